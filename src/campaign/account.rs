@@ -1,0 +1,383 @@
+//! The user's accounts: how to reach a submission server, with its limits.
+
+use std::{
+    net::IpAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    campaign::{
+        Rate,
+        keys::{At, Keys},
+    },
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
+    secret::SecretSource,
+};
+
+/// How to reach one SMTP submission server, with its limits. Holds no secret, only where to read it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// What the user calls it.
+    pub name: String,
+    /// Host name, or a loopback address.
+    pub host: String,
+    /// 465 with implicit TLS and 587 with STARTTLS unless said otherwise.
+    pub port: u16,
+    /// How the connection is encrypted.
+    pub tls: Tls,
+    /// PEM file with the certification authorities to trust in place of the platform's.
+    pub ca_file: Option<PathBuf>,
+    /// Who logs in, and where the secret is; nobody at a loopback relay.
+    pub login: Option<Login>,
+    /// Every one of these is kept.
+    pub rates: Vec<Rate>,
+    /// At most so many at once.
+    pub connections: NonZeroUsize,
+    /// No network step may take longer; each has a limit of its own besides (RFC 5321 §4.5.3.2).
+    pub timeout: Option<Duration>,
+}
+
+/// Who logs in.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The user name, often an address.
+    pub username: String,
+    /// Where password or token is read.
+    pub secret: SecretSource,
+    /// Chosen from what the server offers if left out.
+    pub mechanism: Option<Mechanism>,
+}
+
+/// How a connection is encrypted. Certificates are always verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS from the first byte (RFC 8314 §3.3).
+    Implicit,
+    /// STARTTLS (RFC 3207), required.
+    StartTls,
+    /// In clear; to a loopback address only, and without a password.
+    None,
+}
+
+/// SASL mechanisms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 4616
+    Plain,
+    /// The older one that some servers still ask for.
+    Login,
+    /// The secret is an OAuth 2.0 access token.
+    XOAuth2,
+}
+
+impl std::str::FromStr for Tls {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "implicit" => Ok(Self::Implicit),
+            "starttls" => Ok(Self::StartTls),
+            "none" => Ok(Self::None),
+            _ => Err("this is \"implicit\" or \"starttls\" (or \"none\" for a relay on a loopback address)"),
+        }
+    }
+}
+
+impl std::str::FromStr for Mechanism {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "plain" => Ok(Self::Plain),
+            "login" => Ok(Self::Login),
+            "xoauth2" => Ok(Self::XOAuth2),
+            _ => Err("this is \"plain\", \"login\" or \"xoauth2\""),
+        }
+    }
+}
+
+impl std::fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::XOAuth2 => "XOAUTH2",
+        })
+    }
+}
+
+/// A password in the config file, which is refused; the value is never repeated.
+struct PasswordInConfig;
+
+impl std::fmt::Display for PasswordInConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a password does not belong into this file, which is copied, shared and backed up")
+    }
+}
+
+impl Complaint for PasswordInConfig {
+    fn code(&self) -> &'static str {
+        "account.password-in-config"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            "take it out and write password_command = \"pass show mail/work\", password_file = \"…\", \
+             password_env = \"…\" or credential = \"…\", or nothing to be asked at the terminal"
+                .into(),
+        )
+    }
+}
+
+/// What the user's config file says.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts {
+    file: PathBuf,
+    accounts: Vec<Account>,
+}
+
+/// Why an account cannot be used.
+#[derive(Debug)]
+enum NoAccount {
+    NoneConfigured(PathBuf),
+    Unknown { name: String, nearest: Option<String>, known: Vec<String> },
+    NotNamed(Vec<String>),
+}
+
+impl std::fmt::Display for NoAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoneConfigured(path) => write!(f, "no account is configured in {}", path.display()),
+            Self::Unknown { name, .. } => write!(f, "there is no account \"{name}\""),
+            Self::NotNamed(known) => write!(f, "several accounts are configured ({}) and none is named", known.join(", ")),
+        }
+    }
+}
+
+impl Complaint for NoAccount {
+    fn code(&self) -> &'static str {
+        "account.none"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoneConfigured(path) => format!(
+                "write one there, for example:\n\n[account.work]\nhost = \"smtp.example.org\"\nusername = \"case.team@example.org\"\n\
+                 password_command = \"pass show mail/case-team\"\n\n  or try the campaign with --sandbox, which needs none ({} does not have to exist then)",
+                path.display()
+            ),
+            Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
+            Self::Unknown { known, .. } => format!("the accounts are {}", known.join(", ")),
+            Self::NotNamed(_) => "say which with --account NAME, or with account = \"NAME\" in campaign.toml".into(),
+        })
+    }
+}
+
+impl Accounts {
+    /// Reads the config file; one that does not exist has no accounts, unless the user named it.
+    pub fn read(file: &Path, named: Named) -> Result<Self, Diagnostics> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named == Named::ByDefault => String::new(),
+            Err(error) => return Err(Diagnostic::error(Place::File(file.into()), &super::Unreadable(error)).into()),
+        };
+        Self::parse(file, &text)
+    }
+
+    /// The same from text; `file` is where it is from.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Diagnostics> {
+        let source = Source::secret(file.display().to_string(), text);
+        let mut keys = Keys::parse(&source, source.text(), 0)?;
+        let base = file.parent().unwrap_or(Path::new(""));
+        let mut accounts = Vec::new();
+        if let Some(mut named) = keys.table("account") {
+            for (name, account) in named.named_tables() {
+                let (account, problems) = read_account(name.value, account, base);
+                named.adopt(problems);
+                accounts.extend(account);
+            }
+            keys.adopt(named.finish());
+        }
+        keys.finish().checked(Some(Self { file: file.into(), accounts }))
+    }
+
+    /// The account of that name; without a name the only one there is.
+    pub fn choose(&self, name: Option<&str>) -> Result<&Account, Diagnostics> {
+        let known: Vec<String> = self.accounts.iter().map(|account| account.name.clone()).collect();
+        let problem = match (name, self.accounts.as_slice()) {
+            (_, []) => NoAccount::NoneConfigured(self.file.clone()),
+            (None, [only]) => return Ok(only),
+            (None, _) => NoAccount::NotNamed(known),
+            (Some(name), all) => match all.iter().find(|account| account.name == name) {
+                Some(account) => return Ok(account),
+                None => NoAccount::Unknown {
+                    name: name.into(),
+                    nearest: crate::diagnostic::nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+                    known,
+                },
+            },
+        };
+        Err(Diagnostic::error(Place::Nowhere, &problem).into())
+    }
+}
+
+/// Whether the user said where the file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// By a flag or the environment.
+    ByUser,
+    /// It is the usual place.
+    ByDefault,
+}
+
+fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Account>, Diagnostics) {
+    let host_missing = keys.span_of("host").is_none();
+    let host = keys.string("host");
+    let port = keys.integer("port", 1, 65535).map(|port| u16::try_from(port.value).unwrap_or(0));
+    let tls = keys.parsed::<Tls>("tls");
+    let ca_file = keys.string("ca_file").map(|path| resolve(base, &path.value));
+    let username = keys.string("username");
+    let mechanism = keys.parsed::<Mechanism>("auth");
+    let rates = read_rates(&mut keys);
+    let connections = keys.integer("connections", 1, 1000).map_or(1, |number| number.value as usize);
+    let timeout = read_timeout(&mut keys);
+    let secret = read_secret(&mut keys, base);
+
+    let tls_mode = tls.as_ref().map_or_else(
+        || if matches!(port, Some(25 | 587)) { Tls::StartTls } else { Tls::Implicit },
+        |tls| tls.value,
+    );
+    let Some(host) = host else {
+        if host_missing {
+            keys.missing("host");
+        }
+        return (None, keys.finish());
+    };
+    if host.value.is_empty() || host.value.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/' || c == '@') {
+        keys.complain(host.span.clone(), "host", "this is not a host name", None);
+    }
+    if let Some(tls) = tls.filter(|tls| tls.value == Tls::None) {
+        if !is_loopback_name(&host.value) {
+            let help = "use \"implicit\" or \"starttls\"; \"none\" is for a relay on this machine (host = \"127.0.0.1\")";
+            keys.complain(tls.span.clone(), "tls", "mail does not leave this machine without TLS", Some(help.into()));
+        }
+        if username.is_some() || secret.is_some() {
+            keys.complain(tls.span, "tls", "a password is not sent without TLS", Some("take username and password out, or use TLS".into()));
+        }
+    }
+    let login = match (username, secret) {
+        (Some(username), secret) => {
+            if username.value.chars().any(char::is_control) || username.value.is_empty() {
+                keys.complain(username.span, "username", "this is empty or has control characters", None);
+            }
+            Some(Login { username: username.value, secret: secret.unwrap_or(SecretSource::Ask), mechanism: mechanism.map(|m| m.value) })
+        }
+        (None, Some(_)) => {
+            keys.missing("username");
+            None
+        }
+        (None, None) => {
+            if tls_mode != Tls::None {
+                keys.missing("username");
+            } else if let Some(mechanism) = mechanism {
+                keys.complain(mechanism.span, "auth", "nobody logs in without TLS", None);
+            }
+            None
+        }
+    };
+    let port = port.unwrap_or(match tls_mode {
+        Tls::Implicit => 465,
+        Tls::StartTls => 587,
+        Tls::None => 25,
+    });
+    let account = Account {
+        name,
+        host: host.value,
+        port,
+        tls: tls_mode,
+        ca_file,
+        login,
+        rates,
+        connections: NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN),
+        timeout,
+    };
+    (Some(account), keys.finish())
+}
+
+/// The key `rate`: a string or an array of strings.
+pub(super) fn read_rates(keys: &mut Keys<'_>) -> Vec<Rate> {
+    let mut rates = Vec::new();
+    for At { value, span } in keys.strings("rate").map(|rates| rates.value).unwrap_or_default() {
+        match value.parse() {
+            Ok(rate) => rates.push(rate),
+            Err(why) => keys.complain(span, "rate", super::RateError::to_string(&why), None),
+        }
+    }
+    rates
+}
+
+fn read_timeout(keys: &mut Keys<'_>) -> Option<Duration> {
+    let At { value, span } = keys.string("timeout")?;
+    let duration = value.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    match duration {
+        Some(duration) if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&duration) => Some(duration),
+        _ => {
+            keys.complain(span, "timeout", "a time such as \"30s\" or \"5min\" is wanted, at most an hour", None);
+            None
+        }
+    }
+}
+
+fn read_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
+    for key in ["password", "token", "secret"] {
+        if let Some(span) = keys.span_of(key) {
+            keys.report(span, &PasswordInConfig);
+            keys.string(key);
+        }
+    }
+    let mut found: Vec<(Option<SecretSource>, std::ops::Range<usize>)> = Vec::new();
+    let as_list = keys.is_array("password_command");
+    if let Some(command) = keys.strings("password_command") {
+        let words = if as_list {
+            Some(command.value.iter().map(|word| word.value.clone()).collect())
+        } else {
+            command.value.first().and_then(|line| shlex::split(&line.value))
+        };
+        let words: Option<Vec<String>> = words.filter(|words: &Vec<String>| !words.is_empty());
+        if words.is_none() {
+            keys.complain(command.span.clone(), "password_command", "this is empty, or a quotation mark is not closed", None);
+        }
+        found.push((words.map(SecretSource::Command), command.span));
+    }
+    if let Some(path) = keys.string("password_file") {
+        found.push((Some(SecretSource::File(resolve(base, &path.value))), path.span));
+    }
+    if let Some(name) = keys.string("password_env") {
+        found.push((Some(SecretSource::Env(name.value)), name.span));
+    }
+    if let Some(name) = keys.string("credential") {
+        if name.value.is_empty() || name.value.contains(['/', '\0']) || name.value.starts_with('.') {
+            keys.complain(name.span.clone(), "credential", "this is the name of a credential, not a path", None);
+        }
+        found.push((Some(SecretSource::Credential(name.value)), name.span));
+    }
+    for (_, span) in found.iter().skip(1) {
+        keys.complain(span.clone(), "password_…", "there are two places for one password", Some("keep one of them".into()));
+    }
+    found.into_iter().next().and_then(|(source, _)| source)
+}
+
+/// A path in the config file: `~/` is the home directory, and what is relative is relative to the file.
+fn resolve(base: &Path, path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), etcetera::home_dir()) {
+        (Some(rest), Ok(home)) => home.join(rest),
+        _ => base.join(path),
+    }
+}
+
+/// Whether a host name can only mean this machine. What it resolves to is checked again when connecting.
+fn is_loopback_name(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,302 @@
+//! TOML tables in which every key is known: what is misspelt, missing or of the wrong kind is said with its
+//! line and column, all of it at once.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+
+use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source, nearest};
+
+/// What can be wrong with a TOML file.
+#[derive(Debug)]
+pub(crate) enum KeyProblem {
+    Syntax(String),
+    Unknown { key: String, within: String, nearest: Option<String>, known: Vec<&'static str> },
+    Kind { key: String, wanted: &'static str, found: &'static str },
+    Missing { key: &'static str, within: String },
+    Value { key: String, why: String, help: Option<String> },
+}
+
+impl fmt::Display for KeyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(why) => write!(f, "this is not TOML: {why}"),
+            Self::Unknown { key, within, .. } => write!(f, "there is no key \"{key}\"{within}"),
+            Self::Kind { key, wanted, found } => write!(f, "\"{key}\" must be {wanted}, and this is a {found}"),
+            Self::Missing { key, within } => write!(f, "the key \"{key}\" is missing{within}"),
+            Self::Value { key, why, .. } => write!(f, "\"{key}\": {why}"),
+        }
+    }
+}
+
+impl Complaint for KeyProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax(_) => "settings.syntax",
+            Self::Unknown { .. } => "settings.unknown-key",
+            Self::Kind { .. } => "settings.kind",
+            Self::Missing { .. } => "settings.missing-key",
+            Self::Value { .. } => "settings.value",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean \"{nearest}\"?")),
+            Self::Unknown { known, .. } => Some(format!("the keys here are {}", known.join(", "))),
+            Self::Value { help, .. } => help.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Range<usize>,
+}
+
+/// A table being read: take the keys that are known, then [`Keys::finish`].
+pub(crate) struct Keys<'i> {
+    source: Arc<Source>,
+    table: DeTable<'i>,
+    within: String,
+    span: Range<usize>,
+    known: Vec<&'static str>,
+    problems: Diagnostics,
+}
+
+impl<'i> Keys<'i> {
+    /// Parses `text`, which is `source` from byte `start` on.
+    pub(crate) fn parse(source: &Arc<Source>, text: &'i str, start: usize) -> Result<Self, Diagnostics> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let mut problems = Diagnostics::default();
+        for error in errors {
+            let span = error.span().unwrap_or(0..0);
+            let place = Place::Text(Arc::clone(source), span.start + start..span.end + start);
+            problems.push(Diagnostic::error(place, &KeyProblem::Syntax(error.message().replace('\n', "; "))));
+        }
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        let keys = Self {
+            source: Arc::clone(source),
+            table: shifted_table(table.into_inner(), start),
+            within: String::new(),
+            span: start..start,
+            known: Vec::new(),
+            problems,
+        };
+        Ok(keys)
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'i>>> {
+        self.known.push(key);
+        self.table.remove(key)
+    }
+
+    /// Whether a key is there; does not take it.
+    pub(crate) fn span_of(&self, key: &str) -> Option<Range<usize>> {
+        self.table.get(key).map(Spanned::span)
+    }
+
+    /// Complains about a value.
+    pub(crate) fn complain(&mut self, span: Range<usize>, key: &str, why: impl Into<String>, help: Option<String>) {
+        let problem = KeyProblem::Value { key: self.path(key), why: why.into(), help };
+        self.report(span, &problem);
+    }
+
+    /// Complains with a complaint of another room.
+    pub(crate) fn report(&mut self, span: Range<usize>, complaint: &impl Complaint) {
+        self.problems.push(Diagnostic::error(Place::Text(Arc::clone(&self.source), span), complaint));
+    }
+
+    /// Complains that a key is missing.
+    pub(crate) fn missing(&mut self, key: &'static str) {
+        let problem = KeyProblem::Missing { key, within: self.place_name() };
+        self.report(self.span.clone(), &problem);
+    }
+
+    fn path(&self, key: &str) -> String {
+        if self.within.is_empty() { key.to_owned() } else { format!("{}.{key}", self.within) }
+    }
+
+    fn place_name(&self) -> String {
+        if self.within.is_empty() { String::new() } else { format!(" in [{}]", self.within) }
+    }
+
+    fn wrong_kind(&mut self, key: &str, wanted: &'static str, value: &Spanned<DeValue<'_>>) {
+        let problem = KeyProblem::Kind { key: self.path(key), wanted, found: value.get_ref().type_str() };
+        self.report(value.span(), &problem);
+    }
+
+    /// A string.
+    pub(crate) fn string(&mut self, key: &'static str) -> Option<At<String>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(At { value: text.to_string(), span: value.span() }),
+            _ => {
+                self.wrong_kind(key, "a string (in quotation marks)", &value);
+                None
+            }
+        }
+    }
+
+    /// A string that parses as `T`.
+    pub(crate) fn parsed<T>(&mut self, key: &'static str) -> Option<At<T>>
+    where
+        T: std::str::FromStr,
+        T::Err: fmt::Display,
+    {
+        let At { value, span } = self.string(key)?;
+        match value.parse() {
+            Ok(value) => Some(At { value, span }),
+            Err(why) => {
+                self.complain(span, key, why.to_string(), None);
+                None
+            }
+        }
+    }
+
+    /// A string, or an array of strings.
+    pub(crate) fn strings(&mut self, key: &'static str) -> Option<At<Vec<At<String>>>> {
+        let value = self.take(key)?;
+        let wanted = "a string or an array of strings";
+        match value.get_ref() {
+            DeValue::String(text) => {
+                let span = value.span();
+                Some(At { value: vec![At { value: text.to_string(), span: span.clone() }], span })
+            }
+            DeValue::Array(items) => {
+                let mut strings = Vec::with_capacity(items.len());
+                for item in items {
+                    match item.get_ref() {
+                        DeValue::String(text) => strings.push(At { value: text.to_string(), span: item.span() }),
+                        _ => self.wrong_kind(key, wanted, item),
+                    }
+                }
+                Some(At { value: strings, span: value.span() })
+            }
+            _ => {
+                self.wrong_kind(key, wanted, &value);
+                None
+            }
+        }
+    }
+
+    /// Whether the key holds an array rather than a single value; does not take it.
+    pub(crate) fn is_array(&self, key: &str) -> bool {
+        matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Array(_)))
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(crate) fn integer(&mut self, key: &'static str, least: u32, most: u32) -> Option<At<u32>> {
+        let value = self.take(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_kind(key, "a whole number", &value);
+            return None;
+        };
+        match u32::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) if (least..=most).contains(&number) => Some(At { value: number, span: value.span() }),
+            _ => {
+                self.complain(value.span(), key, format!("a whole number from {least} to {most} is wanted"), None);
+                None
+            }
+        }
+    }
+
+    /// A table with known keys. Hand its problems back with [`Keys::adopt`].
+    pub(crate) fn table(&mut self, key: &'static str) -> Option<Keys<'i>> {
+        let value = self.take(key)?;
+        self.as_table(key, value)
+    }
+
+    fn as_table(&mut self, key: &str, value: Spanned<DeValue<'i>>) -> Option<Keys<'i>> {
+        let span = value.span();
+        if !value.get_ref().is_table() {
+            self.wrong_kind(key, "a table", &value);
+            return None;
+        }
+        let DeValue::Table(table) = value.into_inner() else { return None };
+        Some(Keys {
+            source: Arc::clone(&self.source),
+            table,
+            within: self.path(key),
+            span,
+            known: Vec::new(),
+            problems: Diagnostics::default(),
+        })
+    }
+
+    /// All entries of a table whose keys are names that the user chose, as tables.
+    pub(crate) fn named_tables(&mut self) -> Vec<(At<String>, Keys<'i>)> {
+        let mut tables = Vec::new();
+        for (name, value) in std::mem::take(&mut self.table) {
+            let name = At { value: name.get_ref().to_string(), span: name.span() };
+            if let Some(keys) = self.as_table(&name.value, value) {
+                tables.push((name, keys));
+            }
+        }
+        tables
+    }
+
+    /// All entries of a table whose keys are names that the user chose, as strings.
+    pub(crate) fn named_strings(&mut self) -> Vec<(At<String>, At<String>)> {
+        let mut strings = Vec::new();
+        for (name, value) in std::mem::take(&mut self.table) {
+            let name = At { value: name.get_ref().to_string(), span: name.span() };
+            match value.get_ref() {
+                DeValue::String(text) => strings.push((name, At { value: text.to_string(), span: value.span() })),
+                _ => self.wrong_kind(&name.value, "a string (in quotation marks)", &value),
+            }
+        }
+        strings
+    }
+
+    /// Takes over what was found wrong in a table below this one.
+    pub(crate) fn adopt(&mut self, below: Diagnostics) {
+        self.problems.extend(below);
+    }
+
+    /// Complains about every key that nobody asked for, and gives all complaints.
+    pub(crate) fn finish(mut self) -> Diagnostics {
+        let unknown: Vec<_> = self.table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
+        for (key, span) in unknown {
+            let problem = KeyProblem::Unknown {
+                nearest: nearest(&key, self.known.iter().copied()).map(str::to_owned),
+                key,
+                within: self.place_name(),
+                known: self.known.clone(),
+            };
+            self.report(span, &problem);
+        }
+        self.problems
+    }
+}
+
+/// The same table with every span moved, for TOML that begins somewhere in a file.
+fn shifted_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+    if by == 0 {
+        return table;
+    }
+    let moved = |span: Range<usize>| span.start + by..span.end + by;
+    table
+        .into_iter()
+        .map(|(key, value)| {
+            let key_span = moved(key.span());
+            (Spanned::new(key_span, key.into_inner()), shifted_value(value, by))
+        })
+        .collect()
+}
+
+fn shifted_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+    let span = value.span().start + by..value.span().end + by;
+    let value = match value.into_inner() {
+        DeValue::Table(table) => DeValue::Table(shifted_table(table, by)),
+        DeValue::Array(items) => DeValue::Array(items.into_iter().map(|item| shifted_value(item, by)).collect()),
+        other => other,
+    };
+    Spanned::new(span, value)
+}

@@ -1,0 +1,217 @@
+//! `campaign.toml`, the user's accounts and the flags become one checked [`Campaign`].
+//!
+//! A campaign is one template mailed to one recipient list: a directory with a `campaign.toml`, or the two
+//! files themselves.
+
+mod account;
+pub(crate) mod keys;
+mod rate;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
+pub use rate::{Rate, RateError};
+
+use self::keys::{At, Keys};
+use crate::{
+    address::Address,
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
+};
+
+/// The name of the file that makes a directory a campaign.
+pub const CAMPAIGN_FILE: &str = "campaign.toml";
+
+/// One template mailed to one recipient list, as checked settings; nothing is read yet.
+#[derive(Debug, Clone)]
+pub struct Campaign {
+    /// What it is called: the directory's name, or the template's without its endings.
+    pub name: String,
+    /// The template's file.
+    pub template: PathBuf,
+    /// The recipient list's file.
+    pub recipients: PathBuf,
+    /// The account to send through.
+    pub account: Option<String>,
+    /// The heading of the column with the addresses.
+    pub address_column: Option<String>,
+    /// Addresses that may stand in anybody's message.
+    pub allow: Vec<Address>,
+    /// Rates of this campaign, besides the account's.
+    pub rates: Vec<Rate>,
+    /// Fewer connections than the account allows.
+    pub connections: Option<usize>,
+}
+
+/// What the command line says; it has the last word.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--template`
+    pub template: Option<PathBuf>,
+    /// `--recipients`
+    pub recipients: Option<PathBuf>,
+    /// `--account`
+    pub account: Option<String>,
+    /// `--address`
+    pub address_column: Option<String>,
+    /// `--rate`, in place of the campaign's rates
+    pub rates: Vec<Rate>,
+    /// `--connections`
+    pub connections: Option<usize>,
+}
+
+/// A file that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable(pub(crate) std::io::Error);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind() {
+            std::io::ErrorKind::NotFound => f.write_str("there is no such file"),
+            std::io::ErrorKind::InvalidData => f.write_str("this is not UTF-8 text"),
+            _ => write!(f, "this cannot be read: {}", self.0),
+        }
+    }
+}
+
+impl Complaint for Unreadable {
+    fn code(&self) -> &'static str {
+        "file.unreadable"
+    }
+}
+
+#[derive(Debug)]
+enum NotACampaign {
+    NoCampaignFile,
+    ListMissing,
+    TwoLists,
+}
+
+impl fmt::Display for NotACampaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCampaignFile => "there is no campaign.toml in this directory",
+            Self::ListMissing => "a template needs a recipient list",
+            Self::TwoLists => "a directory has its recipient list in campaign.toml, and a second list is given",
+        })
+    }
+}
+
+impl Complaint for NotACampaign {
+    fn code(&self) -> &'static str {
+        "campaign.incomplete"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::NoCampaignFile => "apiece init DIR makes a campaign to start from",
+                Self::ListMissing => "give both: apiece send update.md.hbs people.csv",
+                Self::TwoLists => "use --recipients FILE to send the same campaign to another list",
+            }
+            .into(),
+        )
+    }
+}
+
+impl Campaign {
+    /// From what stands on the command line: a directory, or a template and a list.
+    pub fn load(campaign: &Path, list: Option<&Path>, overrides: Overrides) -> Result<Self, Diagnostics> {
+        let complaint = |problem| Err(Diagnostic::error(Place::File(campaign.into()), &problem).into());
+        if campaign.is_dir() {
+            if list.is_some() {
+                return complaint(NotACampaign::TwoLists);
+            }
+            let file = campaign.join(CAMPAIGN_FILE);
+            if !file.exists() {
+                return complaint(NotACampaign::NoCampaignFile);
+            }
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| Diagnostic::error(Place::File(file.clone()), &Unreadable(error)))?;
+            return Self::parse(&file, &text, overrides);
+        }
+        if campaign.file_name().is_some_and(|name| name == CAMPAIGN_FILE) && list.is_none() {
+            return Self::load(campaign.parent().unwrap_or(Path::new("")).join(".").as_path(), None, overrides);
+        }
+        if let Err(error) = std::fs::metadata(campaign) {
+            return Err(Diagnostic::error(Place::File(campaign.into()), &Unreadable(error)).into());
+        }
+        let Some(list) = overrides.recipients.clone().or(list.map(Path::to_owned)) else {
+            return complaint(NotACampaign::ListMissing);
+        };
+        Ok(Self {
+            name: name_of(campaign),
+            template: overrides.template.unwrap_or_else(|| campaign.to_owned()),
+            recipients: list,
+            account: overrides.account,
+            address_column: overrides.address_column,
+            allow: Vec::new(),
+            rates: overrides.rates,
+            connections: overrides.connections,
+        })
+    }
+
+    /// From the text of a `campaign.toml`; `file` is where it is from, and paths in it start there.
+    pub fn parse(file: &Path, text: &str, overrides: Overrides) -> Result<Self, Diagnostics> {
+        let source = Source::new(file.display().to_string(), text);
+        let mut keys = Keys::parse(&source, source.text(), 0)?;
+        let directory = file.parent().unwrap_or(Path::new(""));
+        let missing: Vec<&str> = ["template", "recipients"].into_iter().filter(|key| keys.span_of(key).is_none()).collect();
+        let template = keys.string("template");
+        let recipients = keys.string("recipients");
+        let account = keys.string("account").map(|account| account.value);
+        let mut address_column = None;
+        if let Some(mut options) = keys.table("recipients_options") {
+            address_column = options.string("address").map(|address| address.value);
+            keys.adopt(options.finish());
+        }
+        let mut allow = Vec::new();
+        if let Some(mut guard) = keys.table("guard") {
+            for At { value, span } in guard.strings("allow").map(|allow| allow.value).unwrap_or_default() {
+                match value.parse::<Address>() {
+                    Ok(address) => allow.push(address),
+                    Err(why) => guard.complain(span, "allow", why.to_string(), None),
+                }
+            }
+            keys.adopt(guard.finish());
+        }
+        let (mut rates, mut connections) = (Vec::new(), None);
+        if let Some(mut send) = keys.table("send") {
+            rates = account::read_rates(&mut send);
+            connections = send.integer("connections", 1, 1000).map(|number| number.value as usize);
+            keys.adopt(send.finish());
+        }
+        let mut wanted = |key, flag: Option<PathBuf>, value: Option<At<String>>| match (flag, value) {
+            (Some(flag), _) => Some(flag),
+            (None, Some(value)) => Some(directory.join(value.value)),
+            (None, None) => {
+                if missing.contains(&key) {
+                    keys.missing(key);
+                }
+                None
+            }
+        };
+        let template = wanted("template", overrides.template, template);
+        let recipients = wanted("recipients", overrides.recipients, recipients);
+        let canonical = std::path::absolute(directory).ok();
+        let name = canonical.as_deref().and_then(Path::file_name).map_or("campaign".into(), |name| name.to_string_lossy().into_owned());
+        let campaign = template.zip(recipients).map(|(template, recipients)| Self {
+            name,
+            template,
+            recipients,
+            account: overrides.account.or(account),
+            address_column: overrides.address_column.or(address_column),
+            allow,
+            rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
+            connections: overrides.connections.or(connections),
+        });
+        keys.finish().checked(campaign)
+    }
+}
+
+fn name_of(template: &Path) -> String {
+    let name = template.file_name().unwrap_or_default().to_string_lossy();
+    name.split('.').find(|part| !part.is_empty()).unwrap_or("campaign").to_owned()
+}

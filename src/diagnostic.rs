@@ -1,0 +1,427 @@
+//! One type for every complaint: what is wrong, where, and what to do.
+//!
+//! Each room has an enum of the things that can be wrong in it and words them ([`Complaint`]); here they get a
+//! place and are shown. Nothing in this file prints.
+
+use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// Row complaints are shown one by one up to this many; the rest are counted.
+pub const SHOWN_ROWS: usize = 50;
+
+/// Something that can be wrong: its sentence is its `Display`.
+pub trait Complaint: fmt::Display {
+    /// A short, stable name for programs, such as `list.two-addresses`.
+    fn code(&self) -> &'static str;
+
+    /// What the person can do about it.
+    fn help(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A text that a person wrote, for showing the line that is meant.
+#[derive(Debug)]
+pub struct Source {
+    name: String,
+    text: String,
+    secret: bool,
+}
+
+impl Source {
+    /// A text whose lines may be shown.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into(), secret: false })
+    }
+
+    /// A text whose lines are never shown, because a password may stand in one.
+    #[must_use]
+    pub fn secret(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into(), secret: true })
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the text is called in a complaint: its path as the user gave it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Line and column of a byte offset, both from 1; the column counts characters.
+    #[must_use]
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let before = &self.text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// The byte offset of a line and a column in a text, both from 1, the column in characters.
+pub(crate) fn offset_in(text: &str, line: usize, column: usize) -> usize {
+    let start = match line.checked_sub(2) {
+        Some(nth) => text.match_indices('\n').nth(nth).map_or(text.len(), |(at, _)| at + 1),
+        None => 0,
+    };
+    text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at)
+}
+
+/// Where a complaint points.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// Nowhere in a file: the command line, the environment, the whole campaign.
+    Nowhere,
+    /// A file as a whole.
+    File(PathBuf),
+    /// A stretch of a text, as a byte range.
+    Text(Arc<Source>, Range<usize>),
+    /// A row of a list as the spreadsheet numbers it (the headings are row 1), and the heading of a column.
+    Row {
+        /// The list's file name.
+        list: String,
+        /// From 1.
+        row: u64,
+        /// The heading as it stands in the list.
+        column: Option<String>,
+    },
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing is sent.
+    Error,
+    /// Said, and sent all the same.
+    Warning,
+}
+
+/// One complaint with its place.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    severity: Severity,
+    code: &'static str,
+    message: String,
+    place: Place,
+    help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A complaint that stops the campaign.
+    pub fn error(place: Place, complaint: &(impl Complaint + ?Sized)) -> Self {
+        Self::new(Severity::Error, place, complaint)
+    }
+
+    /// A complaint that is only said.
+    pub fn warning(place: Place, complaint: &(impl Complaint + ?Sized)) -> Self {
+        Self::new(Severity::Warning, place, complaint)
+    }
+
+    fn new(severity: Severity, place: Place, complaint: &(impl Complaint + ?Sized)) -> Self {
+        Self { severity, code: complaint.code(), message: complaint.to_string(), place, help: complaint.help() }
+    }
+
+    /// The stable name of what is wrong.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// Whether it stops the campaign.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// Complaints together, in the order in which they were found. As an error value it holds at least one error.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Adds all of another's.
+    pub fn extend(&mut self, other: Diagnostics) {
+        self.0.extend(other.0);
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.0.iter()
+    }
+
+    /// Whether nothing at all was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether something stops the campaign.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(Diagnostic::is_error)
+    }
+
+    /// `value` if nothing stops the campaign, else the complaints.
+    pub fn checked<T>(self, value: Option<T>) -> Result<T, Self> {
+        match value {
+            Some(value) if !self.has_errors() => Ok(value),
+            _ => Err(self),
+        }
+    }
+
+    /// All of it as text for a person.
+    #[must_use]
+    pub fn render(&self, colour: Colour) -> String {
+        let mut text = String::new();
+        let mut rows = 0;
+        let mut helped = Vec::new();
+        for diagnostic in &self.0 {
+            if let Place::Row { .. } = diagnostic.place {
+                rows += 1;
+                if rows > SHOWN_ROWS {
+                    continue;
+                }
+                // The same advice under fifty rows hides the rows.
+                let help = diagnostic.help.as_deref().filter(|_| !helped.contains(&diagnostic.code));
+                helped.push(diagnostic.code);
+                text.push_str(&diagnostic.render(help, colour));
+            } else {
+                text.push_str(&diagnostic.render(diagnostic.help.as_deref(), colour));
+            }
+        }
+        if rows > SHOWN_ROWS {
+            text.push_str(&format!("… and {} more rows like these\n", rows - SHOWN_ROWS));
+        }
+        text
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Colour::Never))
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// Whether text may carry terminal colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Plain text.
+    Never,
+    /// ANSI escape sequences.
+    Ansi,
+}
+
+impl Diagnostic {
+    fn render(&self, help: Option<&str>, colour: Colour) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let renderer = match colour {
+            Colour::Never => Renderer::plain(),
+            Colour::Ansi => Renderer::styled(),
+        };
+        let message = visible(&self.message);
+        if let Place::Text(source, span) = &self.place
+            && !source.secret
+        {
+            let annotation = AnnotationKind::Primary.span(source.clip(span));
+            let snippet = Snippet::source(&source.text).path(source.name.as_str()).annotation(annotation);
+            let mut report = level.primary_title(message).element(snippet);
+            if let Some(help) = help {
+                report = report.element(Level::HELP.message(visible(help)));
+            }
+            return renderer.render(&[report]) + "\n";
+        }
+        let place = match &self.place {
+            Place::Nowhere => None,
+            Place::File(path) => Some(path.display().to_string()),
+            Place::Text(source, span) => {
+                let (line, column) = source.position(span.start);
+                Some(format!("{}:{line}:{column}", source.name))
+            }
+            Place::Row { list, row, column: Some(column) } => {
+                Some(format!("{list}, row {row}, column {}", quoted(column)))
+            }
+            Place::Row { list, row, column: None } => Some(format!("{list}, row {row}")),
+        };
+        let message = place.map_or(message.clone(), |place| format!("{}: {message}", visible(&place)));
+        let mut text = renderer.render(&[annotate_snippets::Group::with_title(level.primary_title(message))]) + "\n";
+        if let Some(help) = help {
+            text.push_str("  help: ");
+            text.push_str(&visible(help));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl Source {
+    /// The span, made to lie within the text, on character boundaries, and not empty where it can be helped.
+    fn clip(&self, span: &Range<usize>) -> Range<usize> {
+        let floor = |mut at: usize| {
+            at = at.min(self.text.len());
+            while !self.text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let start = floor(span.start);
+        start..floor(span.end).max(start)
+    }
+}
+
+/// A value from outside in quotation marks, fit to be shown: control, bidi and zero-width characters as their
+/// code points, cut to 60 characters.
+#[must_use]
+pub fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for (nth, c) in value.chars().enumerate() {
+        if nth == 60 {
+            text.push('…');
+            break;
+        }
+        push_visible(&mut text, c);
+    }
+    text.push('"');
+    text
+}
+
+/// Text from outside with control, bidi and zero-width characters as their code points, so that it cannot move
+/// the cursor, change colours or read backwards. Line feeds stay.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' {
+            safe.push(c);
+        } else {
+            push_visible(&mut safe, c);
+        }
+    }
+    safe
+}
+
+fn push_visible(text: &mut String, c: char) {
+    let hidden = c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    if hidden {
+        text.push_str(&format!("<U+{:04X}>", u32::from(c)));
+    } else {
+        text.push(c);
+    }
+}
+
+/// The known name that a mistyped one probably means.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= (name.chars().count().max(word.chars().count()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Typo;
+    impl fmt::Display for Typo {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("unknown key \"subjct\"")
+        }
+    }
+    impl Complaint for Typo {
+        fn code(&self) -> &'static str {
+            "test.typo"
+        }
+        fn help(&self) -> Option<String> {
+            Some("did you mean \"subject\"?".into())
+        }
+    }
+
+    #[test]
+    fn a_complaint_shows_the_line_with_a_caret_under_the_word() {
+        let source = Source::new("update.md.hbs", "+++\nsubjct = \"x\"\n");
+        let shown = Diagnostics::from(Diagnostic::error(Place::Text(source, 4..10), &Typo)).to_string();
+        assert_eq!(
+            shown,
+            "error: unknown key \"subjct\"\n --> update.md.hbs:2:1\n  |\n2 | subjct = \"x\"\n  | ^^^^^^\n  |\n  = help: did you mean \"subject\"?\n"
+        );
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_password_is_named_and_not_shown() {
+        let source = Source::secret("config.toml", "a = 1\npassword = \"hunter2\"\n");
+        let shown = Diagnostics::from(Diagnostic::error(Place::Text(source, 6..14), &Typo)).to_string();
+        assert_eq!(shown, "error: config.toml:2:1: unknown key \"subjct\"\n  help: did you mean \"subject\"?\n");
+    }
+
+    #[test]
+    fn many_rows_are_counted_and_advice_is_given_once() {
+        let mut all = Diagnostics::default();
+        for row in 2..60 {
+            all.push(Diagnostic::error(Place::Row { list: "p.csv".into(), row, column: None }, &Typo));
+        }
+        let shown = all.to_string();
+        assert_eq!(shown.matches("help:").count(), 1);
+        assert_eq!(shown.matches("error:").count(), SHOWN_ROWS);
+        assert!(shown.ends_with("… and 8 more rows like these\n"));
+    }
+
+    #[test]
+    fn what_could_move_the_cursor_is_spelt_out() {
+        assert_eq!(quoted("a\x1b[2J\u{202e}b"), "\"a<U+001B>[2J<U+202E>b\"");
+    }
+
+    #[test]
+    fn positions_and_offsets_are_each_others_inverse() {
+        let source = Source::new("t", "äb\r\ncd\n\nx");
+        for at in (0..source.text.len()).filter(|at| source.text.is_char_boundary(*at)) {
+            let (line, column) = source.position(at);
+            assert_eq!(offset_in(source.text(), line, column), at);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the bytes of every message must be, whatever went into them.
+
+use super::MessageProblem;
+
+/// RFC 5322 §2.1.1: a line has at most 998 octets without its CRLF.
+const MOST_LINE: usize = 998;
+
+/// Checks that the bytes are 7-bit without NUL, that every line ends with CRLF and no CR or LF stands elsewhere
+/// (some servers take a bare one for a line end, which lets a body begin a new message: "SMTP smuggling"), and
+/// that no line is too long.
+pub(super) fn check(bytes: &[u8]) -> Result<(), MessageProblem> {
+    if bytes.iter().any(|byte| *byte >= 0x80 || *byte == 0) {
+        return Err(MessageProblem::EightBit);
+    }
+    let body = bytes.strip_suffix(b"\r\n").ok_or(MessageProblem::LineEnd)?;
+    let mut line = 0;
+    let mut at = 0;
+    while at < body.len() {
+        match body[at] {
+            b'\r' if body.get(at + 1) == Some(&b'\n') => {
+                at += 1;
+                line = at + 1;
+            }
+            b'\r' | b'\n' => return Err(MessageProblem::LineEnd),
+            _ if at - line >= MOST_LINE => {
+                let start = String::from_utf8_lossy(&body[line..line + 40]).into_owned();
+                return Err(MessageProblem::LongLine(start));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_travels_is_7_bit_with_crlf_and_short_lines() {
+        let long = |length: usize| format!("a: b\r\n\r\n{}\r\n", "x".repeat(length));
+        assert_eq!(check(long(998).as_bytes()), Ok(()));
+        assert!(matches!(check(long(999).as_bytes()), Err(MessageProblem::LongLine(_))));
+        assert_eq!(check("a: ü\r\n".as_bytes()), Err(MessageProblem::EightBit));
+        assert_eq!(check(b"a: \0\r\n"), Err(MessageProblem::EightBit));
+        for bad in [&b"a\r\n.\nb\r\n"[..], b"a\r.\r\n", b"a\n", b"a", b"a\r\r\n", b"\n\r\n"] {
+            assert_eq!(check(bad), Err(MessageProblem::LineEnd), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Template + recipient become one [`Message`] in one [`Envelope`].
+//!
+//! The bytes are the same each time: Message-ID and MIME boundaries come from the campaign and the recipient.
+//! Only `Date` is not among them; it is set when the message is sent ([`Message::dated`]).
+
+mod bytes;
+
+use std::fmt;
+
+use jiff::Zoned;
+use lettre::message::{
+    MultiPart, MultiPartKind, SinglePart,
+    header::{self, HeaderName, HeaderValue, Headers},
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    address::Address,
+    diagnostic::{Complaint, Diagnostic, Diagnostics},
+    recipients::{Recipient, RecipientList},
+    template::{Mailbox, Rendered, Template},
+};
+
+/// Who a message is from and whom it goes to: one sender and one recipient, never a list (RFC 5321 §2.3.1).
+///
+/// ```
+/// use apiece::message::Envelope;
+/// let from = "updates@police.example".parse()?;
+/// let to = "ada@one.example".parse()?;
+/// let envelope = Envelope::new(from, to);
+/// assert_eq!(envelope.to().as_str(), "ada@one.example");
+/// # Ok::<(), apiece::address::AddressError>(())
+/// ```
+///
+/// An envelope for two people cannot be built:
+///
+/// ```compile_fail
+/// use apiece::{address::Address, message::Envelope};
+/// let from: Address = "updates@police.example".parse().unwrap();
+/// let both: Vec<Address> = vec!["ada@one.example".parse().unwrap(), "bo@two.example".parse().unwrap()];
+/// Envelope::new(from, both);
+/// ```
+///
+/// nor can one be made into one:
+///
+/// ```compile_fail
+/// use apiece::{address::Address, message::Envelope};
+/// let mut envelope = Envelope::new("updates@police.example".parse().unwrap(), "ada@one.example".parse().unwrap());
+/// envelope.to = "bo@two.example".parse().unwrap();
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    from: Address,
+    to: Address,
+}
+
+impl Envelope {
+    /// From one, to one.
+    #[must_use]
+    pub fn new(from: Address, to: Address) -> Self {
+        Self { from, to }
+    }
+
+    /// The reverse-path: who is told if it cannot be delivered.
+    #[must_use]
+    pub fn from(&self) -> &Address {
+        &self.from
+    }
+
+    /// The one forward-path.
+    #[must_use]
+    pub fn to(&self) -> &Address {
+        &self.to
+    }
+}
+
+/// SHA-256 over the bytes of a message without its `Date`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The finished message to one recipient. Made by a [`Composer`], and by nothing else.
+#[derive(Debug, Clone)]
+pub struct Message {
+    row: u64,
+    envelope: Envelope,
+    message_id: String,
+    subject: String,
+    bytes: Vec<u8>,
+}
+
+impl Message {
+    /// The row of the list that it is for.
+    #[must_use]
+    pub fn row(&self) -> u64 {
+        self.row
+    }
+
+    /// Its one sender and one recipient.
+    #[must_use]
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// With its angle brackets; the same each time the message is made.
+    #[must_use]
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Header section and body, without `Date`: 7-bit, CRLF line ends, lines of at most 998 octets.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The whole message with its `Date` (RFC 5322 §3.6.1).
+    #[must_use]
+    pub fn dated(&self, now: &Zoned) -> Vec<u8> {
+        // Fails for years beyond 9999 only.
+        let date = jiff::fmt::rfc2822::to_string(now).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 48);
+        bytes.extend_from_slice(format!("Date: {date}\r\n").as_bytes());
+        bytes.extend_from_slice(&self.bytes);
+        bytes
+    }
+
+    /// Over [`Message::bytes`].
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(Sha256::digest(&self.bytes).into())
+    }
+}
+
+/// Makes the messages of a campaign, each for one recipient.
+#[derive(Debug, Clone, Copy)]
+pub struct Composer<'c> {
+    template: &'c Template,
+    list: &'c RecipientList,
+    seed: [u8; 32],
+}
+
+impl<'c> Composer<'c> {
+    /// For a template and the list against which it was compiled.
+    #[must_use]
+    pub fn new(template: &'c Template, list: &'c RecipientList) -> Self {
+        let mut hash = Sha256::new();
+        let mut part = |part: &str| {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
+        part("apiece campaign 1");
+        part(template.source());
+        list.columns().names().for_each(&mut part);
+        for recipient in list.iter() {
+            recipient.fields().for_each(|(_, value)| part(value));
+        }
+        Self { template, list, seed: hash.finalize().into() }
+    }
+
+    /// The list that the messages are for.
+    #[must_use]
+    pub fn list(&self) -> &'c RecipientList {
+        self.list
+    }
+
+    /// The message to the person at `index` of the list; the list must have that many.
+    pub fn compose(&self, index: usize) -> Result<Message, Diagnostics> {
+        let Some(recipient) = self.list.get(index) else { return Err(Diagnostics::default()) };
+        let rendered = self.template.render(recipient)?;
+        self.build(recipient, rendered).map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
+    }
+
+    fn build(&self, recipient: Recipient<'_>, rendered: Rendered) -> Result<Message, MessageProblem> {
+        let to = recipient.address();
+        let message_id = format!("<{}@{}>", self.token("message-id", to), rendered.from.address.domain());
+        let to_mailbox = Mailbox { name: rendered.to_name, address: to.clone() };
+
+        let mut headers = Headers::new();
+        headers.set(header::From::from(lettre::message::Mailboxes::from(mailbox(&rendered.from))));
+        if let Some(reply_to) = &rendered.reply_to {
+            headers.set(header::ReplyTo::from(lettre::message::Mailboxes::from(mailbox(reply_to))));
+        }
+        headers.set(header::To::from(lettre::message::Mailboxes::from(mailbox(&to_mailbox))));
+        headers.set(header::Subject::from(rendered.subject.clone()));
+        headers.set(header::MessageId::from(message_id.clone()));
+        for (name, value) in rendered.headers {
+            let name = HeaderName::new_from_ascii(name).map_err(|_| MessageProblem::Header)?;
+            headers.insert_raw(HeaderValue::new(name, value));
+        }
+        headers.set(header::MIME_VERSION_1_0);
+
+        let mut bytes = headers.to_string().into_bytes();
+        bytes.extend(match rendered.html {
+            None => SinglePart::plain(rendered.text).formatted(),
+            Some(html) => MultiPart::builder()
+                .kind(MultiPartKind::Alternative)
+                .boundary(format!("=_{}", self.token("boundary", to)))
+                .singlepart(SinglePart::plain(rendered.text))
+                .singlepart(SinglePart::html(html))
+                .formatted(),
+        });
+        if !bytes.ends_with(b"\r\n") {
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes::check(&bytes)?;
+        let envelope = Envelope::new(rendered.from.address, to.clone());
+        Ok(Message { row: recipient.row(), envelope, message_id, subject: rendered.subject, bytes })
+    }
+
+    /// 32 hexadecimal digits that are the same each time for a campaign and a recipient. They cannot be guessed
+    /// from an address, since the whole list went into the seed.
+    fn token(&self, of: &str, to: &Address) -> String {
+        let hash = Sha256::new().chain_update(self.seed).chain_update(of).chain_update(to.key()).finalize();
+        hash.iter().take(16).fold(String::new(), |token, byte| token + &format!("{byte:02x}"))
+    }
+}
+
+fn mailbox(mailbox: &Mailbox) -> lettre::message::Mailbox {
+    lettre::message::Mailbox::new(mailbox.name.clone(), mailbox.address.to_lettre())
+}
+
+/// What can be wrong with the bytes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum MessageProblem {
+    Header,
+    EightBit,
+    LineEnd,
+    LongLine(String),
+}
+
+impl fmt::Display for MessageProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header => f.write_str("a header's name is not one"),
+            Self::EightBit => f.write_str("the finished message is not 7-bit clean"),
+            Self::LineEnd => f.write_str("the finished message has a bare carriage return or line feed"),
+            Self::LongLine(start) => {
+                write!(f, "a line of the finished message is longer than 998 octets and cannot be folded: {start}…")
+            }
+        }
+    }
+}
+
+impl Complaint for MessageProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Header => "message.header",
+            Self::EightBit => "message.eight-bit",
+            Self::LineEnd => "message.line-end",
+            Self::LongLine(_) => "message.long-line",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        matches!(self, Self::LongLine(_)).then(|| "shorten the value, or put spaces into it".into())
+    }
+}

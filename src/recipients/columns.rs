@@ -1,0 +1,117 @@
+//! The headings of a list, and the names that templates use for them.
+
+use crate::diagnostic::quoted;
+
+/// One column.
+#[derive(Debug, Clone)]
+pub struct Column {
+    heading: String,
+    name: String,
+}
+
+/// The columns of a list, in its order.
+#[derive(Debug, Clone, Default)]
+pub struct Columns(Vec<Column>);
+
+/// Headings of address columns once case, spaces and punctuation are gone, in the languages that we know.
+const ADDRESS_HEADINGS: &[&str] = &[
+    "email",
+    "mail",
+    "emailaddress",
+    "mailaddress",
+    "emailadresse",
+    "mailadresse",
+    "courriel",
+    "adressemail",
+    "adresseemail",
+    "adresseelectronique",
+    "correo",
+    "correoelectronico",
+    "indirizzoemail",
+    "emailadres",
+    "epost",
+    "epostadress",
+];
+
+fn name_for(heading: &str) -> String {
+    let mut name = String::with_capacity(heading.len());
+    for word in heading.split(|c: char| c.is_whitespace() || c == '_' || c == '-').filter(|word| !word.is_empty()) {
+        if !name.is_empty() {
+            name.push('_');
+        }
+        name.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    name
+}
+
+impl Columns {
+    /// Columns of the given headings.
+    pub fn new(headings: impl IntoIterator<Item = String>) -> Self {
+        Self(headings.into_iter().map(|heading| Column { name: name_for(&heading), heading }).collect())
+    }
+
+    /// The name of a heading in templates: lower case, with `_` for spaces, `_` and `-`.
+    ///
+    /// ```
+    /// assert_eq!(apiece::recipients::Columns::name_for(" First  name "), "first_name");
+    /// assert_eq!(apiece::recipients::Columns::name_for("E-Mail"), "e_mail");
+    /// ```
+    #[must_use]
+    pub fn name_for(heading: &str) -> String {
+        name_for(heading)
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The name in templates.
+    #[must_use]
+    pub fn name(&self, column: usize) -> &str {
+        &self.0[column].name
+    }
+
+    /// The heading as it stands in the list.
+    #[must_use]
+    pub fn heading(&self, column: usize) -> &str {
+        &self.0[column].heading
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|column| column.name.as_str())
+    }
+
+    /// The column of a name or a heading.
+    #[must_use]
+    pub fn find(&self, heading: &str) -> Option<usize> {
+        let name = name_for(heading);
+        self.0.iter().position(|column| column.name == name)
+    }
+
+    /// All headings in quotation marks, for a complaint; the first twenty.
+    pub(super) fn listed(&self) -> String {
+        let mut shown: Vec<String> = self.0.iter().take(20).map(|column| quoted(&column.heading)).collect();
+        if self.0.len() > 20 {
+            shown.push(format!("and {} more", self.0.len() - 20));
+        }
+        shown.join(", ")
+    }
+
+    /// The columns whose headings are usual for addresses.
+    pub(super) fn usual_for_addresses(&self) -> Vec<usize> {
+        let usual = |column: &Column| {
+            let letters: String = column.name.chars().filter(|c| c.is_alphanumeric()).collect();
+            ADDRESS_HEADINGS.contains(&letters.replace('é', "e").replace('ó', "o").as_str())
+        };
+        (0..self.0.len()).filter(|nth| usual(&self.0[*nth])).collect()
+    }
+}

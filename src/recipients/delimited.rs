@@ -1,0 +1,222 @@
+//! Text with a delimiter between cells becomes rows, numbered as a spreadsheet numbers them.
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::{Columns, ListOptions, ListProblem, MOST_COLUMNS, RecipientList, Row};
+use crate::{
+    address::Address,
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, nearest, quoted},
+};
+
+/// A cell longer than this is a mistake.
+const MOST_CELL_BYTES: usize = 1 << 20;
+
+/// Reads a list. `None` where it is too wrong to go on; whatever else is wrong is added to `problems`.
+pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut Diagnostics) -> Option<RecipientList> {
+    let mut rows = Rows::new(text);
+    let place = |row, column: Option<&str>| Place::Row { list: name.into(), row, column: column.map(str::to_owned) };
+    let mut complain = |place, problem: &dyn Complaint| problems.push(Diagnostic::error(place, problem));
+
+    if never_closes_a_quote(text) {
+        complain(Place::File(name.into()), &ListProblem::Quote);
+        return None;
+    }
+    let Some(heading_row) = rows.next() else {
+        complain(Place::File(name.into()), &ListProblem::Empty);
+        return None;
+    };
+    let mut headings: Vec<String> = rows.cells().map(|cell| cell.trim().to_owned()).collect();
+    if headings.len() > MOST_COLUMNS {
+        complain(place(heading_row, None), &ListProblem::TooManyColumns(headings.len()));
+        return None;
+    }
+    // Spreadsheets write empty columns to the right of the last one.
+    while headings.last().is_some_and(String::is_empty) {
+        headings.pop();
+    }
+    let columns = Columns::new(headings);
+    check_headings(&columns, |problem| complain(place(heading_row, None), &problem));
+    let address_column = match find_address_column(&columns, options) {
+        Ok(column) => column,
+        Err(problem) => {
+            complain(place(heading_row, None), &problem);
+            return None;
+        }
+    };
+
+    let mut list = RecipientList {
+        name: name.into(),
+        address_column,
+        cells: String::with_capacity(text.len()),
+        ends: Vec::new(),
+        rows: Vec::new(),
+        columns,
+    };
+    let mut anybody = false;
+    while let Some(number) = rows.next() {
+        if rows.cells().all(|cell| cell.trim().is_empty()) {
+            continue;
+        }
+        anybody = true;
+        let found = rows.cells().rev().skip_while(|cell| cell.trim().is_empty()).count().max(rows.len().min(list.columns.len()));
+        if found != list.columns.len() {
+            complain(place(number, None), &ListProblem::Cells { wanted: list.columns.len(), found });
+            continue;
+        }
+        let mut wrong = false;
+        let start = list.cells.len();
+        for (nth, cell) in rows.cells().take(found).enumerate() {
+            let heading = list.columns.heading(nth);
+            if cell.len() > MOST_CELL_BYTES {
+                complain(place(number, Some(heading)), &ListProblem::CellTooLong);
+                wrong = true;
+            } else if nth != address_column
+                && let Some(character) = cell.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+            {
+                complain(place(number, Some(heading)), &ListProblem::Control { character });
+                wrong = true;
+            }
+            list.cells.push_str(cell);
+            list.ends.push(u32::try_from(list.cells.len() - start).unwrap_or(u32::MAX));
+        }
+        let cell = rows.cells().nth(address_column).unwrap_or("");
+        let address = cell.parse::<Address>().map_err(|error| {
+            complain(place(number, Some(list.columns.heading(address_column))), &ListProblem::Address(error));
+        });
+        match address {
+            Ok(address) if !wrong => list.rows.push(Row { number, start, address }),
+            _ => {
+                list.cells.truncate(start);
+                list.ends.truncate(list.rows.len() * list.columns.len());
+            }
+        }
+    }
+    if !anybody {
+        complain(Place::File(name.into()), &ListProblem::NoRows);
+    }
+    Some(list)
+}
+
+fn check_headings(columns: &Columns, mut complain: impl FnMut(ListProblem)) {
+    for nth in 0..columns.len() {
+        if columns.name(nth).is_empty() {
+            complain(ListProblem::NoHeading { nth: nth + 1 });
+        } else if let Some(first) = (0..nth).find(|first| columns.name(*first) == columns.name(nth)) {
+            let (first, second) = (columns.heading(first).into(), columns.heading(nth).into());
+            complain(ListProblem::SameHeading { first, second });
+        }
+    }
+}
+
+fn find_address_column(columns: &Columns, options: &ListOptions) -> Result<usize, ListProblem> {
+    if let Some(wanted) = &options.address {
+        return columns.find(wanted).ok_or_else(|| ListProblem::AddressColumnUnknown {
+            wanted: wanted.clone(),
+            nearest: nearest(&Columns::name_for(wanted), columns.names()).map(str::to_owned),
+            headings: columns.listed(),
+        });
+    }
+    match columns.usual_for_addresses().as_slice() {
+        [only] => Ok(*only),
+        [] => Err(ListProblem::NoAddressColumn { headings: columns.listed() }),
+        several => {
+            let headings: Vec<String> = several.iter().map(|nth| quoted(columns.heading(*nth))).collect();
+            Err(ListProblem::SeveralAddressColumns(headings.join(", ")))
+        }
+    }
+}
+
+/// The records of a text with the numbers of their rows. The csv crate leaves out blank lines and its line
+/// numbers are wrong after them and with CRLF (csv#395), so the rows are counted here.
+struct Rows<'t> {
+    text: &'t str,
+    reader: csv::Reader<&'t [u8]>,
+    record: ByteRecord,
+    /// Where the reader stood before the last record.
+    before: usize,
+    number: u64,
+}
+
+impl<'t> Rows<'t> {
+    fn new(text: &'t str) -> Self {
+        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        Self { text, reader, record: ByteRecord::new(), before: 0, number: 0 }
+    }
+
+    /// Goes to the next record that is not a blank line; gives its row.
+    fn next(&mut self) -> Option<u64> {
+        self.before = usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
+        if !self.reader.read_byte_record(&mut self.record).unwrap_or(false) {
+            return None;
+        }
+        self.number += 1 + blank_lines(self.text.as_bytes(), self.before);
+        Some(self.number)
+    }
+
+    fn len(&self) -> usize {
+        self.record.len()
+    }
+
+    /// The cells of the record. The text is UTF-8 and is cut at ASCII characters, so that they are, too.
+    fn cells(&self) -> impl DoubleEndedIterator<Item = &str> {
+        (0..self.record.len()).map(|nth| std::str::from_utf8(&self.record[nth]).unwrap_or("\0"))
+    }
+}
+
+/// How many blank lines begin at `at`, where the reader stopped after a record.
+fn blank_lines(text: &[u8], mut at: usize) -> u64 {
+    // It stops between the two bytes of a CRLF.
+    if at > 0 && text.get(at - 1..=at) == Some(b"\r\n") {
+        at += 1;
+    }
+    let mut blank = 0;
+    loop {
+        at += match text.get(at..) {
+            Some([b'\r', b'\n', ..]) => 2,
+            Some([b'\r' | b'\n', ..]) => 1,
+            _ => return blank,
+        };
+        blank += 1;
+    }
+}
+
+/// Whether a cell begins with a quotation mark that is never closed. The csv crate takes the rest of the file
+/// for that cell without a word.
+fn never_closes_a_quote(text: &str) -> bool {
+    #[derive(PartialEq)]
+    enum In {
+        CellStart,
+        Bare,
+        Quoted,
+        /// Behind a quotation mark in a quoted cell: the end, or the first of two
+        Mark,
+    }
+    let mut state = In::CellStart;
+    for byte in text.bytes() {
+        state = match (state, byte) {
+            (In::CellStart, b'"') | (In::Mark, b'"') => In::Quoted,
+            (In::Quoted, b'"') => In::Mark,
+            (In::Quoted, _) => In::Quoted,
+            (_, b',' | b'\n' | b'\r') => In::CellStart,
+            _ => In::Bare,
+        };
+    }
+    state == In::Quoted
+}
+
+/// The complaint about the first row whose bytes are not UTF-8.
+pub(super) fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
+    let start = bytes[..valid_up_to].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    let line = bytes[start..].split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let cell_start = bytes[start..valid_up_to].iter().rposition(|byte| *byte == b',').map_or(0, |at| at + 1);
+    let cell = line[cell_start..].split(|byte| *byte == b',').next().unwrap_or_default();
+    let sample = quoted(&String::from_utf8_lossy(cell));
+    let text = String::from_utf8_lossy(&bytes[..start]);
+    let mut rows = Rows::new(&text);
+    let mut row = 0;
+    while let Some(number) = rows.next() {
+        row = number;
+    }
+    row += 1 + blank_lines(text.as_bytes(), rows.before);
+    Diagnostic::error(Place::Row { list: name.into(), row, column: None }, &ListProblem::NotUtf8 { sample })
+}

@@ -1,0 +1,223 @@
+//! Where passwords and tokens come from.
+//!
+//! A secret is read at the last moment, from a place that is not an argument and not the configuration, and is
+//! held in a [`SecretString`], which is wiped when dropped and shows nothing in `Debug`.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use thiserror::Error;
+
+use crate::diagnostic::Complaint;
+
+/// A secret longer than this is not one.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// Where an account's password or token is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The first line that a program prints; program and arguments, no shell.
+    Command(Vec<String>),
+    /// The first line of a file that only its owner can read.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+    /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// The person at the terminal.
+    Ask,
+}
+
+/// Why there is no secret. Never holds any part of one.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum SecretError {
+    #[error("password_command: \"{program}\" could not be started: {why}")]
+    CommandNotStarted { program: String, why: std::io::Error },
+    #[error("password_command: \"{program}\" ended with {status}")]
+    CommandFailed { program: String, status: std::process::ExitStatus },
+    #[error("the password file {path} cannot be read: {why}")]
+    FileUnreadable { path: PathBuf, why: std::io::Error },
+    #[error("the password file {0} is not a regular file")]
+    NotAFile(PathBuf),
+    #[error("the password file {path} can be read by others (its mode is {mode:o})")]
+    FileOpenToOthers { path: PathBuf, mode: u32 },
+    #[error("the environment variable {0} is not set")]
+    EnvMissing(String),
+    #[error("there is no credential \"{0}\": $CREDENTIALS_DIRECTORY is not set")]
+    NoCredentials(String),
+    #[error("no password is configured, and there is no terminal to ask at")]
+    NoTerminal,
+    #[error("the password could not be read from the terminal: {0}")]
+    Terminal(std::io::Error),
+    #[error("the password from {0} is empty")]
+    Empty(&'static str),
+    #[error("the password from {0} is longer than 64 KiB")]
+    TooLong(&'static str),
+    #[error("the password from {0} is not UTF-8 or holds a NUL")]
+    NotText(&'static str),
+}
+
+impl Complaint for SecretError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::FileOpenToOthers { .. } => "secret.file-open-to-others",
+            Self::NoTerminal => "secret.none",
+            _ => "secret.unreadable",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::FileOpenToOthers { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::NoTerminal => Some(
+                "add password_command, password_file, password_env or credential to the account in your config file"
+                    .into(),
+            ),
+            Self::NoCredentials(name) => {
+                Some(format!("systemd sets it for a service with LoadCredential={name}:/path/of/the/file"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl SecretSource {
+    /// Reads the secret. `prompt` is shown where a person is asked. Blocks.
+    pub fn read(&self, prompt: &str) -> Result<SecretString, SecretError> {
+        match self {
+            Self::Command(command) => from_command(command),
+            Self::File(path) => from_file(path, Access::OwnerOnly),
+            Self::Env(name) => match std::env::var(name) {
+                Ok(value) => first_line(Zeroizing::new(value.into_bytes()), "password_env"),
+                Err(std::env::VarError::NotPresent) => Err(SecretError::EnvMissing(name.clone())),
+                Err(std::env::VarError::NotUnicode(_)) => Err(SecretError::NotText("password_env")),
+            },
+            Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+                Some(directory) => from_file(&Path::new(&directory).join(name), Access::AsGiven),
+                None => Err(SecretError::NoCredentials(name.clone())),
+            },
+            Self::Ask => ask(prompt),
+        }
+    }
+}
+
+fn from_command(command: &[String]) -> Result<SecretString, SecretError> {
+    let (program, arguments) = command.split_first().ok_or(SecretError::Empty("password_command"))?;
+    let not_started = |why| SecretError::CommandNotStarted { program: program.clone(), why };
+    let mut child =
+        Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().map_err(not_started)?;
+    let mut output = Zeroizing::new(Vec::new());
+    let read = match child.stdout.take() {
+        Some(stdout) => stdout.take(MOST_BYTES + 1).read_to_end(&mut output),
+        None => Ok(0),
+    };
+    let status = child.wait().map_err(not_started)?;
+    read.map_err(not_started)?;
+    if !status.success() {
+        return Err(SecretError::CommandFailed { program: program.clone(), status });
+    }
+    first_line(output, "password_command")
+}
+
+#[derive(PartialEq, Eq)]
+enum Access {
+    OwnerOnly,
+    /// systemd answers for the permissions of its credentials.
+    AsGiven,
+}
+
+fn from_file(path: &Path, access: Access) -> Result<SecretString, SecretError> {
+    let unreadable = |why| SecretError::FileUnreadable { path: path.to_owned(), why };
+    // The open file is asked, not the path again, so that it cannot be exchanged in between.
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(SecretError::NotAFile(path.to_owned()));
+    }
+    #[cfg(unix)]
+    if access == Access::OwnerOnly {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(SecretError::FileOpenToOthers { path: path.to_owned(), mode });
+        }
+    }
+    let mut content = Zeroizing::new(Vec::new());
+    file.take(MOST_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
+    first_line(content, "password_file")
+}
+
+fn ask(prompt: &str) -> Result<SecretString, SecretError> {
+    use std::io::IsTerminal;
+    if !std::io::stdin().is_terminal() {
+        return Err(SecretError::NoTerminal);
+    }
+    let typed = rpassword::prompt_password(prompt).map_err(SecretError::Terminal)?;
+    first_line(Zeroizing::new(typed.into_bytes()), "the terminal")
+}
+
+fn first_line(content: Zeroizing<Vec<u8>>, from: &'static str) -> Result<SecretString, SecretError> {
+    if content.len() as u64 > MOST_BYTES {
+        return Err(SecretError::TooLong(from));
+    }
+    let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = std::str::from_utf8(line).map_err(|_| SecretError::NotText(from))?;
+    if text.contains('\0') {
+        return Err(SecretError::NotText(from));
+    }
+    if text.is_empty() {
+        return Err(SecretError::Empty(from));
+    }
+    Ok(SecretString::from(text))
+}
+
+/// Whether `text` holds the secret; for making sure that something to be shown does not.
+#[must_use]
+pub fn holds(text: &str, secret: &SecretString) -> bool {
+    text.contains(secret.expose_secret())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &SecretSource) -> Result<String, String> {
+        source.read("Password: ").map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_command_gives_its_first_line_and_its_arguments_reach_no_shell() {
+        let command = |line: &[&str]| SecretSource::Command(line.iter().map(ToString::to_string).collect());
+        assert_eq!(read(&command(&["printf", "s3cret\nurl: x\n"])), Ok("s3cret".into()));
+        assert_eq!(read(&command(&["echo", "$HOME; id"])), Ok("$HOME; id".into()));
+        assert_eq!(read(&command(&["false"])), Err("password_command: \"false\" ended with exit status: 1".into()));
+        assert_eq!(read(&command(&["true"])), Err("the password from password_command is empty".into()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, "pass word \r\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let error = SecretSource::File(path.clone()).read("").unwrap_err();
+        assert!(matches!(error, SecretError::FileOpenToOthers { mode: 0o640, .. }), "{error}");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read(&SecretSource::File(path)), Ok("pass word ".into()));
+        assert!(read(&SecretSource::File(directory.path().into())).unwrap_err().contains("not a regular file"));
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let secret = first_line(Zeroizing::new(b"hunter2".to_vec()), "x").unwrap();
+        assert!(!format!("{secret:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,239 @@
+//! The TOML between two lines of `+++`: everything of a message that is not its body.
+
+use std::{ops::Range, sync::Arc};
+
+use handlebars::{Context, Handlebars};
+
+use super::{Mailbox, TemplateProblem, lint};
+use crate::{
+    address::Address,
+    campaign::keys::{At, Keys},
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
+    recipients::Columns,
+};
+
+/// Where the parts of a template's text are.
+pub(super) struct Parts {
+    front: Range<usize>,
+    /// Where the body begins.
+    pub(super) body: usize,
+}
+
+/// Finds the parts of a template's text.
+pub(super) fn split(source: &Arc<Source>) -> Result<Parts, Diagnostics> {
+    let text = source.text();
+    let complain = |span, problem| Err(Diagnostic::error(Place::Text(Arc::clone(source), span), &problem).into());
+    let mut at = 0;
+    let mut front = None;
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == "+++" {
+            match front {
+                None => front = Some(at + line.len()),
+                Some(start) => return Ok(Parts { front: start..at, body: at + line.len() }),
+            }
+        } else if front.is_none() {
+            return complain(at..at + line.trim_end().len(), TemplateProblem::NoFrontMatter);
+        }
+        at += line.len();
+    }
+    match front {
+        None => complain(0..0, TemplateProblem::NoFrontMatter),
+        Some(_) => complain(0..3, TemplateProblem::FrontMatterOpen),
+    }
+}
+
+/// The compiled front matter. Its values are compiled into a registry under the names that stand here.
+#[derive(Debug)]
+pub(super) struct FrontMatter {
+    from: MailboxTemplate,
+    reply_to: Option<MailboxTemplate>,
+    to: bool,
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+struct MailboxTemplate {
+    key: &'static str,
+    has_name: bool,
+}
+
+/// The front matter for one person.
+pub(super) struct RenderedFront {
+    pub(super) from: Mailbox,
+    pub(super) reply_to: Option<Mailbox>,
+    pub(super) to_name: Option<String>,
+    pub(super) subject: String,
+    pub(super) headers: Vec<(String, String)>,
+}
+
+/// Headers that carry recipients or structure, or that have a key of their own, and why they are refused.
+fn refused(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    const ONE_RECIPIENT: &str = "a message has exactly one recipient, who comes from the list";
+    const OURS: &str = "it is set by apiece itself";
+    match name.as_str() {
+        "to" | "cc" | "bcc" | "apparently-to" | "x-to" | "x-cc" | "x-bcc" | "envelope-to" | "delivered-to"
+        | "x-original-to" | "x-envelope-to" | "x-receiver" | "x-rcpt-to" => Some(ONE_RECIPIENT),
+        "from" | "subject" | "reply-to" => Some("it has a key of its own in the front matter"),
+        "sender" | "date" | "message-id" | "mime-version" | "return-path" | "received" | "dkim-signature"
+        | "domainkey-signature" | "authentication-results" => Some(OURS),
+        _ if name.starts_with("resent-") => Some(ONE_RECIPIENT),
+        _ if name.starts_with("content-") || name.starts_with("arc-") => Some(OURS),
+        _ => None,
+    }
+}
+
+impl FrontMatter {
+    pub(super) fn compile(
+        source: &Arc<Source>,
+        parts: &Parts,
+        registry: &mut Handlebars<'static>,
+        columns: &Columns,
+        problems: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut keys = match Keys::parse(source, &source.text()[parts.front.clone()], parts.front.start) {
+            Ok(keys) => keys,
+            Err(wrong) => {
+                problems.extend(wrong);
+                return None;
+            }
+        };
+        let mut compiler = Compiler { source, registry, columns, problems };
+        let mut required = |key: &'static str| {
+            let missing = keys.span_of(key).is_none();
+            let value = keys.string(key);
+            if missing {
+                keys.missing(key);
+            }
+            value
+        };
+        let from = required("from").map(|value| compiler.mailbox("from", &value));
+        let subject = required("subject").map(|value| compiler.value("subject", &value));
+        let reply_to = keys.string("reply_to").map(|value| compiler.mailbox("reply_to", &value));
+        let to = keys.string("to");
+        if let Some(to) = &to {
+            if to.value.contains(['<', '>', '@']) {
+                compiler.complain(to.span.clone(), &TemplateProblem::ToHasAddress);
+            }
+            compiler.value("to", to);
+        }
+        let mut headers: Vec<(String, String)> = Vec::new();
+        if let Some(mut table) = keys.table("headers") {
+            for (name, value) in table.named_strings() {
+                headers.extend(compiler.header(&headers, name, &value));
+            }
+            keys.adopt(table.finish());
+        }
+        problems.extend(keys.finish());
+        subject?;
+        Some(Self { from: from?, reply_to, to: to.is_some(), headers })
+    }
+
+    pub(super) fn render(
+        &self,
+        registry: &Handlebars<'static>,
+        context: &Context,
+    ) -> Result<RenderedFront, TemplateProblem> {
+        let line = |template: &str, key: &str| line(registry, template, key, context);
+        let mailbox = |of: &MailboxTemplate| {
+            let name = if of.has_name { Some(line(&format!("{}.name", of.key), of.key)?) } else { None };
+            let address = line(&format!("{}.address", of.key), of.key)?;
+            let address =
+                address.parse::<Address>().map_err(|error| TemplateProblem::AuthorAddress { key: of.key, error })?;
+            Ok(Mailbox { name: name.filter(|name| !name.is_empty()), address })
+        };
+        let subject = line("subject", "subject")?;
+        if subject.is_empty() {
+            return Err(TemplateProblem::EmptyHeader("subject"));
+        }
+        let to_name = if self.to { Some(line("to", "to")?) } else { None };
+        let headers = self.headers.iter().map(|(name, template)| Ok((name.clone(), line(template, name)?)));
+        Ok(RenderedFront {
+            from: mailbox(&self.from)?,
+            reply_to: self.reply_to.as_ref().map(mailbox).transpose()?,
+            to_name: to_name.filter(|name| !name.is_empty()),
+            subject,
+            headers: headers.collect::<Result<_, TemplateProblem>>()?,
+        })
+    }
+}
+
+/// Renders a value that becomes one line of a header.
+fn line(
+    registry: &Handlebars<'static>,
+    template: &str,
+    key: &str,
+    context: &Context,
+) -> Result<String, TemplateProblem> {
+    let value = registry.render_with_context(template, context).map_err(|error| {
+        TemplateProblem::Render { place: format!("\"{key}\""), why: error.reason().to_string() }
+    })?;
+    match value.chars().find(|c| c.is_control()) {
+        Some(character) => Err(TemplateProblem::HeaderLine { key: key.to_owned(), character }),
+        None => Ok(value.trim().to_owned()),
+    }
+}
+
+struct Compiler<'a> {
+    source: &'a Arc<Source>,
+    registry: &'a mut Handlebars<'static>,
+    columns: &'a Columns,
+    problems: &'a mut Diagnostics,
+}
+
+impl Compiler<'_> {
+    fn complain(&mut self, span: Range<usize>, complaint: &impl Complaint) {
+        self.problems.push(Diagnostic::error(Place::Text(Arc::clone(self.source), span), complaint));
+    }
+
+    fn value(&mut self, name: &str, value: &At<String>) {
+        let piece = lint::Piece::of_value(self.source, &value.value, value.span.clone());
+        lint::compile(self.registry, name, &piece, self.columns, self.problems);
+    }
+
+    /// `Name <address>` or `address`; which part is which is decided here, before any value is known.
+    fn mailbox(&mut self, key: &'static str, value: &At<String>) -> MailboxTemplate {
+        let text = value.value.trim();
+        let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+            Some((name, address)) => (Some(name.trim().trim_matches('"').trim()), address.trim()),
+            None => (None, text),
+        };
+        if !address.contains("{{")
+            && let Err(error) = address.parse::<Address>()
+        {
+            self.complain(value.span.clone(), &TemplateProblem::AuthorAddress { key, error });
+        }
+        let mut part = |of: &str, text: &str| {
+            self.value(&format!("{key}.{of}"), &At { value: text.to_owned(), span: value.span.clone() });
+        };
+        if let Some(name) = name {
+            part("name", name);
+        }
+        part("address", address);
+        MailboxTemplate { key, has_name: name.is_some() }
+    }
+
+    fn header(
+        &mut self,
+        before: &[(String, String)],
+        name: At<String>,
+        value: &At<String>,
+    ) -> Option<(String, String)> {
+        let At { value: name, span } = name;
+        // RFC 5322 §2.2: printable ASCII except the colon. lettre takes no name over 76 characters.
+        let valid = (1..=76).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+        let problem = if !valid {
+            TemplateProblem::HeaderName(name)
+        } else if let Some(why) = refused(&name) {
+            TemplateProblem::HeaderRefused { name, why }
+        } else if before.iter().any(|(other, _)| other.eq_ignore_ascii_case(&name)) {
+            TemplateProblem::HeaderTwice(name)
+        } else {
+            let template = format!("header.{name}");
+            self.value(&template, value);
+            return Some((name, template));
+        };
+        self.complain(span, &problem);
+        None
+    }
+}

@@ -1,0 +1,281 @@
+//! Compiling Handlebars so that nothing is left to find out while rendering.
+//!
+//! Handlebars' strict mode is silent about `{{#if missing}}` and the like, and a cycle of partials overflows the
+//! stack. So the compiled template is walked, and every name in it has to be a column or a helper.
+
+use std::{ops::Range, sync::Arc};
+
+use handlebars::{
+    Handlebars, Path,
+    template::{HelperTemplate, Parameter, Template as Compiled, TemplateElement},
+};
+
+use super::{Format, TemplateProblem, veil::VEILED};
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Place, Source, nearest, offset_in, quoted},
+    recipients::Columns,
+};
+
+/// The helpers that give a value; those of Handlebars that make sense for a flat row.
+pub(super) const HELPERS: &[&str] = &["eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"];
+
+/// The helpers that hold a block.
+const BLOCKS: &[&str] = &["if", "unless"];
+
+/// Blocks and brackets may be nested so deeply; Handlebars' parser and renderer are recursive.
+const MOST_DEPTH: usize = 64;
+
+/// A stretch of the source that is a template of its own: the body, or a value of the front matter.
+pub(super) struct Piece<'s> {
+    source: &'s Arc<Source>,
+    text: String,
+    /// Where the text stands in the source.
+    span: Range<usize>,
+    /// Whether the text stands there letter by letter (a TOML string with escapes does not).
+    literal: bool,
+}
+
+impl<'s> Piece<'s> {
+    /// The stretch as it stands there.
+    pub(super) fn of(source: &'s Arc<Source>, span: Range<usize>) -> Self {
+        Self { source, text: source.text()[span.clone()].to_owned(), span, literal: true }
+    }
+
+    /// A value that a TOML string at `span` stands for.
+    pub(super) fn of_value(source: &'s Arc<Source>, value: &str, span: Range<usize>) -> Self {
+        let written = &source.text()[span.clone()];
+        match written.find(value).filter(|_| !value.is_empty()) {
+            Some(at) => {
+                let start = span.start + at;
+                Self { source, text: value.to_owned(), span: start..start + value.len(), literal: true }
+            }
+            None => Self { source, text: value.to_owned(), span, literal: false },
+        }
+    }
+
+    /// The place of a stretch of this piece's text.
+    fn place(&self, within: Range<usize>) -> Place {
+        let span = if self.literal {
+            self.span.start + within.start..self.span.start + within.end
+        } else {
+            self.span.clone()
+        };
+        Place::Text(Arc::clone(self.source), span)
+    }
+}
+
+/// Characters that no template may hold.
+pub(super) fn check_characters(source: &Arc<Source>, format: Format) -> Result<(), Diagnostics> {
+    let odd = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t')) || (format == Format::Markdown && VEILED.contains(&c))
+    };
+    let mut problems = Diagnostics::default();
+    for (at, c) in source.text().char_indices().filter(|(_, c)| odd(*c)).take(10) {
+        let place = Place::Text(Arc::clone(source), at..at + c.len_utf8());
+        problems.push(Diagnostic::error(place, &TemplateProblem::Character(c)));
+    }
+    problems.checked(Some(()))
+}
+
+/// Compiles a piece under `name`, after checking every name in it.
+pub(super) fn compile(
+    registry: &mut Handlebars<'static>,
+    name: &str,
+    piece: &Piece<'_>,
+    columns: &Columns,
+    problems: &mut Diagnostics,
+) {
+    if let Some(at) = too_deep(&piece.text) {
+        problems.push(Diagnostic::error(piece.place(at..at + 2), &TemplateProblem::TooDeep));
+        return;
+    }
+    match Compiled::compile(&piece.text) {
+        Ok(compiled) => {
+            let mut walk = Walk { piece, columns, problems };
+            walk.template(&compiled);
+            registry.register_template(name, compiled);
+        }
+        Err(error) => {
+            let (line, column) = error.pos().unwrap_or((1, 1));
+            let at = offset_in(&piece.text, line, column);
+            let reason = error.reason().to_string();
+            let why = reason.strip_prefix("invalid handlebars syntax: ").unwrap_or(&reason).replace('\n', " ");
+            problems.push(Diagnostic::error(piece.place(at..at + 1), &TemplateProblem::Syntax(why)));
+        }
+    }
+}
+
+struct Walk<'a> {
+    piece: &'a Piece<'a>,
+    columns: &'a Columns,
+    problems: &'a mut Diagnostics,
+}
+
+impl Walk<'_> {
+    fn template(&mut self, template: &Compiled) {
+        for (element, at) in template.elements.iter().zip(&template.mapping) {
+            let at = self.offset(at.0, at.1);
+            match element {
+                TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
+                TemplateElement::Expression(expression) => self.expression(expression, at),
+                TemplateElement::HtmlExpression(expression) => {
+                    let name = shown(&expression.name);
+                    self.complain(at, &name, &TemplateProblem::Raw(name.clone()));
+                }
+                TemplateElement::HelperBlock(block) => self.block(block, at),
+                // Partials and decorators, and whatever a later Handlebars may add.
+                _ => self.complain(at, "{{", &TemplateProblem::Partial),
+            }
+        }
+    }
+
+    /// `{{name}}` or `{{helper …}}`
+    fn expression(&mut self, expression: &HelperTemplate, at: usize) {
+        if expression.params.is_empty() && expression.hash.is_empty() {
+            self.parameter(&expression.name, at);
+        } else {
+            self.call(expression, at);
+        }
+    }
+
+    fn call(&mut self, call: &HelperTemplate, at: usize) {
+        let name = shown(&call.name);
+        if !HELPERS.contains(&name.as_str()) {
+            let problem = TemplateProblem::NoHelper {
+                nearest: nearest(&name, HELPERS.iter().copied()).map(str::to_owned),
+                name: name.clone(),
+            };
+            self.complain(at, &name, &problem);
+        }
+        self.arguments(call, at);
+    }
+
+    fn arguments(&mut self, call: &HelperTemplate, at: usize) {
+        for parameter in call.params.iter().chain(call.hash.values()) {
+            self.parameter(parameter, at);
+        }
+    }
+
+    fn block(&mut self, block: &HelperTemplate, at: usize) {
+        let name = shown(&block.name);
+        if BLOCKS.contains(&name.as_str()) {
+            self.arguments(block, at);
+            if block.params.len() != 1 {
+                let why = format!("{{{{#{name}}}}} asks about one thing");
+                self.complain(at, &name, &TemplateProblem::Syntax(why));
+            }
+        } else if matches!(name.as_str(), "each" | "with") {
+            self.complain(at, &name, &TemplateProblem::NothingToLoop(name.clone()));
+        } else if self.columns.names().any(|column| column == name) {
+            self.complain(at, &name, &TemplateProblem::BlockOverColumn(name.clone()));
+        } else {
+            let problem = TemplateProblem::NoHelper {
+                nearest: nearest(&name, BLOCKS.iter().copied()).map(|block| format!("#{block}")),
+                name: format!("#{name}"),
+            };
+            self.complain(at, &name, &problem);
+        }
+        for template in block.template.iter().chain(&block.inverse) {
+            self.template(template);
+        }
+    }
+
+    /// A column, a literal or a call in brackets.
+    fn parameter(&mut self, parameter: &Parameter, at: usize) {
+        match parameter {
+            Parameter::Literal(_) => {}
+            Parameter::Name(name) => self.name(name, at),
+            Parameter::Path(Path::Relative((_, raw)) | Path::Local((_, _, raw))) => self.name(raw, at),
+            Parameter::Subexpression(inner) => match inner.as_element() {
+                TemplateElement::Expression(call) => self.call(call, at),
+                _ => self.complain(at, "(", &TemplateProblem::Partial),
+            },
+            _ => self.complain(at, "{{", &TemplateProblem::Partial),
+        }
+    }
+
+    fn name(&mut self, raw: &str, at: usize) {
+        let name = raw.strip_prefix("this.").or(raw.strip_prefix("./")).unwrap_or(raw);
+        if self.columns.names().any(|column| column == name) && !name.contains('.') {
+            return;
+        }
+        let wanted = name.trim_matches(['[', ']']);
+        let problem = if name == "this" || name.starts_with(['@', '.']) || name.contains('/') {
+            TemplateProblem::NotAName(raw.to_owned())
+        } else {
+            TemplateProblem::NoColumn {
+                name: raw.to_owned(),
+                nearest: nearest(&Columns::name_for(wanted), self.columns.names()).map(str::to_owned),
+                columns: self.columns.names().take(20).map(quoted).collect::<Vec<_>>().join(", "),
+            }
+        };
+        self.complain(at, raw, &problem);
+    }
+
+    /// Complains about a word in the tag that begins at `at`.
+    fn complain(&mut self, at: usize, word: &str, problem: &TemplateProblem) {
+        let tag = &self.piece.text[at..];
+        let tag = &tag[..tag.find("}}").unwrap_or(tag.len())];
+        let span = match tag.find(word) {
+            Some(within) => at + within..at + within + word.len(),
+            None => at..at + tag.len(),
+        };
+        self.problems.push(Diagnostic::error(self.piece.place(span), problem));
+    }
+
+    fn offset(&self, line: usize, column: usize) -> usize {
+        offset_in(&self.piece.text, line, column)
+    }
+}
+
+fn shown(parameter: &Parameter) -> String {
+    match parameter {
+        Parameter::Name(name) => name.clone(),
+        Parameter::Path(Path::Relative((_, raw)) | Path::Local((_, _, raw))) => raw.clone(),
+        Parameter::Literal(value) => value.to_string(),
+        _ => "(…)".into(),
+    }
+}
+
+/// Where blocks, `else` chains or brackets are nested too deeply, if they are.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut blocks: Vec<usize> = Vec::new();
+    let mut depth = 0;
+    let mut rest = 0;
+    while let Some(found) = text[rest..].find("{{") {
+        let at = rest + found;
+        let inner = text[at..].trim_start_matches('{').trim_start_matches('~').trim_start();
+        let tag = &inner[..inner.find("}}").unwrap_or(inner.len())];
+        if tag.starts_with(['#', '^']) && tag.len() > 1 {
+            blocks.push(1);
+            depth += 1;
+        } else if tag.starts_with('/') {
+            depth -= blocks.pop().unwrap_or(0);
+        } else if tag.starts_with("else ")
+            && let Some(chain) = blocks.last_mut()
+        {
+            *chain += 1;
+            depth += 1;
+        }
+        let mut brackets = 0usize;
+        for c in tag.chars() {
+            match c {
+                '(' | '[' | '{' => brackets += 1,
+                ')' | ']' | '}' => brackets = brackets.saturating_sub(1),
+                _ => {}
+            }
+            if brackets > MOST_DEPTH / 4 {
+                return Some(at);
+            }
+        }
+        if depth > MOST_DEPTH {
+            return Some(at);
+        }
+        rest = text.len() - inner.len() + tag.len();
+        rest = rest.max(at + 2);
+        while !text.is_char_boundary(rest) {
+            rest += 1;
+        }
+    }
+    None
+}

@@ -1,0 +1,155 @@
+//! CommonMark with tables becomes an HTML document and a text that reads well.
+
+mod text;
+
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, html};
+
+use super::{
+    TemplateProblem,
+    html::escape,
+    veil::{Stretch, stretches, unveil, unveil_with},
+};
+
+/// What stands around the HTML of a message, with `{{body}}` where it goes.
+const DOCUMENT: &str = include_str!("../../templates/document.html");
+
+/// The text part and the HTML document of a Markdown body with veiled values.
+pub(super) fn render(markdown: &str) -> Result<(String, String), TemplateProblem> {
+    let mut events = Vec::new();
+    for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
+        unveiled(event, &mut events)?;
+    }
+    let text = text::write(&events);
+    let mut body = String::with_capacity(markdown.len() * 2);
+    html::push_html(&mut body, events.into_iter());
+    Ok((text, DOCUMENT.replacen("{{body}}", &body, 1)))
+}
+
+/// The event with its values put in, each as fits where it stands.
+fn unveiled<'m>(event: Event<'m>, events: &mut Vec<Event<'m>>) -> Result<(), TemplateProblem> {
+    let plain = |text: CowStr<'m>| CowStr::from(unveil(&text).into_owned());
+    events.push(match event {
+        Event::Text(text) => {
+            push_text(&text, events);
+            return Ok(());
+        }
+        Event::Code(code) => Event::Code(unveil(&code).replace(['\n', '\r'], " ").into()),
+        Event::Html(tag) => Event::Html(unveil_with(&tag, in_tag).into_owned().into()),
+        Event::InlineHtml(tag) => Event::InlineHtml(unveil_with(&tag, in_tag).into_owned().into()),
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Link { link_type, dest_url: target(&dest_url)?.into(), title: plain(title), id })
+        }
+        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Image { link_type, dest_url: target(&dest_url)?.into(), title: plain(title), id })
+        }
+        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(plain(info))))
+        }
+        other => other,
+    });
+    Ok(())
+}
+
+/// Text with its values; a line break in a value is one in the message.
+fn push_text(text: &str, events: &mut Vec<Event<'_>>) {
+    for stretch in stretches(text) {
+        match stretch {
+            Stretch::Author(author) => events.push(Event::Text(author.to_owned().into())),
+            Stretch::Value(value) => {
+                for (nth, line) in value.replace("\r\n", "\n").replace('\r', "\n").trim_end().split('\n').enumerate() {
+                    if nth > 0 {
+                        events.push(Event::HardBreak);
+                    }
+                    events.push(Event::Text(line.to_owned().into()));
+                }
+            }
+        }
+    }
+}
+
+/// A value within HTML that the author wrote: in text, in an attribute with or without quotation marks.
+fn in_tag(value: &str) -> String {
+    escape(value).replace(char::is_whitespace, "&#32;")
+}
+
+/// Where a link goes. A value at its beginning may be a whole address of a harmless kind; further on it is a
+/// component of one, whatever is in it (RFC 3986 §2.4).
+fn target(veiled: &str) -> Result<String, TemplateProblem> {
+    let mut target = String::with_capacity(veiled.len());
+    let mut begins_with_value = false;
+    for (nth, stretch) in stretches(veiled).enumerate() {
+        match stretch {
+            Stretch::Author(author) => target.push_str(author),
+            Stretch::Value(value) if nth == 0 => {
+                target.push_str(value.trim());
+                begins_with_value = true;
+            }
+            Stretch::Value(value) => {
+                for byte in value.bytes() {
+                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                        target.push(char::from(byte));
+                    } else {
+                        target.push_str(&format!("%{byte:02X}"));
+                    }
+                }
+            }
+        }
+    }
+    let scheme = target.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let harmless = scheme.is_some_and(|scheme| matches!(scheme.as_str(), "http" | "https" | "mailto" | "tel"));
+    if begins_with_value && (!harmless || target.contains(char::is_control)) {
+        return Err(TemplateProblem::Link(target));
+    }
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::veil::veil;
+
+    fn body(markdown: &str) -> (String, String) {
+        let (text, html) = render(markdown).unwrap();
+        let html = html.split_once("<body>").unwrap().1.split_once("</body>").unwrap().0.trim().to_owned();
+        (text, html)
+    }
+
+    #[test]
+    fn a_value_shows_as_typed_wherever_it_stands() {
+        let nasty = "*Bob* [x](http://evil.example) <b>&amp;</b> # `c`";
+        let v = veil(nasty);
+        let shown = "*Bob* [x](http://evil.example) &lt;b&gt;&amp;amp;&lt;/b&gt; # `c`";
+        let (text, html) = body(&format!("Dear **{v}**,\n\n# {v}\n\n- {v}\n\n`{v}`\n\n| a |\n|---|\n| {v} |\n"));
+        assert_eq!(text.matches(nasty).count(), 5, "{text}");
+        assert_eq!(html.matches(shown).count(), 5, "{html}");
+        assert!(!html.contains("<b>") && !html.contains("evil.example\""), "{html}");
+        let (_, html) = body(&format!("<div title={v}>{v}</div>\n"));
+        assert!(!html.contains("<b>"), "{html}");
+    }
+
+    #[test]
+    fn a_value_at_the_beginning_of_a_line_opens_nothing() {
+        for value in ["# x", "> x", "- x", "1. x", "    x", "```", "---", "===", "| a |", "[a]: b", "<script>", "\n\n# y"] {
+            let (_, html) = body(&format!("{}\n", veil(value)));
+            assert!(html.starts_with("<p>") && html.ends_with("</p>") && html.matches("<p>").count() == 1, "{value:?}: {html}");
+        }
+    }
+
+    #[test]
+    fn a_line_break_in_a_value_is_a_line_break() {
+        let (text, html) = body(&format!("To:\n\n{}\n", veil("1 High St\r\nTown\n")));
+        assert_eq!(html, "<p>To:</p>\n<p>1 High St<br />\nTown</p>");
+        assert_eq!(text, "To:\n\n1 High St\nTown\n");
+    }
+
+    #[test]
+    fn links_made_of_values_go_somewhere_harmless() {
+        let (text, html) = body(&format!("[case](https://one.example/{}?q=1)", veil("a/../b?x=\"1\"&ü")));
+        assert!(html.contains("href=\"https://one.example/a%2F..%2Fb%3Fx%3D%221%22%26%C3%BC?q=1\""), "{html}");
+        assert!(text.contains("case <https://one.example/a%2F"), "{text}");
+        assert!(body(&format!("[go]({})", veil("https://one.example/?a=b&c"))).1.contains("href=\"https://one.example/?a=b&amp;c\""));
+        for evil in ["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "//one.example", "java\nscript:x"] {
+            assert!(render(&format!("[go]({})", veil(evil))).is_err(), "{evil}");
+        }
+    }
+}

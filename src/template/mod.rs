@@ -1,0 +1,198 @@
+//! A template: front matter and Handlebars, checked against a list's columns before anything is rendered.
+//!
+//! A value is escaped for where it stands and is never a template itself. In Markdown this is done by *veiling*:
+//! values travel through the Markdown parser as characters that mean nothing to it, and are put in afterwards,
+//! when it is known what each stands in ([`veil`](self::veil)).
+
+mod front_matter;
+mod html;
+mod lint;
+mod markdown;
+mod problem;
+mod veil;
+
+use std::{path::Path, sync::Arc};
+
+use handlebars::{Context, Handlebars};
+use serde_json::{Map, Value};
+
+use self::front_matter::FrontMatter;
+pub(crate) use self::problem::TemplateProblem;
+use crate::{
+    address::Address,
+    campaign::Unreadable,
+    diagnostic::{Diagnostic, Diagnostics, Place, Source},
+    recipients::{Columns, Recipient},
+};
+
+/// A template larger than this is refused.
+pub const MOST_BYTES: u64 = 1 << 20;
+
+/// What the body of a template is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `.txt.hbs`: plain text, sent as it is.
+    Text,
+    /// `.md.hbs`: CommonMark with tables, sent as HTML and text.
+    Markdown,
+    /// `.html.hbs`: HTML, sent with a text part made from it.
+    Html,
+}
+
+impl Format {
+    /// By the ending of a file's name.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let stem = name.strip_suffix(".hbs").unwrap_or(&name);
+        match stem.rsplit_once('.')?.1 {
+            "txt" | "text" => Some(Self::Text),
+            "md" | "markdown" => Some(Self::Markdown),
+            "html" | "htm" => Some(Self::Html),
+            _ => None,
+        }
+    }
+}
+
+/// A compiled template: every placeholder in it has a column.
+#[derive(Debug)]
+pub struct Template {
+    source: Arc<Source>,
+    format: Format,
+    front: FrontMatter,
+    /// Escapes as the body's format wants it.
+    body: Handlebars<'static>,
+    /// Escapes nothing; what comes out is checked by where it goes.
+    headers: Handlebars<'static>,
+    /// How many lines stand before the body.
+    lines_before: usize,
+}
+
+/// A mailbox of RFC 5322 §3.4: an address, and a name to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The name to show.
+    pub name: Option<String>,
+    /// The address.
+    pub address: Address,
+}
+
+/// What a template says to one person. Values are final; nothing in it is escaped for the wire yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The author.
+    pub from: Mailbox,
+    /// Where answers go, if not to the author.
+    pub reply_to: Option<Mailbox>,
+    /// The name to show for the recipient.
+    pub to_name: Option<String>,
+    /// One line.
+    pub subject: String,
+    /// Further headers, each value one line.
+    pub headers: Vec<(String, String)>,
+    /// The body as plain text; lines end with LF.
+    pub text: String,
+    /// The body as an HTML document.
+    pub html: Option<String>,
+}
+
+impl Template {
+    /// Reads and compiles a file.
+    pub fn read(path: &Path, columns: &Columns) -> Result<Self, Diagnostics> {
+        let at = || Place::File(path.into());
+        let complain = |problem: TemplateProblem| Diagnostics::from(Diagnostic::error(at(), &problem));
+        let unreadable = |error| Diagnostics::from(Diagnostic::error(at(), &Unreadable(error)));
+        let format = Format::of(path).ok_or_else(|| complain(TemplateProblem::Ending))?;
+        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+        if bytes > MOST_BYTES {
+            return Err(complain(TemplateProblem::TooLarge));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::compile(&path.display().to_string(), &text, format, columns)
+    }
+
+    /// Compiles a text; `name` stands in complaints.
+    pub fn compile(name: &str, text: &str, format: Format, columns: &Columns) -> Result<Self, Diagnostics> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+        let source = Source::new(name, text);
+        lint::check_characters(&source, format)?;
+        let parts = front_matter::split(&source)?;
+
+        let mut problems = Diagnostics::default();
+        let mut headers = registry(handlebars::no_escape);
+        let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut problems);
+        let mut body = registry(match format {
+            Format::Text => handlebars::no_escape,
+            Format::Markdown => veil::veil,
+            Format::Html => html::escape,
+        });
+        let span = parts.body..source.text().len();
+        lint::compile(&mut body, BODY, &lint::Piece::of(&source, span), columns, &mut problems);
+        let lines_before = source.text()[..parts.body].matches('\n').count();
+        let template = front.map(|front| Self { source, format, front, body, headers, lines_before });
+        problems.checked(template)
+    }
+
+    /// What the body is written in.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The text that it was compiled from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        self.source.text()
+    }
+
+    /// The message to one person, or what is wrong with it.
+    pub fn render(&self, recipient: Recipient<'_>) -> Result<Rendered, Diagnostics> {
+        self.render_inner(recipient).map_err(|problem| {
+            let place = recipient.place();
+            Diagnostic::error(place, &problem).into()
+        })
+    }
+
+    fn render_inner(&self, recipient: Recipient<'_>) -> Result<Rendered, TemplateProblem> {
+        let fields: Map<String, Value> =
+            recipient.fields().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
+        let context = Context::from(Value::Object(fields));
+        let front = self.front.render(&self.headers, &context)?;
+        let body = self.body.render_with_context(BODY, &context).map_err(|error| {
+            let line = error.line_no.map_or(0, |line| line + self.lines_before);
+            TemplateProblem::render(self.source.name(), line, error.column_no.unwrap_or(0), &error)
+        })?;
+        let (text, html) = match self.format {
+            Format::Text => (body, None),
+            Format::Markdown => {
+                let (text, html) = markdown::render(&body)?;
+                (text, Some(html))
+            }
+            Format::Html => (html::to_text(&body)?, Some(body)),
+        };
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        if text.trim().is_empty() && html.is_none() {
+            return Err(TemplateProblem::EmptyBody);
+        }
+        let html = html.map(|html| html.replace("\r\n", "\n").replace('\r', "\n"));
+        Ok(Rendered {
+            from: front.from,
+            reply_to: front.reply_to,
+            to_name: front.to_name,
+            subject: front.subject,
+            headers: front.headers,
+            text,
+            html,
+        })
+    }
+}
+
+/// The name of the body among the compiled templates.
+const BODY: &str = "body";
+
+fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.register_escape_fn(escape);
+    registry
+}

@@ -1,0 +1,133 @@
+//! What can be wrong with a template, or with what comes out of it for one person.
+
+use std::fmt;
+
+use crate::{
+    address::AddressError,
+    diagnostic::{Complaint, quoted},
+};
+
+/// What can be wrong with a template.
+#[derive(Debug)]
+pub(crate) enum TemplateProblem {
+    Ending,
+    TooLarge,
+    NoFrontMatter,
+    FrontMatterOpen,
+    Character(char),
+    TooDeep,
+    Syntax(String),
+    NoColumn { name: String, nearest: Option<String>, columns: String },
+    NoHelper { name: String, nearest: Option<String> },
+    BlockOverColumn(String),
+    NothingToLoop(String),
+    Raw(String),
+    Partial,
+    NotAName(String),
+    HeaderRefused { name: String, why: &'static str },
+    HeaderName(String),
+    HeaderTwice(String),
+    ToHasAddress,
+    AuthorAddress { key: &'static str, error: AddressError },
+    Render { place: String, why: String },
+    HeaderLine { key: String, character: char },
+    EmptyHeader(&'static str),
+    EmptyBody,
+    Link(String),
+    Html(String),
+}
+
+impl TemplateProblem {
+    /// From Handlebars' own error while rendering.
+    pub(super) fn render(file: &str, line: usize, column: usize, error: &handlebars::RenderError) -> Self {
+        Self::Render { place: format!("{file}:{line}:{column}"), why: error.reason().to_string() }
+    }
+}
+
+impl fmt::Display for TemplateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ending => f.write_str("the ending of the template's name does not tell what it is written in"),
+            Self::TooLarge => f.write_str("the template is larger than 1 MiB"),
+            Self::NoFrontMatter => f.write_str("a template begins with its front matter between two lines of +++"),
+            Self::FrontMatterOpen => f.write_str("the front matter is not closed by a second line of +++"),
+            Self::Character(c) => write!(f, "the template holds the character U+{:04X}", u32::from(*c)),
+            Self::TooDeep => f.write_str("blocks or brackets are nested too deeply"),
+            Self::Syntax(why) => write!(f, "this is not Handlebars: {why}"),
+            Self::NoColumn { name, .. } => write!(f, "there is no column for {{{{{name}}}}}"),
+            Self::NoHelper { name, .. } => write!(f, "there is no helper \"{name}\""),
+            Self::BlockOverColumn(name) => write!(f, "{{{{#{name}}}}} is not a block"),
+            Self::NothingToLoop(name) => write!(f, "{{{{#{name}}}}} has nothing to go through: a column holds one value"),
+            Self::Raw(name) => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
+            Self::Partial => f.write_str("partials and decorators are not available"),
+            Self::NotAName(path) => write!(f, "\"{path}\" is not the name of a column"),
+            Self::HeaderRefused { name, why } => write!(f, "the header \"{name}\" cannot be set here: {why}"),
+            Self::HeaderName(name) => write!(f, "{} is not a header name", quoted(name)),
+            Self::HeaderTwice(name) => write!(f, "the header \"{name}\" is set twice"),
+            Self::ToHasAddress => f.write_str("\"to\" is only the name to show; the address always is the recipient's own"),
+            Self::AuthorAddress { key, error } => write!(f, "\"{key}\": {error}"),
+            Self::Render { place, why } => write!(f, "the template cannot be filled in at {place}: {why}"),
+            Self::HeaderLine { key, character } => {
+                write!(f, "\"{key}\" would hold {}, which a header may not", named(*character))
+            }
+            Self::EmptyHeader(key) => write!(f, "\"{key}\" is empty"),
+            Self::EmptyBody => f.write_str("the message would be empty"),
+            Self::Link(target) => write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target)),
+            Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
+        }
+    }
+}
+
+fn named(character: char) -> String {
+    match character {
+        '\n' | '\r' => "a line break".into(),
+        '\0' => "a NUL".into(),
+        c => format!("the control character U+{:04X}", u32::from(c)),
+    }
+}
+
+impl Complaint for TemplateProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Ending => "template.ending",
+            Self::TooLarge => "template.too-large",
+            Self::NoFrontMatter | Self::FrontMatterOpen => "template.front-matter",
+            Self::Character(_) => "template.character",
+            Self::TooDeep => "template.too-deep",
+            Self::Syntax(_) => "template.syntax",
+            Self::NoColumn { .. } | Self::NotAName(_) => "template.no-column",
+            Self::NoHelper { .. } => "template.no-helper",
+            Self::BlockOverColumn(_) | Self::NothingToLoop(_) => "template.block",
+            Self::Raw(_) => "template.raw",
+            Self::Partial => "template.partial",
+            Self::HeaderRefused { .. } | Self::HeaderName(_) | Self::HeaderTwice(_) => "template.header",
+            Self::ToHasAddress => "template.to-has-address",
+            Self::AuthorAddress { .. } => "template.author-address",
+            Self::Render { .. } => "template.render",
+            Self::HeaderLine { .. } => "template.header-line",
+            Self::EmptyHeader(_) => "template.empty-header",
+            Self::EmptyBody => "template.empty-body",
+            Self::Link(_) => "template.link",
+            Self::Html(_) => "template.html",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Ending => "name it .txt.hbs (plain text), .md.hbs (Markdown) or .html.hbs (HTML)".into(),
+            Self::NoFrontMatter | Self::FrontMatterOpen => {
+                "for example:\n\n+++\nfrom    = \"Casework <updates@police.example>\"\nsubject = \"An update on your case\"\n+++\nDear {{name}},\n".into()
+            }
+            Self::NoColumn { nearest: Some(nearest), .. } | Self::NoHelper { nearest: Some(nearest), .. } => {
+                format!("did you mean {{{{{nearest}}}}}?")
+            }
+            Self::NoColumn { columns, .. } => format!("the list has the columns {columns}"),
+            Self::NoHelper { .. } => format!("the helpers are {}", super::lint::HELPERS.join(", ")),
+            Self::BlockOverColumn(name) => format!("to ask whether a cell is filled in, write {{{{#if {name}}}}}…{{{{/if}}}}"),
+            Self::Raw(name) => format!("write {{{{{name}}}}}"),
+            Self::HeaderLine { .. } => "take it out of the cell".into(),
+            Self::ToHasAddress => "for example: to = \"{{name}}\"".into(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Values made invisible to a parser.
+//!
+//! Each byte of a value becomes a character of the private use area that means nothing in Markdown: not
+//! punctuation, not white space, not a line end. The parser sees a strange word; afterwards, when it is known
+//! whether the word stands in a sentence, in code, in a link or in a tag, the value takes its place, escaped for
+//! just that. So no value can ever become structure.
+
+use std::{borrow::Cow, ops::RangeInclusive};
+
+const FIRST: u32 = 0xf000;
+
+/// The characters that stand for bytes; a template must not hold them itself.
+pub(super) const VEILED: RangeInclusive<char> = '\u{f000}'..='\u{f0ff}';
+
+/// A value as characters without meaning.
+pub(super) fn veil(value: &str) -> String {
+    value.bytes().filter_map(|byte| char::from_u32(FIRST + u32::from(byte))).collect()
+}
+
+/// A stretch of text: the author's, or a value.
+pub(super) enum Stretch<'t> {
+    Author(&'t str),
+    Value(String),
+}
+
+/// The stretches of a text, in order.
+pub(super) fn stretches(text: &str) -> impl Iterator<Item = Stretch<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let end = rest.find(|c| VEILED.contains(&c) != VEILED.contains(&first)).unwrap_or(rest.len());
+        let (stretch, behind) = rest.split_at(end);
+        rest = behind;
+        Some(if VEILED.contains(&first) {
+            let bytes: Vec<u8> = stretch.chars().filter_map(|c| u8::try_from(u32::from(c) - FIRST).ok()).collect();
+            Stretch::Value(String::from_utf8_lossy(&bytes).into_owned())
+        } else {
+            Stretch::Author(stretch)
+        })
+    })
+}
+
+/// The text with every value put in as `escape` makes it.
+pub(super) fn unveil_with<'t>(text: &'t str, escape: impl Fn(&str) -> String) -> Cow<'t, str> {
+    if !text.contains(|c| VEILED.contains(&c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    for stretch in stretches(text) {
+        match stretch {
+            Stretch::Author(author) => plain.push_str(author),
+            Stretch::Value(value) => plain.push_str(&escape(&value)),
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// The text with every value put in as it is.
+pub(super) fn unveil(text: &str) -> Cow<'_, str> {
+    unveil_with(text, str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_veiled_comes_back() {
+        for value in ["", "Ada", "Zoë\r\n\0 <b>*x*", "\u{f001}\u{10ffff}"] {
+            assert_eq!(unveil(&veil(value)), value);
+            assert!(veil(value).chars().all(|c| VEILED.contains(&c)));
+        }
+        assert_eq!(unveil_with(&format!("a{}b", veil("<")), html_escape), "a&lt;b");
+    }
+
+    fn html_escape(value: &str) -> String {
+        value.replace('<', "&lt;")
+    }
+}
