@@ -27,7 +27,7 @@
 //! let source = "+++\nfrom = \"updates@police.example\"\nsubject = \"Hello {{name}}\"\n+++\nDear {{name}},\n";
 //! let template = Template::compile("update.txt.hbs", source, Format::Text, list.columns())?;
 //!
-//! let composer = Composer::new(&template, &list);
+//! let composer = Composer::new(template.into(), list.into());
 //! let message = composer.compose(1)?;
 //! assert_eq!(message.envelope().to().as_str(), "bo@two.example");
 //! assert!(std::str::from_utf8(message.bytes())?.contains("Dear Bo,"));

@@ -1,1 +1,7 @@
-fn main(){}
+//! The command-line program: parses, calls one command, turns its result into an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    apiece::cli::main()
+}

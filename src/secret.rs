@@ -1,15 +1,16 @@
-//! Where passwords and tokens come from.
+//! Where passwords and tokens come from, and files that only their owner can read.
 //!
 //! A secret is read at the last moment, from a place that is not an argument and not the configuration, and is
 //! held in a [`SecretString`], which is wiped when dropped and shows nothing in `Debug`.
 
 use std::{
-    io::Read,
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use secrecy::{SecretString, zeroize::Zeroizing};
 use thiserror::Error;
 
 use crate::diagnostic::Complaint;
@@ -37,11 +38,11 @@ pub enum SecretSource {
 #[allow(missing_docs)]
 pub enum SecretError {
     #[error("password_command: \"{program}\" could not be started: {why}")]
-    CommandNotStarted { program: String, why: std::io::Error },
+    CommandNotStarted { program: String, why: io::Error },
     #[error("password_command: \"{program}\" ended with {status}")]
     CommandFailed { program: String, status: std::process::ExitStatus },
     #[error("the password file {path} cannot be read: {why}")]
-    FileUnreadable { path: PathBuf, why: std::io::Error },
+    FileUnreadable { path: PathBuf, why: io::Error },
     #[error("the password file {0} is not a regular file")]
     NotAFile(PathBuf),
     #[error("the password file {path} can be read by others (its mode is {mode:o})")]
@@ -53,7 +54,7 @@ pub enum SecretError {
     #[error("no password is configured, and there is no terminal to ask at")]
     NoTerminal,
     #[error("the password could not be read from the terminal: {0}")]
-    Terminal(std::io::Error),
+    Terminal(io::Error),
     #[error("the password from {0} is empty")]
     Empty(&'static str),
     #[error("the password from {0} is longer than 64 KiB")]
@@ -134,7 +135,7 @@ enum Access {
 fn from_file(path: &Path, access: Access) -> Result<SecretString, SecretError> {
     let unreadable = |why| SecretError::FileUnreadable { path: path.to_owned(), why };
     // The open file is asked, not the path again, so that it cannot be exchanged in between.
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(SecretError::NotAFile(path.to_owned()));
@@ -154,7 +155,7 @@ fn from_file(path: &Path, access: Access) -> Result<SecretString, SecretError> {
 
 fn ask(prompt: &str) -> Result<SecretString, SecretError> {
     use std::io::IsTerminal;
-    if !std::io::stdin().is_terminal() {
+    if !io::stdin().is_terminal() {
         return Err(SecretError::NoTerminal);
     }
     let typed = rpassword::prompt_password(prompt).map_err(SecretError::Terminal)?;
@@ -177,14 +178,28 @@ fn first_line(content: Zeroizing<Vec<u8>>, from: &'static str) -> Result<SecretS
     Ok(SecretString::from(text))
 }
 
-/// Whether `text` holds the secret; for making sure that something to be shown does not.
-#[must_use]
-pub fn holds(text: &str, secret: &SecretString) -> bool {
-    text.contains(secret.expose_secret())
+/// Creates a file that only its owner can read; an older one of that name is an error.
+pub fn create_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Creates a directory that only its owner can enter, unless it is there already.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn read(source: &SecretSource) -> Result<String, String> {

@@ -1,1 +1,223 @@
-//! x
+//! The commands: one file for each, with its arguments, the calls it makes and what it prints.
+
+mod check;
+mod confirm;
+mod init;
+mod load;
+mod preview;
+mod send;
+
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::diagnostic::{Colour, Complaint, Diagnostic, Diagnostics, Place};
+
+/// Mails everyone on a list separately, so that nobody on it can learn who else is.
+#[derive(Debug, Parser)]
+#[command(name = "apiece", version, about, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  apiece init update                      make a campaign to start from
+  apiece check update                     everything that can be known before sending
+  apiece preview update --row 2           the message to the person in row 2
+  apiece send update --sandbox            rehearse against a server inside the program
+  apiece send update --account work       send it
+
+A campaign is a directory with a campaign.toml, or a template followed by a list:
+  apiece send update.md.hbs people.csv --account work";
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Colours in what is printed
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColourChoice,
+    /// Print only what went wrong
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ColourChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a campaign that works, to start from
+    Init(init::Init),
+    /// Look for everything that can be known to be wrong before sending
+    Check(check::Check),
+    /// Show messages as their recipients will see them
+    Preview(preview::Preview),
+    /// Send a campaign, each person a message of their own
+    Send(send::Send),
+}
+
+/// How the program ended, as in sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Ok,
+    /// Some failed or are in doubt
+    SomeNotSent,
+    Usage,
+    /// The list or the template is wrong
+    Data,
+    Unavailable,
+    Software,
+    CannotCreate,
+    /// Run again later
+    TryAgain,
+    /// The server does not keep to its protocol, or not safely
+    Protocol,
+    /// Not confirmed, or not allowed
+    Refused,
+    Configuration,
+    Interrupted,
+    Terminated,
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::SomeNotSent => 1,
+            Self::Usage => 64,
+            Self::Data => 65,
+            Self::Unavailable => 69,
+            Self::Software => 70,
+            Self::CannotCreate => 73,
+            Self::TryAgain => 75,
+            Self::Protocol => 76,
+            Self::Refused => 77,
+            Self::Configuration => 78,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+/// Why a command ended without doing what it was asked for.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    why: Diagnostics,
+}
+
+impl Failure {
+    fn new(exit: Exit, why: impl Into<Diagnostics>) -> Self {
+        Self { exit, why: why.into() }
+    }
+
+    /// One complaint that points nowhere in a file.
+    fn because(exit: Exit, code: &'static str, message: impl Into<String>, help: Option<&str>) -> Self {
+        let said = Said { code, message: message.into(), help: help.map(str::to_owned) };
+        Self::new(exit, Diagnostic::error(Place::Nowhere, &said))
+    }
+}
+
+/// A complaint of a command.
+struct Said {
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Complaint for Said {
+    fn code(&self) -> &'static str {
+        self.code
+    }
+    fn help(&self) -> Option<String> {
+        self.help.clone()
+    }
+}
+
+/// Where a command prints: results on standard output, everything else on standard error. Whoever reads them may
+/// go away; that is no reason to break off.
+#[derive(Debug, Clone, Copy)]
+struct Screen {
+    errors: Colour,
+    quiet: bool,
+}
+
+impl Screen {
+    fn new(global: &Global) -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let colour = match global.color {
+            ColourChoice::Always => true,
+            ColourChoice::Never => false,
+            ColourChoice::Auto if set("NO_COLOR") => false,
+            ColourChoice::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+            ColourChoice::Auto => io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+        };
+        Self { errors: if colour { Colour::Ansi } else { Colour::Never }, quiet: global.quiet }
+    }
+
+    /// A result.
+    fn print(self, text: &str) {
+        if !self.quiet {
+            self.print_always(text);
+        }
+    }
+
+    /// A result that is not left out when quiet is wanted.
+    fn print_always(self, text: &str) {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Something said on the way.
+    fn note(self, text: &str) {
+        if !self.quiet {
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
+    }
+
+    fn complain(self, diagnostics: &Diagnostics) {
+        let _ = io::stderr().write_all(diagnostics.render(self.errors).as_bytes());
+    }
+}
+
+/// Runs the command that the arguments say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // clap's own is 2.
+            return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { 0 });
+        }
+    };
+    let screen = Screen::new(&cli.global);
+    let result = match cli.command {
+        Command::Init(init) => init.run(screen),
+        Command::Check(check) => check.run(screen),
+        Command::Preview(preview) => preview.run(screen),
+        Command::Send(send) => send.run(screen),
+    };
+    let exit = result.unwrap_or_else(|failure| {
+        screen.complain(&failure.why);
+        failure.exit
+    });
+    ExitCode::from(exit.code())
+}

@@ -1,1 +1,346 @@
-//! x
+//! SMTP: sends what is in an outbox through an account, at its pace, and says what happens.
+//!
+//! [`run`] knows no terminal: it speaks in [`Event`]s. A transaction has one recipient, always.
+
+mod connect;
+mod event;
+mod pace;
+mod stream;
+mod transaction;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::ZonedDateTime;
+use secrecy::SecretString;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+pub use self::event::{Event, Finished, Reply, Signal, StopReason};
+use self::{
+    connect::{Connection, Connector},
+    pace::{Pace, Slot},
+    transaction::{End, Fate},
+};
+use crate::{
+    campaign::{Account, Rate},
+    message::{Composer, Message},
+    outbox::{Claim, Outbox, Outcome},
+};
+
+/// A message comes back to the queue so often when its connection is lost before its end; then it is deferred.
+const MOST_RETURNS: u32 = 2;
+
+/// A connection that is lost is opened again so often, each time after a longer pause.
+const RECONNECT_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// So many connections lost one after the other, with no message taken in between, and the server is gone.
+const MOST_LOSSES: usize = 6;
+
+/// A connection is not kept open for a pace that lets it rest longer; servers close idle ones.
+const MOST_IDLE: Duration = Duration::from_secs(20);
+
+/// What is to be sent, and how.
+pub struct Job {
+    /// Where to.
+    pub account: Account,
+    /// Its password or token.
+    pub secret: Option<SecretString>,
+    /// Rates besides the account's.
+    pub rates: Vec<Rate>,
+    /// At most so many connections.
+    pub connections: usize,
+    /// Makes the messages.
+    pub composer: Composer,
+    /// Knows which.
+    pub outbox: Arc<Outbox>,
+    /// What time it is, for `Date`.
+    pub clock: fn() -> ZonedDateTime,
+}
+
+/// Asks a run to stop: nothing further is begun, and what is under way is finished.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<watch::Sender<Option<StopReason>>>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Stop {
+    /// The first reason counts. Whether it was this one.
+    pub fn request(&self, reason: StopReason) -> bool {
+        self.0.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(reason);
+            }
+            first
+        })
+    }
+
+    /// Why it was asked to stop, if it was.
+    #[must_use]
+    pub fn reason(&self) -> Option<StopReason> {
+        self.0.borrow().clone()
+    }
+
+    fn requested(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// The future's result, or `None` if somebody wants to stop first.
+    async fn unless<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut changes = self.0.subscribe();
+        tokio::select! {
+            biased;
+            _ = changes.wait_for(Option::is_some) => None,
+            result = future => Some(result),
+        }
+    }
+}
+
+/// Sends every queued message of the outbox and returns when each has its outcome, or when something that
+/// concerns all of them (`stop` knows what) has ended the run. Messages that were not begun then stay queued.
+///
+/// One connection is opened first; the others follow once it is ready for mail.
+pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
+    let most = job.connections.min(job.outbox.len()).max(1);
+    let rates: Vec<Rate> = job.account.rates.iter().chain(&job.rates).copied().collect();
+    let connector = match Connector::new(&job.account, job.secret) {
+        Ok(connector) => connector,
+        Err(reason) => return end_run(&stop, &events, reason).await,
+    };
+    let run = Arc::new(Run {
+        connector,
+        pace: Pace::new(&rates),
+        composer: job.composer,
+        outbox: job.outbox,
+        clock: job.clock,
+        events,
+        stop,
+        workers: AtomicUsize::new(most),
+        losses: AtomicUsize::new(0),
+    });
+    let first = match run.stop.unless(run.connector.connect()).await {
+        Some(Ok(connection)) => connection,
+        Some(Err(reason)) => return end_run(&run.stop, &run.events, reason).await,
+        None => return,
+    };
+    run.connected(0, &first).await;
+    let mut workers = JoinSet::new();
+    workers.spawn(work(Arc::clone(&run), 0, Some(first)));
+    for number in 1..most {
+        workers.spawn(work(Arc::clone(&run), number, None));
+    }
+    while let Some(ended) = workers.join_next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
+async fn end_run(stop: &Stop, events: &mpsc::Sender<Event>, reason: StopReason) {
+    if stop.request(reason.clone()) {
+        let _ = events.send(Event::Stopping(reason)).await;
+    }
+}
+
+/// What the workers of a run share.
+struct Run {
+    connector: Connector,
+    pace: Arc<Pace>,
+    composer: Composer,
+    outbox: Arc<Outbox>,
+    clock: fn() -> ZonedDateTime,
+    events: mpsc::Sender<Event>,
+    stop: Stop,
+    /// How many have not given up.
+    workers: AtomicUsize,
+    /// Connections lost since a message was last taken.
+    losses: AtomicUsize,
+}
+
+/// One connection's life: claim, wait for the pace, transact, until nothing is left.
+async fn work(run: Arc<Run>, number: usize, mut connection: Option<Connection>) {
+    while let Some(claim) = run.next() {
+        let Some(slot) = run.wait_for_slot(number, &mut connection).await else {
+            run.outbox.give_back(claim);
+            break;
+        };
+        let ready = match connection.take() {
+            Some(ready) => Some(ready),
+            None => run.reconnect(number).await,
+        };
+        let Some(mut ready) = ready else {
+            slot.unused();
+            run.outbox.give_back(claim);
+            break;
+        };
+        match run.deliver(number, &mut ready, claim, slot).await {
+            Fate::Good => connection = Some(ready),
+            Fate::Lost => {}
+        }
+    }
+    if let Some(connection) = connection {
+        connection.quit().await;
+    }
+}
+
+impl Run {
+    fn next(&self) -> Option<Claim> {
+        if self.stop.requested() { None } else { self.outbox.claim() }
+    }
+
+    async fn tell(&self, event: Event) {
+        // Nobody listening is no reason to stop.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn connected(&self, number: usize, connection: &Connection) {
+        let Connection { peer, tls, login, .. } = *connection;
+        self.tell(Event::Connected { connection: number, peer, tls, login }).await;
+    }
+
+    /// The right to begin a transaction, or `None` if the run is to stop. A long wait closes the connection.
+    async fn wait_for_slot(&self, number: usize, connection: &mut Option<Connection>) -> Option<Slot> {
+        let mut wait = Duration::ZERO;
+        let slot = async {
+            let (sender, mut receiver) = mpsc::unbounded_channel();
+            let slot = self.pace.slot(move |time| {
+                let _ = sender.send(time);
+            });
+            tokio::pin!(slot);
+            loop {
+                tokio::select! {
+                    biased;
+                    slot = &mut slot => return slot,
+                    Some(time) = receiver.recv() => {
+                        if time >= Duration::from_secs(1) && wait.is_zero() {
+                            self.tell(Event::Waiting { connection: number, time }).await;
+                        }
+                        wait = time;
+                        if time > MOST_IDLE && let Some(idle) = connection.take() {
+                            idle.quit().await;
+                        }
+                    }
+                }
+            }
+        };
+        self.stop.unless(slot).await
+    }
+
+    /// A new connection in place of a lost one, or `None` if there is none to be had; then this worker ends, and
+    /// with the last one the run.
+    async fn reconnect(&self, number: usize) -> Option<Connection> {
+        let mut reason = None;
+        for pause in std::iter::once(Duration::ZERO).chain(RECONNECT_PAUSES) {
+            self.stop.unless(tokio::time::sleep(pause)).await?;
+            match self.stop.unless(self.connector.connect()).await? {
+                Ok(connection) => {
+                    self.connected(number, &connection).await;
+                    return Some(connection);
+                }
+                Err(why) => {
+                    self.tell(Event::ConnectionLost { connection: number, why: why.to_string() }).await;
+                    reason = Some(why);
+                }
+            }
+        }
+        if self.workers.fetch_sub(1, Ordering::SeqCst) == 1
+            && let Some(reason) = reason
+        {
+            end_run(&self.stop, &self.events, reason).await;
+        }
+        None
+    }
+
+    /// Sends one message; it has its outcome afterwards, or is queued again.
+    async fn deliver(&self, number: usize, connection: &mut Connection, claim: Claim, slot: Slot) -> Fate {
+        let message = match self.composer.compose(claim.index) {
+            Ok(message) if message.digest() == claim.digest => message,
+            _ => {
+                slot.unused();
+                self.outbox.give_back(claim);
+                let row = self.composer.list().get(claim.index).map_or(0, |recipient| recipient.row());
+                end_run(&self.stop, &self.events, StopReason::Changed { row }).await;
+                return Fate::Good;
+            }
+        };
+        let dated = message.dated(&(self.clock)());
+        let mark = || {
+            let _ = self.outbox.record(claim, Outcome::Sending);
+        };
+        let verdict = connection.transact(message.envelope(), &dated, || drop(slot), mark).await;
+        match verdict.end {
+            End::Accepted(reply) => {
+                self.losses.store(0, Ordering::SeqCst);
+                self.finish(number, claim, &message, Outcome::Sent, Some(reply), None).await;
+            }
+            End::Refused(reply) => {
+                self.losses.store(0, Ordering::SeqCst);
+                let outcome = if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred };
+                self.finish(number, claim, &message, outcome, Some(reply), None).await;
+            }
+            End::SenderRefused(reply) => {
+                let from = message.envelope().from().clone();
+                self.finish(number, claim, &message, Outcome::Failed, Some(reply.clone()), None).await;
+                end_run(&self.stop, &self.events, StopReason::SenderRefused { from, reply }).await;
+            }
+            End::Unknown(why) => {
+                self.lost(number, &why).await;
+                self.finish(number, claim, &message, Outcome::InDoubt, None, Some(why)).await;
+            }
+            End::NotSent(why) => {
+                self.lost(number, &why).await;
+                if claim.returns < MOST_RETURNS || self.stop.requested() {
+                    self.outbox.give_back(claim);
+                } else {
+                    self.finish(number, claim, &message, Outcome::Deferred, None, Some(why)).await;
+                }
+            }
+        }
+        verdict.connection
+    }
+
+    async fn finish(
+        &self,
+        connection: usize,
+        claim: Claim,
+        message: &Message,
+        outcome: Outcome,
+        reply: Option<Reply>,
+        why: Option<String>,
+    ) {
+        let _ = self.outbox.record(claim, outcome);
+        let finished = Finished {
+            connection,
+            row: message.row(),
+            to: message.envelope().to().clone(),
+            message_id: message.message_id().to_owned(),
+            outcome,
+            reply,
+            why,
+        };
+        self.tell(Event::Finished(finished)).await;
+    }
+
+    async fn lost(&self, number: usize, why: &str) {
+        self.tell(Event::ConnectionLost { connection: number, why: why.to_owned() }).await;
+        if self.losses.fetch_add(1, Ordering::SeqCst) + 1 >= MOST_LOSSES {
+            let server = self.connector.server_name();
+            let why = format!("{MOST_LOSSES} connections were lost one after the other, the last one because: {why}");
+            end_run(&self.stop, &self.events, StopReason::Unreachable { server, why }).await;
+        }
+    }
+}

@@ -5,9 +5,9 @@
 
 mod bytes;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 use lettre::message::{
     MultiPart, MultiPartKind, SinglePart,
     header::{self, HeaderName, HeaderValue, Headers},
@@ -133,7 +133,7 @@ impl Message {
 
     /// The whole message with its `Date` (RFC 5322 §3.6.1).
     #[must_use]
-    pub fn dated(&self, now: &Zoned) -> Vec<u8> {
+    pub fn dated(&self, now: &ZonedDateTime) -> Vec<u8> {
         // Fails for years beyond 9999 only.
         let date = jiff::fmt::rfc2822::to_string(now).unwrap_or_default();
         let mut bytes = Vec::with_capacity(self.bytes.len() + 48);
@@ -150,17 +150,17 @@ impl Message {
 }
 
 /// Makes the messages of a campaign, each for one recipient.
-#[derive(Debug, Clone, Copy)]
-pub struct Composer<'c> {
-    template: &'c Template,
-    list: &'c RecipientList,
+#[derive(Debug, Clone)]
+pub struct Composer {
+    template: Arc<Template>,
+    list: Arc<RecipientList>,
     seed: [u8; 32],
 }
 
-impl<'c> Composer<'c> {
+impl Composer {
     /// For a template and the list against which it was compiled.
     #[must_use]
-    pub fn new(template: &'c Template, list: &'c RecipientList) -> Self {
+    pub fn new(template: Arc<Template>, list: Arc<RecipientList>) -> Self {
         let mut hash = Sha256::new();
         let mut part = |part: &str| {
             hash.update((part.len() as u64).to_be_bytes());
@@ -172,13 +172,14 @@ impl<'c> Composer<'c> {
         for recipient in list.iter() {
             recipient.fields().for_each(|(_, value)| part(value));
         }
-        Self { template, list, seed: hash.finalize().into() }
+        let seed = hash.finalize().into();
+        Self { template, list, seed }
     }
 
     /// The list that the messages are for.
     #[must_use]
-    pub fn list(&self) -> &'c RecipientList {
-        self.list
+    pub fn list(&self) -> &RecipientList {
+        &self.list
     }
 
     /// The message to the person at `index` of the list; the list must have that many.

@@ -1,1 +1,231 @@
-//! x
+//! What was prepared, and what became of each message.
+//!
+//! This one lives in memory, for one run. Its states and their transitions are those of every outbox.
+
+mod prepare;
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::message::Digest;
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Not begun.
+    Queued,
+    /// Its last line is about to be written, or was, and there is no answer yet.
+    Sending,
+    /// The server took it over.
+    Sent,
+    /// The server cannot take it now; it may later.
+    Deferred,
+    /// The server will not take it.
+    Failed,
+    /// The connection ended after the last line and before the answer: only the server knows.
+    InDoubt,
+}
+
+impl Outcome {
+    /// All of them, in the order of a message's life.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Sending, Self::Sent, Self::Deferred, Self::Failed, Self::InDoubt];
+
+    /// The one table of what may follow what.
+    #[must_use]
+    pub fn may_become(self, next: Self) -> bool {
+        use Outcome::{Deferred, Failed, InDoubt, Queued, Sending, Sent};
+        match self {
+            Queued => matches!(next, Sending | Deferred | Failed),
+            Sending => matches!(next, Sent | Deferred | Failed | InDoubt | Queued),
+            Sent | Deferred | Failed | InDoubt => false,
+        }
+    }
+
+    /// In words, for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+            Self::InDoubt => "in doubt",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// How many messages have which outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts([usize; 6]);
+
+impl Counts {
+    /// How many have that outcome.
+    #[must_use]
+    pub fn of(&self, outcome: Outcome) -> usize {
+        self.0[outcome as usize]
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.0.iter().sum()
+    }
+}
+
+/// The messages of a campaign and what became of each.
+#[derive(Debug)]
+pub struct Outbox {
+    digests: Vec<Digest>,
+    /// The list's index of each message.
+    indices: Vec<usize>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    outcomes: Vec<Outcome>,
+    next: usize,
+    /// Taken once and given back.
+    returned: VecDeque<(usize, u32)>,
+}
+
+/// A message that somebody has taken in order to send it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    position: usize,
+    /// The position of its recipient in the list.
+    pub index: usize,
+    /// What its bytes must be.
+    pub digest: Digest,
+    /// How often it was taken before and given back.
+    pub returns: u32,
+}
+
+impl Outbox {
+    fn new(indices: Vec<usize>, digests: Vec<Digest>) -> Self {
+        let state = State { outcomes: vec![Outcome::Queued; digests.len()], next: 0, returned: VecDeque::new() };
+        Self { digests, indices, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many messages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.digests.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+
+    /// Takes the next queued message; nobody else gets it.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
+        let mut state = self.state();
+        let (position, returns) = match state.returned.pop_front() {
+            Some(returned) => returned,
+            None if state.next < self.digests.len() => {
+                state.next += 1;
+                (state.next - 1, 0)
+            }
+            None => return None,
+        };
+        Some(Claim { position, index: self.indices[position], digest: self.digests[position], returns })
+    }
+
+    /// Gives back a message of which the server cannot have the end: it is queued again.
+    pub fn give_back(&self, claim: Claim) {
+        let mut state = self.state();
+        let outcome = &mut state.outcomes[claim.position];
+        if *outcome == Outcome::Queued || outcome.may_become(Outcome::Queued) {
+            *outcome = Outcome::Queued;
+            state.returned.push_back((claim.position, claim.returns + 1));
+        }
+    }
+
+    /// Writes down what became of a message. `false` where that cannot follow what is known of it; then nothing
+    /// is written.
+    #[must_use]
+    pub fn record(&self, claim: Claim, outcome: Outcome) -> bool {
+        let current = &mut self.state().outcomes[claim.position];
+        let legal = current.may_become(outcome);
+        if legal {
+            *current = outcome;
+        }
+        legal
+    }
+
+    /// How many messages have which outcome now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for outcome in &self.state().outcomes {
+            counts.0[*outcome as usize] += 1;
+        }
+        counts
+    }
+
+    /// The list's indices of the messages with an outcome, in the order of the list.
+    #[must_use]
+    pub fn with(&self, outcome: Outcome) -> Vec<usize> {
+        let state = self.state();
+        self.indices.iter().zip(&state.outcomes).filter(|(_, o)| **o == outcome).map(|(index, _)| *index).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{message::Composer, recipients::{ListOptions, RecipientList}, template::{Format, Template}};
+
+    fn outbox() -> Outbox {
+        let list = RecipientList::parse("p.csv", "email\na@one.example\nb@one.example\n", &ListOptions::default()).unwrap();
+        let source = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nHello\n";
+        let template = Template::compile("t", source, Format::Text, list.columns()).unwrap();
+        let composer = Composer::new(template.into(), list.into());
+        Outbox::prepare(&composer, &crate::guard::Guard::new(composer.list(), &[]), vec![0, 1], &|_| {}).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_given_to_one_and_comes_back_only_before_its_end() {
+        let outbox = outbox();
+        let (a, b) = (outbox.claim().unwrap(), outbox.claim().unwrap());
+        assert_eq!((a.index, b.index, outbox.claim()), (0, 1, None));
+        outbox.give_back(a);
+        let again = outbox.claim().unwrap();
+        assert_eq!((again.index, again.returns), (0, 1));
+        assert!(outbox.record(again, Outcome::Sending) && outbox.record(again, Outcome::Sent));
+        outbox.give_back(again);
+        assert_eq!(outbox.claim(), None, "what was sent never comes back");
+        assert_eq!((outbox.counts().of(Outcome::Sent), outbox.with(Outcome::Queued)), (1, vec![1]));
+    }
+
+    #[test]
+    fn nothing_follows_an_end_and_nothing_is_sent_without_its_mark() {
+        for end in [Outcome::Sent, Outcome::Failed, Outcome::Deferred, Outcome::InDoubt] {
+            assert!(Outcome::ALL.iter().all(|next| !end.may_become(*next)));
+        }
+        assert!(!Outcome::Queued.may_become(Outcome::Sent));
+        assert!(!Outcome::Queued.may_become(Outcome::InDoubt));
+        let outbox = outbox();
+        let claim = outbox.claim().unwrap();
+        assert!(!outbox.record(claim, Outcome::Sent));
+        assert_eq!(outbox.counts().of(Outcome::Queued), 2);
+    }
+}

@@ -1,1 +1,67 @@
-//! x
+//! What a person or a program is told: progress while a run goes on, and afterwards what became of everybody.
+//!
+//! Everything here listens to [`Event`]s and looks into the outbox; nothing here has a say in what is sent.
+
+mod json;
+mod progress;
+mod rows;
+mod summary;
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+pub use self::{progress::Style, rows::Rows, summary::Summary};
+use self::progress::Progress;
+use crate::{
+    delivery::{Event, Finished},
+    outbox::Outcome,
+};
+
+/// So many messages that were not sent are kept with all details.
+pub(crate) const MOST_DETAILS: usize = 1000;
+
+/// What is known when a run is over.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Messages that were not sent, with what happened; the first thousand.
+    pub not_sent: Vec<Finished>,
+    /// Over which TLS versions the connections ran.
+    pub tls: Vec<&'static str>,
+    /// Whether a connection had no TLS.
+    pub in_clear: bool,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// Listens until the run is over, and shows progress for `total` messages meanwhile.
+pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, style: Style) -> Heard {
+    let start = Instant::now();
+    let mut heard = Heard::default();
+    let mut progress = Progress::new(total, style);
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = progress.due() => {
+                progress.repeat();
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
+        progress.show(&event);
+        match event {
+            Event::Finished(finished) if finished.outcome != Outcome::Sent => {
+                if heard.not_sent.len() < MOST_DETAILS {
+                    heard.not_sent.push(finished);
+                }
+            }
+            Event::Connected { tls: Some(version), .. } if !heard.tls.contains(&version) => heard.tls.push(version),
+            Event::Connected { tls: None, .. } => heard.in_clear = true,
+            _ => {}
+        }
+    }
+    progress.end();
+    heard.not_sent.sort_by_key(|finished| finished.row);
+    heard.time = start.elapsed();
+    heard
+}

@@ -24,12 +24,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test's harness fails by panicking")]
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::Write as _;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -37,16 +38,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
+
+use files::Files;
 
 const MASTER: &str = "/usr/lib/postfix/sbin/master";
 const DOVECOT: &str = "/usr/sbin/dovecot";
 const USER: &str = "case.team@police.example";
-/// Owns the delivered mail: `nobody`, since virtual(8) refuses to deliver as root.
-const MAIL_OWNER: u32 = 65534;
+/// Seconds after which the servers end by themselves, should the test be killed before it can end them.
+const LONGEST_LIFE: &str = "3600";
 
 /// A server; it ends, and its files go, when this is dropped.
 pub(crate) struct Postfix {
@@ -87,7 +89,7 @@ pub(crate) struct Envelope {
     pub(crate) from: String,
     /// How many recipients it was queued for.
     pub(crate) recipients: usize,
-    /// The addresses that it was delivered to, each once.
+    /// The addresses that it was delivered to, each once, as RCPT TO gave them.
     pub(crate) to: Vec<String>,
 }
 
@@ -110,11 +112,7 @@ impl Postfix {
             tempfile::Builder::new().prefix("apiece-postfix-").tempdir_in("/tmp").expect("temporary directory");
         let ports = Ports { submission: free_port(), smtps: free_port(), relay: free_port() };
         let password = format!("pw-{:016x}", getrandom::u64().expect("randomness"));
-        let files = Files { root: directory.path() };
-        files.directory("", 0o755, 0, 0);
-        files.write_certificates();
-        files.write_postfix(&ports, main_cf_extra);
-        files.write_dovecot(&password);
+        Files { root: directory.path() }.write_all(&ports, &password, main_cf_extra);
         let dovecot = start_dovecot(directory.path());
         let mut postfix = Self {
             ca_file: directory.path().join("ca.pem"),
@@ -159,10 +157,11 @@ impl Postfix {
         &self.password
     }
 
-    /// Stops Postfix now, as a crash would: connections break, queued mail waits on disk for `restart`.
+    /// Stops Postfix now, as a crash would: connections break, queued mail waits on disk for `restart`. A message may be
+    /// queued although its client never got the 250 (RFC 1047).
     pub(crate) fn stop(&mut self) {
         if let Some(mut master) = self.master.take() {
-            assert!(end_group(&mut master), "Postfix does not end:\n{}", self.log_tail());
+            assert!(end_group(&mut master), "Postfix does not end");
         }
     }
 
@@ -174,18 +173,17 @@ impl Postfix {
         let mut master = Command::new(MASTER)
             .arg("-c")
             .arg(self.directory.path().join("etc"))
-            .args(["-e", "7200"]) // ends by itself, should the test be killed before it can
+            .args(["-e", LONGEST_LIFE])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
             .spawn()
             .expect("Postfix's master");
         // It says so once it listens. A connection as a probe would count in Postfix's limits for clients.
-        let _ = patiently(Duration::from_secs(20), || starts(&self.log()) > before || ended(&mut master));
+        patiently(Duration::from_secs(20), || starts(&self.log()) > before || ended(&mut master));
         let listens = starts(&self.log()) > before && !ended(&mut master);
         self.master = Some(master);
-        assert!(listens, "Postfix does not start:\n{}", self.log_tail());
+        assert!(listens, "Postfix does not start: {}", self.configuration_error());
     }
 
     /// All messages delivered until now, ordered by mailbox.
@@ -215,15 +213,16 @@ impl Postfix {
         });
         assert!(
             done,
-            "{} of {count} messages delivered after 30 s; in the queue: {:?}; the log ends:\n{}",
-            self.delivered().len(),
-            self.queued(),
-            self.log_tail()
+            "{} of {count} messages delivered after 30 s; in the queue: {:?}",
+            delivered.len(),
+            self.queued()
         );
         // The log is written by another process, a little later; its last lines can be lost where Postfix was stopped.
         patiently(Duration::from_secs(2), || {
             let log = self.log();
-            delivered.iter().all(|message| log.contains(&format!(": {}: removed", message.queue_id())))
+            let removed: BTreeSet<&str> =
+                events(&log).filter(|event| event.1 == "removed").map(|event| event.0).collect();
+            delivered.iter().all(|message| removed.contains(message.queue_id()))
         });
         delivered
     }
@@ -234,29 +233,27 @@ impl Postfix {
     }
 
     /// For each queued message, in order, how many recipients it had: all 1 if everyone got their own.
+    /// As the log tells: of the moment before a `stop` some lines can be missing.
     pub(crate) fn recipients_per_message(&self) -> Vec<usize> {
         self.envelopes().iter().map(|envelope| envelope.recipients).collect()
     }
 
-    /// The envelope of each queued message, in order.
+    /// The envelope of each queued message, in order; as the log tells, like `recipients_per_message`.
     pub(crate) fn envelopes(&self) -> Vec<Envelope> {
         let log = self.log();
         let mut order = Vec::new();
         let mut envelopes = BTreeMap::new();
-        // `Jan 02 03:04:05 host postfix/qmgr[67]: 4c1Xyz…: from=<a@b.example>, size=890, nrcpt=1 (queue active)`
-        for line in log.lines() {
-            let Some((queue_id, event)) = line.split_once("]: ").and_then(|(_, message)| message.split_once(": "))
-            else {
-                continue;
-            };
-            if let Some((from, rest)) = event.strip_prefix("from=<").and_then(|event| event.split_once(">, size=")) {
-                let digits = rest.split_once("nrcpt=").expect("nrcpt=").1.split(' ').next().unwrap_or_default();
-                // Said again whenever the message comes back into the active queue.
+        for (queue_id, event) in events(&log) {
+            // `from=<a@b.example>, size=890, nrcpt=1 (queue active)`, again whenever it comes back into the active queue
+            if let Some((from, rest)) = event.strip_prefix("from=<").and_then(|event| event.split_once(">, size="))
+                && let Some((_, rest)) = rest.split_once("nrcpt=")
+                && let Ok(recipients) = rest.trim_end_matches(" (queue active)").parse()
+            {
                 envelopes.entry(queue_id).or_insert_with(|| {
                     order.push(queue_id);
-                    let recipients = digits.parse().expect("number of recipients");
                     Envelope { queue_id: queue_id.into(), from: from.into(), recipients, to: Vec::new() }
                 });
+            // `to=<c@d.example>, relay=virtual, delay=0.01, …, status=sent (delivered to maildir)`
             } else if let Some((to, _)) = event.strip_prefix("to=<").and_then(|event| event.split_once(">, "))
                 && event.contains(" status=sent ")
                 && let Some(envelope) = envelopes.get_mut(queue_id)
@@ -268,12 +265,21 @@ impl Postfix {
         order.into_iter().filter_map(|queue_id| envelopes.remove(queue_id)).collect()
     }
 
+    /// What Postfix has accepted and not yet delivered. A file becomes executable with the last byte of its message.
     fn queued(&self) -> Vec<PathBuf> {
         let queue = self.directory.path().join("queue");
-        ["maildrop", "incoming", "active", "deferred", "hold", "corrupt"]
-            .iter()
-            .flat_map(|name| files_below(&queue.join(name)))
-            .collect()
+        let accepted = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.mode() & 0o100 != 0);
+        // In the order in which messages move, so that none is overlooked on its way.
+        let folders = ["maildrop", "deferred", "incoming", "active", "hold", "corrupt"];
+        folders.iter().flat_map(|name| files_below(&queue.join(name))).filter(accepted).collect()
+    }
+
+    /// What is wrong with `main.cf`. The master tells that only to syslog, any other program of Postfix to the terminal.
+    fn configuration_error(&self) -> String {
+        let etc = self.directory.path().join("etc");
+        let postmap = Command::new("/usr/sbin/postmap").arg("-c").arg(etc).args(["-q", "a@b", "inline:{x=y}"]).output();
+        let said = postmap.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
+        said.lines().find(|line| line.contains("fatal:")).unwrap_or("its log may say why").to_owned()
     }
 
     fn log_tail(&self) -> String {
@@ -317,97 +323,17 @@ impl Delivered {
         Self { mailbox: mailbox.to_lowercase(), path, bytes }
     }
 
-    /// From `Received: … with ESMTPSA id 4c1Xyz…` (RFC 5321 §4.4); empty for mail that Postfix itself wrote.
+    /// From `Received: … with ESMTPSA id 4c1Xyz…` (RFC 5321 §4.4).
     fn queue_id(&self) -> &str {
-        let added = &self.bytes[..self.bytes.len() - self.sent().len()];
-        let added = str::from_utf8(added).unwrap_or_default();
-        added.split_once(" id ").and_then(|(_, rest)| rest.split([';', '\n', ' ']).next()).unwrap_or_default()
+        let added = str::from_utf8(&self.bytes[..self.bytes.len() - self.sent().len()]).unwrap_or_default();
+        added.split_whitespace().skip_while(|&word| word != "id").nth(1).unwrap_or_default().trim_end_matches(';')
     }
 }
 
-/// The files of one server, all below one directory.
-struct Files<'a> {
-    root: &'a Path,
+/// What the log says about queued messages: `Jan 02 03:04:05 host postfix/qmgr[67]: QUEUE-ID: EVENT`.
+fn events(log: &str) -> impl Iterator<Item = (&str, &str)> {
+    log.lines().filter_map(|line| line.split_once("]: ")?.1.split_once(": "))
 }
-
-impl Files<'_> {
-    fn write_certificates(&self) {
-        let mut authority = CertificateParams::new(Vec::new()).expect("no names");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let authority_key = KeyPair::generate().expect("key");
-        self.write("ca.pem", 0o644, &authority.self_signed(&authority_key).expect("certificate").pem());
-
-        let mut server = CertificateParams::new(["localhost".into(), "127.0.0.1".into()]).expect("names");
-        server.use_authority_key_identifier_extension = true;
-        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let server_key = KeyPair::generate().expect("key");
-        let certificate = server.signed_by(&server_key, &Issuer::new(authority, authority_key)).expect("certificate");
-        self.write("server.pem", 0o600, &format!("{}{}", server_key.serialize_pem(), certificate.pem()));
-    }
-
-    fn write_postfix(&self, ports: &Ports, main_cf_extra: &[(&str, &str)]) {
-        let (postfix, group) = (id_in("/etc/passwd", "postfix", 2), id_in("/etc/passwd", "postfix", 3));
-        let postdrop = id_in("/etc/group", "postdrop", 2);
-        self.directory("etc", 0o755, 0, 0);
-        self.directory("data", 0o700, postfix, group);
-        self.directory("mail", 0o700, MAIL_OWNER, MAIL_OWNER);
-        self.directory("queue", 0o755, 0, 0);
-        self.directory("queue/pid", 0o755, 0, 0);
-        self.directory("queue/maildrop", 0o730, postfix, postdrop);
-        self.directory("queue/public", 0o710, postfix, postdrop);
-        for name in [
-            "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved",
-            "trace",
-        ] {
-            self.directory(&format!("queue/{name}"), 0o700, postfix, group);
-        }
-
-        let mut main_cf = include_str!("postfix/main.cf").replace("@MAIL_OWNER@", &MAIL_OWNER.to_string());
-        main_cf.extend(main_cf_extra.iter().map(|(name, value)| format!("{name} = {value}\n"))); // the last one wins
-        let master_cf = include_str!("postfix/master.cf")
-            .replace("@SUBMISSION@", &ports.submission.to_string())
-            .replace("@SMTPS@", &ports.smtps.to_string())
-            .replace("@RELAY@", &ports.relay.to_string());
-        self.write("etc/main.cf", 0o644, &main_cf);
-        self.write("etc/master.cf", 0o644, &master_cf);
-        self.write("etc/any", 0o644, "/./ mail/\n");
-        self.write("etc/senders", 0o644, SENDERS);
-        self.write("etc/recipients", 0o644, RECIPIENTS);
-    }
-
-    fn write_dovecot(&self, password: &str) {
-        self.write("dovecot.conf", 0o644, include_str!("postfix/dovecot.conf"));
-        // Read by the auth process, which is root no longer.
-        self.write("users", 0o640, &format!("{USER}:{{PLAIN}}{password}\n"));
-        chown(self.root.join("users"), Some(0), Some(id_in("/etc/passwd", "dovecot", 3))).expect("users");
-    }
-
-    fn write(&self, name: &str, mode: u32, content: &str) {
-        let path = self.root.join(name);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).expect(name);
-        file.write_all(content.replace("@ROOT@", &self.root.to_string_lossy()).as_bytes()).expect(name);
-        file.set_permissions(Permissions::from_mode(mode)).expect(name); // whatever the umask
-        // Postfix waits a second or two before it trusts a file that has just changed.
-        file.set_modified(SystemTime::now() - Duration::from_secs(60)).expect(name);
-    }
-
-    fn directory(&self, name: &str, mode: u32, user: u32, group: u32) {
-        let path = self.root.join(name);
-        fs::create_dir_all(&path).expect(name);
-        fs::set_permissions(&path, Permissions::from_mode(mode)).expect(name);
-        chown(&path, Some(user), Some(group)).expect(name);
-    }
-}
-
-const SENDERS: &str = r"/^not-allowed(\+.*)?@/ 553 5.7.1 You may not send as this address
-";
-
-const RECIPIENTS: &str = r"/^nobody-here(\+.*)?@/ 550 5.1.1 No such person here
-/^try-later(\+.*)?@/ 450 4.2.0 Mailbox busy, try again later
-/^quota-full(\+.*)?@/ 452 4.2.2 Mailbox full
-";
 
 fn prerequisites() -> Result<(), String> {
     for (file, package) in [(MASTER, "postfix"), (DOVECOT, "dovecot-core")] {
@@ -424,20 +350,19 @@ fn prerequisites() -> Result<(), String> {
 
 fn start_dovecot(root: &Path) -> Child {
     let output = File::create(root.join("dovecot.out")).expect("dovecot.out");
-    let mut dovecot = Command::new(DOVECOT)
-        .arg("-F")
-        .arg("-c")
+    let mut dovecot = Command::new("timeout")
+        .args([LONGEST_LIFE, DOVECOT, "-F", "-c"])
         .arg(root.join("dovecot.conf"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(output)
-        .process_group(0)
+        .process_group(0) // Postfix's master makes its own
         .spawn()
         .expect("dovecot");
     let listens = || UnixStream::connect(root.join("queue/private/auth")).is_ok();
-    let _ = patiently(Duration::from_secs(20), || listens() || ended(&mut dovecot));
+    patiently(Duration::from_secs(20), || listens() || ended(&mut dovecot));
     if !listens() {
-        let _ = dovecot.kill();
+        end_group(&mut dovecot);
         let said = ["dovecot.out", "dovecot.log"].map(|name| fs::read_to_string(root.join(name)).unwrap_or_default());
         panic!("Dovecot does not start:\n{}", said.concat());
     }
@@ -456,14 +381,6 @@ fn free_port() -> u16 {
             return port;
         }
     }
-}
-
-/// The number of a user (`/etc/passwd`, field 2), of their group (field 3) or of a group (`/etc/group`, field 2).
-fn id_in(file: &str, name: &str, field: usize) -> u32 {
-    let content = fs::read_to_string(file).expect(file);
-    let line = content.lines().find(|line| line.split(':').next() == Some(name));
-    let id = line.and_then(|line| line.split(':').nth(field)?.parse().ok());
-    id.unwrap_or_else(|| panic!("{name} is not in {file}"))
 }
 
 /// All files below a directory, at any depth; none if it is missing.
@@ -493,6 +410,7 @@ fn ended(process: &mut Child) -> bool {
 /// Kills a process with all its children; false if one is still there 10 s later. They hold the ports until they are gone.
 fn end_group(leader: &mut Child) -> bool {
     let group = leader.id();
+    let _ = leader.kill();
     // The shell's own `kill`, since std kills one process only and /bin/kill is not installed everywhere.
     let _ = Command::new("sh").args(["-c", &format!("kill -s KILL -- -{group}")]).stderr(Stdio::null()).status();
     patiently(Duration::from_secs(10), || ended(leader) && !group_runs(group))

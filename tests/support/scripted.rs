@@ -2,6 +2,20 @@
 //!
 //! Left alone it is a correct little ESMTP server that records all it is told. A script of [`Act`]s makes it do
 //! at any [`Stage`] what a real server can't be made to: fall silent, hang up, answer nonsense, speak out of turn.
+//!
+//! ```ignore
+//! let server = Scripted::builder()
+//!     .tls(Tls::StartTls)
+//!     .auth("ann", "secret")
+//!     .once(Stage::Dot, Act::Drop)
+//!     .on_when(|moment| match moment.stage {
+//!         Stage::Rcpt if moment.line.contains("<bob@") => Act::reply("550 5.1.1 No such user\r\n"),
+//!         _ => Act::Ok,
+//!     })
+//!     .start();
+//! send_to(server.port(), server.ca_file());
+//! assert_eq!(server.accepted().len(), server.deliveries().len() - 1);
+//! ```
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -16,6 +30,7 @@ use rustls::ServerConfig;
 use session::Session;
 
 mod certificates;
+mod sasl;
 mod session;
 
 /// What the server does at a stage in place of the ordinary answer.
@@ -69,7 +84,7 @@ impl Act {
 pub(crate) enum Stage {
     /// The greeting is due.
     Connect,
-    /// EHLO or HELO in clear (also HELO's stage where a client falls back to it).
+    /// EHLO or HELO in clear.
     Ehlo,
     /// STARTTLS.
     StartTls,
@@ -136,6 +151,7 @@ pub(crate) struct Moment<'a> {
 }
 
 /// When the server speaks TLS.
+#[allow(clippy::enum_variant_names, reason = "STARTTLS has no other name")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tls {
     /// Never.
@@ -406,6 +422,12 @@ struct State {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panicked with the state in hand")
+    }
+
+    fn next_message(&self) -> usize {
+        let mut state = self.state();
+        state.messages += 1;
+        state.messages - 1
     }
 }
 

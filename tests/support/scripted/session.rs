@@ -9,14 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConnection, StreamOwned};
 
-use super::{Act, Delivery, Line, Moment, Shared, Stage, Tls};
+use super::{Act, Delivery, Line, Moment, Shared, Stage, Tls, sasl};
 
 /// How much of a body is read before [`Stage::Body`] is reached.
 const BODY_STAGE: usize = 1024;
 /// Where a flood ends, should the client swallow all of it.
 const FLOOD: usize = 64 << 20;
-/// `{"status":"401","schemes":"bearer"}`, which XOAUTH2 sends before it refuses.
-const XOAUTH2_ERROR: &str = "334 eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=\r\n";
 
 trait Wire: Read + Write + Send {
     /// Says goodbye, where the protocol has a word for it.
@@ -160,13 +158,13 @@ impl Session {
         let mut responses = Vec::new();
         let (mut stage, mut line, mut response) = (Stage::Auth, line.to_owned(), initial.map(str::to_owned));
         loop {
-            let ordinary = match response.as_deref().map(decode) {
-                Some(None) => "501 5.5.2 Error: cancelled, or not base64\r\n",
-                Some(Some(decoded)) => {
-                    responses.push(decoded);
-                    self.judge(mechanism, &responses)
-                }
-                None => self.judge(mechanism, &responses),
+            let decoded = response.as_deref().map(sasl::decode);
+            let malformed = decoded == Some(None);
+            responses.extend(decoded.flatten());
+            let ordinary = if malformed {
+                "501 5.5.2 Error: cancelled, or not base64\r\n"
+            } else {
+                sasl::judge(self.shared.setup.secret.as_ref(), mechanism, &responses)
             };
             match self.perform(stage, &line, ordinary)? {
                 b'3' => line = self.line()?,
@@ -180,31 +178,6 @@ impl Session {
         }
     }
 
-    /// The ordinary answer to an exchange as far as it went.
-    fn judge(&self, mechanism: &str, responses: &[String]) -> &'static str {
-        let secret = self.shared.setup.secret.as_ref();
-        let right = |user: &str, password: &str| secret.is_some_and(|(u, p)| u == user && p == password);
-        let granted = match (mechanism.to_ascii_uppercase().as_str(), responses) {
-            ("LOGIN", []) => return "334 VXNlcm5hbWU6\r\n",
-            ("LOGIN", [_]) => return "334 UGFzc3dvcmQ6\r\n",
-            (_, []) => return "334 \r\n",
-            ("LOGIN", [user, password]) => right(user, password),
-            ("PLAIN", [one]) => match one.split('\0').collect::<Vec<_>>()[..] {
-                [identity, user, password] => (identity.is_empty() || identity == user) && right(user, password),
-                _ => false,
-            },
-            ("XOAUTH2", [one]) => {
-                let parts = one.strip_prefix("user=").and_then(|rest| rest.strip_suffix("\x01\x01"));
-                match parts.and_then(|rest| rest.split_once("\x01auth=Bearer ")) {
-                    Some((user, token)) if right(user, token) => true,
-                    _ => return XOAUTH2_ERROR,
-                }
-            }
-            _ => false,
-        };
-        if granted { "235 2.7.0 Authentication successful\r\n" } else { "535 5.7.8 Error: authentication failed\r\n" }
-    }
-
     fn mail(&mut self, line: &str, rest: &str) -> io::Result<()> {
         if self.shared.setup.secret.is_some() && self.user.is_none() {
             return self.say("530 5.7.0 Error: authentication required\r\n");
@@ -212,11 +185,9 @@ impl Session {
         let Some(sender) = path(rest, "FROM:") else {
             return self.say("501 5.1.7 Error: syntax is MAIL FROM:<address>\r\n");
         };
-        let message = self.shared.state().messages;
-        self.shared.state().messages += 1;
-        let transaction =
-            Transaction { message, mail_from: sender.to_owned(), rcpt_to: Vec::new(), at_mail: Instant::now() };
-        self.transaction = Some(transaction);
+        let message = self.shared.next_message();
+        let (mail_from, rcpt_to, at_mail) = (sender.to_owned(), Vec::new(), Instant::now());
+        self.transaction = Some(Transaction { message, mail_from, rcpt_to, at_mail });
         if !matches!(self.perform(Stage::Mail, line, "250 2.1.0 Ok\r\n")?, b'2' | b'3') {
             self.transaction = None;
         }
@@ -326,7 +297,7 @@ impl Session {
             }
             Act::Drop => return Err(over()),
             Act::Reset => {
-                // The one way to it without `unsafe` or another dependency.
+                // The only way to it without `unsafe` or another dependency.
                 tokio::net::TcpSocket::from_std_stream(self.socket.try_clone()?).set_zero_linger()?;
                 return Err(over());
             }
@@ -441,24 +412,4 @@ fn path<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
     let (start, rest) = argument.split_at_checked(keyword.len())?;
     let (address, _) = rest.trim_start().strip_prefix('<')?.rsplit_once('>')?;
     start.eq_ignore_ascii_case(keyword).then_some(address)
-}
-
-/// Padded base64; `=` stands for an empty response.
-fn decode(text: &str) -> Option<String> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if text == "=" {
-        return Some(String::new());
-    }
-    let bare = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
-    let mut bytes = Vec::new();
-    let (mut bits, mut held) = (0, 0);
-    for symbol in bare.bytes() {
-        let value = ALPHABET.iter().position(|&known| known == symbol)?;
-        (bits, held) = ((bits << 6 | value) & 0xFFFF, held + 6);
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xFF) as u8);
-        }
-    }
-    String::from_utf8(bytes).ok().filter(|_| text.len().is_multiple_of(4))
 }

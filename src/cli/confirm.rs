@@ -1,0 +1,119 @@
+//! Confirming: who, how many, from, through which server; then the number of recipients has to be typed, or to
+//! be on the command line.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead, IsTerminal},
+    time::Duration,
+};
+
+use super::{Exit, Failure, Screen};
+use crate::{
+    campaign::{Account, Rate, Tls},
+    diagnostic::visible,
+    message::Message,
+};
+
+/// What somebody is asked to confirm.
+pub(super) struct Question<'q> {
+    pub(super) campaign: &'q str,
+    /// The first and the last message.
+    pub(super) first: &'q Message,
+    pub(super) last: &'q Message,
+    pub(super) count: usize,
+    /// None where the sandbox takes the messages.
+    pub(super) account: Option<&'q Account>,
+    pub(super) rates: Vec<Rate>,
+}
+
+/// Asks, or compares with the number on the command line.
+pub(super) fn confirm(question: &Question<'_>, given: Option<usize>, screen: Screen) -> Result<(), Failure> {
+    let refused = |message: String, help| Failure::because(Exit::Refused, "send.not-confirmed", message, help);
+    let count = question.count;
+    if let Some(given) = given {
+        if given != count {
+            let message = format!("--confirm says {given}, and there are {count} recipients; nothing was sent");
+            return Err(refused(message, Some("look at the list; then say the number that is right")));
+        }
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let help = format!("add --confirm {count} if that is the number of people who are to get it");
+        return Err(refused("there is no terminal at which to confirm; nothing was sent".into(), Some(&help)));
+    }
+    Screen { quiet: false, ..screen }.note(&format!("{}\nType the number of recipients to send: ", question.text()));
+    let mut typed = String::new();
+    let read = io::stdin().lock().read_line(&mut typed);
+    if read.is_ok() && typed.trim().parse() == Ok(count) {
+        return Ok(());
+    }
+    Err(refused("that is not the number of recipients; nothing was sent".into(), None))
+}
+
+impl Question<'_> {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<12}{}", visible(value));
+        };
+        line("Campaign", self.campaign);
+        line("Subject", self.first.subject());
+        line("From", &self.first.envelope().from().to_string());
+        line("Server", &self.account.map_or("the sandbox in this program; nothing is delivered".into(), server));
+        let person = |message: &Message| format!("row {} {}", message.row(), message.envelope().to());
+        let ends = match self.count {
+            1 => person(self.first),
+            _ => format!("from {} to {}", person(self.first), person(self.last)),
+        };
+        line("Recipients", &format!("{}, each a message of their own, {ends}", self.count));
+        if !self.rates.is_empty() {
+            let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
+            let least = least_time(self.count, &self.rates);
+            let takes = if least.is_zero() { String::new() } else { format!(": at least {}", minutes(least)) };
+            line("Pace", &format!("{}{takes}", rates.join(", ")));
+        }
+        text
+    }
+}
+
+fn server(account: &Account) -> String {
+    let tls = match account.tls {
+        Tls::Implicit => "TLS",
+        Tls::StartTls => "STARTTLS",
+        Tls::None => "no TLS, on this machine",
+    };
+    let login = account.login.as_ref().map_or("nobody logs in".into(), |login| format!("as {}", login.username));
+    format!("{}:{} (account {}, {tls}, {login})", account.host, account.port, account.name)
+}
+
+/// How long so many messages take at least at a pace.
+fn least_time(count: usize, rates: &[Rate]) -> Duration {
+    let least = |rate: &Rate| {
+        let windows = count.saturating_sub(1) / rate.count().get() as usize;
+        rate.window().saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
+    };
+    rates.iter().map(least).max().unwrap_or_default()
+}
+
+fn minutes(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_rate_says_how_long_it_takes() {
+        let rates: Vec<Rate> = ["30/min", "100/hour"].iter().map(|rate| rate.parse().unwrap()).collect();
+        assert_eq!(least_time(30, &rates), Duration::ZERO);
+        assert_eq!(least_time(31, &rates), Duration::from_secs(60));
+        assert_eq!(least_time(100, &rates), Duration::from_secs(180));
+        assert_eq!(least_time(101, &rates), Duration::from_secs(3600));
+    }
+}

@@ -1,0 +1,123 @@
+//! What `check`, `preview` and `send` have in common: which campaign, and reading and making all of it.
+
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::{Exit, Failure, Screen};
+use crate::{
+    campaign::{Campaign, Overrides},
+    guard::Guard,
+    message::Composer,
+    outbox::Outbox,
+    recipients::{ListOptions, RecipientList},
+    report::Rows,
+    template::Template,
+};
+
+/// Shorter lists are done before a bar is seen.
+const BAR_FROM: usize = 5000;
+
+/// Which campaign.
+#[derive(Debug, Args)]
+pub(super) struct CampaignArgs {
+    /// A directory with a campaign.toml, or a template
+    campaign: PathBuf,
+    /// The recipient list (CSV), where CAMPAIGN is a template
+    list: Option<PathBuf>,
+    /// The template, in place of the campaign's
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// The recipient list, in place of the campaign's
+    #[arg(long, value_name = "FILE")]
+    recipients: Option<PathBuf>,
+    /// The heading of the column with the addresses
+    #[arg(long, value_name = "HEADING")]
+    address: Option<String>,
+}
+
+impl CampaignArgs {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            template: self.template.clone(),
+            recipients: self.recipients.clone(),
+            address_column: self.address.clone(),
+            ..Overrides::default()
+        }
+    }
+
+    /// The same arguments again, for a command that a person can type.
+    pub(super) fn typed(&self) -> String {
+        let mut words = vec![self.campaign.clone()];
+        words.extend(self.list.clone());
+        let mut typed: Vec<String> = words.iter().map(|path| quoted(&path.display().to_string())).collect();
+        let mut flag = |name: &str, value: Option<String>| {
+            typed.extend(value.map(|value| format!("--{name} {}", quoted(&value))));
+        };
+        flag("template", self.template.as_ref().map(|path| path.display().to_string()));
+        flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
+        flag("address", self.address.clone());
+        typed.join(" ")
+    }
+
+    /// Reads everything; says everything that is wrong.
+    pub(super) fn load(&self, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
+        let mut overrides = self.overrides();
+        further(&mut overrides);
+        let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides)
+            .map_err(|why| Failure::new(Exit::Data, why))?;
+        let data = |why| Failure::new(Exit::Data, why);
+        let options = ListOptions { address: campaign.address_column.clone() };
+        let list = RecipientList::read(&campaign.recipients, &options).map_err(data)?;
+        let template = Template::read(&campaign.template, list.columns()).map_err(data)?;
+        let composer = Composer::new(Arc::new(template), Arc::new(list));
+        let guard = Guard::new(composer.list(), &campaign.allow);
+        Ok(Loaded { campaign, composer, guard })
+    }
+}
+
+/// An argument as a shell reads it.
+pub(super) fn quoted(argument: &str) -> String {
+    shlex::try_quote(argument).map_or_else(|_| argument.to_owned(), std::borrow::Cow::into_owned)
+}
+
+/// A campaign that has been read.
+pub(super) struct Loaded {
+    pub(super) campaign: Campaign,
+    pub(super) composer: Composer,
+    guard: Guard,
+}
+
+impl Loaded {
+    pub(super) fn list(&self) -> &RecipientList {
+        self.composer.list()
+    }
+
+    /// The people in some rows, or all.
+    pub(super) fn select(&self, rows: Option<&Rows>) -> Result<Vec<usize>, Failure> {
+        let list = self.list();
+        let Some(rows) = rows else { return Ok((0..list.len()).collect()) };
+        for range in rows.ranges() {
+            if let Some(missing) = [*range.start(), *range.end()].into_iter().find(|row| list.index_of_row(*row).is_none()) {
+                let message = format!("there is nobody in row {missing} of {}", list.name());
+                return Err(Failure::because(Exit::Usage, "rows.nobody", message, None));
+            }
+        }
+        Ok(list.iter().filter(|recipient| rows.contains(recipient.row())).map(|recipient| recipient.index()).collect())
+    }
+
+    /// Makes and inspects the messages of the people at `indices`.
+    pub(super) fn prepare(&self, indices: Vec<usize>, screen: Screen) -> Result<Outbox, Failure> {
+        let visible = indices.len() >= BAR_FROM && !screen.quiet && std::io::stderr().is_terminal();
+        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(indices.len() as u64), target).with_message("prepared");
+        let outbox = Outbox::prepare(&self.composer, &self.guard, indices, &|done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        outbox.map_err(|why| Failure::new(Exit::Data, why))
+    }
+}

@@ -1,0 +1,205 @@
+//! What the engine says while it works. These types are the interface between it and everything that listens:
+//! progress bar, JSON lines, summary.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use crate::{address::Address, campaign::Mechanism, outbox::Outcome};
+
+/// Something happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A connection is ready for mail.
+    Connected {
+        /// Which of the run's connections, from 0.
+        connection: usize,
+        /// The server's address.
+        peer: SocketAddr,
+        /// Such as `TLSv1.3`; none at a loopback relay.
+        tls: Option<&'static str>,
+        /// How the login was done.
+        login: Option<Mechanism>,
+    },
+    /// A connection ended before its time.
+    ConnectionLost {
+        /// Which one.
+        connection: usize,
+        /// Why.
+        why: String,
+    },
+    /// The pace does not let the next transaction begin yet.
+    Waiting {
+        /// Which connection waits.
+        connection: usize,
+        /// How long.
+        time: Duration,
+    },
+    /// A message has its outcome.
+    Finished(Finished),
+    /// Nothing further is begun; what is under way is finished.
+    Stopping(StopReason),
+}
+
+/// A message with its outcome.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The connection that it went over.
+    pub connection: usize,
+    /// Its row in the list.
+    pub row: u64,
+    /// Whom it was for.
+    pub to: Address,
+    /// Its Message-ID.
+    pub message_id: String,
+    /// What became of it: sent, deferred, failed or in doubt.
+    pub outcome: Outcome,
+    /// What the server said last about it.
+    pub reply: Option<Reply>,
+    /// What happened in place of a reply.
+    pub why: Option<String>,
+}
+
+/// What a server said, word for word (RFC 5321 §4.2).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    text: String,
+}
+
+impl Reply {
+    /// From the bytes of a whole reply with its codes and line ends; `None` where they are no reply.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.trim_end_matches(['\r', '\n']);
+        let code = text.get(..3)?.parse().ok()?;
+        (200..600).contains(&code).then(|| Self { code, text: text.replace("\r\n", "\n") })
+    }
+
+    /// 250, for example.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// All lines as they came, each with its code.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The words of all lines without their codes.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n').map(|line| line.get(4..).unwrap_or(""))
+    }
+
+    /// The server will say the same next time (RFC 5321 §4.2.1).
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.code >= 500
+    }
+
+    /// The server is closing the connection.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.code == 421
+    }
+}
+
+/// On one line.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::diagnostic::visible(&self.text).replace('\n', " "))
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+/// Why a run ended before everything had its outcome.
+#[derive(Debug, Clone)]
+pub enum StopReason {
+    /// There is no connection to the server, or none any more.
+    Unreachable {
+        /// `host:port`
+        server: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// The server does not want to talk now.
+    Unavailable(Reply),
+    /// TLS cannot be had, or not safely.
+    Insecure {
+        /// What went wrong.
+        why: String,
+        /// What to do.
+        help: Option<String>,
+    },
+    /// The login failed.
+    LoginRefused(Reply),
+    /// The login cannot be done now.
+    LoginUnavailable(Reply),
+    /// The server offers no way to log in that is configured.
+    NoLogin(String),
+    /// The server takes no mail from this sender.
+    SenderRefused {
+        /// The sender.
+        from: Address,
+        /// What it said.
+        reply: Reply,
+    },
+    /// A message is not what was checked.
+    Changed {
+        /// Its row.
+        row: u64,
+    },
+    /// Somebody wants it to stop.
+    Interrupted(Signal),
+}
+
+/// How somebody asked a run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C
+    Interrupt,
+    /// SIGTERM
+    Terminate,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable { server, why } => write!(f, "there is no connection to {server}: {why}"),
+            Self::Unavailable(reply) => write!(f, "the server takes no mail now: {reply}"),
+            Self::Insecure { why, .. } => write!(f, "the connection is not safe: {why}"),
+            Self::LoginRefused(reply) => write!(f, "the server refused the login: {reply}"),
+            Self::LoginUnavailable(reply) => write!(f, "the server cannot check the login now: {reply}"),
+            Self::NoLogin(why) => write!(f, "there is no way to log in: {why}"),
+            Self::SenderRefused { from, reply } => write!(f, "the server takes no mail from {from}: {reply}"),
+            Self::Changed { row } => write!(f, "the message of row {row} is not the one that was checked"),
+            Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
+            Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
+        }
+    }
+}
+
+impl StopReason {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } => "look at host, port and tls of the account, and whether this machine is online".into(),
+            Self::Insecure { help, .. } => return help.clone(),
+            Self::LoginRefused(_) => "look at username and password of the account; some providers want an app password".into(),
+            Self::NoLogin(_) => "look at auth and tls of the account".into(),
+            Self::SenderRefused { .. } => {
+                "the address in from must be one that this account may send as".into()
+            }
+            Self::Changed { .. } => "this is a fault in apiece or in this machine's memory; nothing was sent to that person".into(),
+            Self::Unavailable(_) | Self::LoginUnavailable(_) => "try again later".into(),
+            Self::Interrupted(_) => return None,
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! One mail transaction (RFC 5321 §3.3): one MAIL, one RCPT, one message.
+
+use std::fmt;
+
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+
+use super::{
+    Reply,
+    connect::{Answer, Connection},
+};
+use crate::message::Envelope;
+
+/// What a transaction ended with, and whether the connection is good for another.
+pub(super) struct Verdict {
+    pub(super) end: End,
+    pub(super) connection: Fate,
+}
+
+/// What a transaction ended with.
+pub(super) enum End {
+    /// The server has taken the message over.
+    Accepted(Reply),
+    /// The server will not take it: for good, or for now.
+    Refused(Reply),
+    /// The server will not take anything from this sender.
+    SenderRefused(Reply),
+    /// The connection ended, and the server cannot have the whole message.
+    NotSent(String),
+    /// The connection ended between the final dot and its answer.
+    Unknown(String),
+}
+
+/// Whether a connection is good for another transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Good,
+    Lost,
+}
+
+/// The body and the final dot, dot-stuffed (RFC 5321 §4.5.2), as one command.
+struct Content(String);
+
+impl Content {
+    /// The bytes are 7-bit and end with CRLF: [`Message`](crate::message::Message) sees to it.
+    fn of(bytes: &[u8]) -> Self {
+        let mut content = String::with_capacity(bytes.len() + bytes.len() / 50 + 8);
+        let mut line_begins = true;
+        for byte in bytes {
+            if line_begins && *byte == b'.' {
+                content.push('.');
+            }
+            content.push(char::from(*byte));
+            line_begins = *byte == b'\n';
+        }
+        content.push_str(".\r\n");
+        Self(content)
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Connection {
+    /// Sends one message to the one recipient of its envelope. `answered` is called when the server has seen the
+    /// transaction begin; `mark` right before the first byte of the content is written: only from then on can
+    /// the server come to have it.
+    pub(super) async fn transact(
+        &mut self,
+        envelope: &Envelope,
+        content: &[u8],
+        answered: impl FnOnce(),
+        mark: impl FnOnce(),
+    ) -> Verdict {
+        let command = self.deadlines.command();
+        let begun = self.command(Mail::new(Some(envelope.from().to_lettre()), vec![]), command).await;
+        answered();
+        match begun {
+            Answer::Yes(reply) if reply.code() < 300 => {}
+            Answer::Yes(reply) => return lost(format!("the server answered MAIL with {reply}")),
+            Answer::No(reply) if reply.is_closing() => return lost(reply.to_string()),
+            Answer::No(reply) if reply.is_permanent() => return Verdict::good(End::SenderRefused(reply)),
+            Answer::No(reply) => return Verdict::good(End::Refused(reply)),
+            Answer::Lost(why) => return lost(why),
+        }
+        match self.command(Rcpt::new(envelope.to().to_lettre(), vec![]), command).await {
+            Answer::Yes(reply) if reply.code() < 300 => {}
+            Answer::Yes(reply) => return lost(format!("the server answered RCPT with {reply}")),
+            Answer::No(reply) => return self.refused(reply).await,
+            Answer::Lost(why) => return lost(why),
+        }
+        match self.command(Data, self.deadlines.data()).await {
+            Answer::Yes(reply) if reply.code() == 354 => {}
+            Answer::Yes(reply) => return lost(format!("the server answered DATA with {reply}")),
+            Answer::No(reply) => return self.refused(reply).await,
+            Answer::Lost(why) => return lost(why),
+        }
+        mark();
+        let content = Content::of(content);
+        let length = content.0.len();
+        match self.command(content, self.deadlines.body()).await {
+            Answer::Yes(reply) if reply.code() < 300 => Verdict::good(End::Accepted(reply)),
+            Answer::Yes(reply) => unknown(format!("the server answered the message with {reply}")),
+            Answer::No(reply) => {
+                let connection = if reply.is_closing() { Fate::Lost } else { Fate::Good };
+                Verdict { end: End::Refused(reply), connection }
+            }
+            // The server has the end of the message only if all of it was handed to the network.
+            Answer::Lost(why) if self.record.written() < length => lost(why),
+            Answer::Lost(why) => unknown(why),
+        }
+    }
+
+    /// A refusal within a transaction; the next one begins from nothing.
+    async fn refused(&mut self, reply: Reply) -> Verdict {
+        if reply.is_closing() {
+            return lost(reply.to_string());
+        }
+        let reset = self.command(Rset, self.deadlines.command()).await;
+        let connection = if matches!(reset, Answer::Yes(_)) { Fate::Good } else { Fate::Lost };
+        Verdict { end: End::Refused(reply), connection }
+    }
+}
+
+impl Verdict {
+    fn good(end: End) -> Self {
+        Self { end, connection: Fate::Good }
+    }
+}
+
+fn lost(why: String) -> Verdict {
+    Verdict { end: End::NotSent(why), connection: Fate::Lost }
+}
+
+fn unknown(why: String) -> Verdict {
+    Verdict { end: End::Unknown(why), connection: Fate::Lost }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_begin_with_a_dot_get_another() {
+        assert_eq!(Content::of(b"a\r\n.\r\n..b\r\n.c.\r\n").0, "a\r\n..\r\n...b\r\n..c.\r\n.\r\n");
+        assert_eq!(Content::of(b".\r\n").0, "..\r\n.\r\n");
+    }
+}

@@ -1,0 +1,73 @@
+//! Every message is made and looked through before the first one leaves.
+
+use std::{ops::Range, sync::atomic::{AtomicUsize, Ordering}};
+
+use super::Outbox;
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics},
+    guard::Guard,
+    message::{Composer, Digest},
+};
+
+/// After so many complaints the rest of the list is likely to say the same.
+const ENOUGH_COMPLAINTS: usize = 1000;
+
+/// How many messages are made between two calls of the progress function.
+const STEP: usize = 100;
+
+impl Outbox {
+    /// Makes the message of everyone at `indices` of the list, inspects it, and keeps its digest. All complaints
+    /// about all of them come back at once. `progress` is told how many are done.
+    pub fn prepare(
+        composer: &Composer,
+        guard: &Guard,
+        indices: Vec<usize>,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Self, Diagnostics> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(indices.len().div_ceil(STEP)).max(1);
+        let share = indices.len().div_ceil(threads).max(1);
+        let (done, complaints) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let part = |range: Range<usize>| {
+            let mut digests = Vec::with_capacity(range.len());
+            let mut problems = Diagnostics::default();
+            for (nth, index) in indices[range].iter().enumerate() {
+                if complaints.load(Ordering::Relaxed) >= ENOUGH_COMPLAINTS {
+                    break;
+                }
+                match check(composer, guard, *index) {
+                    Ok(digest) => digests.push(digest),
+                    Err(wrong) => {
+                        complaints.fetch_add(1, Ordering::Relaxed);
+                        problems.extend(wrong);
+                    }
+                }
+                if (nth + 1) % STEP == 0 {
+                    progress(done.fetch_add(STEP, Ordering::Relaxed) + STEP);
+                }
+            }
+            (digests, problems)
+        };
+        let parts: Vec<_> = std::thread::scope(|scope| {
+            let ranges = (0..threads).map(|nth| (nth * share).min(indices.len())..((nth + 1) * share).min(indices.len()));
+            let workers: Vec<_> = ranges.map(|range| scope.spawn(|| part(range))).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let mut digests = Vec::with_capacity(indices.len());
+        let mut problems = Diagnostics::default();
+        for (some, wrong) in parts {
+            digests.extend(some);
+            problems.extend(wrong);
+        }
+        progress(indices.len());
+        problems.checked(Some(Self::new(indices, digests)))
+    }
+}
+
+fn check(composer: &Composer, guard: &Guard, index: usize) -> Result<Digest, Diagnostics> {
+    let message = composer.compose(index)?;
+    let mut problems = Diagnostics::default();
+    for finding in guard.inspect(&message) {
+        problems.push(Diagnostic::error(composer.list().place(message.row(), None), &finding));
+    }
+    problems.checked(Some(message.digest()))
+}

@@ -1,0 +1,124 @@
+//! One JSON object for each event, on standard output. `docs/json.md` describes them.
+//!
+//! Such output often ends up in logs, so addresses in it are shortened; the row tells whose they are.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use crate::{
+    delivery::{Event, Finished, Reply, StopReason},
+    outbox::{Counts, Outcome},
+};
+
+/// Writes an event. A reader that has gone away is no reason to stop.
+pub(super) fn write(event: &Event) {
+    put(&object(event));
+}
+
+pub(super) fn put(object: &Value) {
+    let _ = writeln!(std::io::stdout(), "{object}");
+}
+
+fn object(event: &Event) -> Value {
+    match event {
+        Event::Connected { connection, peer, tls, login } => json!({
+            "event": "connected",
+            "connection": connection,
+            "peer": peer.to_string(),
+            "tls": tls,
+            "auth": login.map(|mechanism| mechanism.to_string()),
+        }),
+        Event::ConnectionLost { connection, why } => {
+            json!({ "event": "connection_lost", "connection": connection, "why": why })
+        }
+        Event::Waiting { connection, time } => {
+            json!({ "event": "waiting", "connection": connection, "seconds": time.as_secs_f64() })
+        }
+        Event::Finished(finished) => self::finished(finished),
+        Event::Stopping(reason) => json!({ "event": "stopping", "why": reason_text(reason) }),
+    }
+}
+
+fn finished(finished: &Finished) -> Value {
+    let shorten = |text: &str| shortened(text, finished.to.as_str(), &finished.to.shortened());
+    json!({
+        "event": "finished",
+        "connection": finished.connection,
+        "row": finished.row,
+        "to": finished.to.shortened(),
+        "message_id": finished.message_id,
+        "outcome": key(finished.outcome),
+        "code": finished.reply.as_ref().map(Reply::code),
+        "reply": finished.reply.as_ref().map(|reply| shorten(reply.text())),
+        "why": finished.why.as_deref().map(shorten),
+    })
+}
+
+/// The last object of a run.
+pub(super) fn summary(counts: &Counts, stopped: Option<&StopReason>, seconds: f64) -> Value {
+    let mut object = json!({
+        "event": "summary",
+        "messages": counts.total(),
+        "stopped": stopped.map(reason_text),
+        "seconds": seconds,
+    });
+    for outcome in Outcome::ALL {
+        object[key(outcome)] = counts.of(outcome).into();
+    }
+    object
+}
+
+fn reason_text(reason: &StopReason) -> String {
+    match reason {
+        StopReason::SenderRefused { from, reply } => {
+            let text = reply.text();
+            format!("the server takes no mail from the sender: {}", shortened(text, from.as_str(), &from.shortened()))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn key(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::InDoubt => "in_doubt",
+        other => other.word(),
+    }
+}
+
+/// The text with every occurrence of an address, in upper or lower case, replaced.
+fn shortened(text: &str, address: &str, by: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let address = address.to_ascii_lowercase();
+    let mut result = String::with_capacity(text.len());
+    let mut rest = 0;
+    while let Some(found) = lower[rest..].find(&address) {
+        result.push_str(&text[rest..rest + found]);
+        result.push_str(by);
+        rest += found + address.len();
+    }
+    result.push_str(&text[rest..]);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_full_address_stands_in_what_a_log_may_keep() {
+        let event = Event::Finished(Finished {
+            connection: 0,
+            row: 7,
+            to: "Bo.B@two.example".parse().unwrap(),
+            message_id: "<x@police.example>".into(),
+            outcome: Outcome::Failed,
+            reply: Reply::parse(b"550-5.1.1 <bo.b@TWO.example>: ?\r\n550 no bo.b@two.example here\r\n"),
+            why: None,
+        });
+        assert_eq!(
+            object(&event).to_string(),
+            r#"{"code":550,"connection":0,"event":"finished","message_id":"<x@police.example>","outcome":"failed","reply":"550-5.1.1 <B…@two.example>: ?\n550 no B…@two.example here","row":7,"to":"B…@two.example","why":null}"#
+        );
+    }
+}

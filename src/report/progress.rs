@@ -1,0 +1,133 @@
+//! Progress: a bar at a terminal, a line every few seconds elsewhere, JSON for programs, or nothing.
+
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::json;
+use crate::{
+    delivery::{Event, StopReason},
+    outbox::Outcome,
+};
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// A bar on standard error, which must be a terminal.
+    Bar,
+    /// A line on standard error every few seconds.
+    Lines,
+    /// An object for each event on standard output.
+    Json,
+    /// Nothing.
+    Quiet,
+}
+
+/// Between two lines.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Before this a rate says nothing.
+const RATE_AFTER: Duration = Duration::from_millis(500);
+
+pub(super) struct Progress {
+    style: Style,
+    bar: ProgressBar,
+    total: usize,
+    done: usize,
+    not_sent: usize,
+    start: Instant,
+    line_due: tokio::time::Instant,
+}
+
+impl Progress {
+    pub(super) fn new(total: usize, style: Style) -> Self {
+        let target = if style == Style::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total as u64), target);
+        if let Ok(template) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+            bar.set_style(template.progress_chars("█▌░"));
+        }
+        bar.tick();
+        let start = Instant::now();
+        Self { style, bar, total, done: 0, not_sent: 0, start, line_due: tokio::time::Instant::now() + LINE_EVERY }
+    }
+
+    /// When the next line is to be written.
+    pub(super) async fn due(&self) {
+        match self.style {
+            Style::Lines => tokio::time::sleep_until(self.line_due).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Writes a line, since it is time for one.
+    pub(super) fn repeat(&mut self) {
+        self.line_due = tokio::time::Instant::now() + LINE_EVERY;
+        self.say(&format!("{}/{} {}", self.done, self.total, self.words()));
+    }
+
+    pub(super) fn show(&mut self, event: &Event) {
+        if self.style == Style::Json {
+            json::write(event);
+        }
+        match event {
+            Event::Finished(finished) => {
+                self.done += 1;
+                self.not_sent += usize::from(finished.outcome != Outcome::Sent);
+                self.bar.set_message(self.words());
+                self.bar.set_position(self.done as u64);
+            }
+            Event::ConnectionLost { why, .. } => self.say(&format!("a connection was lost: {why}")),
+            Event::Waiting { time, .. } => self.say(&format!("the pace lets the next one go in {}", spoken(*time))),
+            Event::Stopping(StopReason::Interrupted(_)) | Event::Connected { .. } => {}
+            Event::Stopping(reason) => self.say(&format!("stopping: {reason}")),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Rate, time left and how many were not sent.
+    fn words(&self) -> String {
+        let mut words = Vec::new();
+        let elapsed = self.start.elapsed();
+        if elapsed >= RATE_AFTER && self.done > 0 {
+            #[allow(clippy::cast_precision_loss)]
+            let rate = self.done as f64 / elapsed.as_secs_f64();
+            words.push(if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{:.0}/min", rate * 60.0) });
+            #[allow(clippy::cast_precision_loss)]
+            let left = (self.total - self.done) as f64 / rate;
+            words.push(format!("{} left", spoken(Duration::from_secs_f64(left.min(1e9)))));
+        }
+        if self.not_sent > 0 {
+            words.push(format!("{} not sent", self.not_sent));
+        }
+        words.join(", ")
+    }
+
+    /// One line for a person, above the bar if there is one.
+    fn say(&self, words: &str) {
+        let words = crate::diagnostic::visible(words);
+        let write = || {
+            let _ = writeln!(std::io::stderr(), "{words}");
+        };
+        match self.style {
+            Style::Bar => self.bar.suspend(write),
+            Style::Lines => write(),
+            Style::Json | Style::Quiet => {}
+        }
+    }
+}
+
+/// A time for people: `3 min`.
+pub(super) fn spoken(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{:.1} s", time.as_secs_f64()),
+        seconds @ 1..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}

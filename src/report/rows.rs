@@ -1,0 +1,96 @@
+//! Row numbers of a list, as `2-5,9`.
+
+use std::{fmt, ops::RangeInclusive, str::FromStr};
+
+use thiserror::Error;
+
+/// Some rows of a list, as the spreadsheet numbers them.
+///
+/// ```
+/// use apiece::report::Rows;
+/// let rows: Rows = "2-4,9".parse()?;
+/// assert!(rows.contains(3) && rows.contains(9) && !rows.contains(5));
+/// assert_eq!(Rows::of([9, 2, 3, 4]).to_string(), "2-4,9");
+/// # Ok::<(), apiece::report::RowsError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows(Vec<RangeInclusive<u64>>);
+
+/// The text names no rows.
+#[derive(Debug, Error)]
+#[error("rows are written like 2-5,9 (as the spreadsheet numbers them; the headings are row 1)")]
+pub struct RowsError;
+
+impl Rows {
+    /// The shortest way to say some row numbers.
+    pub fn of(rows: impl IntoIterator<Item = u64>) -> Self {
+        let mut rows: Vec<u64> = rows.into_iter().collect();
+        rows.sort_unstable();
+        let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
+        for row in rows {
+            match ranges.last_mut() {
+                Some(last) if *last.end() == row => {}
+                Some(last) if last.end() + 1 == row => *last = *last.start()..=row,
+                _ => ranges.push(row..=row),
+            }
+        }
+        Self(ranges)
+    }
+
+    /// Whether a row is among them.
+    #[must_use]
+    pub fn contains(&self, row: u64) -> bool {
+        self.0.iter().any(|range| range.contains(&row))
+    }
+
+    /// The ranges, in order.
+    #[must_use]
+    pub fn ranges(&self) -> &[RangeInclusive<u64>] {
+        &self.0
+    }
+}
+
+impl FromStr for Rows {
+    type Err = RowsError;
+
+    fn from_str(text: &str) -> Result<Self, RowsError> {
+        let mut ranges = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let number = |text: &str| text.trim().parse::<u64>().map_err(|_| RowsError);
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last || first < 2 {
+                return Err(RowsError);
+            }
+            ranges.push(first..=last);
+        }
+        ranges.sort_by_key(|range| *range.start());
+        Ok(Self(ranges))
+    }
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, range) in self.0.iter().enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            if range.start() == range.end() {
+                write!(f, "{comma}{}", range.start())?;
+            } else {
+                write!(f, "{comma}{}-{}", range.start(), range.end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_no_rows_is_refused() {
+        for text in ["", "x", "5-2", "1", "1-3", "2,,3", "-2"] {
+            assert!(text.parse::<Rows>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What became of everybody, in words.
+
+use std::fmt::Write as _;
+
+use super::{Heard, Rows, json, progress::spoken};
+use crate::{
+    delivery::{Finished, StopReason},
+    diagnostic::visible,
+    outbox::{Counts, Outbox, Outcome},
+    recipients::RecipientList,
+};
+
+/// Messages that were not sent are told one by one up to this many.
+const MOST_SHOWN: usize = 50;
+
+/// Rows are named as long as they can be said in so many ranges.
+const MOST_RANGES: usize = 40;
+
+/// A run that is over.
+pub struct Summary<'r> {
+    /// What became of each message.
+    pub outbox: &'r Outbox,
+    /// Whose they are.
+    pub list: &'r RecipientList,
+    /// What was heard meanwhile.
+    pub heard: &'r Heard,
+    /// Why it ended early, if it did.
+    pub stopped: Option<StopReason>,
+    /// What to type to go on with some rows, up to `--rows `.
+    pub command: String,
+}
+
+impl Summary<'_> {
+    /// How many messages have which outcome.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.outbox.counts()
+    }
+
+    /// Writes it as the last JSON object.
+    pub fn put_json(&self) {
+        json::put(&json::summary(&self.counts(), self.stopped.as_ref(), self.heard.time.as_secs_f64()));
+    }
+
+    /// As text for a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let counts = self.counts();
+        let (sent, total) = (counts.of(Outcome::Sent), counts.total());
+        let mut text = String::new();
+        let _ = writeln!(text, "{sent} of {total} messages sent in {}.", spoken(self.heard.time));
+        if self.heard.in_clear {
+            text.push_str("The connection to the relay on this machine had no TLS.\n");
+        }
+        if sent < total {
+            for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Queued] {
+                if counts.of(outcome) > 0 {
+                    let _ = writeln!(text, "  {:<12}{}", name(outcome), counts.of(outcome));
+                }
+            }
+        }
+        if let Some(reason) = &self.stopped {
+            let _ = writeln!(text, "\nThe run ended early: {}", visible(&reason.to_string()));
+            if let Some(help) = reason.help() {
+                let _ = writeln!(text, "  to do: {help}");
+            }
+        }
+        for finished in self.heard.not_sent.iter().take(MOST_SHOWN) {
+            text.push_str(&detail(finished));
+        }
+        let untold = [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt].map(|outcome| counts.of(outcome));
+        let untold = untold.iter().sum::<usize>().saturating_sub(MOST_SHOWN);
+        if untold > 0 {
+            let _ = writeln!(text, "\n… and {untold} more (--format json tells all)");
+        }
+        self.in_doubt(&mut text);
+        self.rest(&mut text);
+        text
+    }
+
+    /// Who may or may not have got it, in full: they are the ones that need a person.
+    fn in_doubt(&self, text: &mut String) {
+        let in_doubt = self.outbox.with(Outcome::InDoubt);
+        if !in_doubt.is_empty() {
+            let _ = writeln!(text, "\nIn doubt: rows {}. They are not sent again on their own.", self.rows(in_doubt));
+        }
+    }
+
+    /// How to go on with those who certainly got nothing and may still get it.
+    fn rest(&self, text: &mut String) {
+        let mut rest = self.outbox.with(Outcome::Queued);
+        rest.extend(self.outbox.with(Outcome::Deferred));
+        if rest.is_empty() {
+            return;
+        }
+        let count = rest.len();
+        let rows = self.rows(rest);
+        let _ = writeln!(text, "\n{count} may still get theirs. Later, and without changing the list:");
+        let _ = writeln!(text, "  {}--rows {rows} --confirm {count}", self.command);
+    }
+
+    fn rows(&self, indices: Vec<usize>) -> String {
+        let rows = indices.into_iter().filter_map(|index| self.list.get(index)).map(|recipient| recipient.row());
+        let rows = Rows::of(rows);
+        match rows.ranges().len().checked_sub(MOST_RANGES) {
+            None | Some(0) => rows.to_string(),
+            Some(more) => {
+                let some = rows.ranges().iter().take(MOST_RANGES).flat_map(Clone::clone);
+                format!("{},… ({more} more ranges; --format json tells all)", Rows::of(some))
+            }
+        }
+    }
+}
+
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Queued => "not begun",
+        other => other.word(),
+    }
+}
+
+fn detail(finished: &Finished) -> String {
+    let mut text = format!("\nrow {}, {}: {}\n", finished.row, finished.to, finished.outcome);
+    if let Some(reply) = &finished.reply {
+        for line in reply.text().lines() {
+            let _ = writeln!(text, "  server: {}", visible(line));
+        }
+    }
+    if let Some(why) = &finished.why {
+        let _ = writeln!(text, "  what happened: {}", visible(why));
+    }
+    let advice = match finished.outcome {
+        Outcome::Failed => "ask the person whether the address is right; the server will say the same again".into(),
+        Outcome::Deferred => "send it again later".into(),
+        Outcome::InDoubt => format!(
+            "ask the server's administrator for {}, or look into the Sent folder, before sending it again",
+            finished.message_id
+        ),
+        Outcome::Queued | Outcome::Sending | Outcome::Sent => return text,
+    };
+    let _ = writeln!(text, "  to do: {advice}");
+    text
+}
