@@ -93,7 +93,8 @@ impl Complaint for AddressError {
 
 /// White space and invisible characters that cling to cells copied from elsewhere.
 fn clings(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_whitespace()
+        || matches!(c, '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 impl std::str::FromStr for Address {
@@ -250,10 +251,16 @@ mod tests {
     fn each_slip_has_its_own_sentence() {
         assert_eq!(error("  "), "there is no address");
         assert_eq!(error("ann.one.example"), "\"ann.one.example\" has no @");
-        assert_eq!(error("a@one.example; b@two.example"), "\"a@one.example; b@two.example\" holds more than one address");
+        assert_eq!(
+            error("a@one.example; b@two.example"),
+            "\"a@one.example; b@two.example\" holds more than one address"
+        );
         assert_eq!(error("Ann <a@one.example>"), "\"Ann <a@one.example>\" has a name around the address");
         assert_eq!(error("mailto:a@one.example"), "\"mailto:a@one.example\" begins with mailto:");
-        assert_eq!(error("a b@one.example"), "\"a b@one.example\" has the character space inside, which no address may hold");
+        assert_eq!(
+            error("a b@one.example"),
+            "\"a b@one.example\" has the character space inside, which no address may hold"
+        );
         assert_eq!(
             error("a\u{200b}b@one.example"),
             "\"a<U+200B>b@one.example\" has the character U+200B inside, which no address may hold"

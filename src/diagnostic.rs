@@ -343,7 +343,8 @@ pub fn visible(text: &str) -> String {
 }
 
 fn push_visible(text: &mut String, c: char) {
-    let hidden = c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let hidden = c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     if hidden {
         text.push_str(&format!("<U+{:04X}>", u32::from(c)));
     } else {

@@ -110,8 +110,7 @@ impl SecretSource {
 fn from_command(command: &[String]) -> Result<SecretString, SecretError> {
     let (program, arguments) = command.split_first().ok_or(SecretError::Empty("password_command"))?;
     let not_started = |why| SecretError::CommandNotStarted { program: program.clone(), why };
-    let mut child =
-        Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().map_err(not_started)?;
+    let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().map_err(not_started)?;
     let mut output = Zeroizing::new(Vec::new());
     let read = match child.stdout.take() {
         Some(stdout) => stdout.take(MOST_BYTES + 1).read_to_end(&mut output),

@@ -151,7 +151,9 @@ impl std::fmt::Display for NoAccount {
         match self {
             Self::NoneConfigured(path) => write!(f, "no account is configured in {}", path.display()),
             Self::Unknown { name, .. } => write!(f, "there is no account \"{name}\""),
-            Self::NotNamed(known) => write!(f, "several accounts are configured ({}) and none is named", known.join(", ")),
+            Self::NotNamed(known) => {
+                write!(f, "several accounts are configured ({}) and none is named", known.join(", "))
+            }
         }
     }
 }
@@ -245,26 +247,32 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let timeout = read_timeout(&mut keys);
     let secret = read_secret(&mut keys, base);
 
-    let tls_mode = tls.as_ref().map_or_else(
-        || if matches!(port, Some(25 | 587)) { Tls::StartTls } else { Tls::Implicit },
-        |tls| tls.value,
-    );
+    let tls_mode = tls
+        .as_ref()
+        .map_or_else(|| if matches!(port, Some(25 | 587)) { Tls::StartTls } else { Tls::Implicit }, |tls| tls.value);
     let Some(host) = host else {
         if host_missing {
             keys.missing("host");
         }
         return (None, keys.finish());
     };
-    if host.value.is_empty() || host.value.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/' || c == '@') {
+    if host.value.is_empty() || host.value.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/' || c == '@')
+    {
         keys.complain(host.span.clone(), "host", "this is not a host name", None);
     }
     if let Some(tls) = tls.filter(|tls| tls.value == Tls::None) {
         if !is_loopback_name(&host.value) {
-            let help = "use \"implicit\" or \"starttls\"; \"none\" is for a relay on this machine (host = \"127.0.0.1\")";
+            let help =
+                "use \"implicit\" or \"starttls\"; \"none\" is for a relay on this machine (host = \"127.0.0.1\")";
             keys.complain(tls.span.clone(), "tls", "mail does not leave this machine without TLS", Some(help.into()));
         }
         if username.is_some() || secret.is_some() {
-            keys.complain(tls.span, "tls", "a password is not sent without TLS", Some("take username and password out, or use TLS".into()));
+            keys.complain(
+                tls.span,
+                "tls",
+                "a password is not sent without TLS",
+                Some("take username and password out, or use TLS".into()),
+            );
         }
     }
     let login = match (username, secret) {
@@ -272,7 +280,11 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
             if username.value.chars().any(char::is_control) || username.value.is_empty() {
                 keys.complain(username.span, "username", "this is empty or has control characters", None);
             }
-            Some(Login { username: username.value, secret: secret.unwrap_or(SecretSource::Ask), mechanism: mechanism.map(|m| m.value) })
+            Some(Login {
+                username: username.value,
+                secret: secret.unwrap_or(SecretSource::Ask),
+                mechanism: mechanism.map(|m| m.value),
+            })
         }
         (None, Some(_)) => {
             keys.missing("username");
@@ -322,7 +334,9 @@ fn read_timeout(keys: &mut Keys<'_>) -> Option<Duration> {
     let At { value, span } = keys.string("timeout")?;
     let duration = value.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
     match duration {
-        Some(duration) if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&duration) => Some(duration),
+        Some(duration) if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&duration) => {
+            Some(duration)
+        }
         _ => {
             keys.complain(span, "timeout", "a time such as \"30s\" or \"5min\" is wanted, at most an hour", None);
             None
@@ -347,7 +361,12 @@ fn read_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
         };
         let words: Option<Vec<String>> = words.filter(|words: &Vec<String>| !words.is_empty());
         if words.is_none() {
-            keys.complain(command.span.clone(), "password_command", "this is empty, or a quotation mark is not closed", None);
+            keys.complain(
+                command.span.clone(),
+                "password_command",
+                "this is empty, or a quotation mark is not closed",
+                None,
+            );
         }
         found.push((words.map(SecretSource::Command), command.span));
     }
@@ -364,7 +383,12 @@ fn read_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
         found.push((Some(SecretSource::Credential(name.value)), name.span));
     }
     for (_, span) in found.iter().skip(1) {
-        keys.complain(span.clone(), "password_…", "there are two places for one password", Some("keep one of them".into()));
+        keys.complain(
+            span.clone(),
+            "password_…",
+            "there are two places for one password",
+            Some("keep one of them".into()),
+        );
     }
     found.into_iter().next().and_then(|(source, _)| source)
 }
@@ -379,5 +403,6 @@ fn resolve(base: &Path, path: &str) -> PathBuf {
 
 /// Whether a host name can only mean this machine. What it resolves to is checked again when connecting.
 fn is_loopback_name(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -3,8 +3,8 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source, nearest};
 

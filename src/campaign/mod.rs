@@ -158,7 +158,8 @@ impl Campaign {
         let source = Source::new(file.display().to_string(), text);
         let mut keys = Keys::parse(&source, source.text(), 0)?;
         let directory = file.parent().unwrap_or(Path::new(""));
-        let missing: Vec<&str> = ["template", "recipients"].into_iter().filter(|key| keys.span_of(key).is_none()).collect();
+        let missing: Vec<&str> =
+            ["template", "recipients"].into_iter().filter(|key| keys.span_of(key).is_none()).collect();
         let template = keys.string("template");
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
@@ -196,7 +197,10 @@ impl Campaign {
         let template = wanted("template", overrides.template, template);
         let recipients = wanted("recipients", overrides.recipients, recipients);
         let canonical = std::path::absolute(directory).ok();
-        let name = canonical.as_deref().and_then(Path::file_name).map_or("campaign".into(), |name| name.to_string_lossy().into_owned());
+        let name = canonical
+            .as_deref()
+            .and_then(Path::file_name)
+            .map_or("campaign".into(), |name| name.to_string_lossy().into_owned());
         let campaign = template.zip(recipients).map(|(template, recipients)| Self {
             name,
             template,

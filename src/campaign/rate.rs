@@ -87,9 +87,12 @@ mod tests {
 
     #[test]
     fn rates_are_read_and_written_alike() {
-        for (text, shown, seconds) in
-            [("30/min", "30/min", 60), ("1/s", "1/s", 1), (" 8 / hour", "8/hour", 3600), ("2000/day", "2000/day", 86400)]
-        {
+        for (text, shown, seconds) in [
+            ("30/min", "30/min", 60),
+            ("1/s", "1/s", 1),
+            (" 8 / hour", "8/hour", 3600),
+            ("2000/day", "2000/day", 86400),
+        ] {
             let rate: Rate = text.parse().unwrap();
             assert_eq!((rate.to_string().as_str(), rate.window().as_secs()), (shown, seconds));
         }

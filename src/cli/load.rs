@@ -1,10 +1,6 @@
 //! What `check`, `preview` and `send` have in common: which campaign, and reading and making all of it.
 
-use std::{
-    io::IsTerminal,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io::IsTerminal, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -103,7 +99,9 @@ impl Loaded {
         let list = self.list();
         let Some(rows) = rows else { return Ok((0..list.len()).collect()) };
         for range in rows.ranges() {
-            if let Some(missing) = [*range.start(), *range.end()].into_iter().find(|row| list.index_of_row(*row).is_none()) {
+            if let Some(missing) =
+                [*range.start(), *range.end()].into_iter().find(|row| list.index_of_row(*row).is_none())
+            {
                 let message = format!("there is nobody in row {missing} of {}", list.name());
                 return Err(Failure::because(Exit::Usage, "rows.nobody", message, None));
             }

@@ -167,7 +167,9 @@ impl Screen {
             ColourChoice::Never => false,
             ColourChoice::Auto if set("NO_COLOR") => false,
             ColourChoice::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
-            ColourChoice::Auto => io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            ColourChoice::Auto => {
+                io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
         };
         Self { errors: if colour { Colour::Ansi } else { Colour::Never }, quiet: global.quiet }
     }

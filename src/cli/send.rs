@@ -129,7 +129,13 @@ impl Send {
         if self.sandbox { self.rate.clone() } else { loaded.campaign.rates.clone() }
     }
 
-    fn confirm(&self, loaded: &Loaded, outbox: &Outbox, account: Option<&Account>, screen: Screen) -> Result<(), Failure> {
+    fn confirm(
+        &self,
+        loaded: &Loaded,
+        outbox: &Outbox,
+        account: Option<&Account>,
+        screen: Screen,
+    ) -> Result<(), Failure> {
         let queued = outbox.with(Outcome::Queued);
         let (Some(first), Some(last)) = (queued.first(), queued.last()) else { return Ok(()) };
         let compose = |index: usize| loaded.composer.compose(index).map_err(|why| Failure::new(Exit::Data, why));
@@ -259,7 +265,8 @@ impl Send {
 
 /// `config.toml` in the platform's place for settings.
 fn default_config() -> Result<PathBuf, Failure> {
-    let arguments = AppStrategyArgs { top_level_domain: "org".into(), author: "apiece".into(), app_name: "apiece".into() };
+    let arguments =
+        AppStrategyArgs { top_level_domain: "org".into(), author: "apiece".into(), app_name: "apiece".into() };
     let strategy = etcetera::choose_app_strategy(arguments).map_err(|_| {
         let message = "there is no home directory to look for the config file in";
         Failure::because(Exit::Configuration, "config.no-home", message, Some("say where it is with --config FILE"))

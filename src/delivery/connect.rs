@@ -193,7 +193,9 @@ impl Connector {
         if !clear.buffer.is_empty() {
             return Err(StopReason::Insecure {
                 why: "something was put behind the server's answer to STARTTLS before the handshake".into(),
-                help: Some("somebody on the way may be tampering with the connection; do not send from this network".into()),
+                help: Some(
+                    "somebody on the way may be tampering with the connection; do not send from this network".into(),
+                ),
             });
         }
         Ok(())
@@ -210,7 +212,9 @@ impl Connector {
         match within(deadlines.tls(), connector.connect(name, tcp)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(handshake_problem(&error, &self.account)),
-            Err(late) => Err(StopReason::Insecure { why: format!("the TLS handshake is not done after {late}"), help: None }),
+            Err(late) => {
+                Err(StopReason::Insecure { why: format!("the TLS handshake is not done after {late}"), help: None })
+            }
         }
     }
 
@@ -225,11 +229,9 @@ impl Connector {
         let encoded = |text: String| Zeroizing::new(BASE64_STANDARD.encode(Zeroizing::new(text)));
         let steps = match mechanism {
             Mechanism::Plain => vec![line("AUTH PLAIN ", &encoded(format!("\0{user}\0{secret}")))],
-            Mechanism::Login => vec![
-                line("AUTH LOGIN", ""),
-                line("", &encoded(user.clone())),
-                line("", &encoded(secret.to_owned())),
-            ],
+            Mechanism::Login => {
+                vec![line("AUTH LOGIN", ""), line("", &encoded(user.clone())), line("", &encoded(secret.to_owned()))]
+            }
             Mechanism::XOAuth2 => {
                 let token = encoded(format!("user={user}\x01auth=Bearer {secret}\x01\x01"));
                 // Where the token is refused, the reason comes as a challenge, and an empty answer ends it.
@@ -436,7 +438,11 @@ fn short(version: &str) -> &'static str {
 /// The result, or how long was waited in vain.
 pub(super) async fn within<F: Future>(deadline: Duration, future: F) -> Result<F::Output, String> {
     tokio::time::timeout(deadline, future).await.map_err(|_| {
-        if deadline.subsec_millis() == 0 { format!("{} s", deadline.as_secs()) } else { format!("{} ms", deadline.as_millis()) }
+        if deadline.subsec_millis() == 0 {
+            format!("{} s", deadline.as_secs())
+        } else {
+            format!("{} ms", deadline.as_millis())
+        }
     })
 }
 
@@ -449,8 +455,14 @@ mod tests {
         let offer = Offer::parse(b"250-mail.example\r\n250-auth LOGIN xoauth2\r\n250-AUTH=LOGIN\r\n250 SIZE\r\n");
         assert_eq!(offer.choose(None), Ok(Mechanism::Login));
         assert_eq!(offer.choose(Some(Mechanism::XOAuth2)), Ok(Mechanism::XOAuth2));
-        assert_eq!(offer.choose(Some(Mechanism::Plain)), Err("the server offers LOGIN, XOAUTH2, LOGIN, and PLAIN is wanted".into()));
-        assert_eq!(Offer::parse(b"250 mail.example\r\n").choose(None), Err("the server offers no AUTH under TLS".into()));
+        assert_eq!(
+            offer.choose(Some(Mechanism::Plain)),
+            Err("the server offers LOGIN, XOAUTH2, LOGIN, and PLAIN is wanted".into())
+        );
+        assert_eq!(
+            Offer::parse(b"250 mail.example\r\n").choose(None),
+            Err("the server offers no AUTH under TLS".into())
+        );
     }
 
     #[test]

@@ -190,14 +190,18 @@ impl StopReason {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Unreachable { .. } => "look at host, port and tls of the account, and whether this machine is online".into(),
-            Self::Insecure { help, .. } => return help.clone(),
-            Self::LoginRefused(_) => "look at username and password of the account; some providers want an app password".into(),
-            Self::NoLogin(_) => "look at auth and tls of the account".into(),
-            Self::SenderRefused { .. } => {
-                "the address in from must be one that this account may send as".into()
+            Self::Unreachable { .. } => {
+                "look at host, port and tls of the account, and whether this machine is online".into()
             }
-            Self::Changed { .. } => "this is a fault in apiece or in this machine's memory; nothing was sent to that person".into(),
+            Self::Insecure { help, .. } => return help.clone(),
+            Self::LoginRefused(_) => {
+                "look at username and password of the account; some providers want an app password".into()
+            }
+            Self::NoLogin(_) => "look at auth and tls of the account".into(),
+            Self::SenderRefused { .. } => "the address in from must be one that this account may send as".into(),
+            Self::Changed { .. } => {
+                "this is a fault in apiece or in this machine's memory; nothing was sent to that person".into()
+            }
             Self::Unavailable(_) | Self::LoginUnavailable(_) => "try again later".into(),
             Self::Interrupted(_) => return None,
         })

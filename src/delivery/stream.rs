@@ -87,7 +87,9 @@ impl Wire {
         match said {
             Poll::Pending => Ok(()),
             Poll::Ready(Err(error)) => Err(error),
-            Poll::Ready(Ok(0)) => Err(io::Error::new(io::ErrorKind::ConnectionReset, "the server closed the connection")),
+            Poll::Ready(Ok(0)) => {
+                Err(io::Error::new(io::ErrorKind::ConnectionReset, "the server closed the connection"))
+            }
             Poll::Ready(Ok(_)) => {
                 exchange.reply.extend_from_slice(&self.inbox[..self.inbox.len().min(MOST_REPLY_BYTES)]);
                 let words = String::from_utf8_lossy(&exchange.reply).trim_end().to_owned();
@@ -98,7 +100,11 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.inbox.is_empty() && ready!(self.fill(context))? == 0 {
             return Poll::Ready(Ok(()));
         }

@@ -92,7 +92,8 @@ impl Guard {
     pub fn inspect_bytes(&self, envelope: &Envelope, bytes: &[u8]) -> Vec<Finding> {
         let Some(parsed) = MessageParser::default().parse(bytes) else { return vec![Finding::Unreadable] };
         let mut findings = structure(&parsed, envelope);
-        let mut search = Search { guard: self, own: envelope.to().key(), sender: envelope.from().key(), findings: &mut findings };
+        let mut search =
+            Search { guard: self, own: envelope.to().key(), sender: envelope.from().key(), findings: &mut findings };
         search.message(&parsed, bytes);
         findings
     }
@@ -191,9 +192,9 @@ impl Search<'_> {
 
     /// The row whose address it is, unless it may stand here.
     fn row_of(&self, key: &str) -> Option<u64> {
-        let ascii = key.split_once('@').and_then(|(local, domain)| {
-            idna::domain_to_ascii(domain).ok().map(|domain| format!("{local}@{domain}"))
-        });
+        let ascii = key
+            .split_once('@')
+            .and_then(|(local, domain)| idna::domain_to_ascii(domain).ok().map(|domain| format!("{local}@{domain}")));
         let key = ascii.as_deref().unwrap_or(key);
         let mine = |other: &str| key == other;
         if mine(&self.own) || mine(&self.sender) || self.guard.allowed.iter().any(|allowed| mine(allowed)) {
@@ -221,7 +222,10 @@ fn addresses(text: &str) -> impl Iterator<Item = &str> {
 /// stands around an address: `'ann@x.example'`, `to=ann@x.example`, `x/ann@x.example`.
 fn candidates(text: &str, start: usize, at: usize, end: usize) -> impl Iterator<Item = &str> {
     let whole = std::iter::once(start);
-    let shorter = text[start..at].char_indices().filter(|(_, c)| "!#$%&'*/=?^`{|}~.".contains(*c)).map(move |(nth, c)| start + nth + c.len_utf8());
+    let shorter = text[start..at]
+        .char_indices()
+        .filter(|(_, c)| "!#$%&'*/=?^`{|}~.".contains(*c))
+        .map(move |(nth, c)| start + nth + c.len_utf8());
     whole.chain(shorter).filter(move |from| *from < at).map(move |from| &text[from..end])
 }
 
@@ -330,7 +334,10 @@ mod tests {
             (html, "<a href=\"mailto:bo.b%40two.example\">x</a>"),
             (html, "<p>bo.b<b>@</b>two.example</p>"),
             ("Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n", "c2VlIGJvLmJAdHdvLmV4YW1wbGUK"),
-            ("Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n", "see bo.b=40two.exam=\r\nple"),
+            (
+                "Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+                "see bo.b=40two.exam=\r\nple",
+            ),
             ("Subject: for bo.b@two.example\r\n", "x"),
             ("Subject: =?utf-8?q?bo.b=40two.example?=\r\n", "x"),
             ("Reply-To: Bo <bo.b@two.example>\r\n", "x"),

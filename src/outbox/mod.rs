@@ -31,8 +31,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of a message's life.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Sending, Self::Sent, Self::Deferred, Self::Failed, Self::InDoubt];
+    pub const ALL: [Self; 6] = [Self::Queued, Self::Sending, Self::Sent, Self::Deferred, Self::Failed, Self::InDoubt];
 
     /// The one table of what may follow what.
     #[must_use]
@@ -192,10 +191,15 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{message::Composer, recipients::{ListOptions, RecipientList}, template::{Format, Template}};
+    use crate::{
+        message::Composer,
+        recipients::{ListOptions, RecipientList},
+        template::{Format, Template},
+    };
 
     fn outbox() -> Outbox {
-        let list = RecipientList::parse("p.csv", "email\na@one.example\nb@one.example\n", &ListOptions::default()).unwrap();
+        let list =
+            RecipientList::parse("p.csv", "email\na@one.example\nb@one.example\n", &ListOptions::default()).unwrap();
         let source = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nHello\n";
         let template = Template::compile("t", source, Format::Text, list.columns()).unwrap();
         let composer = Composer::new(template.into(), list.into());

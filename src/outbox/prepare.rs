@@ -1,6 +1,9 @@
 //! Every message is made and looked through before the first one leaves.
 
-use std::{ops::Range, sync::atomic::{AtomicUsize, Ordering}};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use super::Outbox;
 use crate::{
@@ -24,7 +27,8 @@ impl Outbox {
         indices: Vec<usize>,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, Diagnostics> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(indices.len().div_ceil(STEP)).max(1);
+        let threads =
+            std::thread::available_parallelism().map_or(1, usize::from).min(indices.len().div_ceil(STEP)).max(1);
         let share = indices.len().div_ceil(threads).max(1);
         let (done, complaints) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let part = |range: Range<usize>| {
@@ -48,9 +52,13 @@ impl Outbox {
             (digests, problems)
         };
         let parts: Vec<_> = std::thread::scope(|scope| {
-            let ranges = (0..threads).map(|nth| (nth * share).min(indices.len())..((nth + 1) * share).min(indices.len()));
+            let ranges =
+                (0..threads).map(|nth| (nth * share).min(indices.len())..((nth + 1) * share).min(indices.len()));
             let workers: Vec<_> = ranges.map(|range| scope.spawn(|| part(range))).collect();
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
         let mut digests = Vec::with_capacity(indices.len());
         let mut problems = Diagnostics::default();

@@ -58,7 +58,12 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
             continue;
         }
         anybody = true;
-        let found = rows.cells().rev().skip_while(|cell| cell.trim().is_empty()).count().max(rows.len().min(list.columns.len()));
+        let found = rows
+            .cells()
+            .rev()
+            .skip_while(|cell| cell.trim().is_empty())
+            .count()
+            .max(rows.len().min(list.columns.len()));
         if found != list.columns.len() {
             complain(place(number, None), &ListProblem::Cells { wanted: list.columns.len(), found });
             continue;

@@ -92,7 +92,9 @@ pub(crate) enum ListProblem {
 impl fmt::Display for ListProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge(bytes) => write!(f, "the list has {} MiB, and the most is {} MiB", bytes >> 20, MOST_BYTES >> 20),
+            Self::TooLarge(bytes) => {
+                write!(f, "the list has {} MiB, and the most is {} MiB", bytes >> 20, MOST_BYTES >> 20)
+            }
             Self::Empty => f.write_str("the list is empty"),
             Self::NoRows => f.write_str("the list has headings and nobody under them"),
             Self::NotUtf8 { sample } => write!(f, "this is not UTF-8 text: {sample}"),
@@ -101,15 +103,23 @@ impl fmt::Display for ListProblem {
             Self::SameHeading { first, second } => {
                 write!(f, "the headings {} and {} are the same for a template", quoted(first), quoted(second))
             }
-            Self::NoAddressColumn { headings } => write!(f, "no column looks like the one with the addresses; the headings are {headings}"),
+            Self::NoAddressColumn { headings } => {
+                write!(f, "no column looks like the one with the addresses; the headings are {headings}")
+            }
             Self::AddressColumnUnknown { wanted, headings, .. } => {
                 write!(f, "there is no column {}; the headings are {headings}", quoted(wanted))
             }
-            Self::SeveralAddressColumns(headings) => write!(f, "more than one column could hold the addresses: {headings}"),
+            Self::SeveralAddressColumns(headings) => {
+                write!(f, "more than one column could hold the addresses: {headings}")
+            }
             Self::Cells { wanted, found } => write!(f, "the row has {found} cells, and there are {wanted} headings"),
-            Self::Control { character } => write!(f, "the cell holds the control character U+{:04X}", u32::from(*character)),
+            Self::Control { character } => {
+                write!(f, "the cell holds the control character U+{:04X}", u32::from(*character))
+            }
             Self::CellTooLong => f.write_str("the cell is longer than a megabyte"),
-            Self::Quote => f.write_str("a quotation mark is opened and never closed, so that the rest of the file is one cell"),
+            Self::Quote => {
+                f.write_str("a quotation mark is opened and never closed, so that the rest of the file is one cell")
+            }
             Self::Address(error) => error.fmt(f),
             Self::Twice { address, first } => write!(f, "{} stands in row {first} already", quoted(address)),
         }
@@ -142,10 +152,12 @@ impl Complaint for ListProblem {
             Self::NoHeading { .. } => "give the column a heading in row 1, or delete it".into(),
             Self::SameHeading { .. } => "rename one of them: upper case, spaces, _ and - make no difference".into(),
             Self::NoAddressColumn { headings } if headings.contains(';') || headings.contains("<U+0009>") => {
-                "the cells must be separated by commas: save the list as \"CSV (comma delimited)\", or \"CSV UTF-8\"".into()
+                "the cells must be separated by commas: save the list as \"CSV (comma delimited)\", or \"CSV UTF-8\""
+                    .into()
             }
             Self::NoAddressColumn { .. } | Self::SeveralAddressColumns(_) => {
-                "name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml".into()
+                "name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml"
+                    .into()
             }
             Self::AddressColumnUnknown { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
             Self::Cells { wanted, found } if found > wanted => {
@@ -299,14 +311,20 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<(u64, String)>, String> {
-        let list = RecipientList::parse("p.csv", text, &ListOptions::default()).map_err(|problems| problems.to_string())?;
-        Ok(list.iter().map(|r| (r.row(), r.fields().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("|"))).collect())
+        let list =
+            RecipientList::parse("p.csv", text, &ListOptions::default()).map_err(|problems| problems.to_string())?;
+        Ok(list
+            .iter()
+            .map(|r| (r.row(), r.fields().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("|")))
+            .collect())
     }
 
     #[test]
     fn rows_are_numbered_as_the_spreadsheet_does_with_every_kind_of_line_end() {
         for end in ["\n", "\r\n", "\r"] {
-            let text = ["name,email", "\"A\nb\",a@one.example", "", "", "B,b@one.example", ",", "C,c@one.example", "", ""].join(end);
+            let text =
+                ["name,email", "\"A\nb\",a@one.example", "", "", "B,b@one.example", ",", "C,c@one.example", "", ""]
+                    .join(end);
             let rows: Vec<u64> = read(&text).unwrap().iter().map(|(row, _)| *row).collect();
             assert_eq!(rows, [2, 5, 7], "{end:?}");
         }
@@ -335,10 +353,16 @@ mod tests {
     fn headings_must_be_clear() {
         assert!(read("").unwrap_err().contains("the list is empty"));
         assert!(read("email\n").unwrap_err().contains("nobody under them"));
-        assert!(read("First Name,first_name,email\nA,B,a@one.example\n").unwrap_err().contains("are the same for a template"));
+        assert!(
+            read("First Name,first_name,email\nA,B,a@one.example\n")
+                .unwrap_err()
+                .contains("are the same for a template")
+        );
         assert!(read("name,,email\nA,b,a@one.example\n").unwrap_err().contains("column 2 has no heading"));
         assert!(read("name;email\nA;a@one.example\n").unwrap_err().contains("separated by commas"));
-        assert!(read("email,E-Mail-Adresse\na@one.example,b@one.example\n").unwrap_err().contains("more than one column"));
+        assert!(
+            read("email,E-Mail-Adresse\na@one.example,b@one.example\n").unwrap_err().contains("more than one column")
+        );
         assert!(read("name,mobile\nA,1\n").unwrap_err().contains("no column looks like"));
     }
 
@@ -346,7 +370,8 @@ mod tests {
     fn a_named_address_column_is_used_and_a_wrong_name_said() {
         let named = |name: &str| {
             let options = ListOptions { address: Some(name.into()) };
-            RecipientList::parse("p.csv", "contact,email\na@one.example,x\n", &options).map_err(|problems| problems.to_string())
+            RecipientList::parse("p.csv", "contact,email\na@one.example,x\n", &options)
+                .map_err(|problems| problems.to_string())
         };
         assert_eq!(named("Contact").unwrap().get(0).unwrap().address().as_str(), "a@one.example");
         assert!(named("contacts").unwrap_err().contains("did you mean \"contact\"?"));
@@ -354,7 +379,11 @@ mod tests {
 
     #[test]
     fn what_a_cell_may_not_hold() {
-        assert!(read("n,email\na\0b,a@one.example\n").unwrap_err().contains("row 2, column \"n\": the cell holds the control character U+0000"));
+        assert!(
+            read("n,email\na\0b,a@one.example\n")
+                .unwrap_err()
+                .contains("row 2, column \"n\": the cell holds the control character U+0000")
+        );
         assert!(read("n,email\na\x1bb,a@one.example\n").unwrap_err().contains("U+001B"));
         assert!(read("n,email\n\"open,a@one.example\nb,b@one.example\n").unwrap_err().contains("never closed"));
         assert_eq!(read("n,email\n\"x\ty\nz\",a@one.example\n").unwrap().len(), 1);

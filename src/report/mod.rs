@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-pub use self::{progress::Style, rows::Rows, summary::Summary};
 use self::progress::Progress;
+pub use self::{progress::Style, rows::Rows, summary::Summary};
 use crate::{
     delivery::{Event, Finished},
     outbox::Outcome,

@@ -90,7 +90,9 @@ impl Sandbox {
             // A connection that cannot be accepted now is tried again; nothing else is to be done here.
             loop {
                 match listener.accept().await {
-                    Ok((stream, _)) => drop(tokio::spawn(session::serve(stream, acceptor.clone(), Arc::clone(&shared)))),
+                    Ok((stream, _)) => {
+                        drop(tokio::spawn(session::serve(stream, acceptor.clone(), Arc::clone(&shared))))
+                    }
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
@@ -119,11 +121,7 @@ impl Sandbox {
             port: self.address.port(),
             tls: Tls::Implicit,
             ca_file: Some(self.directory.join(AUTHORITY_FILE)),
-            login: Some(Login {
-                username: USER.into(),
-                secret: SecretSource::Ask,
-                mechanism: Some(Mechanism::Plain),
-            }),
+            login: Some(Login { username: USER.into(), secret: SecretSource::Ask, mechanism: Some(Mechanism::Plain) }),
             rates: Vec::new(),
             connections: NonZeroUsize::MIN.saturating_add(3),
             timeout: None,

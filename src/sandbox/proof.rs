@@ -37,8 +37,7 @@ impl Proof {
     /// Reads back everything in a sandbox's directory.
     pub fn read(directory: &Path, list: &RecipientList, allow: &[Address]) -> io::Result<Self> {
         let guard = Guard::new(list, allow);
-        let mut reached: HashMap<String, usize> =
-            list.iter().map(|recipient| (recipient.address().key(), 0)).collect();
+        let mut reached: HashMap<String, usize> = list.iter().map(|recipient| (recipient.address().key(), 0)).collect();
         let mut proof = Self { people: list.len(), ..Self::default() };
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
@@ -55,7 +54,13 @@ impl Proof {
         Ok(proof)
     }
 
-    fn add(&mut self, envelope: &CapturedEnvelope, message: &[u8], guard: &Guard, reached: &mut HashMap<String, usize>) {
+    fn add(
+        &mut self,
+        envelope: &CapturedEnvelope,
+        message: &[u8],
+        guard: &Guard,
+        reached: &mut HashMap<String, usize>,
+    ) {
         self.envelopes += 1;
         *self.recipients.entry(envelope.rcpt_to.len()).or_default() += 1;
         *self.tls.entry(envelope.tls.clone().unwrap_or("none".into())).or_default() += 1;
@@ -94,7 +99,9 @@ impl fmt::Display for Proof {
         let counted = |counts: Vec<(String, usize)>| match counts.as_slice() {
             [] => "none".to_owned(),
             [(what, _)] => what.clone(),
-            several => several.iter().map(|(what, times)| format!("{what} ({times} messages)")).collect::<Vec<_>>().join(", "),
+            several => {
+                several.iter().map(|(what, times)| format!("{what} ({times} messages)")).collect::<Vec<_>>().join(", ")
+            }
         };
         let recipients = self.recipients.iter().map(|(count, times)| (count.to_string(), *times)).collect();
         let tls = self.tls.iter().map(|(version, times)| (version.clone(), *times)).collect();
@@ -133,12 +140,21 @@ mod tests {
             authenticated_as: tls.map(|_| "x".into()),
         };
         let message = |to: &str, body: &str| format!("From: u@police.example\r\nTo: {to}\r\n\r\n{body}\r\n");
-        capture.write(&envelope(&["a@one.example"], Some("TLSv1.3")), message("a@one.example", "hi").as_bytes()).unwrap();
+        capture
+            .write(&envelope(&["a@one.example"], Some("TLSv1.3")), message("a@one.example", "hi").as_bytes())
+            .unwrap();
         let good = Proof::read(directory.path(), &list, &[]).unwrap();
         assert!(good.holds(1) && !good.holds(2));
 
-        capture.write(&envelope(&["b@one.example"], None), message("b@one.example", "not a@one.example").as_bytes()).unwrap();
-        capture.write(&envelope(&["a@one.example", "c@one.example"], Some("TLSv1.3")), message("a@one.example", "hi").as_bytes()).unwrap();
+        capture
+            .write(&envelope(&["b@one.example"], None), message("b@one.example", "not a@one.example").as_bytes())
+            .unwrap();
+        capture
+            .write(
+                &envelope(&["a@one.example", "c@one.example"], Some("TLSv1.3")),
+                message("a@one.example", "hi").as_bytes(),
+            )
+            .unwrap();
         let bad = Proof::read(directory.path(), &list, &[]).unwrap();
         assert_eq!(bad.recipients, BTreeMap::from([(1, 2), (2, 1)]));
         assert_eq!((bad.messages, bad.authenticated, bad.leaking, bad.reached_once, bad.strangers), (3, 2, 1, 1, 1));

@@ -2,8 +2,8 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::TcpStream,
@@ -38,7 +38,8 @@ pub(super) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "unknown",
         };
-        let mut session = Session { stream: BufStream::new(stream), shared, tls, user: None, from: None, to: Vec::new() };
+        let mut session =
+            Session { stream: BufStream::new(stream), shared, tls, user: None, from: None, to: Vec::new() };
         let _ = session.run().await;
     }
 }
@@ -60,7 +61,8 @@ impl Session {
             match verb.to_ascii_uppercase().as_str() {
                 "EHLO" => {
                     let size = format!("250 SIZE {MOST_MESSAGE}");
-                    self.say(&format!("250-sandbox.apiece.example\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n{size}")).await?;
+                    self.say(&format!("250-sandbox.apiece.example\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n{size}"))
+                        .await?;
                 }
                 "HELO" => self.say("250 sandbox.apiece.example").await?,
                 "AUTH" => self.auth(argument).await?,
@@ -73,7 +75,9 @@ impl Session {
                     self.say("221 2.0.0 Bye").await?;
                     return Ok(());
                 }
-                "MAIL" | "RCPT" | "DATA" if self.user.is_none() => self.say("530 5.7.0 Authentication required").await?,
+                "MAIL" | "RCPT" | "DATA" if self.user.is_none() => {
+                    self.say("530 5.7.0 Authentication required").await?
+                }
                 "MAIL" => self.mail(argument).await?,
                 "RCPT" => self.rcpt(argument).await?,
                 "DATA" => self.data().await?,
@@ -177,7 +181,8 @@ fn decoded(base64: &str) -> String {
 
 /// The address in `FROM:<address> PARAMETERS`.
 fn path(argument: &str, word: &str) -> Option<String> {
-    let rest = argument.get(..word.len()).filter(|start| start.eq_ignore_ascii_case(word)).map(|_| &argument[word.len()..])?;
+    let rest =
+        argument.get(..word.len()).filter(|start| start.eq_ignore_ascii_case(word)).map(|_| &argument[word.len()..])?;
     let (address, _) = rest.trim_start().strip_prefix('<')?.split_once('>')?;
     Some(address.to_owned())
 }

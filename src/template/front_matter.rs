@@ -75,8 +75,15 @@ fn refused(name: &str) -> Option<&'static str> {
         "to" | "cc" | "bcc" | "apparently-to" | "x-to" | "x-cc" | "x-bcc" | "envelope-to" | "delivered-to"
         | "x-original-to" | "x-envelope-to" | "x-receiver" | "x-rcpt-to" => Some(ONE_RECIPIENT),
         "from" | "subject" | "reply-to" => Some("it has a key of its own in the front matter"),
-        "sender" | "date" | "message-id" | "mime-version" | "return-path" | "received" | "dkim-signature"
-        | "domainkey-signature" | "authentication-results" => Some(OURS),
+        "sender"
+        | "date"
+        | "message-id"
+        | "mime-version"
+        | "return-path"
+        | "received"
+        | "dkim-signature"
+        | "domainkey-signature"
+        | "authentication-results" => Some(OURS),
         _ if name.starts_with("resent-") => Some(ONE_RECIPIENT),
         _ if name.starts_with("content-") || name.starts_with("arc-") => Some(OURS),
         _ => None,
@@ -165,9 +172,9 @@ fn line(
     key: &str,
     context: &Context,
 ) -> Result<String, TemplateProblem> {
-    let value = registry.render_with_context(template, context).map_err(|error| {
-        TemplateProblem::Render { place: format!("\"{key}\""), why: error.reason().to_string() }
-    })?;
+    let value = registry
+        .render_with_context(template, context)
+        .map_err(|error| TemplateProblem::Render { place: format!("\"{key}\""), why: error.reason().to_string() })?;
     match value.chars().find(|c| c.is_control()) {
         Some(character) => Err(TemplateProblem::HeaderLine { key: key.to_owned(), character }),
         None => Ok(value.trim().to_owned()),

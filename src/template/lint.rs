@@ -55,20 +55,16 @@ impl<'s> Piece<'s> {
 
     /// The place of a stretch of this piece's text.
     fn place(&self, within: Range<usize>) -> Place {
-        let span = if self.literal {
-            self.span.start + within.start..self.span.start + within.end
-        } else {
-            self.span.clone()
-        };
+        let span =
+            if self.literal { self.span.start + within.start..self.span.start + within.end } else { self.span.clone() };
         Place::Text(Arc::clone(self.source), span)
     }
 }
 
 /// Characters that no template may hold.
 pub(super) fn check_characters(source: &Arc<Source>, format: Format) -> Result<(), Diagnostics> {
-    let odd = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\t')) || (format == Format::Markdown && VEILED.contains(&c))
-    };
+    let odd =
+        |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || (format == Format::Markdown && VEILED.contains(&c));
     let mut problems = Diagnostics::default();
     for (at, c) in source.text().char_indices().filter(|(_, c)| odd(*c)).take(10) {
         let place = Place::Text(Arc::clone(source), at..at + c.len_utf8());

@@ -129,9 +129,14 @@ mod tests {
 
     #[test]
     fn a_value_at_the_beginning_of_a_line_opens_nothing() {
-        for value in ["# x", "> x", "- x", "1. x", "    x", "```", "---", "===", "| a |", "[a]: b", "<script>", "\n\n# y"] {
+        for value in
+            ["# x", "> x", "- x", "1. x", "    x", "```", "---", "===", "| a |", "[a]: b", "<script>", "\n\n# y"]
+        {
             let (_, html) = body(&format!("{}\n", veil(value)));
-            assert!(html.starts_with("<p>") && html.ends_with("</p>") && html.matches("<p>").count() == 1, "{value:?}: {html}");
+            assert!(
+                html.starts_with("<p>") && html.ends_with("</p>") && html.matches("<p>").count() == 1,
+                "{value:?}: {html}"
+            );
         }
     }
 
@@ -147,8 +152,19 @@ mod tests {
         let (text, html) = body(&format!("[case](https://one.example/{}?q=1)", veil("a/../b?x=\"1\"&ü")));
         assert!(html.contains("href=\"https://one.example/a%2F..%2Fb%3Fx%3D%221%22%26%C3%BC?q=1\""), "{html}");
         assert!(text.contains("case <https://one.example/a%2F"), "{text}");
-        assert!(body(&format!("[go]({})", veil("https://one.example/?a=b&c"))).1.contains("href=\"https://one.example/?a=b&amp;c\""));
-        for evil in ["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "//one.example", "java\nscript:x"] {
+        assert!(
+            body(&format!("[go]({})", veil("https://one.example/?a=b&c")))
+                .1
+                .contains("href=\"https://one.example/?a=b&amp;c\"")
+        );
+        for evil in [
+            "javascript:alert(1)",
+            " JavaScript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "//one.example",
+            "java\nscript:x",
+        ] {
             assert!(render(&format!("[go]({})", veil(evil))).is_err(), "{evil}");
         }
     }

@@ -57,14 +57,18 @@ impl fmt::Display for TemplateProblem {
             Self::NoColumn { name, .. } => write!(f, "there is no column for {{{{{name}}}}}"),
             Self::NoHelper { name, .. } => write!(f, "there is no helper \"{name}\""),
             Self::BlockOverColumn(name) => write!(f, "{{{{#{name}}}}} is not a block"),
-            Self::NothingToLoop(name) => write!(f, "{{{{#{name}}}}} has nothing to go through: a column holds one value"),
+            Self::NothingToLoop(name) => {
+                write!(f, "{{{{#{name}}}}} has nothing to go through: a column holds one value")
+            }
             Self::Raw(name) => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
             Self::Partial => f.write_str("partials and decorators are not available"),
             Self::NotAName(path) => write!(f, "\"{path}\" is not the name of a column"),
             Self::HeaderRefused { name, why } => write!(f, "the header \"{name}\" cannot be set here: {why}"),
             Self::HeaderName(name) => write!(f, "{} is not a header name", quoted(name)),
             Self::HeaderTwice(name) => write!(f, "the header \"{name}\" is set twice"),
-            Self::ToHasAddress => f.write_str("\"to\" is only the name to show; the address always is the recipient's own"),
+            Self::ToHasAddress => {
+                f.write_str("\"to\" is only the name to show; the address always is the recipient's own")
+            }
             Self::AuthorAddress { key, error } => write!(f, "\"{key}\": {error}"),
             Self::Render { place, why } => write!(f, "the template cannot be filled in at {place}: {why}"),
             Self::HeaderLine { key, character } => {
@@ -72,7 +76,9 @@ impl fmt::Display for TemplateProblem {
             }
             Self::EmptyHeader(key) => write!(f, "\"{key}\" is empty"),
             Self::EmptyBody => f.write_str("the message would be empty"),
-            Self::Link(target) => write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target)),
+            Self::Link(target) => {
+                write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
+            }
             Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
         }
     }

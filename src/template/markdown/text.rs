@@ -249,7 +249,9 @@ mod tests {
     #[test]
     fn a_letter_reads_as_it_was_written() {
         assert_eq!(
-            text("Dear *Ada*,\n\nfirst line\nsecond line\n\n# Head\n\n- one\n- two\n  more\n\n1. a\n2. b\n\n> quoted\n> text\n\nBye  \nBo\n"),
+            text(
+                "Dear *Ada*,\n\nfirst line\nsecond line\n\n# Head\n\n- one\n- two\n  more\n\n1. a\n2. b\n\n> quoted\n> text\n\nBye  \nBo\n"
+            ),
             "Dear Ada,\n\nfirst line\nsecond line\n\nHead\n====\n\n- one\n- two\n  more\n\n1. a\n2. b\n\n> quoted\n> text\n\nBye\nBo\n"
         );
     }

@@ -1,0 +1,106 @@
+//! The harness: the program as a person runs it, and servers for it to talk to.
+
+pub(crate) mod postfix;
+pub(crate) mod scripted;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A home directory with nothing in it but what a test puts there, in which the program is run.
+pub(crate) struct Home {
+    directory: TempDir,
+}
+
+/// What a run of the program came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file below the home directory; gives its path.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        std::fs::write(&path, content).expect("the file is written");
+        path
+    }
+
+    /// The user's config file, in the usual place.
+    pub(crate) fn config(&self, toml: &str) {
+        self.write(".config/apiece/config.toml", toml);
+    }
+
+    /// A campaign in the directory `c`: a plain text template with these front matter lines besides `from` and
+    /// `subject`, and a list.
+    pub(crate) fn campaign(&self, list: &str) {
+        self.write("c/campaign.toml", "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\n");
+        let template = "+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"For {{name}}\"\n+++\nDear {{name}},\nhello.\n";
+        self.write("c/t.txt.hbs", template);
+        self.write("c/people.csv", list);
+    }
+
+    /// The program with nothing of the tests' own environment but the path.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_apiece"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TMPDIR", self.path())
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(self.command(arguments).output().expect("the program runs"))
+    }
+}
+
+impl Run {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8 on standard output"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8 on standard error"),
+        }
+    }
+
+    /// The run, if it ended with this exit code.
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "\n{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A list of so many people: `name,email`, rows 2 to `count` + 1, addresses `p2@list.example` and so on.
+pub(crate) fn people(count: usize) -> String {
+    let rows = (2..count + 2).map(|row| format!("Person {row},p{row}@list.example\n"));
+    std::iter::once("name,email\n".to_owned()).chain(rows).collect()
+}
+
+/// An account for a server on this machine; `more` are further lines.
+pub(crate) fn account(port: u16, ca_file: &Path, tls: &str, more: &str) -> String {
+    format!(
+        "[account.work]\nhost = \"localhost\"\nport = {port}\ntls = \"{tls}\"\nca_file = \"{}\"\n{more}\n",
+        ca_file.display()
+    )
+}
