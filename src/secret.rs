@@ -94,7 +94,7 @@ impl SecretSource {
             Self::Command(command) => from_command(command),
             Self::File(path) => from_file(path, Access::OwnerOnly),
             Self::Env(name) => match std::env::var(name) {
-                Ok(value) => first_line(Zeroizing::new(value.into_bytes()), "password_env"),
+                Ok(value) => first_line(&Zeroizing::new(value.into_bytes()), "password_env"),
                 Err(std::env::VarError::NotPresent) => Err(SecretError::EnvMissing(name.clone())),
                 Err(std::env::VarError::NotUnicode(_)) => Err(SecretError::NotText("password_env")),
             },
@@ -121,10 +121,10 @@ fn from_command(command: &[String]) -> Result<SecretString, SecretError> {
     if !status.success() {
         return Err(SecretError::CommandFailed { program: program.clone(), status });
     }
-    first_line(output, "password_command")
+    first_line(&output, "password_command")
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     OwnerOnly,
     /// systemd answers for the permissions of its credentials.
@@ -149,7 +149,7 @@ fn from_file(path: &Path, access: Access) -> Result<SecretString, SecretError> {
     }
     let mut content = Zeroizing::new(Vec::new());
     file.take(MOST_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
-    first_line(content, "password_file")
+    first_line(&content, "password_file")
 }
 
 fn ask(prompt: &str) -> Result<SecretString, SecretError> {
@@ -158,10 +158,10 @@ fn ask(prompt: &str) -> Result<SecretString, SecretError> {
         return Err(SecretError::NoTerminal);
     }
     let typed = rpassword::prompt_password(prompt).map_err(SecretError::Terminal)?;
-    first_line(Zeroizing::new(typed.into_bytes()), "the terminal")
+    first_line(&Zeroizing::new(typed.into_bytes()), "the terminal")
 }
 
-fn first_line(content: Zeroizing<Vec<u8>>, from: &'static str) -> Result<SecretString, SecretError> {
+fn first_line(content: &Zeroizing<Vec<u8>>, from: &'static str) -> Result<SecretString, SecretError> {
     if content.len() as u64 > MOST_BYTES {
         return Err(SecretError::TooLong(from));
     }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing() {
-        let secret = first_line(Zeroizing::new(b"hunter2".to_vec()), "x").unwrap();
+        let secret = first_line(&Zeroizing::new(b"hunter2".to_vec()), "x").unwrap();
         assert!(!format!("{secret:?}").contains("hunter2"));
     }
 }

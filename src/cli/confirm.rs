@@ -15,19 +15,19 @@ use crate::{
 };
 
 /// What somebody is asked to confirm.
-pub(super) struct Question<'q> {
-    pub(super) campaign: &'q str,
+pub(super) struct Question {
+    pub(super) campaign: String,
     /// The first and the last message.
-    pub(super) first: &'q Message,
-    pub(super) last: &'q Message,
+    pub(super) first: Message,
+    pub(super) last: Message,
     pub(super) count: usize,
-    /// None where the sandbox takes the messages.
-    pub(super) account: Option<&'q Account>,
+    /// In words.
+    pub(super) server: String,
     pub(super) rates: Vec<Rate>,
 }
 
 /// Asks, or compares with the number on the command line.
-pub(super) fn confirm(question: &Question<'_>, given: Option<usize>, screen: Screen) -> Result<(), Failure> {
+pub(super) fn confirm(question: &Question, given: Option<usize>, screen: Screen) -> Result<(), Failure> {
     let refused = |message: String, help| Failure::because(Exit::Refused, "send.not-confirmed", message, help);
     let count = question.count;
     if let Some(given) = given {
@@ -50,20 +50,21 @@ pub(super) fn confirm(question: &Question<'_>, given: Option<usize>, screen: Scr
     Err(refused("that is not the number of recipients; nothing was sent".into(), None))
 }
 
-impl Question<'_> {
-    fn text(&self) -> String {
+impl Question {
+    /// The table that is shown before the question.
+    pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
             let _ = writeln!(text, "{name:<12}{}", visible(value));
         };
-        line("Campaign", self.campaign);
+        line("Campaign", &self.campaign);
         line("Subject", self.first.subject());
         line("From", &self.first.envelope().from().to_string());
-        line("Server", &self.account.map_or("the sandbox in this program; nothing is delivered".into(), server));
+        line("Server", &self.server);
         let person = |message: &Message| format!("row {} {}", message.row(), message.envelope().to());
         let ends = match self.count {
-            1 => person(self.first),
-            _ => format!("from {} to {}", person(self.first), person(self.last)),
+            1 => person(&self.first),
+            _ => format!("from {} to {}", person(&self.first), person(&self.last)),
         };
         line("Recipients", &format!("{}, each a message of their own, {ends}", self.count));
         if !self.rates.is_empty() {
@@ -76,7 +77,8 @@ impl Question<'_> {
     }
 }
 
-fn server(account: &Account) -> String {
+/// An account, in words.
+pub(super) fn server(account: &Account) -> String {
     let tls = match account.tls {
         Tls::Implicit => "TLS",
         Tls::StartTls => "STARTTLS",

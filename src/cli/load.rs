@@ -11,7 +11,7 @@ use crate::{
     guard::Guard,
     message::Composer,
     outbox::Outbox,
-    recipients::{ListOptions, RecipientList},
+    recipients::{ListOptions, Recipient, RecipientList},
     report::Rows,
     template::Template,
 };
@@ -106,7 +106,7 @@ impl Loaded {
                 return Err(Failure::because(Exit::Usage, "rows.nobody", message, None));
             }
         }
-        Ok(list.iter().filter(|recipient| rows.contains(recipient.row())).map(|recipient| recipient.index()).collect())
+        Ok(list.iter().filter(|recipient| rows.contains(recipient.row())).map(Recipient::index).collect())
     }
 
     /// Makes and inspects the messages of the people at `indices`.

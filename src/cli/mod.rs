@@ -177,12 +177,12 @@ impl Screen {
     /// A result.
     fn print(self, text: &str) {
         if !self.quiet {
-            self.print_always(text);
+            Self::print_always(text);
         }
     }
 
     /// A result that is not left out when quiet is wanted.
-    fn print_always(self, text: &str) {
+    fn print_always(text: &str) {
         let mut out = io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }

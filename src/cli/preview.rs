@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 
 use super::{Exit, Failure, Screen, load::CampaignArgs};
-use crate::{address::Address, preview, secret};
+use crate::{address::Address, preview, recipients::Recipient, secret};
 
 /// So many messages are shown if nobody says which.
 const SHOWN: usize = 3;
@@ -47,7 +47,7 @@ impl Preview {
             one(list.index_of_row(row), format!("in row {row}"))?
         } else if let Some(to) = &self.to {
             let found = list.iter().find(|recipient| recipient.address().key() == to.key());
-            one(found.map(|recipient| recipient.index()), format!("with the address {to}"))?
+            one(found.map(Recipient::index), format!("with the address {to}"))?
         } else if self.eml.is_some() {
             (0..list.len()).collect()
         } else {
@@ -69,7 +69,7 @@ impl Preview {
                     preview::write_eml(directory, &message, &ZonedDateTime::now())
                         .map_err(|why| cannot_write(&directory.join(format!("row-{:06}.eml", message.row())), why))?;
                 }
-                None => screen.print_always(&format!("{}\n", preview::as_received(&message))),
+                None => Screen::print_always(&format!("{}\n", preview::as_received(&message))),
             }
         }
         match &self.eml {

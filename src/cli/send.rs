@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Exit, Failure, Screen,
-    confirm::{Question, confirm},
+    confirm::{Question, confirm, server},
     load::{CampaignArgs, Loaded, quoted},
 };
 use crate::{
@@ -95,23 +95,20 @@ impl Send {
         })?;
         let outbox = loaded.prepare(loaded.select(self.rows.as_ref())?, screen)?;
         if self.dry_run {
-            return Ok(self.dry_run(&loaded, &outbox, screen));
+            let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
+            let server = format!("account {name}, which was not looked at");
+            screen.print(&format!("{}\n", self.question(&loaded, &outbox, &server, &[])?.text()));
+            screen.print(&format!("{} messages are ready. This was a dry run: nothing was sent.\n", outbox.len()));
+            return Ok(Exit::Ok);
         }
         let account = if self.sandbox { None } else { Some(self.account(&loaded)?) };
-        self.confirm(&loaded, &outbox, account.as_ref(), screen)?;
+        let server = account.as_ref().map_or("the sandbox in this program; nothing is delivered".into(), server);
+        let rates = account.as_ref().map_or(&[][..], |account| &account.rates);
+        confirm(&self.question(&loaded, &outbox, &server, rates)?, self.confirm, screen)?;
         let secret = account.as_ref().map(read_secret).transpose()?.flatten();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
         runtime.block_on(self.deliver(&loaded, Arc::new(outbox), account, secret, screen))
-    }
-
-    fn dry_run(&self, loaded: &Loaded, outbox: &Outbox, screen: Screen) -> Exit {
-        screen.print(&format!(
-            "{} messages of \"{}\" are ready, each for one recipient. This was a dry run: nothing was sent.\n",
-            outbox.len(),
-            loaded.campaign.name
-        ));
-        Exit::Ok
     }
 
     fn account(&self, loaded: &Loaded) -> Result<Account, Failure> {
@@ -121,7 +118,7 @@ impl Send {
         };
         let configuration = |why| Failure::new(Exit::Configuration, why);
         let accounts = Accounts::read(&file, named).map_err(configuration)?;
-        accounts.choose(loaded.campaign.account.as_deref()).map(Clone::clone).map_err(configuration)
+        accounts.choose(loaded.campaign.account.as_deref()).cloned().map_err(configuration)
     }
 
     /// Rates besides the account's. The sandbox is in no hurry, and nobody's limits are at stake.
@@ -129,25 +126,21 @@ impl Send {
         if self.sandbox { self.rate.clone() } else { loaded.campaign.rates.clone() }
     }
 
-    fn confirm(
-        &self,
-        loaded: &Loaded,
-        outbox: &Outbox,
-        account: Option<&Account>,
-        screen: Screen,
-    ) -> Result<(), Failure> {
+    /// What is about to be sent, through `server`, at the account's rates.
+    fn question(&self, loaded: &Loaded, outbox: &Outbox, server: &str, rates: &[Rate]) -> Result<Question, Failure> {
         let queued = outbox.with(Outcome::Queued);
-        let (Some(first), Some(last)) = (queued.first(), queued.last()) else { return Ok(()) };
-        let compose = |index: usize| loaded.composer.compose(index).map_err(|why| Failure::new(Exit::Data, why));
-        let question = Question {
-            campaign: &loaded.campaign.name,
-            first: &compose(*first)?,
-            last: &compose(*last)?,
-            count: outbox.len(),
-            account,
-            rates: account.iter().flat_map(|account| account.rates.clone()).chain(self.rates(loaded)).collect(),
+        let compose = |index: Option<&usize>| {
+            let index = index.copied().unwrap_or_default();
+            loaded.composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))
         };
-        confirm(&question, self.confirm, screen)
+        Ok(Question {
+            campaign: loaded.campaign.name.clone(),
+            first: compose(queued.first())?,
+            last: compose(queued.last())?,
+            count: outbox.len(),
+            server: server.to_owned(),
+            rates: rates.iter().copied().chain(self.rates(loaded)).collect(),
+        })
     }
 
     async fn deliver(
@@ -220,7 +213,7 @@ impl Send {
         match self.format {
             Format::Json => summary.put_json(),
             // What was not sent is said even if quiet is wanted.
-            Format::Text if exit != Exit::Ok => screen.print_always(&summary.text()),
+            Format::Text if exit != Exit::Ok => Screen::print_always(&summary.text()),
             Format::Text => screen.print(&summary.text()),
         }
         let Some(sandbox) = sandbox else { return Ok(exit) };
@@ -327,7 +320,6 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
     match &summary.stopped {
         Some(StopReason::Unreachable { .. }) => Exit::Unavailable,
         Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
-        Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_)) => Exit::TryAgain,
         Some(StopReason::Insecure { .. }) => Exit::Protocol,
         Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. }) => Exit::Refused,
         Some(StopReason::NoLogin(_)) => Exit::Configuration,
@@ -335,6 +327,6 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
         None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,
-        None => Exit::TryAgain,
+        None | Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_)) => Exit::TryAgain,
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     campaign::{Account, Rate},
     message::{Composer, Message},
     outbox::{Claim, Outbox, Outcome},
+    recipients::Recipient,
 };
 
 /// A message comes back to the queue so often when its connection is lost before its end; then it is deferred.
@@ -77,6 +78,7 @@ impl Default for Stop {
 
 impl Stop {
     /// The first reason counts. Whether it was this one.
+    #[allow(clippy::must_use_candidate)]
     pub fn request(&self, reason: StopReason) -> bool {
         self.0.send_if_modified(|current| {
             let first = current.is_none();
@@ -272,7 +274,7 @@ impl Run {
             _ => {
                 slot.unused();
                 self.outbox.give_back(claim);
-                let row = self.composer.list().get(claim.index).map_or(0, |recipient| recipient.row());
+                let row = self.composer.list().get(claim.index).map_or(0, Recipient::row);
                 end_run(&self.stop, &self.events, StopReason::Changed { row }).await;
                 return Fate::Good;
             }

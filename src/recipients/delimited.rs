@@ -199,9 +199,8 @@ fn never_closes_a_quote(text: &str) -> bool {
     let mut state = In::CellStart;
     for byte in text.bytes() {
         state = match (state, byte) {
-            (In::CellStart, b'"') | (In::Mark, b'"') => In::Quoted,
             (In::Quoted, b'"') => In::Mark,
-            (In::Quoted, _) => In::Quoted,
+            (In::CellStart | In::Mark, b'"') | (In::Quoted, _) => In::Quoted,
             (_, b',' | b'\n' | b'\r') => In::CellStart,
             _ => In::Bare,
         };

@@ -50,10 +50,8 @@ pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, style: Styl
         let Some(event) = event else { break };
         progress.show(&event);
         match event {
-            Event::Finished(finished) if finished.outcome != Outcome::Sent => {
-                if heard.not_sent.len() < MOST_DETAILS {
-                    heard.not_sent.push(finished);
-                }
+            Event::Finished(finished) if finished.outcome != Outcome::Sent && heard.not_sent.len() < MOST_DETAILS => {
+                heard.not_sent.push(finished);
             }
             Event::Connected { tls: Some(version), .. } if !heard.tls.contains(&version) => heard.tls.push(version),
             Event::Connected { tls: None, .. } => heard.in_clear = true,

@@ -7,7 +7,7 @@ use crate::{
     delivery::{Finished, StopReason},
     diagnostic::visible,
     outbox::{Counts, Outbox, Outcome},
-    recipients::RecipientList,
+    recipients::{Recipient, RecipientList},
 };
 
 /// Messages that were not sent are told one by one up to this many.
@@ -100,7 +100,7 @@ impl Summary<'_> {
     }
 
     fn rows(&self, indices: Vec<usize>) -> String {
-        let rows = indices.into_iter().filter_map(|index| self.list.get(index)).map(|recipient| recipient.row());
+        let rows = indices.into_iter().filter_map(|index| self.list.get(index)).map(Recipient::row);
         let rows = Rows::of(rows);
         match rows.ranges().len().checked_sub(MOST_RANGES) {
             None | Some(0) => rows.to_string(),

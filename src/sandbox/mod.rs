@@ -16,13 +16,14 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,
     crypto::ring,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use secrecy::SecretString;
+use secrecy::{SecretString, zeroize::Zeroizing};
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -91,7 +92,7 @@ impl Sandbox {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        drop(tokio::spawn(session::serve(stream, acceptor.clone(), Arc::clone(&shared))))
+                        tokio::spawn(session::serve(stream, acceptor.clone(), Arc::clone(&shared)));
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
@@ -145,9 +146,9 @@ impl Drop for Sandbox {
 const AUTHORITY_FILE: &str = "ca.pem";
 
 fn password() -> Result<SecretString, getrandom::Error> {
-    let mut random = [0; 24];
-    getrandom::fill(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    let mut random = Zeroizing::new([0; 24]);
+    getrandom::fill(&mut *random)?;
+    Ok(BASE64_STANDARD.encode(*random).into())
 }
 
 /// A certificate for the address, and the authority that signed it, as PEM.

@@ -76,7 +76,7 @@ impl Session {
                     return Ok(());
                 }
                 "MAIL" | "RCPT" | "DATA" if self.user.is_none() => {
-                    self.say("530 5.7.0 Authentication required").await?
+                    self.say("530 5.7.0 Authentication required").await?;
                 }
                 "MAIL" => self.mail(argument).await?,
                 "RCPT" => self.rcpt(argument).await?,

@@ -66,11 +66,12 @@ pub(super) struct RenderedFront {
     pub(super) headers: Vec<(String, String)>,
 }
 
+const ONE_RECIPIENT: &str = "a message has exactly one recipient, who comes from the list";
+const OURS: &str = "it is set by apiece itself";
+
 /// Headers that carry recipients or structure, or that have a key of their own, and why they are refused.
 fn refused(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
-    const ONE_RECIPIENT: &str = "a message has exactly one recipient, who comes from the list";
-    const OURS: &str = "it is set by apiece itself";
     match name.as_str() {
         "to" | "cc" | "bcc" | "apparently-to" | "x-to" | "x-cc" | "x-bcc" | "envelope-to" | "delivered-to"
         | "x-original-to" | "x-envelope-to" | "x-receiver" | "x-rcpt-to" => Some(ONE_RECIPIENT),

@@ -41,7 +41,7 @@ pub(super) fn stretches(text: &str) -> impl Iterator<Item = Stretch<'_>> {
 }
 
 /// The text with every value put in as `escape` makes it.
-pub(super) fn unveil_with<'t>(text: &'t str, escape: impl Fn(&str) -> String) -> Cow<'t, str> {
+pub(super) fn unveil_with(text: &str, escape: impl Fn(&str) -> String) -> Cow<'_, str> {
     if !text.contains(|c| VEILED.contains(&c)) {
         return Cow::Borrowed(text);
     }
