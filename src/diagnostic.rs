@@ -176,6 +176,17 @@ impl Diagnostics {
         self.0.extend(other.0);
     }
 
+    /// Puts them in the order of their places: row by row, line by line.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        self.0.sort_by_key(|diagnostic| match &diagnostic.place {
+            Place::Nowhere | Place::File(_) => 0,
+            Place::Text(_, span) => span.start as u64,
+            Place::Row { row, .. } => *row,
+        });
+        self
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()

@@ -12,4 +12,14 @@
 
 mod support;
 
+mod a_real_server_says_no;
+mod at_a_terminal;
+mod bad_input_is_refused_at_once;
+mod docs_are_true;
+mod dry_run_opens_no_socket;
+mod messages_are_well_formed;
+mod one_recipient_each;
+mod secrets_stay_secret;
+mod stopping;
+mod the_sandbox_proves_it;
 mod what_a_server_may_do;

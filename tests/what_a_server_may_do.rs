@@ -1,1 +1,525 @@
+//! Whatever a server does, everybody gets one message or is said not to have got it, and nothing is claimed that
+//! is not known.
 
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::support::{
+    Home, Run, account, people,
+    scripted::{Act, Scripted, Stage, Tls},
+};
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// The lines of an account that logs in.
+pub(crate) const LOGIN: &str = "username = \"ann\"\npassword_env = \"PW\"\n";
+
+/// A network step that takes longer has failed.
+const IMPATIENT: &str = "timeout = \"700ms\"\n";
+
+/// What `send --format json` said.
+pub(crate) struct Told {
+    pub(crate) run: Run,
+    pub(crate) events: Vec<Value>,
+}
+
+/// Sends to so many people, and checks what must be true whatever happened.
+pub(crate) fn send(server: &Scripted, count: usize, account: &str, flags: &[&str]) -> Told {
+    let run = start(count, account, &[&["--format", "json"], flags].concat());
+    let events = run.stdout.lines().map(|line| serde_json::from_str(line).expect("an object on each line")).collect();
+    let told = Told { run, events };
+    told.is_true(server, count);
+    told
+}
+
+/// Sends to so many people.
+fn start(count: usize, account: &str, flags: &[&str]) -> Run {
+    let home = Home::new();
+    home.config(account);
+    home.campaign(&people(count));
+    let confirm = count.to_string();
+    let mut arguments = vec!["send", "c", "--confirm", confirm.as_str()];
+    arguments.extend(flags);
+    Run::of(home.command(&arguments).env("PW", PASSWORD).output().expect("the program runs"))
+}
+
+/// An account without TLS and login.
+fn relay(server: &Scripted, more: &str) -> String {
+    account(server.port(), server.ca_file(), "none", &format!("{IMPATIENT}{more}"))
+}
+
+fn to(row: u64) -> String {
+    format!("p{row}@list.example")
+}
+
+impl Told {
+    pub(crate) fn all(&self, event: &str) -> Vec<&Value> {
+        self.events.iter().filter(|object| object["event"] == event).collect()
+    }
+
+    /// What became of each row that was begun: outcome and the server's words.
+    pub(crate) fn rows(&self) -> BTreeMap<u64, (&str, &str)> {
+        let row = |object: &'_ Value| object["row"].as_u64().expect("a row");
+        let finished = self.all("finished");
+        let text = |value| Value::as_str(value).unwrap_or_default();
+        finished.iter().map(|object| (row(object), (text(&object["outcome"]), text(&object["reply"])))).collect()
+    }
+
+    pub(crate) fn count(&self, outcome: &str) -> u64 {
+        self.summary()[outcome].as_u64().expect("a number")
+    }
+
+    fn summary(&self) -> &Value {
+        let summary = self.events.last().unwrap_or_else(|| panic!("nothing was said: {:?}", self.run));
+        assert_eq!(summary["event"], "summary");
+        summary
+    }
+
+    /// Why the run ended early.
+    pub(crate) fn stopped(&self) -> &str {
+        self.summary()["stopped"].as_str().unwrap_or("not at all")
+    }
+
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.run.code, code, "\n{}\n{}", self.run.stdout, self.run.stderr);
+        self
+    }
+
+    /// What was said is what the server knows, and each transaction had one recipient.
+    fn is_true(&self, server: &Scripted, count: usize) {
+        let rows = self.rows();
+        assert_eq!(self.all("finished").len(), rows.len(), "a row ends once:\n{}", self.run.stdout);
+        assert_eq!(self.summary()["messages"], count);
+        assert_eq!(self.count("queued") + rows.len() as u64, count as u64, "{}", self.run.stdout);
+        assert_eq!(self.count("sending"), 0);
+        for outcome in ["sent", "deferred", "failed", "in_doubt"] {
+            let finished = rows.values().filter(|(became, _)| *became == outcome).count();
+            assert_eq!(self.count(outcome), finished as u64, "{outcome}\n{}", self.run.stdout);
+        }
+        let all_sent = self.count("sent") == count as u64;
+        assert_eq!(self.run.code == 0, all_sent, "exit {}\n{}", self.run.code, self.run.stdout);
+        let accepted = server.accepted();
+        for row in 2..count as u64 + 2 {
+            let copies = accepted.iter().filter(|delivery| delivery.rcpt_to == [to(row)]).count();
+            match rows.get(&row).map(|(outcome, _)| *outcome) {
+                Some("sent") => assert_eq!(copies, 1, "row {row} is said to be sent\n{}", self.run.stdout),
+                Some("in_doubt") => assert!(copies <= 1, "row {row} got {copies}"),
+                other => assert_eq!(copies, 0, "row {row} is said to be {other:?}\n{}", self.run.stdout),
+            }
+        }
+        for delivery in server.deliveries() {
+            let [recipient] = delivery.rcpt_to.as_slice() else { panic!("recipients: {:?}", delivery.rcpt_to) };
+            let row = recipient.trim_start_matches('p').trim_end_matches("@list.example");
+            let text = String::from_utf8_lossy(&delivery.data).into_owned();
+            assert!(text.contains(&format!("Dear Person {row},")) && text.contains(recipient.as_str()), "{text}");
+            assert_eq!(text.matches("@list.example").count(), 1, "{text}");
+        }
+        let mut recipients: BTreeMap<usize, usize> = BTreeMap::new();
+        for line in server.lines() {
+            let in_transaction = recipients.entry(line.connection).or_default();
+            match line.text.get(..4) {
+                Some("MAIL") => *in_transaction = 0,
+                Some("RCPT") => *in_transaction += 1,
+                _ => {}
+            }
+            assert!(*in_transaction <= 1, "two recipients in one transaction: {}", line.text);
+        }
+    }
+}
+
+/// Tries all cases, several at once, and names those that failed.
+pub(crate) fn each<C: Sync>(cases: &[C], name: impl Fn(&C) -> String + Sync, check: impl Fn(&C) + Sync) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failed = Vec::new();
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
+                failed.push(name(case));
+            }
+        }
+        failed
+    };
+    let failed: Vec<String> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..6).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic outside of a case")).collect()
+    });
+    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), cases.len(), failed.join("\n"));
+}
+
+fn called(stage: Stage, act: &Act) -> String {
+    match act {
+        Act::Reply(bytes) => format!("{stage:?}: Reply {:?}", String::from_utf8_lossy(bytes)),
+        Act::ReplyThenDrop(bytes) => format!("{stage:?}: ReplyThenDrop {:?}", String::from_utf8_lossy(bytes)),
+        other => format!("{stage:?}: {other:?}"),
+    }
+}
+
+/// Acts at this stage of row 3's transaction: once, or each time it comes.
+fn at_row_3(stage: Stage, act: &Act, once: bool) -> Scripted {
+    let (act, done) = (act.clone(), AtomicUsize::new(0));
+    let server = Scripted::builder().on_when(move |moment| {
+        let its = match stage {
+            Stage::Mail => moment.message == Some(1),
+            Stage::Rcpt => moment.line.contains(&to(3)),
+            _ => moment.rcpt_to == [to(3)],
+        };
+        if moment.stage == stage && its && (!once || done.fetch_add(1, Ordering::Relaxed) == 0) {
+            act.clone()
+        } else {
+            Act::Ok
+        }
+    });
+    server.start()
+}
+
+/// Acts of a server that break a connection.
+fn breakages() -> Vec<Act> {
+    vec![
+        Act::Drop,
+        Act::Reset,
+        Act::Stall,
+        Act::Flood,
+        Act::FloodLines,
+        Act::reply("I am no SMTP server\r\n"),
+        Act::reply("\r\n"),
+        Act::reply("999 What is this?\r\n"),
+        Act::reply("250-One thing\r\n550 And another\r\n"),
+        Act::reply("250 no line end"),
+        Act::reply_then_drop("25"),
+        Act::reply_then_drop("250-2.0.0 there is more\r\n"),
+    ]
+}
+
+#[test]
+fn a_connection_that_breaks_before_the_message_is_whole_is_opened_again_and_nobody_is_left_out() {
+    let mut cases = Vec::new();
+    for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
+        let mut acts = breakages();
+        acts.push(Act::reply("421 4.3.2 Shutting down\r\n"));
+        acts.push(Act::reply_then_drop("421 4.3.2 Shutting down\r\n"));
+        acts.push(Act::extra("250 2.0.0 Nobody asked\r\n"));
+        acts.push(Act::extra("550 5.0.0 Nobody asked\r\n"));
+        // 3xx where 2xx is due, and the other way round
+        acts.push(Act::reply(if stage == Stage::Data { "250 2.0.0 Ok\r\n" } else { "354 Go ahead\r\n" }));
+        cases.extend(acts.into_iter().map(|act| (stage, act)));
+    }
+    each(
+        &cases,
+        |(stage, act)| called(*stage, act),
+        |(stage, act)| {
+            let server = at_row_3(*stage, act, true);
+            let told = send(&server, 3, &relay(&server, ""), &[]).ended(0);
+            assert_eq!(told.count("sent"), 3);
+            assert_eq!(told.all("connection_lost").len(), 1, "{}", told.run.stdout);
+            assert_eq!(server.connections(), 2);
+        },
+    );
+}
+
+#[test]
+fn a_message_that_breaks_every_connection_is_deferred_and_the_others_are_sent() {
+    let cases = [
+        (Stage::Rcpt, Act::Drop, "connection"),
+        (Stage::Rcpt, Act::reply_then_drop("421 4.7.0 Not this one\r\n"), "421 4.7.0 Not this one"),
+        (Stage::Rcpt, Act::Stall, "no answer after 700 ms"),
+        (Stage::Data, Act::reply("250 2.0.0 Ok\r\n"), "the server answered DATA with 250 2.0.0 Ok"),
+        (Stage::Data, Act::extra("250 2.0.0 Ok\r\n"), "the server said, unasked: \"250 2.0.0 Ok\""),
+        (Stage::Data, Act::Flood, "the server's reply is endless"),
+    ];
+    each(
+        &cases,
+        |(stage, act, _)| called(*stage, act),
+        |(stage, act, why)| {
+            let server = at_row_3(*stage, act, false);
+            let told = send(&server, 4, &relay(&server, ""), &[]).ended(75);
+            assert_eq!((told.count("sent"), told.rows()[&3].0), (3, "deferred"));
+            let said = told.all("finished").iter().find(|object| object["row"] == 3).unwrap()["why"].to_string();
+            assert!(said.replace('\\', "").contains(why), "{said}");
+            assert_eq!((told.all("connection_lost").len(), server.connections()), (3, 4));
+        },
+    );
+}
+
+#[test]
+fn two_such_messages_in_a_row_do_not_stop_the_others() {
+    let server = Scripted::builder().on_when(|moment| match moment.stage {
+        Stage::Rcpt if moment.line.contains("<p3@") || moment.line.contains("<p4@") => Act::Drop,
+        _ => Act::Ok,
+    });
+    let server = server.start();
+    let told = send(&server, 6, &relay(&server, ""), &[]).ended(75);
+    assert_eq!((told.count("sent"), told.count("deferred")), (4, 2), "{}", told.run.stdout);
+}
+
+#[test]
+fn what_breaks_between_the_final_dot_and_its_answer_is_in_doubt_and_not_sent_again() {
+    let mut cases: Vec<_> = breakages().into_iter().map(|act| (Stage::Dot, act)).collect();
+    cases.push((Stage::Dot, Act::reply("354 Go ahead\r\n")));
+    // These bodies are short: the server has read the dot with them.
+    cases.extend([Act::Drop, Act::Reset, Act::Stall].map(|act| (Stage::Body, act)));
+    each(
+        &cases,
+        |(stage, act)| called(*stage, act),
+        |(stage, act)| {
+            let server = at_row_3(*stage, act, true);
+            let told = send(&server, 4, &relay(&server, ""), &[]).ended(1);
+            assert_eq!((told.count("sent"), told.rows()[&3].0), (3, "in_doubt"));
+            let tries = server.lines().iter().filter(|line| line.text.contains(&to(3))).count();
+            assert_eq!((tries, server.connections()), (1, 2));
+        },
+    );
+}
+
+#[test]
+fn a_message_whose_end_was_never_written_is_not_in_doubt() {
+    let home = Home::new();
+    home.campaign(&people(1));
+    let line = "All work and no play makes a dull day for everybody at the station, every day.\n".repeat(130_000);
+    let front = "+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"Long\"\n+++\n";
+    home.write("c/t.txt.hbs", format!("{front}{line}"));
+    for act in [Act::Drop, Act::Stall] {
+        let server = Scripted::builder().once(Stage::Body, act).start();
+        home.config(&account(server.port(), server.ca_file(), "none", "timeout = \"4s\""));
+        let run = home.run(&["send", "c", "--confirm", "1", "--format", "json"]).ended(0);
+        assert_eq!((server.connections(), server.accepted().len()), (2, 1), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn what_the_server_says_of_a_message_is_kept_word_for_word() {
+    let cases: Vec<(Stage, &[u8], &str, i32)> = vec![
+        (Stage::Mail, b"450 4.7.1 Try again in an hour\r\n", "deferred", 75),
+        (Stage::Mail, b"452-4.3.1 No room\r\n452 4.3.1 at all\r\n", "deferred", 75),
+        (Stage::Rcpt, b"550 5.1.1 No such user here\r\n", "failed", 1),
+        (Stage::Rcpt, b"550-5.1.1 No such user here,\r\n550-5.1.1\r\n550 5.1.1 see https://mail.example\r\n", "failed", 1),
+        (Stage::Rcpt, b"450 4.2.1 Greylisted\t<wait>  \"a bit\" \r\n", "deferred", 75),
+        (Stage::Rcpt, "551 5.7.1 Postfach gibt's nicht: M\u{fc}ller\r\n".as_bytes(), "failed", 1),
+        (Stage::Data, b"451 4.3.0 Queue file write error\r\n", "deferred", 75),
+        (Stage::Data, b"554 5.5.1 No valid recipients\r\n", "failed", 1),
+        (Stage::Dot, b"452 4.3.1 Insufficient storage\r\n", "deferred", 75),
+        (Stage::Dot, b"421 4.3.2 Shutting down\r\n", "deferred", 75),
+        (Stage::Dot, b"550-5.7.1 Looks like spam.\r\n550 5.7.1 Score 17\r\n", "failed", 1),
+        (Stage::Dot, b"250 2.0.0 Ok: queued as 4XyZ\r\n", "sent", 0),
+        (Stage::Dot, b"250-2.6.0 <x> \r\n250 2.6.0 Queued\r\n", "sent", 0),
+        (Stage::Dot, b"250 \r\n", "sent", 0),
+        (Stage::Dot, "250 Angenommen, sch\u{f6}n\r\n".as_bytes(), "sent", 0),
+        (Stage::Dot, b"250 Angenommen, sch\xf6n\r\n", "sent", 0),
+    ];
+    each(
+        &cases,
+        |(stage, reply, ..)| called(*stage, &Act::reply(*reply)),
+        |(stage, reply, outcome, code)| {
+            let server = at_row_3(*stage, &Act::reply(*reply), true);
+            let told = send(&server, 4, &relay(&server, ""), &[]).ended(*code);
+            let words = String::from_utf8_lossy(reply).replace("\r\n", "\n");
+            assert_eq!(told.rows()[&3], (*outcome, words.strip_suffix('\n').unwrap()));
+            assert!([2, 4, 5].iter().all(|row| told.rows()[row].0 == "sent"), "{}", told.run.stdout);
+        },
+    );
+}
+
+#[test]
+fn an_answer_followed_by_the_end_of_the_connection_counts() {
+    for (reply, outcome, code) in [
+        ("250 2.0.0 Taken\r\n", "sent", 0),
+        ("450 4.0.0 Later\r\n", "deferred", 75),
+        ("550 5.0.0 Never\r\n", "failed", 1),
+    ] {
+        let server = at_row_3(Stage::Dot, &Act::reply_then_drop(reply), true);
+        let told = send(&server, 4, &relay(&server, ""), &[]).ended(code);
+        assert_eq!((told.rows()[&3], told.count("sent")), ((outcome, reply.trim_end()), 3 + u64::from(code == 0)));
+    }
+}
+
+#[test]
+fn slow_talkative_and_odd_but_correct_servers_get_their_mail() {
+    let stages = [Stage::Connect, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Dot, Stage::Quit];
+    let mut cases = Vec::new();
+    for stage in stages {
+        cases.push((stage, Act::Delay(Duration::from_millis(150))));
+        cases.push((stage, Act::Trickle(Duration::from_millis(2))));
+        let code = match stage {
+            Stage::Connect => "220",
+            Stage::Data => "354",
+            Stage::Quit => "221",
+            _ => "250",
+        };
+        cases.push((stage, Act::reply(format!("{code}-One\r\n{code}-\r\n{code} three lines\r\n"))));
+        cases.push((stage, Act::reply(format!("{code}-one\r\n").repeat(200) + &format!("{code} {}\r\n", "x".repeat(400)))));
+        cases.push((stage, Act::reply([code.as_bytes(), b" caf\xe9 \xff\xfe\0\x1b[31m\r\n"].concat())));
+    }
+    // 251: will forward; 252: cannot verify, but will try
+    cases.extend(["251 2.1.5 Forwarded\r\n", "252 2.1.5 We'll see\r\n"].map(|reply| (Stage::Rcpt, Act::reply(reply))));
+    each(
+        &cases,
+        |(stage, act)| called(*stage, act),
+        |(stage, act)| {
+            let server = Scripted::builder().on(*stage, act.clone()).start();
+            let told = send(&server, 2, &relay(&server, ""), &[]).ended(0);
+            assert_eq!((told.all("connection_lost").len(), server.connections()), (0, 1), "{}", told.run.stdout);
+        },
+    );
+}
+
+/// RFC 5321 §4.2: `Reply-code [ SP textstring ] CRLF`
+#[test]
+fn a_reply_may_be_a_code_alone() {
+    let stages = [
+        (Stage::Connect, "220\r\n"),
+        (Stage::Ehlo, "250-\r\n250\r\n"),
+        (Stage::Mail, "250\r\n"),
+        (Stage::Rcpt, "250\r\n"),
+        (Stage::Data, "354\r\n"),
+        (Stage::Dot, "250\r\n"),
+    ];
+    each(
+        &stages,
+        |(stage, reply)| called(*stage, &Act::reply(*reply)),
+        |(stage, reply)| {
+            let server = Scripted::builder().on(*stage, Act::reply(*reply)).start();
+            send(&server, 2, &relay(&server, ""), &[]).ended(0);
+        },
+    );
+}
+
+#[test]
+fn a_refusal_is_told_as_such_whatever_the_server_does_to_the_reset_behind_it() {
+    let mut acts = breakages();
+    acts.push(Act::reply("500 5.5.2 What?\r\n"));
+    acts.push(Act::reply("421 4.3.2 Bye\r\n"));
+    acts.push(Act::extra("250 2.0.0 Nobody asked\r\n"));
+    each(
+        &acts,
+        |act| called(Stage::Rset, act),
+        |act| {
+            let act = act.clone();
+            let server = Scripted::builder().on_when(move |moment| match moment.stage {
+                Stage::Rcpt if moment.line.contains("<p3@") => Act::reply("550 5.1.1 Unknown\r\n"),
+                Stage::Rset => act.clone(),
+                _ => Act::Ok,
+            });
+            let server = server.start();
+            let told = send(&server, 4, &relay(&server, ""), &[]).ended(1);
+            assert_eq!((told.rows()[&3], told.count("sent")), (("failed", "550 5.1.1 Unknown"), 3));
+        },
+    );
+}
+
+#[test]
+fn what_a_server_does_at_the_goodbye_does_not_matter() {
+    let mut acts = breakages();
+    acts.push(Act::reply("554 5.0.0 Stay\r\n"));
+    each(
+        &acts,
+        |act| called(Stage::Quit, act),
+        |act| {
+            let server = Scripted::builder().on(Stage::Quit, act.clone()).start();
+            let start = Instant::now();
+            send(&server, 2, &relay(&server, ""), &[]).ended(0);
+            assert!(start.elapsed() < Duration::from_secs(5));
+        },
+    );
+}
+
+#[test]
+fn a_server_that_does_not_let_anybody_in_gets_nothing_and_is_quoted() {
+    let implicit = |stage, act| (stage, act);
+    let cases = [
+        (implicit(Stage::Connect, Act::Drop), 69, "there is no connection to localhost:"),
+        (implicit(Stage::Connect, Act::Stall), 69, "no greeting after 700 ms"),
+        (implicit(Stage::Connect, Act::reply("554 5.7.1 Go away\r\n")), 69, "554 5.7.1 Go away"),
+        (implicit(Stage::Connect, Act::reply("421 4.3.2 Too busy\r\n")), 75, "421 4.3.2 Too busy"),
+        (implicit(Stage::Connect, Act::reply_then_drop("421 4.3.2 Too busy\r\n")), 75, "421 4.3.2 Too busy"),
+        (implicit(Stage::Connect, Act::reply("HTTP/1.1 400 Bad Request\r\n")), 69, "is not understood"),
+        (implicit(Stage::Connect, Act::reply("354 Go ahead\r\n")), 69, "354 Go ahead"),
+        (implicit(Stage::Connect, Act::Flood), 69, "endless"),
+        (implicit(Stage::Connect, Act::FloodLines), 69, "endless"),
+        (implicit(Stage::Connect, Act::extra("250 2.0.0 Ok\r\n")), 69, "unasked"),
+        (implicit(Stage::TlsHandshake, Act::Drop), 76, "the TLS handshake failed"),
+        (implicit(Stage::TlsHandshake, Act::Stall), 76, "the TLS handshake is not done after 700 ms"),
+        (implicit(Stage::EhloTls, Act::Drop), 69, "there is no connection to localhost:"),
+        (implicit(Stage::EhloTls, Act::reply("450 4.3.2 Not now\r\n")), 75, "450 4.3.2 Not now"),
+        (implicit(Stage::EhloTls, Act::reply("550 5.7.1 Not you\r\n")), 69, "550 5.7.1 Not you"),
+        (implicit(Stage::EhloTls, Act::extra("235 2.7.0 Welcome\r\n")), 69, "unasked"),
+        (implicit(Stage::Auth, Act::Drop), 69, "it was lost during the login"),
+        (implicit(Stage::Auth, Act::Stall), 69, "no answer after 700 ms"),
+        (implicit(Stage::Auth, Act::reply("535-5.7.8 No.\r\n535 5.7.8 See help\r\n")), 77, "535-5.7.8 No. 535 5.7.8 See help"),
+        (implicit(Stage::Auth, Act::reply("534 5.7.9 Use an app password\r\n")), 77, "534 5.7.9 Use an app password"),
+        (implicit(Stage::Auth, Act::reply("454 4.7.0 Later\r\n")), 75, "454 4.7.0 Later"),
+        (implicit(Stage::Auth, Act::reply("421 4.7.0 Bye\r\n")), 75, "421 4.7.0 Bye"),
+        (implicit(Stage::Auth, Act::reply("334 Tm8=\r\n")), 78, "asks on"),
+        (implicit(Stage::Auth, Act::reply("yes\r\n")), 69, "it was lost during the login"),
+        (implicit(Stage::Mail, Act::reply("550 5.7.1 Not your address\r\n")), 77, "550 5.7.1 Not your address"),
+    ];
+    each(
+        &cases,
+        |((stage, act), ..)| called(*stage, act),
+        |((stage, act), code, words)| {
+            let server = Scripted::builder().tls(Tls::Implicit).auth("ann", PASSWORD).on(*stage, act.clone()).start();
+            let account = account(server.port(), server.ca_file(), "implicit", &format!("{LOGIN}{IMPATIENT}"));
+            let start = Instant::now();
+            let told = send(&server, 3, &account, &[]).ended(*code);
+            assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+            assert!(told.stopped().contains(words), "{}", told.stopped());
+            let begun = u64::from(*stage == Stage::Mail);
+            assert_eq!((told.count("queued"), told.count("failed")), (3 - begun, begun));
+            assert_eq!((server.deliveries().len(), server.connections()), (0, 1));
+        },
+    );
+}
+
+#[test]
+fn plain_login_and_xoauth2_log_in() {
+    for (offer, wanted, used, tls, word) in [
+        ("PLAIN LOGIN", "", "PLAIN", Tls::Implicit, "implicit"),
+        ("LOGIN", "", "LOGIN", Tls::StartTls, "starttls"),
+        ("login plain", "auth = \"login\"\n", "LOGIN", Tls::Implicit, "implicit"),
+        ("CRAM-MD5 XOAUTH2", "", "XOAUTH2", Tls::StartTls, "starttls"),
+        ("PLAIN XOAUTH2", "auth = \"xoauth2\"\n", "XOAUTH2", Tls::Implicit, "implicit"),
+    ] {
+        let server = Scripted::builder().tls(tls).auth("ann", PASSWORD).auth_offer(offer).start();
+        let account = account(server.port(), server.ca_file(), word, &format!("{LOGIN}{wanted}"));
+        let told = send(&server, 2, &account, &[]).ended(0);
+        let connected = told.all("connected");
+        assert_eq!((connected.len(), &connected[0]["auth"], &connected[0]["tls"]), (1, &used.into(), &"TLSv1.3".into()));
+        assert!(server.accepted().iter().all(|delivery| delivery.user.as_deref() == Some("ann")), "{offer}");
+    }
+}
+
+#[test]
+fn a_wrong_password_or_token_is_tried_once_and_ends_the_run() {
+    for (offer, words) in [("PLAIN", "535"), ("LOGIN", "535"), ("XOAUTH2", "535")] {
+        let server = Scripted::builder().tls(Tls::Implicit).auth("ann", "another").auth_offer(offer).start();
+        let account = account(server.port(), server.ca_file(), "implicit", &format!("{LOGIN}{IMPATIENT}connections = 3\n"));
+        let told = send(&server, 5, &account, &[]).ended(77);
+        let expected = format!("the server refused the login: {words} 5.7.8 Error: authentication failed");
+        assert_eq!((told.stopped(), told.count("queued")), (expected.as_str(), 5));
+        assert_eq!(server.lines().iter().filter(|line| line.text.starts_with("AUTH")).count(), 1, "{offer}");
+        assert!(!told.run.stdout.contains(PASSWORD) && !told.run.stderr.contains(PASSWORD));
+    }
+}
+
+#[test]
+fn a_server_that_offers_no_usable_login_under_tls_gets_no_password() {
+    for (clear, offer, wanted, why) in [
+        ("", "", "", "the server offers no AUTH under TLS"),
+        ("PLAIN LOGIN", "", "", "the server offers no AUTH under TLS"),
+        ("PLAIN", "CRAM-MD5", "", "the server offers CRAM-MD5, and PLAIN or LOGIN or XOAUTH2 is wanted"),
+        ("PLAIN", "PLAIN LOGIN", "auth = \"xoauth2\"\n", "the server offers PLAIN, LOGIN, and XOAUTH2 is wanted"),
+    ] {
+        let server = Scripted::builder().tls(Tls::StartTls).auth("ann", PASSWORD).auth_offer(offer);
+        let server = server.auth_offer_before_tls(clear).start();
+        let account = account(server.port(), server.ca_file(), "starttls", &format!("{LOGIN}{IMPATIENT}{wanted}"));
+        let told = send(&server, 2, &account, &[]).ended(78);
+        assert_eq!(told.stopped(), format!("there is no way to log in: {why}"));
+        assert!(!server.lines().iter().any(|line| line.text.starts_with("AUTH")));
+    }
+}

@@ -202,7 +202,7 @@ impl Accounts {
             }
             keys.adopt(named.finish());
         }
-        keys.finish().checked(Some(Self { file: file.into(), accounts }))
+        keys.finish().sorted().checked(Some(Self { file: file.into(), accounts }))
     }
 
     /// The account of that name; without a name the only one there is.

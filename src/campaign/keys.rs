@@ -97,9 +97,9 @@ impl<'i> Keys<'i> {
         self.table.remove(key)
     }
 
-    /// Whether a key is there; does not take it.
+    /// Where a key stands, if it does; does not take it.
     pub(crate) fn span_of(&self, key: &str) -> Option<Range<usize>> {
-        self.table.get(key).map(Spanned::span)
+        self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
     /// Complains about a value.

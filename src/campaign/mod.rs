@@ -211,7 +211,7 @@ impl Campaign {
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),
         });
-        keys.finish().checked(campaign)
+        keys.finish().sorted().checked(campaign)
     }
 }
 

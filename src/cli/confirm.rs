@@ -99,7 +99,7 @@ fn least_time(count: usize, rates: &[Rate]) -> Duration {
 
 fn minutes(time: Duration) -> String {
     match time.as_secs() {
-        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
         seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
         seconds => format!("{} days", seconds / 86400),

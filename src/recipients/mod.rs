@@ -196,7 +196,7 @@ impl RecipientList {
         if let Some(list) = &list {
             list.check_twice(&mut problems);
         }
-        problems.checked(list)
+        problems.sorted().checked(list)
     }
 
     fn check_twice(&self, problems: &mut Diagnostics) {
@@ -344,8 +344,8 @@ mod tests {
              error: p.csv, row 4, column \"E-Mail\": \"c@one.example;d@one.example\" holds more than one address\n  help: one cell, one address: give each person a row of their own\n\
              error: p.csv, row 5: the row has 1 cells, and there are 2 headings\n  help: leave a cell empty rather than out\n\
              error: p.csv, row 6, column \"E-Mail\": \"e@one\" has no dot in its domain\n\
-             error: p.csv, row 8: the row has 3 cells, and there are 2 headings\n\
-             error: p.csv, row 7, column \"E-Mail\": \"A@one.example\" stands in row 2 already\n  help: each person gets one message: take one of the rows out of the list\n"
+             error: p.csv, row 7, column \"E-Mail\": \"A@one.example\" stands in row 2 already\n  help: each person gets one message: take one of the rows out of the list\n\
+             error: p.csv, row 8: the row has 3 cells, and there are 2 headings\n"
         );
     }
 

@@ -74,7 +74,11 @@ impl Sandbox {
         }
         let unwritable = |why| SandboxError::Directory { path: base.into(), why };
         secret::create_directory(base).map_err(unwritable)?;
-        let directory = tempfile::Builder::new().prefix("apiece-sandbox-").tempdir_in(base).map_err(unwritable)?.keep();
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("apiece-sandbox-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let directory = builder.tempdir_in(base).map_err(unwritable)?.keep();
         let listener = TcpListener::bind(address).await.map_err(SandboxError::Listen)?;
         let address = listener.local_addr().map_err(SandboxError::Listen)?;
         let (config, authority) = certificate(address).map_err(SandboxError::Certificate)?;

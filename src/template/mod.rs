@@ -130,7 +130,7 @@ impl Template {
         lint::compile(&mut body, BODY, &lint::Piece::of(&source, span), columns, &mut problems);
         let lines_before = source.text()[..parts.body].matches('\n').count();
         let template = front.map(|front| Self { source, format, front, body, headers, lines_before });
-        problems.checked(template)
+        problems.sorted().checked(template)
     }
 
     /// What the body is written in.

@@ -1,6 +1,7 @@
 //! The harness: the program as a person runs it, and servers for it to talk to.
 
 pub(crate) mod postfix;
+pub(crate) mod samples;
 pub(crate) mod scripted;
 
 use std::{
@@ -103,4 +104,24 @@ pub(crate) fn account(port: u16, ca_file: &Path, tls: &str, more: &str) -> Strin
         "[account.work]\nhost = \"localhost\"\nport = {port}\ntls = \"{tls}\"\nca_file = \"{}\"\n{more}\n",
         ca_file.display()
     )
+}
+
+/// The objects that `--format json` printed.
+pub(crate) fn json(run: &Run) -> Vec<serde_json::Value> {
+    run.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON object on each line")).collect()
+}
+
+/// The outcome of each row that has one, from `--format json`.
+pub(crate) fn outcomes(run: &Run) -> std::collections::BTreeMap<u64, String> {
+    let events = json(run);
+    let finished = events.iter().filter(|event| event["event"] == "finished");
+    finished
+        .map(|event| (event["row"].as_u64().expect("a row"), event["outcome"].as_str().expect("an outcome").to_owned()))
+        .collect()
+}
+
+/// Says that a test cannot run here; where CI is set that is a failure.
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("skipped: {why}");
 }

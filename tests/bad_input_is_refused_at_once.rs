@@ -1,0 +1,204 @@
+//! Bad input: every mistake at once, in words that tell what to do, and nothing is sent.
+
+use crate::support::{Home, Run};
+
+const TEMPLATE: &str =
+    "+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"For {{name}}\"\n+++\nDear {{name}},\nhello.\n";
+
+/// A home with a template and a list as two files.
+fn two_files(template: (&str, &str), list: &str) -> Home {
+    let home = Home::new();
+    home.write(template.0, template.1);
+    home.write("people.csv", list);
+    home
+}
+
+/// All commands refuse it alike; gives what they say.
+#[track_caller]
+fn refused(home: &Home, campaign: &[&str], code: i32) -> String {
+    let run = |command: &[&str]| -> Run { home.run(&[command, campaign].concat()).ended(code) };
+    let checked = run(&["check"]);
+    assert_eq!(checked.stdout, "");
+    assert_eq!(run(&["send", "--sandbox", "--confirm", "2"]).stderr, checked.stderr);
+    assert!(
+        !std::fs::read_dir(home.path())
+            .unwrap()
+            .any(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with("apiece-sandbox") })
+    );
+    checked.stderr
+}
+
+#[test]
+fn every_bad_row_is_named_as_the_spreadsheet_numbers_it() {
+    let list = "Name,E-Mail address\r\n\"Ada\r\nL.\",ada@one.example\r\n\r\nBo,\r\nCem,cem@one.example; cem@two.example\r\n\
+                Dee,Dee <dee@one.example>\r\nEve,ADA@one.example\r\nFay,fay@one\r\nGil,gil @one.example\r\nHal\r\n";
+    let home = two_files(("t.txt.hbs", TEMPLATE), list);
+    assert_eq!(
+        refused(&home, &["t.txt.hbs", "people.csv"], 65),
+        "error: people.csv, row 4, column \"E-Mail address\": there is no address\n  \
+           help: fill in the address, or take the row out of the list\n\
+         error: people.csv, row 5, column \"E-Mail address\": \"cem@one.example; cem@two.example\" holds more than one address\n  \
+           help: one cell, one address: give each person a row of their own\n\
+         error: people.csv, row 6, column \"E-Mail address\": \"Dee <dee@one.example>\" has a name around the address\n  \
+           help: write the address alone: \"dee@one.example\"\n\
+         error: people.csv, row 7, column \"E-Mail address\": \"ADA@one.example\" stands in row 2 already\n  \
+           help: each person gets one message: take one of the rows out of the list\n\
+         error: people.csv, row 8, column \"E-Mail address\": \"fay@one\" has no dot in its domain\n\
+         error: people.csv, row 9, column \"E-Mail address\": \"gil @one.example\" has the character space inside, which no address may hold\n\
+         error: people.csv, row 10: the row has 1 cells, and there are 2 headings\n  \
+           help: leave a cell empty rather than out\n"
+    );
+}
+
+#[test]
+fn every_mistake_in_a_template_has_its_line_and_column() {
+    let template = "+++\nfrom = \"Ü <updates@police.example>\"\nsubject = \"Für {{nme}}\"\nsubjct = \"x\"\n+++\n\
+                    Grüße {{Name}},\n{{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n";
+    let home = two_files(("t.md.hbs", template), "name,case_ref,email\nAda,1,ada@one.example\n");
+    assert_eq!(
+        refused(&home, &["t.md.hbs", "people.csv"], 65),
+        "error: there is no column for {{nme}}\n \
+           --> t.md.hbs:3:18\n  |\n3 | subject = \"Für {{nme}}\"\n  |                  ^^^\n  |\n  = help: did you mean {{name}}?\n\
+         error: there is no key \"subjct\"\n \
+           --> t.md.hbs:4:1\n  |\n4 | subjct = \"x\"\n  | ^^^^^^\n  |\n  = help: did you mean \"subject\"?\n\
+         error: there is no column for {{Name}}\n \
+           --> t.md.hbs:6:9\n  |\n6 | Grüße {{Name}},\n  |         ^^^^\n  |\n  = help: did you mean {{name}}?\n\
+         error: there is no column for {{caseref}}\n \
+           --> t.md.hbs:7:7\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |       ^^^^^^^\n  |\n  = help: did you mean {{case_ref}}?\n\
+         error: {{{name}}} would put a value from the list in unescaped\n \
+           --> t.md.hbs:7:28\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                            ^^^^\n  |\n  = help: write {{name}}\n\
+         error: there is no helper \"uper\"\n \
+           --> t.md.hbs:7:45\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                             ^^^^\n  |\n  = help: the helpers are eq, ne, gt, gte, lt, lte, and, or, not, len\n\
+         error: partials and decorators are not available\n \
+           --> t.md.hbs:7:57\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                                         ^^\n"
+    );
+}
+
+#[test]
+fn nobody_but_the_recipient_can_be_written_into_a_template() {
+    for name in [
+        "Cc",
+        "bcc",
+        "To",
+        "Resent-To",
+        "RESENT-BCC",
+        "From",
+        "Reply-To",
+        "Date",
+        "Message-ID",
+        "Content-Type",
+        "Sender",
+    ] {
+        let template =
+            TEMPLATE.replacen("+++\nDear", &format!("\n[headers]\n{name} = \"x@one.example\"\n+++\nDear"), 1);
+        let home = two_files(("t.txt.hbs", &template), "name,email\nAda,ada@one.example\n");
+        let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
+        assert!(said.starts_with(&format!("error: the header \"{name}\" cannot be set here: ")), "{said}");
+    }
+    for key in ["cc", "bcc", "to"] {
+        let template = TEMPLATE.replacen("subject", &format!("{key} = \"Bo <bo@one.example>\"\nsubject"), 1);
+        let home = two_files(("t.txt.hbs", &template), "name,email\nAda,ada@one.example\n");
+        let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
+        let expected = if key == "to" { "\"to\" is only the name to show" } else { "there is no key" };
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_line_break_in_a_header_is_refused_for_every_row_that_has_one() {
+    let list =
+        "name,email\n\"Ada\nBcc: bo@two.example\",ada@one.example\nBo,bo@two.example\n\"Cem\r\",cem@three.example\n";
+    let home = two_files(("t.txt.hbs", TEMPLATE), list);
+    assert_eq!(
+        refused(&home, &["t.txt.hbs", "people.csv"], 65),
+        "error: people.csv, row 2: \"subject\" would hold a line break, which a header may not\n  help: take it out of the cell\n\
+         error: people.csv, row 4: \"subject\" would hold a line break, which a header may not\n"
+    );
+}
+
+#[test]
+fn another_persons_address_in_a_message_is_found_before_anything_is_sent() {
+    let list = "name,contact,email\nAda,BO@two.example,ada@one.example\nBo,help@police.example,bo@two.example\n";
+    let template = TEMPLATE.replace("hello.", "write to {{contact}}.");
+    let home = two_files(("t.txt.hbs", &template), list);
+    assert_eq!(
+        refused(&home, &["t.txt.hbs", "people.csv"], 65),
+        "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the text\n  \
+           help: take it out of the template or the cell; an address that everybody may see belongs under allow in [guard] of campaign.toml\n"
+    );
+    home.write(
+        "c/campaign.toml",
+        "template = \"../t.txt.hbs\"\nrecipients = \"../people.csv\"\n[guard]\nallow = [\"Bo@two.example\"]\n",
+    );
+    assert_eq!(home.run(&["check", "c"]).ended(0).stdout, "2 recipients, 3 columns, all well\n");
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+    let home = two_files(("t.txt.hbs", TEMPLATE), "name,email\nAda,ada@one.example\n");
+    let settings = "template = \"t.txt.hbs\"\nrecipient = \"people.csv\"\n[send]\nrates = \"30/min\"\nrate = \"30 per minute\"\n[gaurd]\n";
+    home.write("campaign.toml", settings);
+    assert_eq!(
+        refused(&home, &["."], 65),
+        "error: the key \"recipients\" is missing\n \
+           --> ./campaign.toml:1:1\n  |\n1 | template = \"t.txt.hbs\"\n  | ^\n\
+         error: there is no key \"recipient\"\n \
+           --> ./campaign.toml:2:1\n  |\n2 | recipient = \"people.csv\"\n  | ^^^^^^^^^\n  |\n  = help: did you mean \"recipients\"?\n\
+         error: there is no key \"rates\" in [send]\n \
+           --> ./campaign.toml:4:1\n  |\n4 | rates = \"30/min\"\n  | ^^^^^\n  |\n  = help: did you mean \"rate\"?\n\
+         error: \"send.rate\": \"30 per minute\" is not a rate: write a whole number, a slash and s, min, hour or day, for example \"30/min\"\n \
+           --> ./campaign.toml:5:8\n  |\n5 | rate = \"30 per minute\"\n  |        ^^^^^^^^^^^^^^^\n\
+         error: there is no key \"gaurd\"\n \
+           --> ./campaign.toml:6:2\n  |\n6 | [gaurd]\n  |  ^^^^^\n  |\n  = help: did you mean \"guard\"?\n"
+    );
+}
+
+#[test]
+fn files_that_are_missing_or_not_what_they_should_be_are_named() {
+    let home = two_files(("t.txt.hbs", TEMPLATE), "name,email\nAda,ada@one.example\n");
+    home.write("latin.csv", b"name,email\nAda,ada@one.example\nZo\xeb,zoe@one.example\n");
+    home.write("t.pdf", "x");
+    home.write("no-front.txt.hbs", "Dear {{name}}\n");
+    home.write("empty/x", "");
+    for (campaign, said) in [
+        (&["nowhere"][..], "error: nowhere: there is no such file\n"),
+        (&["t.txt.hbs", "nowhere.csv"], "error: nowhere.csv: there is no such file\n"),
+        (
+            &["t.txt.hbs"],
+            "error: t.txt.hbs: a template needs a recipient list\n  help: give both: apiece send update.md.hbs people.csv\n",
+        ),
+        (
+            &["empty"],
+            "error: empty: there is no campaign.toml in this directory\n  help: apiece init DIR makes a campaign to start from\n",
+        ),
+        (
+            &["t.txt.hbs", "latin.csv"],
+            "error: latin.csv, row 3: this is not UTF-8 text: \"Zo\u{fffd}\"\n  help: save it as \"CSV UTF-8\" in the spreadsheet program\n",
+        ),
+        (
+            &["t.pdf", "people.csv"],
+            "error: t.pdf: the ending of the template's name does not tell what it is written in\n  help: name it .txt.hbs (plain text), .md.hbs (Markdown) or .html.hbs (HTML)\n",
+        ),
+    ] {
+        assert_eq!(refused(&home, campaign, 65), said);
+    }
+    let said = refused(&home, &["no-front.txt.hbs", "people.csv"], 65);
+    assert!(said.starts_with("error: a template begins with its front matter between two lines of +++\n"), "{said}");
+}
+
+#[test]
+fn wrong_arguments_exit_with_64() {
+    let home = Home::new();
+    for arguments in [
+        &["sned"][..],
+        &["send"],
+        &["send", "c", "--confirm", "x"],
+        &["send", "c", "--rate", "1/week"],
+        &["send", "c", "--rows", "1"],
+        &[],
+    ] {
+        home.run(arguments).ended(64);
+    }
+    assert!(home.run(&["--help"]).ended(0).stdout.contains("Examples:"));
+    assert!(home.run(&["--version"]).ended(0).stdout.starts_with("apiece "));
+}

@@ -1,0 +1,166 @@
+//! A password is never in an argument, an output, an error or the config's own text.
+
+use crate::support::{
+    Home, Run, account, people,
+    scripted::{Act, Scripted, Stage, Tls},
+};
+
+const PASSWORD: &str = "Zw%hunter2-Ünsafe";
+/// `base64` of it alone, as AUTH LOGIN sends it.
+const ENCODED: &str = "WnclaHVudGVyMi3DnG5zYWZl";
+
+#[track_caller]
+fn says_nothing(run: &Run) {
+    for output in [&run.stdout, &run.stderr] {
+        for secret in [PASSWORD, "hunter2", ENCODED, "aHVudGVyM", "h1bnRlcj", "odW50ZXIy"] {
+            assert!(!output.contains(secret), "{secret} in\n{output}");
+        }
+    }
+}
+
+fn server() -> Scripted {
+    Scripted::builder().tls(Tls::Implicit).auth("case.team", PASSWORD).start()
+}
+
+#[test]
+fn each_place_for_a_password_works_and_none_shows_it() {
+    let server = server();
+    let home = Home::new();
+    home.campaign(&people(2));
+    let file = home.write("password", format!("{PASSWORD}\n"));
+    home.write("credentials/smtp", PASSWORD);
+    #[cfg(unix)]
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for (nth, place) in [
+        format!("password_file = \"{}\"", file.display()),
+        "password_file = \"~/password\"".into(),
+        "password_file = \"../../password\"".into(),
+        "password_env = \"SMTP_PASSWORD\"".into(),
+        "credential = \"smtp\"".into(),
+        format!("password_command = \"cat '{}'\"", file.display()),
+        format!("password_command = [\"cat\", \"{}\"]", file.display()),
+    ]
+    .iter()
+    .enumerate()
+    {
+        home.config(&account(
+            server.port(),
+            server.ca_file(),
+            "implicit",
+            &format!("username = \"case.team\"\n{place}"),
+        ));
+        for format in ["text", "json"] {
+            let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "2", "--format", format]);
+            command.env("SMTP_PASSWORD", PASSWORD).env("CREDENTIALS_DIRECTORY", home.path().join("credentials"));
+            let run = Run::of(command.output().unwrap()).ended(0);
+            says_nothing(&run);
+        }
+        assert_eq!(server.accepted().len(), (nth + 1) * 4, "{place}");
+    }
+    assert!(server.accepted().iter().all(|delivery| delivery.user.as_deref() == Some("case.team")));
+}
+
+#[test]
+fn a_refused_login_shows_the_servers_words_and_not_the_password() {
+    for answer in ["535 5.7.8 no\r\n", "454 4.7.0 later\r\n", "garbage\r\n", "250 strange\r\n"] {
+        let server = Scripted::builder()
+            .tls(Tls::StartTls)
+            .auth("case.team", PASSWORD)
+            .auth_offer("LOGIN")
+            .on(Stage::AuthResponse, Act::reply(answer))
+            .start();
+        let home = Home::new();
+        home.campaign(&people(2));
+        let login = "username = \"case.team\"\npassword_env = \"SMTP_PASSWORD\"";
+        home.config(&account(server.port(), server.ca_file(), "starttls", login));
+        let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "2"]);
+        let run = Run::of(command.env("SMTP_PASSWORD", PASSWORD).output().unwrap());
+        assert!(run.code != 0 && server.deliveries().is_empty());
+        says_nothing(&run);
+    }
+}
+
+#[test]
+fn a_password_in_the_config_is_refused_and_not_repeated() {
+    let home = Home::new();
+    home.campaign(&people(2));
+    for wrong in [
+        "password = \"hunter2\"",
+        "token = \"hunter2\"",
+        "password = 12345678901234567890hunter2",
+        "password = [\"hunter2\"]",
+        "hots = 1\npassword = \"hunter2\"",
+        "password = \"\"\"\nhunter2",
+        "password = hunter2",
+        "passwort = \"hunter2\"",
+        "password_file = { x = \"hunter2\" }",
+    ] {
+        home.config(&format!("[account.work]\nhost = \"localhost\"\nusername = \"u\"\n{wrong}\n"));
+        let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
+        says_nothing(&run);
+    }
+    home.config("account.work = { host = \"localhost\", username = \"u\", password = \"hunter2\" }\n");
+    let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
+    let config = home.path().join(".config/apiece/config.toml");
+    assert_eq!(
+        run.stderr,
+        format!(
+            "error: {}:1:54: a password does not belong into this file, which is copied, shared and backed up\n  \
+             help: take it out and write password_command = \"pass show mail/work\", password_file = \"…\", \
+             password_env = \"…\" or credential = \"…\", or nothing to be asked at the terminal\n",
+            config.display()
+        )
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_password_file_that_others_can_read_is_refused() {
+    let server = server();
+    let home = Home::new();
+    home.campaign(&people(2));
+    let file = home.write("password", PASSWORD);
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let login = format!("username = \"case.team\"\npassword_file = \"{}\"", file.display());
+    home.config(&account(server.port(), server.ca_file(), "implicit", &login));
+    let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
+    let path = file.display();
+    assert_eq!(
+        run.stderr,
+        format!("error: the password file {path} can be read by others (its mode is 644)\n  help: chmod 600 {path}\n")
+    );
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn without_a_terminal_nobody_is_asked() {
+    let server = server();
+    let home = Home::new();
+    home.campaign(&people(2));
+    home.config(&account(server.port(), server.ca_file(), "implicit", "username = \"case.team\""));
+    let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(77);
+    assert!(
+        run.stderr.starts_with("error: no password is configured, and there is no terminal to ask at\n"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn in_clear_there_is_no_password_and_no_other_machine() {
+    let home = Home::new();
+    home.campaign(&people(2));
+    for (host, more) in
+        [("smtp.example", ""), ("192.0.2.1", ""), ("127.0.0.1", "username = \"u\"\npassword_env = \"P\"")]
+    {
+        home.config(&format!("[account.work]\nhost = \"{host}\"\ntls = \"none\"\n{more}\n"));
+        let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
+        let why = if more.is_empty() {
+            "mail does not leave this machine without TLS"
+        } else {
+            "a password is not sent without TLS"
+        };
+        assert!(run.stderr.contains(why), "{}", run.stderr);
+    }
+}
