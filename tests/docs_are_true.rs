@@ -1,1 +1,98 @@
+//! What README and docs tell people to type is something that the program takes, and links lead somewhere.
 
+use std::path::{Path, PathBuf};
+
+use crate::support::Home;
+
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let all = docs.chain([root.join("README.md")]).filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    all.map(|path| (path.clone(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// The lines of the fenced blocks of a language.
+fn fenced<'d>(document: &'d str, language: &str) -> Vec<&'d str> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in document.lines() {
+        if let Some(fence) = line.strip_prefix("```") {
+            inside = fence == language;
+        } else if inside {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_command_is_one_that_the_program_takes() {
+    let home = Home::new();
+    let mut seen = 0;
+    for (path, document) in documents() {
+        for line in fenced(&document, "sh") {
+            let Some(arguments) = line.strip_prefix("apiece ") else { continue };
+            let mut arguments: Vec<&str> = arguments.split(" #").next().unwrap().split_whitespace().collect();
+            arguments.push("--help");
+            let run = home.run(&arguments);
+            assert_eq!(run.code, 0, "{}: {line}\n{}", path.display(), run.stderr);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 15, "{seen}");
+}
+
+#[test]
+fn the_guides_campaign_and_its_commands_work() {
+    let home = Home::new();
+    let said = home.run(&["init", "update"]).ended(0).stdout;
+    assert!(said.contains("apiece check update\n"), "{said}");
+    assert_eq!(home.run(&["check", "update"]).ended(0).stdout, "3 recipients, 4 columns, all well\n");
+    home.run(&["send", "update", "--sandbox", "--confirm", "3"]).ended(0);
+    home.run(&["send", "update", "--dry-run"]).ended(0);
+    let said = home.run(&["init", "update"]).ended(73).stderr;
+    assert_eq!(said, "error: update is not empty\n  help: nothing is overwritten; choose another name\n");
+    let without_account = home.run(&["send", "update", "--confirm", "3"]).ended(78).stderr;
+    assert!(without_account.starts_with("error: no account is configured in "), "{without_account}");
+}
+
+#[test]
+fn the_examples_of_settings_are_ones() {
+    let docs = documents();
+    let formats = &docs.iter().find(|(path, _)| path.ends_with("formats.md")).unwrap().1;
+    let blocks: Vec<&str> =
+        formats.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let [campaign, config] = blocks.as_slice() else { panic!("two blocks") };
+    let home = Home::new();
+    home.write("c/campaign.toml", campaign);
+    home.write("c/update.md.hbs", "+++\nfrom = \"a@b.example\"\nsubject = \"x\"\n+++\nHello {{contact}}\n");
+    home.write("c/recipients.csv", "Contact\na@one.example\n");
+    home.run(&["check", "c"]).ended(0);
+    home.config(config);
+    let run = home.run(&["send", "c", "--account", "nope", "--confirm", "1"]).ended(78);
+    assert!(
+        run.stderr.contains("the accounts are work, local") || run.stderr.contains("the accounts are local, work"),
+        "{}",
+        run.stderr
+    );
+    let guide = &docs.iter().find(|(path, _)| path.ends_with("guide.md")).unwrap().1;
+    let template = fenced(guide, "handlebars").join("\n");
+    home.write("update.md.hbs", template);
+    home.write("people.csv", "Name,Email,CASE-REF,Note\nAda,a@one.example,7,\n");
+    let shown = home.run(&["preview", "update.md.hbs", "people.csv"]).ended(0).stdout;
+    assert!(shown.contains("There is nothing that you need to do.") && shown.contains("case 7"), "{shown}");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for (path, document) in documents() {
+        for link in document.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let file = link.split('#').next().unwrap();
+            assert!(
+                file.starts_with("http") || path.parent().unwrap().join(file).exists(),
+                "{}: {link}",
+                path.display()
+            );
+        }
+    }
+}

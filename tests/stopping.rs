@@ -108,6 +108,10 @@ fn ctrl_c_while_the_pace_lets_nobody_go_ends_the_wait() {
     signal(&child, "-INT");
     let run = Run::of(child.wait_with_output().unwrap()).ended(130);
     assert!(before.elapsed() < Duration::from_secs(7), "{:?}", before.elapsed());
-    assert!(["59", "60"].iter().any(|min| run.stderr.contains(&format!("the pace lets the next one go in {min} min"))), "{}", run.stderr);
+    assert!(
+        ["59", "60"].iter().any(|min| run.stderr.contains(&format!("the pace lets the next one go in {min} min"))),
+        "{}",
+        run.stderr
+    );
     assert!(run.stdout.contains("not begun   3"), "{}", run.stdout);
 }

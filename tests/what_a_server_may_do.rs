@@ -227,7 +227,7 @@ fn a_connection_that_breaks_before_the_message_is_whole_is_opened_again_and_nobo
 #[test]
 fn a_message_that_breaks_every_connection_is_deferred_and_the_others_are_sent() {
     let cases = [
-        (Stage::Rcpt, Act::Drop, "connection"),
+        (Stage::Rcpt, Act::Drop, "closed the connection"),
         (Stage::Rcpt, Act::reply_then_drop("421 4.7.0 Not this one\r\n"), "421 4.7.0 Not this one"),
         (Stage::Rcpt, Act::Stall, "no answer after 700 ms"),
         (Stage::Data, Act::reply("250 2.0.0 Ok\r\n"), "the server answered DATA with 250 2.0.0 Ok"),
@@ -299,7 +299,12 @@ fn what_the_server_says_of_a_message_is_kept_word_for_word() {
         (Stage::Mail, b"450 4.7.1 Try again in an hour\r\n", "deferred", 75),
         (Stage::Mail, b"452-4.3.1 No room\r\n452 4.3.1 at all\r\n", "deferred", 75),
         (Stage::Rcpt, b"550 5.1.1 No such user here\r\n", "failed", 1),
-        (Stage::Rcpt, b"550-5.1.1 No such user here,\r\n550-5.1.1\r\n550 5.1.1 see https://mail.example\r\n", "failed", 1),
+        (
+            Stage::Rcpt,
+            b"550-5.1.1 No such user here,\r\n550-5.1.1\r\n550 5.1.1 see https://mail.example\r\n",
+            "failed",
+            1,
+        ),
         (Stage::Rcpt, b"450 4.2.1 Greylisted\t<wait>  \"a bit\" \r\n", "deferred", 75),
         (Stage::Rcpt, "551 5.7.1 Postfach gibt's nicht: M\u{fc}ller\r\n".as_bytes(), "failed", 1),
         (Stage::Data, b"451 4.3.0 Queue file write error\r\n", "deferred", 75),
@@ -353,7 +358,10 @@ fn slow_talkative_and_odd_but_correct_servers_get_their_mail() {
             _ => "250",
         };
         cases.push((stage, Act::reply(format!("{code}-One\r\n{code}-\r\n{code} three lines\r\n"))));
-        cases.push((stage, Act::reply(format!("{code}-one\r\n").repeat(200) + &format!("{code} {}\r\n", "x".repeat(400)))));
+        cases.push((
+            stage,
+            Act::reply(format!("{code}-one\r\n").repeat(200) + &format!("{code} {}\r\n", "x".repeat(400))),
+        ));
         cases.push((stage, Act::reply([code.as_bytes(), b" caf\xe9 \xff\xfe\0\x1b[31m\r\n"].concat())));
     }
     // 251: will forward; 252: cannot verify, but will try
@@ -431,38 +439,37 @@ fn what_a_server_does_at_the_goodbye_does_not_matter() {
 
 #[test]
 fn a_server_that_does_not_let_anybody_in_gets_nothing_and_is_quoted() {
-    let implicit = |stage, act| (stage, act);
     let cases = [
-        (implicit(Stage::Connect, Act::Drop), 69, "there is no connection to localhost:"),
-        (implicit(Stage::Connect, Act::Stall), 69, "no greeting after 700 ms"),
-        (implicit(Stage::Connect, Act::reply("554 5.7.1 Go away\r\n")), 69, "554 5.7.1 Go away"),
-        (implicit(Stage::Connect, Act::reply("421 4.3.2 Too busy\r\n")), 75, "421 4.3.2 Too busy"),
-        (implicit(Stage::Connect, Act::reply_then_drop("421 4.3.2 Too busy\r\n")), 75, "421 4.3.2 Too busy"),
-        (implicit(Stage::Connect, Act::reply("HTTP/1.1 400 Bad Request\r\n")), 69, "is not understood"),
-        (implicit(Stage::Connect, Act::reply("354 Go ahead\r\n")), 69, "354 Go ahead"),
-        (implicit(Stage::Connect, Act::Flood), 69, "endless"),
-        (implicit(Stage::Connect, Act::FloodLines), 69, "endless"),
-        (implicit(Stage::Connect, Act::extra("250 2.0.0 Ok\r\n")), 69, "unasked"),
-        (implicit(Stage::TlsHandshake, Act::Drop), 76, "the TLS handshake failed"),
-        (implicit(Stage::TlsHandshake, Act::Stall), 76, "the TLS handshake is not done after 700 ms"),
-        (implicit(Stage::EhloTls, Act::Drop), 69, "there is no connection to localhost:"),
-        (implicit(Stage::EhloTls, Act::reply("450 4.3.2 Not now\r\n")), 75, "450 4.3.2 Not now"),
-        (implicit(Stage::EhloTls, Act::reply("550 5.7.1 Not you\r\n")), 69, "550 5.7.1 Not you"),
-        (implicit(Stage::EhloTls, Act::extra("235 2.7.0 Welcome\r\n")), 69, "unasked"),
-        (implicit(Stage::Auth, Act::Drop), 69, "it was lost during the login"),
-        (implicit(Stage::Auth, Act::Stall), 69, "no answer after 700 ms"),
-        (implicit(Stage::Auth, Act::reply("535-5.7.8 No.\r\n535 5.7.8 See help\r\n")), 77, "535-5.7.8 No. 535 5.7.8 See help"),
-        (implicit(Stage::Auth, Act::reply("534 5.7.9 Use an app password\r\n")), 77, "534 5.7.9 Use an app password"),
-        (implicit(Stage::Auth, Act::reply("454 4.7.0 Later\r\n")), 75, "454 4.7.0 Later"),
-        (implicit(Stage::Auth, Act::reply("421 4.7.0 Bye\r\n")), 75, "421 4.7.0 Bye"),
-        (implicit(Stage::Auth, Act::reply("334 Tm8=\r\n")), 78, "asks on"),
-        (implicit(Stage::Auth, Act::reply("yes\r\n")), 69, "it was lost during the login"),
-        (implicit(Stage::Mail, Act::reply("550 5.7.1 Not your address\r\n")), 77, "550 5.7.1 Not your address"),
+        (Stage::Connect, Act::Drop, 69, "closed the connection"),
+        (Stage::Connect, Act::Stall, 69, "no greeting after 700 ms"),
+        (Stage::Connect, Act::reply("554 5.7.1 Go away\r\n"), 69, "554 5.7.1 Go away"),
+        (Stage::Connect, Act::reply("421 4.3.2 Too busy\r\n"), 75, "421 4.3.2 Too busy"),
+        (Stage::Connect, Act::reply_then_drop("421 4.3.2 Too busy\r\n"), 75, "421 4.3.2 Too busy"),
+        (Stage::Connect, Act::reply("HTTP/1.1 400 Bad Request\r\n"), 69, "is not understood"),
+        (Stage::Connect, Act::reply("354 Go ahead\r\n"), 69, "354 Go ahead"),
+        (Stage::Connect, Act::Flood, 69, "endless"),
+        (Stage::Connect, Act::FloodLines, 69, "endless"),
+        (Stage::Connect, Act::extra("250 2.0.0 Ok\r\n"), 69, "unasked"),
+        (Stage::TlsHandshake, Act::Drop, 76, "the TLS handshake failed"),
+        (Stage::TlsHandshake, Act::Stall, 76, "the TLS handshake is not done after 700 ms"),
+        (Stage::EhloTls, Act::Drop, 69, "closed the connection"),
+        (Stage::EhloTls, Act::reply("450 4.3.2 Not now\r\n"), 75, "450 4.3.2 Not now"),
+        (Stage::EhloTls, Act::reply("550 5.7.1 Not you\r\n"), 69, "550 5.7.1 Not you"),
+        (Stage::EhloTls, Act::extra("235 2.7.0 Welcome\r\n"), 69, "unasked"),
+        (Stage::Auth, Act::Drop, 69, "it was lost during the login"),
+        (Stage::Auth, Act::Stall, 69, "no answer after 700 ms"),
+        (Stage::Auth, Act::reply("535-5.7.8 No.\r\n535 5.7.8 See help\r\n"), 77, "535-5.7.8 No. 535 5.7.8 See help"),
+        (Stage::Auth, Act::reply("534 5.7.9 Use an app password\r\n"), 77, "534 5.7.9 Use an app password"),
+        (Stage::Auth, Act::reply("454 4.7.0 Later\r\n"), 75, "454 4.7.0 Later"),
+        (Stage::Auth, Act::reply("421 4.7.0 Bye\r\n"), 75, "421 4.7.0 Bye"),
+        (Stage::Auth, Act::reply("334 Tm8=\r\n"), 78, "asks on"),
+        (Stage::Auth, Act::reply("yes\r\n"), 69, "it was lost during the login"),
+        (Stage::Mail, Act::reply("550 5.7.1 Not your address\r\n"), 77, "550 5.7.1 Not your address"),
     ];
     each(
         &cases,
-        |((stage, act), ..)| called(*stage, act),
-        |((stage, act), code, words)| {
+        |(stage, act, ..)| called(*stage, act),
+        |(stage, act, code, words)| {
             let server = Scripted::builder().tls(Tls::Implicit).auth("ann", PASSWORD).on(*stage, act.clone()).start();
             let account = account(server.port(), server.ca_file(), "implicit", &format!("{LOGIN}{IMPATIENT}"));
             let start = Instant::now();
@@ -489,7 +496,10 @@ fn plain_login_and_xoauth2_log_in() {
         let account = account(server.port(), server.ca_file(), word, &format!("{LOGIN}{wanted}"));
         let told = send(&server, 2, &account, &[]).ended(0);
         let connected = told.all("connected");
-        assert_eq!((connected.len(), &connected[0]["auth"], &connected[0]["tls"]), (1, &used.into(), &"TLSv1.3".into()));
+        assert_eq!(
+            (connected.len(), &connected[0]["auth"], &connected[0]["tls"]),
+            (1, &used.into(), &"TLSv1.3".into())
+        );
         assert!(server.accepted().iter().all(|delivery| delivery.user.as_deref() == Some("ann")), "{offer}");
     }
 }
@@ -498,7 +508,8 @@ fn plain_login_and_xoauth2_log_in() {
 fn a_wrong_password_or_token_is_tried_once_and_ends_the_run() {
     for (offer, words) in [("PLAIN", "535"), ("LOGIN", "535"), ("XOAUTH2", "535")] {
         let server = Scripted::builder().tls(Tls::Implicit).auth("ann", "another").auth_offer(offer).start();
-        let account = account(server.port(), server.ca_file(), "implicit", &format!("{LOGIN}{IMPATIENT}connections = 3\n"));
+        let account =
+            account(server.port(), server.ca_file(), "implicit", &format!("{LOGIN}{IMPATIENT}connections = 3\n"));
         let told = send(&server, 5, &account, &[]).ended(77);
         let expected = format!("the server refused the login: {words} 5.7.8 Error: authentication failed");
         assert_eq!((told.stopped(), told.count("queued")), (expected.as_str(), 5));
@@ -522,4 +533,100 @@ fn a_server_that_offers_no_usable_login_under_tls_gets_no_password() {
         assert_eq!(told.stopped(), format!("there is no way to log in: {why}"));
         assert!(!server.lines().iter().any(|line| line.text.starts_with("AUTH")));
     }
+}
+
+/// The summary as a person reads it; how long it took is left out.
+fn summary(server: &Scripted, count: usize, more: &str, code: i32) -> String {
+    let text = start(count, &relay(server, more), &[]).ended(code).stdout;
+    let (before, after) = text.split_once(" messages sent in ").expect("how many were sent");
+    format!("{before} messages sent{}", &after[after.find(" s.\n").expect("in how many seconds") + 2..])
+}
+
+const IN_CLEAR: &str = "The connection to the relay on this machine had no TLS.\n";
+
+#[test]
+fn the_summary_says_of_each_who_got_nothing_why_and_what_to_do() {
+    let server = Scripted::builder().on_when(|moment| match (moment.stage, moment.line, moment.rcpt_to) {
+        (Stage::Rcpt, line, _) if line.contains("<p3@") => {
+            Act::reply("550-5.1.1 Unknown,\r\n550 5.1.1 see h\u{fc}lfe\x07\r\n")
+        }
+        (Stage::Rcpt, line, _) if line.contains("<p4@") => Act::reply("450 4.2.2 Mailbox full\r\n"),
+        (Stage::Dot, _, [to]) if to.contains("p6@") => Act::reply("no idea\r\n"),
+        _ => Act::Ok,
+    });
+    let server = server.start();
+    let said = summary(&server, 6, "", 1);
+    let in_doubt = server.deliveries().into_iter().find(|delivery| delivery.rcpt_to == [to(6)]).expect("row 6");
+    let data = String::from_utf8(in_doubt.data).unwrap();
+    let (_, id) = data.split_once("Message-ID: ").expect("an id");
+    let (id, _) = id.split_once("\r\n").expect("a line");
+    let expected = format!(
+        "3 of 6 messages sent.
+{IN_CLEAR}  failed      1
+  deferred    1
+  in doubt    1
+
+row 3, p3@list.example: failed
+  server: 550-5.1.1 Unknown,
+  server: 550 5.1.1 see hülfe<U+0007>
+  to do: ask the person whether the address is right; the server will say the same again
+
+row 4, p4@list.example: deferred
+  server: 450 4.2.2 Mailbox full
+  to do: send it again later
+
+row 6, p6@list.example: in doubt
+  what happened: WHY
+  to do: ask the server's administrator for {id}, or look into the Sent folder, before sending it again
+
+In doubt: rows 6. They are not sent again on their own.
+
+1 may still get theirs. Later, and without changing the list:
+  apiece send c --rows 4 --confirm 1
+"
+    );
+    let why = said.lines().find_map(|line| line.strip_prefix("  what happened: ")).unwrap_or_default();
+    assert!(why.contains("no idea"), "the server's words are told: {said}");
+    assert_eq!(said, expected.replace("WHY", why));
+}
+
+#[test]
+fn the_summary_says_why_a_run_ended_early() {
+    let refused = Scripted::builder().on_when(|moment| match (moment.stage, moment.message) {
+        (Stage::Mail, Some(1)) => Act::reply("550 5.7.60 Not allowed to send as this sender\r\n"),
+        _ => Act::Ok,
+    });
+    let expected = format!(
+        "1 of 4 messages sent.
+{IN_CLEAR}  failed      1
+  not begun   2
+
+The run ended early: the server takes no mail from updates@police.example: 550 5.7.60 Not allowed to send as this sender
+  to do: the address in from must be one that this account may send as
+
+row 3, p3@list.example: failed
+  server: 550 5.7.60 Not allowed to send as this sender
+  to do: ask the person whether the address is right; the server will say the same again
+
+2 may still get theirs. Later, and without changing the list:
+  apiece send c --rows 4-5 --confirm 2
+"
+    );
+    // The person in row 3 has nothing to do with it.
+    let advice = "  to do: ask the person whether the address is right; the server will say the same again\n";
+    assert_eq!(summary(&refused.start(), 4, "", 77), expected.replace(advice, ""));
+
+    let closed = Scripted::builder().on(Stage::Connect, Act::reply("421 4.3.2 Too many connections\r\n")).start();
+    assert_eq!(
+        summary(&closed, 2, "", 75),
+        "0 of 2 messages sent.
+  not begun   2
+
+The run ended early: the server takes no mail now: 421 4.3.2 Too many connections
+  to do: try again later
+
+2 may still get theirs. Later, and without changing the list:
+  apiece send c --rows 2-3 --confirm 2
+"
+    );
 }

@@ -4,13 +4,14 @@
 //! Only `Date` is not among them; it is set when the message is sent ([`Message::dated`]).
 
 mod bytes;
+mod headers;
 
 use std::{fmt, sync::Arc};
 
 use jiff::ZonedDateTime;
 use lettre::message::{
     MultiPart, MultiPartKind, SinglePart,
-    header::{self, HeaderName, HeaderValue, Headers},
+    header::{self, Headers},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -195,22 +196,28 @@ impl Composer {
         let to_mailbox = Mailbox { name: rendered.to_name, address: to.clone() };
 
         let mut headers = Headers::new();
-        headers.set(header::From::from(lettre::message::Mailboxes::from(mailbox(&rendered.from))));
+        headers.insert_raw(headers::mailbox("From", &rendered.from)?);
         if let Some(reply_to) = &rendered.reply_to {
-            headers.set(header::ReplyTo::from(lettre::message::Mailboxes::from(mailbox(reply_to))));
+            headers.insert_raw(headers::mailbox("Reply-To", reply_to)?);
         }
-        headers.set(header::To::from(lettre::message::Mailboxes::from(mailbox(&to_mailbox))));
-        headers.set(header::Subject::from(rendered.subject.clone()));
+        headers.insert_raw(headers::mailbox("To", &to_mailbox)?);
+        headers.insert_raw(headers::text("Subject", &rendered.subject)?);
         headers.set(header::MessageId::from(message_id.clone()));
-        for (name, value) in rendered.headers {
-            let name = HeaderName::new_from_ascii(name).map_err(|_| MessageProblem::Header)?;
-            headers.insert_raw(HeaderValue::new(name, value));
+        for (name, value) in &rendered.headers {
+            headers.insert_raw(headers::text(name, value)?);
         }
         headers.set(header::MIME_VERSION_1_0);
 
         let mut bytes = headers.to_string().into_bytes();
         bytes.extend(match rendered.html {
-            None => SinglePart::plain(rendered.text).formatted(),
+            None => {
+                let mut part = SinglePart::plain(rendered.text).formatted();
+                // lettre ends a part with a line end of its own, even behind one.
+                if part.ends_with(b"\r\n\r\n") {
+                    part.truncate(part.len() - 2);
+                }
+                part
+            }
             Some(html) => MultiPart::builder()
                 .kind(MultiPartKind::Alternative)
                 .boundary(format!("=_{}", self.token("boundary", to)))
@@ -232,10 +239,6 @@ impl Composer {
         let hash = Sha256::new().chain_update(self.seed).chain_update(of).chain_update(to.key()).finalize();
         hash.iter().take(16).fold(String::new(), |token, byte| token + &format!("{byte:02x}"))
     }
-}
-
-fn mailbox(mailbox: &Mailbox) -> lettre::message::Mailbox {
-    lettre::message::Mailbox::new(mailbox.name.clone(), mailbox.address.to_lettre())
 }
 
 /// What can be wrong with the bytes of a message.

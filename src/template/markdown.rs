@@ -2,7 +2,7 @@
 
 mod text;
 
-use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, html};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::{
     TemplateProblem,
@@ -16,13 +16,31 @@ const DOCUMENT: &str = include_str!("../../templates/document.html");
 /// The text part and the HTML document of a Markdown body with veiled values.
 pub(super) fn render(markdown: &str) -> Result<(String, String), TemplateProblem> {
     let mut events = Vec::new();
+    let mut paragraph = 0;
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
+        match event {
+            Event::Start(Tag::Paragraph) => paragraph = events.len(),
+            // A paragraph of nothing but empty values is none.
+            Event::End(TagEnd::Paragraph) if events[paragraph..].iter().skip(1).all(is_nothing) => {
+                events.truncate(paragraph);
+                continue;
+            }
+            _ => {}
+        }
         unveiled(event, &mut events)?;
     }
     let text = text::write(&events);
     let mut body = String::with_capacity(markdown.len() * 2);
     html::push_html(&mut body, events.into_iter());
     Ok((text, DOCUMENT.replacen("{{body}}", &body, 1)))
+}
+
+fn is_nothing(event: &Event<'_>) -> bool {
+    match event {
+        Event::Text(text) => text.trim().is_empty(),
+        Event::SoftBreak => true,
+        _ => false,
+    }
 }
 
 /// The event with its values put in, each as fits where it stands.
@@ -138,6 +156,13 @@ mod tests {
                 "{value:?}: {html}"
             );
         }
+    }
+
+    #[test]
+    fn an_empty_value_leaves_nothing_behind() {
+        let empty = veil("");
+        let (text, html) = body(&format!("a\n\n{empty}\n{empty}\n\nb **{empty}** c\n"));
+        assert_eq!((text.as_str(), html.as_str()), ("a\n\nb  c\n", "<p>a</p>\n<p>b <strong></strong> c</p>"));
     }
 
     #[test]

@@ -9,11 +9,17 @@ use std::{borrow::Cow, ops::RangeInclusive};
 
 const FIRST: u32 = 0xf000;
 
-/// The characters that stand for bytes; a template must not hold them itself.
-pub(super) const VEILED: RangeInclusive<char> = '\u{f000}'..='\u{f0ff}';
+/// Stands for an empty value: `**{{x}}**` is emphasis around nothing, not four asterisks.
+const EMPTY: char = '\u{f100}';
+
+/// The characters that stand for bytes, or for none; a template must not hold them itself.
+pub(super) const VEILED: RangeInclusive<char> = '\u{f000}'..=EMPTY;
 
 /// A value as characters without meaning.
 pub(super) fn veil(value: &str) -> String {
+    if value.is_empty() {
+        return EMPTY.into();
+    }
     value.bytes().filter_map(|byte| char::from_u32(FIRST + u32::from(byte))).collect()
 }
 
