@@ -108,7 +108,10 @@ impl Send {
         let secret = account.as_ref().map(read_secret).transpose()?.flatten();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
-        runtime.block_on(self.deliver(&loaded, Arc::new(outbox), account, secret, screen))
+        let exit = runtime.block_on(self.deliver(&loaded, Arc::new(outbox), account, secret, screen));
+        // A name that is still being resolved holds nobody up.
+        runtime.shutdown_background();
+        exit
     }
 
     fn account(&self, loaded: &Loaded) -> Result<Account, Failure> {
@@ -221,7 +224,9 @@ impl Send {
             let message = format!("what the sandbox kept cannot be read back: {why}");
             Failure::because(Exit::Software, "sandbox.proof", message, None)
         })?;
-        if self.format == Format::Text {
+        if self.format == Format::Json {
+            Summary::put_proof(&proof);
+        } else {
             screen.print(&format!(
                 "\nProof, read back from what the sandbox kept (nothing was delivered):\n{proof}\n\n\
                  The messages are in {}\n",
@@ -279,8 +284,9 @@ fn read_secret(account: &Account) -> Result<Option<SecretString>, Failure> {
 
 /// The first Ctrl-C or SIGTERM asks the run to stop, the second leaves at once.
 async fn listen_for_signals(stop: Stop, screen: Screen) {
+    let mut signals = Signals::new();
     loop {
-        let signal = next_signal().await;
+        let signal = signals.next().await;
         if stop.request(StopReason::Interrupted(signal)) || !matches!(stop.reason(), Some(StopReason::Interrupted(_))) {
             screen.note("\nfinishing what is under way; once more leaves at once\n");
         } else {
@@ -291,25 +297,40 @@ async fn listen_for_signals(stop: Stop, screen: Screen) {
     }
 }
 
+/// Ctrl-C and, where there is one, SIGTERM.
+struct Signals {
+    #[cfg(unix)]
+    streams: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+}
+
 #[cfg(unix)]
-async fn next_signal() -> Signal {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => signals.recv().await,
-            Err(_) => std::future::pending().await,
+impl Signals {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self { streams: signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok()) }
+    }
+
+    async fn next(&mut self) -> Signal {
+        let Some((interrupt, terminate)) = &mut self.streams else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => Signal::Interrupt,
+            _ = terminate.recv() => Signal::Terminate,
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => Signal::Interrupt,
-        _ = terminate => Signal::Terminate,
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() -> Signal {
-    let _ = tokio::signal::ctrl_c().await;
-    Signal::Interrupt
+impl Signals {
+    fn new() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
+            Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 fn exit_of(summary: &Summary<'_>) -> Exit {

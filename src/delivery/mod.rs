@@ -167,43 +167,50 @@ struct Run {
     clock: fn() -> ZonedDateTime,
     events: mpsc::Sender<Event>,
     stop: Stop,
-    /// How many have not given up.
+    /// How many are at work.
     workers: AtomicUsize,
     /// Connections lost since a message was last taken.
     losses: AtomicUsize,
 }
 
-/// One connection's life: claim, wait for the pace, transact, until nothing is left.
+/// One connection's life: wait for the pace, connect, claim, transact, until nothing is left. A message is claimed
+/// last, so that none waits for a connection that does not come.
 async fn work(run: Arc<Run>, number: usize, mut connection: Option<Connection>) {
-    while let Some(claim) = run.next() {
-        let Some(slot) = run.wait_for_slot(number, &mut connection).await else {
-            run.outbox.give_back(claim);
-            break;
-        };
-        let ready = match connection.take() {
-            Some(ready) => Some(ready),
-            None => run.reconnect(number).await,
-        };
-        let Some(mut ready) = ready else {
-            slot.unused();
-            run.outbox.give_back(claim);
-            break;
-        };
-        match run.deliver(number, &mut ready, claim, slot).await {
-            Fate::Good => connection = Some(ready),
-            Fate::Lost => {}
+    let gave_up = loop {
+        if run.stop.requested() || !run.outbox.has_queued() {
+            break None;
         }
-    }
+        let Some(slot) = run.wait_for_slot(number, &mut connection).await else { break None };
+        let mut ready = match connection.take() {
+            Some(ready) => ready,
+            None => match run.reconnect(number).await {
+                Ok(ready) => ready,
+                Err(reason) => {
+                    slot.unused();
+                    break reason;
+                }
+            },
+        };
+        let Some(claim) = run.outbox.claim() else {
+            slot.unused();
+            connection = Some(ready);
+            break None;
+        };
+        if run.deliver(number, &mut ready, claim, slot).await == Fate::Good {
+            connection = Some(ready);
+        }
+    };
     if let Some(connection) = connection {
         connection.quit().await;
+    }
+    if run.workers.fetch_sub(1, Ordering::SeqCst) == 1
+        && let Some(reason) = gave_up
+    {
+        end_run(&run.stop, &run.events, reason).await;
     }
 }
 
 impl Run {
-    fn next(&self) -> Option<Claim> {
-        if self.stop.requested() { None } else { self.outbox.claim() }
-    }
-
     async fn tell(&self, event: Event) {
         // Nobody listening is no reason to stop.
         let _ = self.events.send(event).await;
@@ -242,16 +249,16 @@ impl Run {
         self.stop.unless(slot).await
     }
 
-    /// A new connection in place of a lost one, or `None` if there is none to be had; then this worker ends, and
-    /// with the last one the run.
-    async fn reconnect(&self, number: usize) -> Option<Connection> {
+    /// A new connection in place of a lost one. If there is none to be had this worker ends, and with the last
+    /// one the run, for the reason given; without a reason the run is ending already.
+    async fn reconnect(&self, number: usize) -> Result<Connection, Option<StopReason>> {
         let mut reason = None;
         for pause in std::iter::once(Duration::ZERO).chain(RECONNECT_PAUSES) {
-            self.stop.unless(tokio::time::sleep(pause)).await?;
-            match self.stop.unless(self.connector.connect()).await? {
+            self.stop.unless(tokio::time::sleep(pause)).await.ok_or(None)?;
+            match self.stop.unless(self.connector.connect()).await.ok_or(None)? {
                 Ok(connection) => {
                     self.connected(number, &connection).await;
-                    return Some(connection);
+                    return Ok(connection);
                 }
                 Err(why) => {
                     self.tell(Event::ConnectionLost { connection: number, why: why.to_string() }).await;
@@ -259,12 +266,7 @@ impl Run {
                 }
             }
         }
-        if self.workers.fetch_sub(1, Ordering::SeqCst) == 1
-            && let Some(reason) = reason
-        {
-            end_run(&self.stop, &self.events, reason).await;
-        }
-        None
+        Err(reason)
     }
 
     /// Sends one message; it has its outcome afterwards, or is queued again.

@@ -133,6 +133,13 @@ impl Outbox {
         self.digests.is_empty()
     }
 
+    /// Whether a message waits to be claimed.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        let state = self.state();
+        !state.returned.is_empty() || state.next < self.digests.len()
+    }
+
     /// Takes the next queued message; nobody else gets it.
     #[must_use]
     pub fn claim(&self) -> Option<Claim> {

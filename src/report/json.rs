@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     delivery::{Event, Finished, Reply, StopReason},
     outbox::{Counts, Outcome},
+    sandbox::Proof,
 };
 
 /// Writes an event. A reader that has gone away is no reason to stop.
@@ -67,6 +68,21 @@ pub(super) fn summary(counts: &Counts, stopped: Option<&StopReason>, seconds: f6
         object[key(outcome)] = counts.of(outcome).into();
     }
     object
+}
+
+/// What a sandbox was really sent; after the summary.
+pub(super) fn proof(proof: &Proof) -> Value {
+    json!({
+        "event": "proof",
+        "messages": proof.messages,
+        "envelopes": proof.envelopes,
+        "recipients": proof.recipients.keys().collect::<Vec<_>>(),
+        "reached_once": proof.reached_once,
+        "tls": proof.tls.keys().collect::<Vec<_>>(),
+        "authenticated": proof.authenticated,
+        "leaking": proof.leaking,
+        "strangers": proof.strangers,
+    })
 }
 
 fn reason_text(reason: &StopReason) -> String {

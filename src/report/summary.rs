@@ -8,6 +8,7 @@ use crate::{
     diagnostic::visible,
     outbox::{Counts, Outbox, Outcome},
     recipients::{Recipient, RecipientList},
+    sandbox::Proof,
 };
 
 /// Messages that were not sent are told one by one up to this many.
@@ -40,6 +41,11 @@ impl Summary<'_> {
     /// Writes it as the last JSON object.
     pub fn put_json(&self) {
         json::put(&json::summary(&self.counts(), self.stopped.as_ref(), self.heard.time.as_secs_f64()));
+    }
+
+    /// Writes what a sandbox was really sent as a JSON object.
+    pub fn put_proof(proof: &Proof) {
+        json::put(&json::proof(proof));
     }
 
     /// As text for a person.
