@@ -33,24 +33,24 @@ pub enum SecretSource {
     Ask,
 }
 
-/// Why there is no secret. Never holds any part of one.
+/// Why there is no secret. Never holds any part of one, nor what a key is set to, which may be a password by mistake.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum SecretError {
-    #[error("password_command: \"{program}\" could not be started: {why}")]
-    CommandNotStarted { program: String, why: io::Error },
-    #[error("password_command: \"{program}\" ended with {status}")]
-    CommandFailed { program: String, status: std::process::ExitStatus },
-    #[error("the password file {path} cannot be read: {why}")]
-    FileUnreadable { path: PathBuf, why: io::Error },
-    #[error("the password file {0} is not a regular file")]
-    NotAFile(PathBuf),
+    #[error("the program of password_command could not be started: {0}")]
+    CommandNotStarted(io::Error),
+    #[error("the program of password_command ended with {0}")]
+    CommandFailed(std::process::ExitStatus),
+    #[error("the file named by {0} cannot be read: {1}")]
+    FileUnreadable(&'static str, io::Error),
+    #[error("what {0} names is not a regular file")]
+    NotAFile(&'static str),
     #[error("the password file {path} can be read by others (its mode is {mode:o})")]
     FileOpenToOthers { path: PathBuf, mode: u32 },
-    #[error("the environment variable {0} is not set")]
-    EnvMissing(String),
-    #[error("there is no credential \"{0}\": $CREDENTIALS_DIRECTORY is not set")]
-    NoCredentials(String),
+    #[error("the environment variable named by password_env is not set")]
+    EnvMissing,
+    #[error("there are no credentials: $CREDENTIALS_DIRECTORY is not set")]
+    NoCredentials,
     #[error("no password is configured, and there is no terminal to ask at")]
     NoTerminal,
     #[error("the password could not be read from the terminal: {0}")]
@@ -79,8 +79,8 @@ impl Complaint for SecretError {
                 "add password_command, password_file, password_env or credential to the account in your config file"
                     .into(),
             ),
-            Self::NoCredentials(name) => {
-                Some(format!("systemd sets it for a service with LoadCredential={name}:/path/of/the/file"))
+            Self::NoCredentials => {
+                Some("systemd sets it for a service with LoadCredential=NAME:/path/of/the/file".into())
             }
             _ => None,
         }
@@ -92,15 +92,15 @@ impl SecretSource {
     pub fn read(&self, prompt: &str) -> Result<SecretString, SecretError> {
         match self {
             Self::Command(command) => from_command(command),
-            Self::File(path) => from_file(path, Access::OwnerOnly),
+            Self::File(path) => from_file(path, "password_file", Access::OwnerOnly),
             Self::Env(name) => match std::env::var(name) {
                 Ok(value) => first_line(&Zeroizing::new(value.into_bytes()), "password_env"),
-                Err(std::env::VarError::NotPresent) => Err(SecretError::EnvMissing(name.clone())),
+                Err(std::env::VarError::NotPresent) => Err(SecretError::EnvMissing),
                 Err(std::env::VarError::NotUnicode(_)) => Err(SecretError::NotText("password_env")),
             },
             Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                Some(directory) => from_file(&Path::new(&directory).join(name), Access::AsGiven),
-                None => Err(SecretError::NoCredentials(name.clone())),
+                Some(directory) => from_file(&Path::new(&directory).join(name), "credential", Access::AsGiven),
+                None => Err(SecretError::NoCredentials),
             },
             Self::Ask => ask(prompt),
         }
@@ -109,7 +109,7 @@ impl SecretSource {
 
 fn from_command(command: &[String]) -> Result<SecretString, SecretError> {
     let (program, arguments) = command.split_first().ok_or(SecretError::Empty("password_command"))?;
-    let not_started = |why| SecretError::CommandNotStarted { program: program.clone(), why };
+    let not_started = SecretError::CommandNotStarted;
     let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().map_err(not_started)?;
     let mut output = Zeroizing::new(Vec::new());
     let read = match child.stdout.take() {
@@ -119,7 +119,7 @@ fn from_command(command: &[String]) -> Result<SecretString, SecretError> {
     let status = child.wait().map_err(not_started)?;
     read.map_err(not_started)?;
     if !status.success() {
-        return Err(SecretError::CommandFailed { program: program.clone(), status });
+        return Err(SecretError::CommandFailed(status));
     }
     first_line(&output, "password_command")
 }
@@ -131,13 +131,17 @@ enum Access {
     AsGiven,
 }
 
-fn from_file(path: &Path, access: Access) -> Result<SecretString, SecretError> {
-    let unreadable = |why| SecretError::FileUnreadable { path: path.to_owned(), why };
+fn from_file(path: &Path, key: &'static str, access: Access) -> Result<SecretString, SecretError> {
+    let unreadable = |why| SecretError::FileUnreadable(key, why);
+    // Opening a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(SecretError::NotAFile(key));
+    }
     // The open file is asked, not the path again, so that it cannot be exchanged in between.
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(SecretError::NotAFile(path.to_owned()));
+        return Err(SecretError::NotAFile(key));
     }
     #[cfg(unix)]
     if access == Access::OwnerOnly {
@@ -149,7 +153,7 @@ fn from_file(path: &Path, access: Access) -> Result<SecretString, SecretError> {
     }
     let mut content = Zeroizing::new(Vec::new());
     file.take(MOST_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
-    first_line(&content, "password_file")
+    first_line(&content, key)
 }
 
 fn ask(prompt: &str) -> Result<SecretString, SecretError> {
@@ -210,7 +214,7 @@ mod tests {
         let command = |line: &[&str]| SecretSource::Command(line.iter().map(ToString::to_string).collect());
         assert_eq!(read(&command(&["printf", "s3cret\nurl: x\n"])), Ok("s3cret".into()));
         assert_eq!(read(&command(&["echo", "$HOME; id"])), Ok("$HOME; id".into()));
-        assert_eq!(read(&command(&["false"])), Err("password_command: \"false\" ended with exit status: 1".into()));
+        assert_eq!(read(&command(&["false"])), Err("the program of password_command ended with exit status: 1".into()));
         assert_eq!(read(&command(&["true"])), Err("the password from password_command is empty".into()));
     }
 

@@ -93,7 +93,7 @@ fn a_refused_sender_ends_the_run_at_once() {
         "{}",
         run.stdout
     );
-    assert!(run.stdout.contains("failed      1") && run.stdout.contains("not begun   3"), "{}", run.stdout);
+    assert!(run.stdout.contains("0 of 4 messages sent") && run.stdout.contains("not begun   4"), "{}", run.stdout);
     assert!(postfix.delivered().is_empty());
 }
 

@@ -94,11 +94,31 @@ fn a_password_in_the_config_is_refused_and_not_repeated() {
         "password = hunter2",
         "passwort = \"hunter2\"",
         "password_file = { x = \"hunter2\" }",
+        "Password = \"hunter2\"",
+        "pass = \"hunter2\"",
+        "smtp_pwd = \"hunter2\"",
+        // under a key that wants something else
+        "password_env = \"hunter2 \"",
+        "password_env = \"hunter2\"",
+        "credential = \"hunter2\"",
+        "password_file = \"hunter2\"",
+        "password_command = \"hunter2\"",
     ] {
         home.config(&format!("[account.work]\nhost = \"localhost\"\nusername = \"u\"\n{wrong}\n"));
         let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
         says_nothing(&run);
     }
+    home.config("[account.work]\nhost = \"localhost\"\nusername = \"u\"\npassword_env = \"P\"\n");
+    for settings in [
+        "password = \"hunter2\"",
+        "account = { password = \"hunter2\", x = 1 }",
+        "[send]\nsmtp_password = \"hunter2\" x",
+    ] {
+        home.write("w/campaign.toml", format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\n{settings}\n"));
+        says_nothing(&home.run(&["check", "w"]).ended(65));
+    }
+    home.write("w.txt.hbs", "+++\nfrom = \"a@b.example\"\nsubject = \"x\"\npassword = \"hunter2\"\n+++\nx\n");
+    says_nothing(&home.run(&["check", "w.txt.hbs", "c/people.csv"]).ended(65));
     home.config("account.work = { host = \"localhost\", username = \"u\", password = \"hunter2\" }\n");
     let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
     let config = home.path().join(".config/apiece/config.toml");
@@ -106,7 +126,7 @@ fn a_password_in_the_config_is_refused_and_not_repeated() {
         run.stderr,
         format!(
             "error: {}:1:54: a password does not belong into this file, which is copied, shared and backed up\n  \
-             help: take it out and write password_command = \"pass show mail/work\", password_file = \"…\", \
+             help: take it out; in your config file an account says where it is: password_command = \"pass show mail/work\", password_file = \"…\", \
              password_env = \"…\" or credential = \"…\", or nothing to be asked at the terminal\n",
             config.display()
         )

@@ -14,7 +14,7 @@ use crate::{
         account,
         scripted::{Act, Scripted, Stage, Tls},
     },
-    what_a_server_may_do::{LOGIN, PASSWORD, each, send},
+    what_a_server_may_do::{IMPATIENT, LOGIN, PASSWORD, each, send},
 };
 
 /// What the server must never read in clear: the password as it is, and as PLAIN, LOGIN and XOAUTH2 write it.
@@ -83,7 +83,7 @@ fn starttls_that_is_refused_is_not_done_without() {
         ("502 5.5.1 Not implemented\r\n", 76, "the server refused STARTTLS: 502 5.5.1 Not implemented"),
         ("250 2.0.0 Ok\r\n", 76, "the server refused STARTTLS: 250 2.0.0 Ok"),
         ("354 Go ahead\r\n", 76, "the server refused STARTTLS: 354 Go ahead"),
-        ("what?\r\n", 69, "its reply is not understood"),
+        ("what?\r\n", 69, "the server's reply is not understood: \"what?\""),
     ];
     each(
         &replies,
@@ -145,13 +145,13 @@ fn what_a_server_says_before_tls_is_told_as_it_is() {
             75,
             "421-4.3.2 Too busy, 421 4.3.2 really",
         ),
-        (Stage::Connect, Act::Drop, 69, "it closed the connection"),
+        (Stage::Connect, Act::Drop, 69, "the server closed the connection"),
         (Stage::Connect, Act::Stall, 69, "no answer after 700 ms"),
-        (Stage::Connect, Act::Flood, 69, "its reply is endless"),
-        (Stage::Ehlo, Act::FloodLines, 69, "its reply is endless"),
+        (Stage::Connect, Act::Flood, 69, "the server's reply is endless"),
+        (Stage::Ehlo, Act::FloodLines, 69, "the server's reply is endless"),
         (Stage::Ehlo, Act::reply("421 4.3.2 Too busy\r\n"), 75, "421 4.3.2 Too busy"),
         (Stage::Ehlo, Act::reply("550 5.7.1 Not you\r\n"), 69, "550 5.7.1 Not you"),
-        (Stage::StartTls, Act::Drop, 69, "it closed the connection"),
+        (Stage::StartTls, Act::Drop, 69, "the server closed the connection"),
         (Stage::StartTls, Act::Stall, 69, "no answer after 700 ms"),
         (Stage::StartTls, Act::reply("421 4.3.2 Too busy\r\n"), 75, "421 4.3.2 Too busy"),
         (Stage::TlsHandshake, Act::Stall, 76, "the TLS handshake is not done after 700 ms"),
@@ -216,6 +216,58 @@ fn an_attack_on_a_later_connection_is_no_more_use() {
     assert!(start.elapsed() < Duration::from_secs(4), "it was tried again and again: {:?}", start.elapsed());
     assert_eq!((told.count("sent"), told.count("queued")), (1, 2));
     nothing_in_clear(&server);
+}
+
+#[test]
+fn plain_login_and_xoauth2_log_in() {
+    for (offer, wanted, used, tls, word) in [
+        ("PLAIN LOGIN", "", "PLAIN", Tls::Implicit, "implicit"),
+        ("LOGIN", "", "LOGIN", Tls::StartTls, "starttls"),
+        ("login plain", "auth = \"login\"\n", "LOGIN", Tls::Implicit, "implicit"),
+        ("CRAM-MD5 XOAUTH2", "", "XOAUTH2", Tls::StartTls, "starttls"),
+        ("PLAIN XOAUTH2", "auth = \"xoauth2\"\n", "XOAUTH2", Tls::Implicit, "implicit"),
+    ] {
+        let server = Scripted::builder().tls(tls).auth("ann", PASSWORD).auth_offer(offer).start();
+        let account = account(server.port(), server.ca_file(), word, &format!("{LOGIN}{wanted}"));
+        let told = send(&server, 2, &account, &[]).ended(0);
+        let connected = told.all("connected");
+        assert_eq!(
+            (connected.len(), &connected[0]["auth"], &connected[0]["tls"]),
+            (1, &used.into(), &"TLSv1.3".into())
+        );
+        assert!(server.accepted().iter().all(|delivery| delivery.user.as_deref() == Some("ann")), "{offer}");
+    }
+}
+
+#[test]
+fn a_wrong_password_or_token_is_tried_once_and_ends_the_run() {
+    for (offer, words) in [("PLAIN", "535"), ("LOGIN", "535"), ("XOAUTH2", "535")] {
+        let server = Scripted::builder().tls(Tls::Implicit).auth("ann", "another").auth_offer(offer).start();
+        let account =
+            account(server.port(), server.ca_file(), "implicit", &format!("{LOGIN}{IMPATIENT}connections = 3\n"));
+        let told = send(&server, 5, &account, &[]).ended(77);
+        let expected = format!("the server refused the login: {words} 5.7.8 Error: authentication failed");
+        assert_eq!((told.stopped(), told.count("queued")), (expected.as_str(), 5));
+        assert_eq!(server.lines().iter().filter(|line| line.text.starts_with("AUTH")).count(), 1, "{offer}");
+        assert!(!told.run.stdout.contains(PASSWORD) && !told.run.stderr.contains(PASSWORD));
+    }
+}
+
+#[test]
+fn a_server_that_offers_no_usable_login_under_tls_gets_no_password() {
+    for (clear, offer, wanted, why) in [
+        ("", "", "", "the server offers no AUTH under TLS"),
+        ("PLAIN LOGIN", "", "", "the server offers no AUTH under TLS"),
+        ("PLAIN", "CRAM-MD5", "", "the server offers CRAM-MD5, and PLAIN or LOGIN or XOAUTH2 is wanted"),
+        ("PLAIN", "PLAIN LOGIN", "auth = \"xoauth2\"\n", "the server offers PLAIN, LOGIN, and XOAUTH2 is wanted"),
+    ] {
+        let server = Scripted::builder().tls(Tls::StartTls).auth("ann", PASSWORD).auth_offer(offer);
+        let server = server.auth_offer_before_tls(clear).start();
+        let account = account(server.port(), server.ca_file(), "starttls", &format!("{LOGIN}{IMPATIENT}{wanted}"));
+        let told = send(&server, 2, &account, &[]).ended(78);
+        assert_eq!(told.stopped(), format!("there is no way to log in: {why}"));
+        assert!(!server.lines().iter().any(|line| line.text.starts_with("AUTH")));
+    }
 }
 
 /// Hands everything on between a client and a server, and keeps what the client wrote.

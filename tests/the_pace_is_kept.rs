@@ -65,7 +65,7 @@ fn least(messages: usize, rates: &[(usize, Duration)]) -> Duration {
 /// Anything up to `most`, the same for the same message and stage.
 fn delay(moment: &Moment<'_>, most: u64) -> Duration {
     let number = moment.message.unwrap_or(moment.connection) as u64 + 1;
-    let mixed = (number * 0x9E37_79B9 ^ (moment.stage as u64 + 1) * 0x85EB_CA6B).wrapping_mul(0xC2B2_AE35) >> 8;
+    let mixed = ((number * 0x9E37_79B9) ^ ((moment.stage as u64 + 1) * 0x85EB_CA6B)).wrapping_mul(0xC2B2_AE35) >> 8;
     Duration::from_millis(mixed % (most + 1))
 }
 

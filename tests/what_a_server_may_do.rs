@@ -22,7 +22,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const LOGIN: &str = "username = \"ann\"\npassword_env = \"PW\"\n";
 
 /// A network step that takes longer has failed.
-const IMPATIENT: &str = "timeout = \"700ms\"\n";
+pub(crate) const IMPATIENT: &str = "timeout = \"700ms\"\n";
 
 /// What `send --format json` said.
 pub(crate) struct Told {
@@ -494,58 +494,6 @@ fn a_server_that_does_not_let_anybody_in_gets_nothing_and_is_quoted() {
             assert_eq!((server.deliveries().len(), server.connections()), (0, 1));
         },
     );
-}
-
-#[test]
-fn plain_login_and_xoauth2_log_in() {
-    for (offer, wanted, used, tls, word) in [
-        ("PLAIN LOGIN", "", "PLAIN", Tls::Implicit, "implicit"),
-        ("LOGIN", "", "LOGIN", Tls::StartTls, "starttls"),
-        ("login plain", "auth = \"login\"\n", "LOGIN", Tls::Implicit, "implicit"),
-        ("CRAM-MD5 XOAUTH2", "", "XOAUTH2", Tls::StartTls, "starttls"),
-        ("PLAIN XOAUTH2", "auth = \"xoauth2\"\n", "XOAUTH2", Tls::Implicit, "implicit"),
-    ] {
-        let server = Scripted::builder().tls(tls).auth("ann", PASSWORD).auth_offer(offer).start();
-        let account = account(server.port(), server.ca_file(), word, &format!("{LOGIN}{wanted}"));
-        let told = send(&server, 2, &account, &[]).ended(0);
-        let connected = told.all("connected");
-        assert_eq!(
-            (connected.len(), &connected[0]["auth"], &connected[0]["tls"]),
-            (1, &used.into(), &"TLSv1.3".into())
-        );
-        assert!(server.accepted().iter().all(|delivery| delivery.user.as_deref() == Some("ann")), "{offer}");
-    }
-}
-
-#[test]
-fn a_wrong_password_or_token_is_tried_once_and_ends_the_run() {
-    for (offer, words) in [("PLAIN", "535"), ("LOGIN", "535"), ("XOAUTH2", "535")] {
-        let server = Scripted::builder().tls(Tls::Implicit).auth("ann", "another").auth_offer(offer).start();
-        let account =
-            account(server.port(), server.ca_file(), "implicit", &format!("{LOGIN}{IMPATIENT}connections = 3\n"));
-        let told = send(&server, 5, &account, &[]).ended(77);
-        let expected = format!("the server refused the login: {words} 5.7.8 Error: authentication failed");
-        assert_eq!((told.stopped(), told.count("queued")), (expected.as_str(), 5));
-        assert_eq!(server.lines().iter().filter(|line| line.text.starts_with("AUTH")).count(), 1, "{offer}");
-        assert!(!told.run.stdout.contains(PASSWORD) && !told.run.stderr.contains(PASSWORD));
-    }
-}
-
-#[test]
-fn a_server_that_offers_no_usable_login_under_tls_gets_no_password() {
-    for (clear, offer, wanted, why) in [
-        ("", "", "", "the server offers no AUTH under TLS"),
-        ("PLAIN LOGIN", "", "", "the server offers no AUTH under TLS"),
-        ("PLAIN", "CRAM-MD5", "", "the server offers CRAM-MD5, and PLAIN or LOGIN or XOAUTH2 is wanted"),
-        ("PLAIN", "PLAIN LOGIN", "auth = \"xoauth2\"\n", "the server offers PLAIN, LOGIN, and XOAUTH2 is wanted"),
-    ] {
-        let server = Scripted::builder().tls(Tls::StartTls).auth("ann", PASSWORD).auth_offer(offer);
-        let server = server.auth_offer_before_tls(clear).start();
-        let account = account(server.port(), server.ca_file(), "starttls", &format!("{LOGIN}{IMPATIENT}{wanted}"));
-        let told = send(&server, 2, &account, &[]).ended(78);
-        assert_eq!(told.stopped(), format!("there is no way to log in: {why}"));
-        assert!(!server.lines().iter().any(|line| line.text.starts_with("AUTH")));
-    }
 }
 
 /// The summary as a person reads it; how long it took is left out.

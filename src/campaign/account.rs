@@ -108,29 +108,6 @@ impl std::fmt::Display for Mechanism {
     }
 }
 
-/// A password in the config file, which is refused; the value is never repeated.
-struct PasswordInConfig;
-
-impl std::fmt::Display for PasswordInConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a password does not belong into this file, which is copied, shared and backed up")
-    }
-}
-
-impl Complaint for PasswordInConfig {
-    fn code(&self) -> &'static str {
-        "account.password-in-config"
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(
-            "take it out and write password_command = \"pass show mail/work\", password_file = \"…\", \
-             password_env = \"…\" or credential = \"…\", or nothing to be asked at the terminal"
-                .into(),
-        )
-    }
-}
-
 /// What the user's config file says.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts {
@@ -180,11 +157,10 @@ impl Complaint for NoAccount {
 impl Accounts {
     /// Reads the config file; one that does not exist has no accounts, unless the user named it.
     pub fn read(file: &Path, named: Named) -> Result<Self, Diagnostics> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named == Named::ByDefault => String::new(),
-            Err(error) => return Err(Diagnostic::error(Place::File(file.into()), &super::Unreadable(error)).into()),
-        };
+        if named == Named::ByDefault && !file.exists() {
+            return Ok(Self { file: file.into(), accounts: Vec::new() });
+        }
+        let text = super::read_text(file, super::MOST_SETTINGS_BYTES)?;
         Self::parse(file, &text)
     }
 
@@ -345,12 +321,6 @@ fn read_timeout(keys: &mut Keys<'_>) -> Option<Duration> {
 }
 
 fn read_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
-    for key in ["password", "token", "secret"] {
-        if let Some(span) = keys.span_of(key) {
-            keys.report(span, &PasswordInConfig);
-            keys.string(key);
-        }
-    }
     let mut found: Vec<(Option<SecretSource>, std::ops::Range<usize>)> = Vec::new();
     let as_list = keys.is_array("password_command");
     if let Some(command) = keys.strings("password_command") {
@@ -374,6 +344,19 @@ fn read_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
         found.push((Some(SecretSource::File(resolve(base, &path.value))), path.span));
     }
     if let Some(name) = keys.string("password_env") {
+        let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.value.is_empty()
+            || !name.value.chars().all(valid)
+            || name.value.starts_with(|c: char| c.is_ascii_digit())
+        {
+            let help = "write the password into that variable, not here";
+            keys.complain(
+                name.span.clone(),
+                "password_env",
+                "this is the name of an environment variable",
+                Some(help.into()),
+            );
+        }
         found.push((Some(SecretSource::Env(name.value)), name.span));
     }
     if let Some(name) = keys.string("credential") {

@@ -23,7 +23,10 @@ impl fmt::Display for KeyProblem {
         match self {
             Self::Syntax(why) => write!(f, "this is not TOML: {why}"),
             Self::Unknown { key, within, .. } => write!(f, "there is no key \"{key}\"{within}"),
-            Self::Kind { key, wanted, found } => write!(f, "\"{key}\" must be {wanted}, and this is a {found}"),
+            Self::Kind { key, wanted, found } => {
+                let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
+                write!(f, "\"{key}\" must be {wanted}, and this is {article} {found}")
+            }
             Self::Missing { key, within } => write!(f, "the key \"{key}\" is missing{within}"),
             Self::Value { key, why, .. } => write!(f, "\"{key}\": {why}"),
         }
@@ -51,6 +54,45 @@ impl Complaint for KeyProblem {
     }
 }
 
+/// A password in a file of settings, which is refused; the value is never repeated.
+struct PasswordHere;
+
+impl fmt::Display for PasswordHere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a password does not belong into this file, which is copied, shared and backed up")
+    }
+}
+
+impl Complaint for PasswordHere {
+    fn code(&self) -> &'static str {
+        "settings.password"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            "take it out; in your config file an account says where it is: password_command = \"pass show mail/work\", password_file = \"…\", \
+             password_env = \"…\" or credential = \"…\", or nothing to be asked at the terminal"
+                .into(),
+        )
+    }
+}
+
+/// Whether a key is called like a password.
+fn looks_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["passw", "pwd", "secret", "token"].iter().any(|word| key.contains(word)) || key == "pass"
+}
+
+/// Whether something that looks like a password is set anywhere in a text, even in one that is no TOML. Its lines
+/// are not shown then.
+fn mentions_secret(text: &str) -> bool {
+    text.match_indices('=').any(|(at, _)| {
+        let before = text[..at].trim_end_matches([' ', '\t', '"', '\'']);
+        let word = before.rsplit(|c: char| c.is_whitespace() || "{}[],.\"'".contains(c)).next();
+        word.is_some_and(looks_secret)
+    })
+}
+
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct At<T> {
@@ -71,6 +113,8 @@ pub(crate) struct Keys<'i> {
 impl<'i> Keys<'i> {
     /// Parses `text`, which is `source` from byte `start` on.
     pub(crate) fn parse(source: &Arc<Source>, text: &'i str, start: usize) -> Result<Self, Diagnostics> {
+        let hidden = mentions_secret(text).then(|| Source::secret(source.name(), source.text()));
+        let source = hidden.as_ref().unwrap_or(source);
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut problems = Diagnostics::default();
         for error in errors {
@@ -264,6 +308,10 @@ impl<'i> Keys<'i> {
     pub(crate) fn finish(mut self) -> Diagnostics {
         let unknown: Vec<_> = self.table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
         for (key, span) in unknown {
+            if looks_secret(&key) {
+                self.report(span, &PasswordHere);
+                continue;
+            }
             let problem = KeyProblem::Unknown {
                 nearest: nearest(&key, self.known.iter().copied()).map(str::to_owned),
                 key,

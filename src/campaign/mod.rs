@@ -9,6 +9,8 @@ mod rate;
 
 use std::{
     fmt,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +25,9 @@ use crate::{
 
 /// The name of the file that makes a directory a campaign.
 pub const CAMPAIGN_FILE: &str = "campaign.toml";
+
+/// Settings larger than this are none.
+const MOST_SETTINGS_BYTES: u64 = 1 << 20;
 
 /// One template mailed to one recipient list, as checked settings; nothing is read yet.
 #[derive(Debug, Clone)]
@@ -64,16 +69,40 @@ pub struct Overrides {
 
 /// A file that cannot be read.
 #[derive(Debug)]
-pub(crate) struct Unreadable(pub(crate) std::io::Error);
+enum Unreadable {
+    Io(io::Error),
+    TooLarge(u64),
+    NotText,
+}
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.kind() {
-            std::io::ErrorKind::NotFound => f.write_str("there is no such file"),
-            std::io::ErrorKind::InvalidData => f.write_str("this is not UTF-8 text"),
-            _ => write!(f, "this cannot be read: {}", self.0),
+        match self {
+            Self::Io(why) if why.kind() == io::ErrorKind::NotFound => f.write_str("there is no such file"),
+            Self::Io(why) => write!(f, "this cannot be read: {why}"),
+            Self::TooLarge(most) => write!(f, "this is larger than {} MiB", most >> 20),
+            Self::NotText => f.write_str("this is not UTF-8 text"),
         }
     }
+}
+
+/// The content of a file, of which there must not be more than `most` bytes.
+pub(crate) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Diagnostic> {
+    let unreadable = |why| Diagnostic::error(Place::File(path.into()), &why);
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .map_err(|why| unreadable(Unreadable::Io(why)))?;
+    if bytes.len() as u64 > most {
+        return Err(unreadable(Unreadable::TooLarge(most)));
+    }
+    Ok(bytes)
+}
+
+/// The same as text.
+pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, Diagnostic> {
+    let not_text = |_| Diagnostic::error(Place::File(path.into()), &Unreadable::NotText);
+    String::from_utf8(read_bytes(path, most)?).map_err(not_text)
 }
 
 impl Complaint for Unreadable {
@@ -86,6 +115,7 @@ impl Complaint for Unreadable {
 enum NotACampaign {
     NoCampaignFile,
     ListMissing,
+    ListFirst,
     TwoLists,
 }
 
@@ -94,6 +124,7 @@ impl fmt::Display for NotACampaign {
         f.write_str(match self {
             Self::NoCampaignFile => "there is no campaign.toml in this directory",
             Self::ListMissing => "a template needs a recipient list",
+            Self::ListFirst => "the template comes first, and then the list",
             Self::TwoLists => "a directory has its recipient list in campaign.toml, and a second list is given",
         })
     }
@@ -108,7 +139,7 @@ impl Complaint for NotACampaign {
         Some(
             match self {
                 Self::NoCampaignFile => "apiece init DIR makes a campaign to start from",
-                Self::ListMissing => "give both: apiece send update.md.hbs people.csv",
+                Self::ListMissing | Self::ListFirst => "give both: apiece send update.md.hbs people.csv",
                 Self::TwoLists => "use --recipients FILE to send the same campaign to another list",
             }
             .into(),
@@ -128,15 +159,17 @@ impl Campaign {
             if !file.exists() {
                 return complaint(NotACampaign::NoCampaignFile);
             }
-            let text = std::fs::read_to_string(&file)
-                .map_err(|error| Diagnostic::error(Place::File(file.clone()), &Unreadable(error)))?;
-            return Self::parse(&file, &text, overrides);
+            return Self::parse(&file, &read_text(&file, MOST_SETTINGS_BYTES)?, overrides);
         }
         if campaign.file_name().is_some_and(|name| name == CAMPAIGN_FILE) && list.is_none() {
             return Self::load(campaign.parent().unwrap_or(Path::new("")).join(".").as_path(), None, overrides);
         }
         if let Err(error) = std::fs::metadata(campaign) {
-            return Err(Diagnostic::error(Place::File(campaign.into()), &Unreadable(error)).into());
+            return Err(Diagnostic::error(Place::File(campaign.into()), &Unreadable::Io(error)).into());
+        }
+        let ends = |path: &Path, ending: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
+        if ends(campaign, "csv") && list.is_some_and(|list| ends(list, "hbs")) {
+            return complaint(NotACampaign::ListFirst);
         }
         let Some(list) = overrides.recipients.clone().or(list.map(Path::to_owned)) else {
             return complaint(NotACampaign::ListMissing);

@@ -19,7 +19,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     Reply, StopReason,
-    stream::{Duplex, MOST_REPLY_BYTES, Record, Wire},
+    stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply},
 };
 use crate::campaign::{Account, Mechanism, Tls};
 
@@ -74,6 +74,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) tls: Option<&'static str>,
     pub(super) login: Option<Mechanism>,
+    /// How many were begun.
+    pub(super) transactions: usize,
 }
 
 /// What a step of a dialogue ended with.
@@ -109,11 +111,10 @@ impl Connector {
         let deadlines = Deadlines { most: self.account.timeout };
         let mut tcp = self.tcp(deadlines).await?;
         let peer = tcp.peer_addr().map_err(|error| self.unreachable(error))?;
-        let mut greeting = None;
+        let mut greeting = Greeting::Expected;
         if self.account.tls == Tls::StartTls {
             self.starttls(&mut tcp, deadlines).await?;
-            // The server does not greet again under TLS, and lettre waits for it.
-            greeting = Some(&b"220 TLS\r\n"[..]);
+            greeting = Greeting::Done;
         }
         let (stream, tls): (Box<dyn Duplex>, _) = match &self.tls {
             Some(connector) => {
@@ -130,15 +131,13 @@ impl Connector {
         let smtp = match within(deadlines.greeting(), hello).await {
             Ok(Ok(smtp)) => smtp,
             Ok(Err(error)) => {
-                return Err(match Reply::parse(&record.reply()).filter(|reply| reply.code() >= 400) {
-                    Some(reply) => StopReason::Unavailable(reply),
-                    None => self.unreachable(format!("its greeting is not understood ({error})")),
-                });
+                let refusal = record.refusal().map(StopReason::Unavailable);
+                return Err(refusal.unwrap_or_else(|| self.unreachable(innermost(&error))));
             }
             Err(late) => return Err(self.unreachable(format!("no greeting after {late}"))),
         };
-        let offered = Offer::parse(&record.reply());
-        let mut connection = Connection { smtp, record, deadlines, peer, tls, login: None };
+        let offered = Offer::of(record.reply().as_ref());
+        let mut connection = Connection { smtp, record, deadlines, peer, tls, login: None, transactions: 0 };
         self.login(&mut connection, &offered).await?;
         Ok(connection)
     }
@@ -175,10 +174,16 @@ impl Connector {
     async fn starttls(&self, tcp: &mut TcpStream, deadlines: Deadlines) -> Result<(), StopReason> {
         let mut clear = Clear { tcp, buffer: Vec::new(), connector: self };
         let greeting = clear.reply(deadlines.greeting()).await?;
-        if greeting.code() != 220 {
+        if greeting.code() >= 400 {
             return Err(StopReason::Unavailable(greeting));
         }
+        if greeting.code() != 220 {
+            return Err(self.unreachable(format!("its greeting is not understood: {greeting}")));
+        }
         let ehlo = clear.command(&format!("EHLO {}\r\n", ClientId::default()), deadlines.command()).await?;
+        if ehlo.code() >= 400 {
+            return Err(StopReason::Unavailable(ehlo));
+        }
         let offered = ehlo.lines().any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"));
         if ehlo.code() != 250 || !offered {
             return Err(StopReason::Insecure {
@@ -187,6 +192,9 @@ impl Connector {
             });
         }
         let answer = clear.command("STARTTLS\r\n", deadlines.command()).await?;
+        if answer.is_closing() {
+            return Err(StopReason::Unavailable(answer));
+        }
         if answer.code() != 220 {
             return Err(StopReason::Insecure { why: format!("the server refused STARTTLS: {answer}"), help: None });
         }
@@ -262,17 +270,14 @@ fn line(command: &str, argument: &str) -> Zeroizing<String> {
 impl Connection {
     /// One command, and its answer.
     pub(super) async fn command(&mut self, command: impl std::fmt::Display, deadline: Duration) -> Answer {
-        let result = within(deadline, self.smtp.command(command)).await;
-        let reply = Reply::parse(&self.record.reply());
-        match (result, reply) {
-            (Ok(Ok(_)), Some(reply)) if reply.code() < 400 => Answer::Yes(reply),
-            (Ok(Err(error)), Some(reply)) if error.status().is_some() && reply.code() >= 400 => Answer::No(reply),
-            (Ok(Err(error)), reply) => {
-                let why = innermost(&error);
-                Answer::Lost(reply.map_or(why.clone(), |reply| format!("{why} ({reply})")))
-            }
-            (Ok(Ok(_)), _) => Answer::Lost("the server's reply is not understood".into()),
-            (Err(late), _) => Answer::Lost(format!("no answer after {late}")),
+        match within(deadline, self.smtp.command(command)).await {
+            Ok(result) => match (self.record.reply(), result) {
+                (Some(reply), _) if reply.code() >= 400 => Answer::No(reply),
+                (Some(reply), _) => Answer::Yes(reply),
+                (None, Err(error)) => Answer::Lost(innermost(&error)),
+                (None, Ok(_)) => Answer::Lost("the server's reply is not understood".into()),
+            },
+            Err(late) => Answer::Lost(format!("no answer after {late}")),
         }
     }
 
@@ -295,10 +300,9 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 struct Offer(Vec<String>);
 
 impl Offer {
-    fn parse(ehlo: &[u8]) -> Self {
-        let reply = Reply::parse(ehlo);
+    fn of(ehlo: Option<&Reply>) -> Self {
         let mut mechanisms = Vec::new();
-        for words in reply.iter().flat_map(Reply::lines) {
+        for words in ehlo.into_iter().flat_map(Reply::lines) {
             let words = words.to_ascii_uppercase();
             let mut words = words.split([' ', '=']);
             if words.next() == Some("AUTH") {
@@ -347,13 +351,16 @@ impl Clear<'_> {
             loop {
                 if let Some(end) = end_of_reply(&self.buffer) {
                     let reply: Vec<u8> = self.buffer.drain(..end).collect();
-                    return Reply::parse(&reply).ok_or("its reply is not understood".to_owned());
+                    return Reply::parse(&reply).ok_or_else(|| {
+                        let words = String::from_utf8_lossy(&reply);
+                        format!("the server's reply is not understood: {}", crate::diagnostic::quoted(words.trim_end()))
+                    });
                 }
                 if self.buffer.len() > MOST_REPLY_BYTES {
-                    return Err("its reply is endless".to_owned());
+                    return Err("the server's reply is endless".to_owned());
                 }
                 match self.tcp.read_buf(&mut self.buffer).await {
-                    Ok(0) => return Err("it closed the connection".into()),
+                    Ok(0) => return Err("the server closed the connection".into()),
                     Ok(_) => {}
                     Err(error) => return Err(error.to_string()),
                 }
@@ -364,19 +371,6 @@ impl Clear<'_> {
             Err(late) => Err(self.connector.unreachable(format!("no answer after {late}"))),
         }
     }
-}
-
-/// Where the first whole reply ends: behind the first line whose code is not followed by a hyphen.
-fn end_of_reply(bytes: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    while let Some(length) = bytes[start..].iter().position(|byte| *byte == b'\n') {
-        let end = start + length + 1;
-        if bytes[start..end].get(3) != Some(&b'-') {
-            return Some(end);
-        }
-        start = end;
-    }
-    None
 }
 
 /// TLS 1.2 or newer, verified against the platform's roots or the account's own.
@@ -452,7 +446,9 @@ mod tests {
 
     #[test]
     fn what_a_server_offers_is_read_however_it_is_written() {
-        let offer = Offer::parse(b"250-mail.example\r\n250-auth LOGIN xoauth2\r\n250-AUTH=LOGIN\r\n250 SIZE\r\n");
+        let offer = Offer::of(
+            Reply::parse(b"250-mail.example\r\n250-auth LOGIN xoauth2\r\n250-AUTH=LOGIN\r\n250 SIZE\r\n").as_ref(),
+        );
         assert_eq!(offer.choose(None), Ok(Mechanism::Login));
         assert_eq!(offer.choose(Some(Mechanism::XOAuth2)), Ok(Mechanism::XOAuth2));
         assert_eq!(
@@ -460,15 +456,8 @@ mod tests {
             Err("the server offers LOGIN, XOAUTH2, LOGIN, and PLAIN is wanted".into())
         );
         assert_eq!(
-            Offer::parse(b"250 mail.example\r\n").choose(None),
+            Offer::of(Reply::parse(b"250 mail.example\r\n").as_ref()).choose(None),
             Err("the server offers no AUTH under TLS".into())
         );
-    }
-
-    #[test]
-    fn a_reply_ends_at_its_last_line() {
-        assert_eq!(end_of_reply(b"250-a\r\n250 b\r\n250 c\r\n"), Some(14));
-        assert_eq!(end_of_reply(b"250-a\r\n250 b"), None);
-        assert_eq!(end_of_reply(b"x\n"), Some(2));
     }
 }

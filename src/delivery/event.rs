@@ -3,7 +3,7 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use crate::{address::Address, campaign::Mechanism, outbox::Outcome};
+use crate::{address::Address, campaign::Mechanism, diagnostic::visible, outbox::Outcome};
 
 /// Something happened.
 #[derive(Debug, Clone)]
@@ -66,13 +66,21 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// From the bytes of a whole reply with its codes and line ends; `None` where they are no reply.
+    /// From the bytes of a whole reply with its codes and line ends; `None` where they are no reply: each line has
+    /// the same code from 200 to 599, and a hyphen behind it on all but the last.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(bytes);
-        let text = text.trim_end_matches(['\r', '\n']);
-        let code = text.get(..3)?.parse().ok()?;
-        (200..600).contains(&code).then(|| Self { code, text: text.replace("\r\n", "\n") })
+        let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let code: u16 = text.get(..3).filter(|code| code.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
+        let lines = text.split('\n').count();
+        let well_formed = text.split('\n').enumerate().all(|(nth, line)| {
+            let separator = line.as_bytes().get(3);
+            let last = nth + 1 == lines;
+            line.get(..3) == text.get(..3)
+                && if last { matches!(separator, None | Some(b' ')) } else { separator == Some(&b'-') }
+        });
+        ((200..600).contains(&code) && well_formed).then(|| Self { code, text: text.to_owned() })
     }
 
     /// 250, for example.
@@ -108,7 +116,7 @@ impl Reply {
 /// On one line.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::diagnostic::visible(&self.text).replace('\n', " "))
+        f.write_str(&visible(&self.text).replace('\n', " "))
     }
 }
 
@@ -186,6 +194,11 @@ impl fmt::Display for StopReason {
 }
 
 impl StopReason {
+    /// Whether it would be wrong to try again: the login, or the safety of the connection, is in question.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::LoginRefused(_) | Self::NoLogin(_) | Self::Insecure { .. })
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {

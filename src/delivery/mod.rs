@@ -42,8 +42,12 @@ const MOST_RETURNS: u32 = 2;
 /// A connection that is lost is opened again so often, each time after a longer pause.
 const RECONNECT_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 
-/// So many connections lost one after the other, with no message taken in between, and the server is gone.
-const MOST_LOSSES: usize = 6;
+/// So many more connections than the run has, lost one after the other with no answer to any message in between,
+/// and the server is gone.
+const MOST_LOSSES: usize = 5;
+
+/// So many messages one after the other that no connection survives, and it is not the messages.
+const MOST_BREAKERS: usize = 3;
 
 /// A connection is not kept open for a pace that lets it rest longer; servers close idle ones.
 const MOST_IDLE: Duration = Duration::from_secs(20);
@@ -115,7 +119,8 @@ impl Stop {
 ///
 /// One connection is opened first; the others follow once it is ready for mail.
 pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
-    let most = job.connections.min(job.outbox.len()).max(1);
+    let left = job.outbox.counts().of(Outcome::Queued);
+    let most = job.connections.min(left).max(1);
     let rates: Vec<Rate> = job.account.rates.iter().chain(&job.rates).copied().collect();
     let connector = match Connector::new(&job.account, job.secret) {
         Ok(connector) => connector,
@@ -130,7 +135,10 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         events,
         stop,
         workers: AtomicUsize::new(most),
+        most_losses: most + MOST_LOSSES,
         losses: AtomicUsize::new(0),
+        breakers: AtomicUsize::new(0),
+        left: watch::Sender::new(left),
     });
     let first = match run.stop.unless(run.connector.connect()).await {
         Some(Ok(connection)) => connection,
@@ -169,18 +177,33 @@ struct Run {
     stop: Stop,
     /// How many are at work.
     workers: AtomicUsize,
-    /// Connections lost since a message was last taken.
+    most_losses: usize,
+    /// Connections lost since a message last had an answer.
     losses: AtomicUsize,
+    /// Messages deferred since then because no connection survived them.
+    breakers: AtomicUsize,
+    /// Messages without an outcome.
+    left: watch::Sender<usize>,
 }
 
-/// One connection's life: wait for the pace, connect, claim, transact, until nothing is left. A message is claimed
+/// One connection's life: connect, wait for the pace, claim, transact, until nothing is left. A message is claimed
 /// last, so that none waits for a connection that does not come.
 async fn work(run: Arc<Run>, number: usize, mut connection: Option<Connection>) {
+    // Where the pace lets connections rest for long, they are closed meanwhile, and opened with the slot in hand.
+    let mut resting = false;
     let gave_up = loop {
         if run.stop.requested() || !run.outbox.has_queued() {
             break None;
         }
+        if connection.is_none() && !resting {
+            match run.reconnect(number).await {
+                Ok(ready) => connection = Some(ready),
+                Err(reason) => break reason,
+            }
+        }
+        let had = connection.is_some();
         let Some(slot) = run.wait_for_slot(number, &mut connection).await else { break None };
+        resting = connection.is_none() && (had || resting);
         let mut ready = match connection.take() {
             Some(ready) => ready,
             None => match run.reconnect(number).await {
@@ -198,6 +221,8 @@ async fn work(run: Arc<Run>, number: usize, mut connection: Option<Connection>) 
         };
         if run.deliver(number, &mut ready, claim, slot).await == Fate::Good {
             connection = Some(ready);
+        } else {
+            resting = false;
         }
     };
     if let Some(connection) = connection {
@@ -252,13 +277,28 @@ impl Run {
     /// A new connection in place of a lost one. If there is none to be had this worker ends, and with the last
     /// one the run, for the reason given; without a reason the run is ending already.
     async fn reconnect(&self, number: usize) -> Result<Connection, Option<StopReason>> {
+        let mut left = self.left.subscribe();
+        let all_done = left.wait_for(|left| *left == 0);
+        tokio::select! {
+            biased;
+            _ = all_done => Err(None),
+            result = self.stop.unless(self.try_to_connect(number)) => result.ok_or(None)?,
+        }
+    }
+
+    async fn try_to_connect(&self, number: usize) -> Result<Connection, Option<StopReason>> {
         let mut reason = None;
         for pause in std::iter::once(Duration::ZERO).chain(RECONNECT_PAUSES) {
-            self.stop.unless(tokio::time::sleep(pause)).await.ok_or(None)?;
-            match self.stop.unless(self.connector.connect()).await.ok_or(None)? {
+            tokio::time::sleep(pause).await;
+            match self.connector.connect().await {
                 Ok(connection) => {
                     self.connected(number, &connection).await;
                     return Ok(connection);
+                }
+                // Trying again could lock the account, or is what an attacker waits for.
+                Err(why) if why.is_final() => {
+                    end_run(&self.stop, &self.events, why).await;
+                    return Err(None);
                 }
                 Err(why) => {
                     self.tell(Event::ConnectionLost { connection: number, why: why.to_string() }).await;
@@ -285,31 +325,40 @@ impl Run {
         let mark = || {
             let _ = self.outbox.record(claim, Outcome::Sending);
         };
-        let verdict = connection.transact(message.envelope(), &dated, || drop(slot), mark).await;
+        let verdict = connection.transact(message.envelope(), &dated, slot, mark).await;
         match verdict.end {
             End::Accepted(reply) => {
-                self.losses.store(0, Ordering::SeqCst);
+                self.answered();
                 self.finish(number, claim, &message, Outcome::Sent, Some(reply), None).await;
             }
             End::Refused(reply) => {
-                self.losses.store(0, Ordering::SeqCst);
+                self.answered();
                 let outcome = if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred };
                 self.finish(number, claim, &message, outcome, Some(reply), None).await;
             }
+            // It is not this message's fault, and nobody's is sent.
             End::SenderRefused(reply) => {
+                self.outbox.give_back(claim);
                 let from = message.envelope().from().clone();
-                self.finish(number, claim, &message, Outcome::Failed, Some(reply.clone()), None).await;
                 end_run(&self.stop, &self.events, StopReason::SenderRefused { from, reply }).await;
             }
             End::Unknown(why) => {
                 self.lost(number, &why).await;
                 self.finish(number, claim, &message, Outcome::InDoubt, None, Some(why)).await;
             }
+            // Servers close connections that have done their share or rest too long.
+            End::NotBegun(why) => {
+                self.outbox.release(claim);
+                if connection.transactions == 0 {
+                    self.lost(number, &why).await;
+                }
+            }
             End::NotSent(why) => {
                 self.lost(number, &why).await;
                 if claim.returns < MOST_RETURNS || self.stop.requested() {
                     self.outbox.give_back(claim);
                 } else {
+                    self.broke(&why).await;
                     self.finish(number, claim, &message, Outcome::Deferred, None, Some(why)).await;
                 }
             }
@@ -337,14 +386,37 @@ impl Run {
             why,
         };
         self.tell(Event::Finished(finished)).await;
+        self.left.send_modify(|left| *left -= 1);
+    }
+
+    /// A message had an answer: whatever was lost before, the server is there.
+    fn answered(&self) {
+        self.losses.store(0, Ordering::SeqCst);
+        self.breakers.store(0, Ordering::SeqCst);
     }
 
     async fn lost(&self, number: usize, why: &str) {
         self.tell(Event::ConnectionLost { connection: number, why: why.to_owned() }).await;
-        if self.losses.fetch_add(1, Ordering::SeqCst) + 1 >= MOST_LOSSES {
-            let server = self.connector.server_name();
-            let why = format!("{MOST_LOSSES} connections were lost one after the other, the last one because: {why}");
-            end_run(&self.stop, &self.events, StopReason::Unreachable { server, why }).await;
+        let losses = self.losses.fetch_add(1, Ordering::SeqCst) + 1;
+        if losses >= self.most_losses {
+            self.gone(&format!("{losses} connections were lost one after the other, the last one because: {why}"))
+                .await;
         }
+    }
+
+    /// A message is given up because no connection survived it. It may be the message; but not three in a row.
+    async fn broke(&self, why: &str) {
+        self.losses.store(0, Ordering::SeqCst);
+        if self.breakers.fetch_add(1, Ordering::SeqCst) + 1 >= MOST_BREAKERS {
+            self.gone(&format!(
+                "no connection survived {MOST_BREAKERS} messages in a row, the last one because: {why}"
+            ))
+            .await;
+        }
+    }
+
+    async fn gone(&self, why: &str) {
+        let server = self.connector.server_name();
+        end_run(&self.stop, &self.events, StopReason::Unreachable { server, why: why.to_owned() }).await;
     }
 }

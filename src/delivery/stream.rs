@@ -1,7 +1,8 @@
 //! The stream under lettre's connection.
 //!
-//! It hands lettre one reply at a time and keeps it word for word; it notices what the server says unasked,
-//! knows how much of a command has been handed to the network, and puts a limit on what is read.
+//! It reads a whole reply, keeps it word for word, and hands lettre nothing but its code: what is odd about a reply
+//! (other letters than UTF-8's, a code alone, a thousand lines) is settled here. It notices what the server says
+//! unasked, knows how much of a command has been handed to the network, and puts a limit on what is read.
 
 use std::{
     fmt, io,
@@ -13,6 +14,8 @@ use std::{
 
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Reply;
 
 /// A reply longer than this is none.
 pub(super) const MOST_REPLY_BYTES: usize = 32 * 1024;
@@ -27,8 +30,9 @@ pub(super) struct Record(Arc<Mutex<Exchange>>);
 
 #[derive(Debug, Default)]
 struct Exchange {
-    /// The reply, as far as it has come.
-    reply: Vec<u8>,
+    reply: Option<Reply>,
+    /// The last 4xx or 5xx, whatever was said since.
+    refusal: Option<Reply>,
     /// How many bytes of the command were handed to the network.
     written: usize,
     /// Between a whole reply and the next command.
@@ -40,9 +44,14 @@ impl Record {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last reply, or what came of it.
-    pub(super) fn reply(&self) -> Vec<u8> {
+    /// The answer to the last command, if there was one.
+    pub(super) fn reply(&self) -> Option<Reply> {
         self.exchange().reply.clone()
+    }
+
+    /// The last 4xx or 5xx, whatever was said since.
+    pub(super) fn refusal(&self) -> Option<Reply> {
+        self.exchange().refusal.clone()
     }
 
     /// How many bytes of the last command were handed to the network, at most.
@@ -56,24 +65,80 @@ pub(super) struct Wire {
     inner: Box<dyn Duplex>,
     peer: SocketAddr,
     record: Record,
-    /// Read from the network and not handed to lettre yet.
+    /// Read from the network and not part of a whole reply yet.
     inbox: Vec<u8>,
+    /// For lettre to read.
+    outbox: Vec<u8>,
+    greeted: bool,
+}
+
+/// Whether the server's greeting is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Greeting {
+    Expected,
+    /// It came before TLS; lettre wants one all the same.
+    Done,
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the server closed the connection")
 }
 
 impl Wire {
-    /// `greeting` is what lettre is to take for the server's, where the server's own has been read already.
-    pub(super) fn new(inner: Box<dyn Duplex>, peer: SocketAddr, greeting: Option<&[u8]>) -> (Self, Record) {
+    pub(super) fn new(inner: Box<dyn Duplex>, peer: SocketAddr, greeting: Greeting) -> (Self, Record) {
         let record = Record::default();
-        (Self { inner, peer, record: record.clone(), inbox: greeting.unwrap_or_default().to_vec() }, record)
+        let mut wire =
+            Self { inner, peer, record: record.clone(), inbox: Vec::new(), outbox: Vec::new(), greeted: false };
+        if greeting == Greeting::Done {
+            wire.greeted = true;
+            wire.outbox.extend_from_slice(b"220 \r\n");
+            record.exchange().idle = true;
+        }
+        (wire, record)
     }
 
     /// Reads what there is. Ready with 0 at the end.
     fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [0; 4096];
         let mut buffer = ReadBuf::new(&mut space);
-        ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer))?;
+        match ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer)) {
+            Ok(()) => {}
+            // rustls's way of saying that the server did not say goodbye
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
         self.inbox.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Reads on until there is a whole reply, and writes it down.
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Reply>> {
+        let end = loop {
+            if let Some(end) = end_of_reply(&self.inbox) {
+                break end;
+            }
+            if self.inbox.len() > MOST_REPLY_BYTES {
+                return Poll::Ready(Err(io::Error::other("the server's reply is endless")));
+            }
+            if ready!(self.fill(context))? == 0 {
+                return Poll::Ready(Err(closed()));
+            }
+        };
+        let bytes: Vec<u8> = self.inbox.drain(..end).collect();
+        let reply = Reply::parse(&bytes).filter(|reply| self.greeted || reply.code() == 220 || reply.code() >= 400);
+        let Some(reply) = reply else {
+            let words = String::from_utf8_lossy(&bytes);
+            let why = format!("the server's reply is not understood: {}", crate::diagnostic::quoted(words.trim_end()));
+            return Poll::Ready(Err(io::Error::other(why)));
+        };
+        self.greeted = true;
+        let mut exchange = self.record.exchange();
+        if reply.code() >= 400 {
+            exchange.refusal = Some(reply.clone());
+        }
+        exchange.reply = Some(reply.clone());
+        exchange.idle = true;
+        Poll::Ready(Ok(reply))
     }
 
     /// A command may begin only when the server has nothing left to say: a reply that nobody asked for would be
@@ -81,22 +146,33 @@ impl Wire {
     fn begin(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let said = if self.inbox.is_empty() { self.fill(context) } else { Poll::Ready(Ok(self.inbox.len())) };
         let mut exchange = self.record.exchange();
-        exchange.reply.clear();
+        exchange.reply = None;
         exchange.written = 0;
         exchange.idle = false;
         match said {
             Poll::Pending => Ok(()),
             Poll::Ready(Err(error)) => Err(error),
-            Poll::Ready(Ok(0)) => {
-                Err(io::Error::new(io::ErrorKind::ConnectionReset, "the server closed the connection"))
-            }
+            Poll::Ready(Ok(0)) => Err(closed()),
             Poll::Ready(Ok(_)) => {
-                exchange.reply.extend_from_slice(&self.inbox[..self.inbox.len().min(MOST_REPLY_BYTES)]);
-                let words = String::from_utf8_lossy(&exchange.reply).trim_end().to_owned();
-                Err(io::Error::other(format!("the server said, unasked: {}", crate::diagnostic::quoted(&words))))
+                let words = String::from_utf8_lossy(&self.inbox);
+                let words = crate::diagnostic::quoted(words.trim_end());
+                Err(io::Error::other(format!("the server said, unasked: {words}")))
             }
         }
     }
+}
+
+/// Where the first whole reply ends: behind the first line whose code is not followed by a hyphen.
+pub(super) fn end_of_reply(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    while let Some(length) = bytes[start..].iter().position(|byte| *byte == b'\n') {
+        let end = start + length + 1;
+        if bytes[start..end].get(3) != Some(&b'-') {
+            return Some(end);
+        }
+        start = end;
+    }
+    None
 }
 
 impl AsyncRead for Wire {
@@ -105,25 +181,14 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.inbox.is_empty() && ready!(self.fill(context))? == 0 {
-            return Poll::Ready(Ok(()));
+        if self.outbox.is_empty() {
+            let reply = ready!(self.receive(context))?;
+            // lettre wants a space behind the code, and a word in the answer to EHLO.
+            self.outbox = format!("{} -\r\n", reply.code()).into_bytes();
         }
-        let line = self.inbox.iter().position(|byte| *byte == b'\n').map_or(self.inbox.len(), |at| at + 1);
-        let length = line.min(buffer.remaining());
-        let taken: Vec<u8> = self.inbox.drain(..length).collect();
-        let mut exchange = self.record.exchange();
-        exchange.reply.extend_from_slice(&taken);
-        if exchange.reply.len() > MOST_REPLY_BYTES {
-            return Poll::Ready(Err(io::Error::other("the server's reply is endless")));
-        }
-        if taken.ends_with(b"\n") {
-            let before = &exchange.reply[..exchange.reply.len() - 1];
-            let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            exchange.idle = exchange.reply.get(start + 3) != Some(&b'-');
-        }
-        // lettre takes a reply that is not UTF-8 for a broken connection, and it may have been a 250.
-        let ascii: Vec<u8> = taken.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect();
-        buffer.put_slice(&ascii);
+        let length = self.outbox.len().min(buffer.remaining());
+        buffer.put_slice(&self.outbox[..length]);
+        self.outbox.drain(..length);
         Poll::Ready(Ok(()))
     }
 }
@@ -157,5 +222,38 @@ impl fmt::Debug for Wire {
 impl AsyncTokioStream for Wire {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_ends_at_its_last_line() {
+        assert_eq!(end_of_reply(b"250-a\r\n250 b\r\n250 c\r\n"), Some(14));
+        assert_eq!(end_of_reply(b"250-a\r\n250 b"), None);
+        assert_eq!(end_of_reply(b"x\n"), Some(2));
+    }
+
+    #[test]
+    fn what_is_no_reply_is_not_taken_for_one() {
+        let text = |bytes: &[u8]| Reply::parse(bytes).map(|reply| reply.text().to_owned());
+        assert_eq!(text(b"250\r\n").as_deref(), Some("250"));
+        assert_eq!(text(b"250-\r\n250 b \r\n").as_deref(), Some("250-\n250 b "));
+        assert_eq!(text(b"250-a\n250 b\n").as_deref(), Some("250-a\n250 b"));
+        for wrong in [
+            &b"25\r\n"[..],
+            b"\r\n",
+            b"250x\r\n",
+            b"250-a\r\n251 b\r\n",
+            b"199 a\r\n",
+            b"600 a\r\n",
+            b"+50 a\r\n",
+            b"250-a\r\n",
+            b"no idea\r\n",
+        ] {
+            assert_eq!(text(wrong), None, "{wrong:?}");
+        }
     }
 }

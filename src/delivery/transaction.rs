@@ -7,6 +7,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use super::{
     Reply,
     connect::{Answer, Connection},
+    pace::Slot,
 };
 use crate::message::Envelope;
 
@@ -24,6 +25,8 @@ pub(super) enum End {
     Refused(Reply),
     /// The server will not take anything from this sender.
     SenderRefused(Reply),
+    /// The connection turned out to be closed before anything of the transaction was written.
+    NotBegun(String),
     /// The connection ended, and the server cannot have the whole message.
     NotSent(String),
     /// The connection ended between the final dot and its answer.
@@ -64,19 +67,26 @@ impl fmt::Display for Content {
 }
 
 impl Connection {
-    /// Sends one message to the one recipient of its envelope. `answered` is called when the server has seen the
-    /// transaction begin; `mark` right before the first byte of the content is written: only from then on can
+    /// Sends one message to the one recipient of its envelope. `slot` is the right to begin; it counts from the
+    /// answer to MAIL. `mark` is called right before the first byte of the content is written: only from then on can
     /// the server come to have it.
     pub(super) async fn transact(
         &mut self,
         envelope: &Envelope,
         content: &[u8],
-        answered: impl FnOnce(),
+        slot: Slot,
         mark: impl FnOnce(),
     ) -> Verdict {
         let command = self.deadlines.command();
         let begun = self.command(Mail::new(Some(envelope.from().to_lettre()), vec![]), command).await;
-        answered();
+        if let Answer::Lost(why) = &begun
+            && self.record.written() == 0
+        {
+            slot.unused();
+            return Verdict { end: End::NotBegun(why.clone()), connection: Fate::Lost };
+        }
+        drop(slot);
+        self.transactions += 1;
         match begun {
             Answer::Yes(reply) if reply.code() < 300 => {}
             Answer::Yes(reply) => return lost(format!("the server answered MAIL with {reply}")),

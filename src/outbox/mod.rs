@@ -157,11 +157,16 @@ impl Outbox {
 
     /// Gives back a message of which the server cannot have the end: it is queued again.
     pub fn give_back(&self, claim: Claim) {
+        self.release(Claim { returns: claim.returns + 1, ..claim });
+    }
+
+    /// The same for a message of which the server has seen nothing at all.
+    pub fn release(&self, claim: Claim) {
         let mut state = self.state();
         let outcome = &mut state.outcomes[claim.position];
         if *outcome == Outcome::Queued || outcome.may_become(Outcome::Queued) {
             *outcome = Outcome::Queued;
-            state.returned.push_back((claim.position, claim.returns + 1));
+            state.returned.push_back((claim.position, claim.returns));
         }
     }
 

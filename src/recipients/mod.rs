@@ -12,7 +12,7 @@ pub use columns::{Column, Columns};
 
 use crate::{
     address::{Address, AddressError},
-    campaign::Unreadable,
+    campaign::read_bytes,
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
 };
 
@@ -71,7 +71,6 @@ pub struct Recipient<'l> {
 /// What can be wrong with a list.
 #[derive(Debug)]
 pub(crate) enum ListProblem {
-    TooLarge(u64),
     Empty,
     NoRows,
     NotUtf8 { sample: String },
@@ -92,9 +91,6 @@ pub(crate) enum ListProblem {
 impl fmt::Display for ListProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge(bytes) => {
-                write!(f, "the list has {} MiB, and the most is {} MiB", bytes >> 20, MOST_BYTES >> 20)
-            }
             Self::Empty => f.write_str("the list is empty"),
             Self::NoRows => f.write_str("the list has headings and nobody under them"),
             Self::NotUtf8 { sample } => write!(f, "this is not UTF-8 text: {sample}"),
@@ -129,7 +125,6 @@ impl fmt::Display for ListProblem {
 impl Complaint for ListProblem {
     fn code(&self) -> &'static str {
         match self {
-            Self::TooLarge(_) => "list.too-large",
             Self::Empty | Self::NoRows => "list.empty",
             Self::NotUtf8 { .. } => "list.not-utf8",
             Self::NoHeading { .. } => "list.no-heading",
@@ -175,13 +170,7 @@ impl Complaint for ListProblem {
 impl RecipientList {
     /// Reads a file: CSV with commas, in UTF-8, with a row of headings.
     pub fn read(path: &Path, options: &ListOptions) -> Result<Self, Diagnostics> {
-        let at = || Place::File(path.into());
-        let unreadable = |error| Diagnostics::from(Diagnostic::error(at(), &Unreadable(error)));
-        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > MOST_BYTES {
-            return Err(Diagnostic::error(at(), &ListProblem::TooLarge(bytes)).into());
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let bytes = read_bytes(path, MOST_BYTES)?;
         let name = path.display().to_string();
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(&name, &text, options),

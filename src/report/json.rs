@@ -31,7 +31,7 @@ fn object(event: &Event) -> Value {
             "auth": login.map(|mechanism| mechanism.to_string()),
         }),
         Event::ConnectionLost { connection, why } => {
-            json!({ "event": "connection_lost", "connection": connection, "why": why })
+            json!({ "event": "connection_lost", "connection": connection, "why": without_addresses(why) })
         }
         Event::Waiting { connection, time } => {
             json!({ "event": "waiting", "connection": connection, "seconds": time.as_secs_f64() })
@@ -86,13 +86,22 @@ pub(super) fn proof(proof: &Proof) -> Value {
 }
 
 fn reason_text(reason: &StopReason) -> String {
-    match reason {
-        StopReason::SenderRefused { from, reply } => {
-            let text = reply.text();
-            format!("the server takes no mail from the sender: {}", shortened(text, from.as_str(), &from.shortened()))
-        }
-        other => other.to_string(),
+    without_addresses(&reason.to_string())
+}
+
+/// The text with everything before an @ shortened to its first letter.
+fn without_addresses(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('@') {
+        let is_local = |c: char| c.is_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c);
+        let start = rest[..at].char_indices().rev().take_while(|(_, c)| is_local(*c)).last().map_or(at, |(nth, _)| nth);
+        short.push_str(&rest[..start]);
+        short.extend(rest[start..at].chars().next());
+        short.push_str(if start < at { "…@" } else { "@" });
+        rest = &rest[at + 1..];
     }
+    short + rest
 }
 
 fn key(outcome: Outcome) -> &'static str {
@@ -132,6 +141,7 @@ mod tests {
             reply: Reply::parse(b"550-5.1.1 <bo.b@TWO.example>: ?\r\n550 no bo.b@two.example here\r\n"),
             why: None,
         });
+        assert_eq!(without_addresses("421 <ann.b@one.example>: x@y, @ z"), "421 <a…@one.example>: x…@y, @ z");
         assert_eq!(
             object(&event).to_string(),
             r#"{"code":550,"connection":0,"event":"finished","message_id":"<x@police.example>","outcome":"failed","reply":"550-5.1.1 <B…@two.example>: ?\n550 no B…@two.example here","row":7,"to":"B…@two.example","why":null}"#

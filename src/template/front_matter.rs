@@ -74,7 +74,8 @@ fn refused(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
         "to" | "cc" | "bcc" | "apparently-to" | "x-to" | "x-cc" | "x-bcc" | "envelope-to" | "delivered-to"
-        | "x-original-to" | "x-envelope-to" | "x-receiver" | "x-rcpt-to" => Some(ONE_RECIPIENT),
+        | "x-delivered-to" | "x-forwarded-to" | "x-apparently-to" | "errors-to" | "x-original-to" | "x-envelope-to"
+        | "x-receiver" | "x-rcpt-to" => Some(ONE_RECIPIENT),
         "from" | "subject" | "reply-to" => Some("it has a key of its own in the front matter"),
         "sender"
         | "date"
@@ -182,6 +183,13 @@ fn line(
     }
 }
 
+/// What the author of a template wrote in it, without its tags.
+fn literal(template: &str) -> String {
+    let mut parts = template.split("{{");
+    let first = parts.next().unwrap_or("").to_owned();
+    parts.fold(first, |text, part| text + part.split_once("}}").map_or("", |(_, behind)| behind))
+}
+
 struct Compiler<'a> {
     source: &'a Arc<Source>,
     registry: &'a mut Handlebars<'static>,
@@ -206,6 +214,9 @@ impl Compiler<'_> {
             Some((name, address)) => (Some(name.trim().trim_matches('"').trim()), address.trim()),
             None => (None, text),
         };
+        if name.is_some_and(|name| literal(name).contains(['<', '>', '@'])) {
+            self.complain(value.span.clone(), &TemplateProblem::TwoAuthors(key));
+        }
         if !address.contains("{{")
             && let Err(error) = address.parse::<Address>()
         {

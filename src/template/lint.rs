@@ -10,20 +10,20 @@ use handlebars::{
     template::{HelperTemplate, Parameter, Template as Compiled, TemplateElement},
 };
 
-use super::{Format, TemplateProblem, veil::VEILED};
+use super::{Format, TemplateProblem, tags, veil::VEILED};
 use crate::{
-    diagnostic::{Diagnostic, Diagnostics, Place, Source, nearest, offset_in, quoted},
+    diagnostic::{Diagnostic, Diagnostics, Place, Source, nearest, quoted},
     recipients::Columns,
 };
 
 /// The helpers that give a value; those of Handlebars that make sense for a flat row.
-pub(super) const HELPERS: &[&str] = &["eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"];
+pub(super) const HELPERS: &[&str] = &["eq", "ne", "and", "or", "not"];
 
 /// The helpers that hold a block.
 const BLOCKS: &[&str] = &["if", "unless"];
 
-/// Blocks and brackets may be nested so deeply; Handlebars' parser and renderer are recursive.
-const MOST_DEPTH: usize = 64;
+/// One mistake everywhere in a large template is said so often.
+const MOST_COMPLAINTS: usize = 50;
 
 /// A stretch of the source that is a template of its own: the body, or a value of the front matter.
 pub(super) struct Piece<'s> {
@@ -81,19 +81,20 @@ pub(super) fn compile(
     columns: &Columns,
     problems: &mut Diagnostics,
 ) {
-    if let Some(at) = too_deep(&piece.text) {
-        problems.push(Diagnostic::error(piece.place(at..at + 2), &TemplateProblem::TooDeep));
+    if let Err((span, problem)) = tags::check(&piece.text) {
+        problems.push(Diagnostic::error(piece.place(span), &problem));
         return;
     }
     match Compiled::compile(&piece.text) {
         Ok(compiled) => {
-            let mut walk = Walk { piece, columns, problems };
-            walk.template(&compiled);
+            let lines = Lines::of(&piece.text);
+            let mut walk = Walk { piece, lines, columns, problems, complaints: 0 };
+            walk.template(&compiled, 0);
             registry.register_template(name, compiled);
         }
         Err(error) => {
             let (line, column) = error.pos().unwrap_or((1, 1));
-            let at = offset_in(&piece.text, line, column);
+            let at = Lines::of(&piece.text).offset(&piece.text, line, column);
             let reason = error.reason().to_string();
             let why = reason.strip_prefix("invalid handlebars syntax: ").unwrap_or(&reason).replace('\n', " ");
             problems.push(Diagnostic::error(piece.place(at..at + 1), &TemplateProblem::Syntax(why)));
@@ -101,16 +102,30 @@ pub(super) fn compile(
     }
 }
 
+/// Takes Handlebars' own helpers away that a flat row has no use for, so that a column may have their names.
+pub(super) fn forget_helpers(registry: &mut Handlebars<'static>) {
+    for helper in ["each", "with", "lookup", "log", "raw", "len", "gt", "gte", "lt", "lte"] {
+        registry.unregister_helper(helper);
+    }
+}
+
 struct Walk<'a> {
     piece: &'a Piece<'a>,
+    lines: Lines,
     columns: &'a Columns,
     problems: &'a mut Diagnostics,
+    complaints: usize,
 }
 
 impl Walk<'_> {
-    fn template(&mut self, template: &Compiled) {
-        for (element, at) in template.elements.iter().zip(&template.mapping) {
-            let at = self.offset(at.0, at.1);
+    /// Walks a template that begins at `start` or behind it.
+    fn template(&mut self, template: &Compiled, start: usize) {
+        for (nth, element) in template.elements.iter().enumerate() {
+            let at = match template.mapping.get(nth) {
+                Some(at) => self.lines.offset(&self.piece.text, at.0, at.1),
+                // Handlebars keeps no place for what follows an `else` in the same tag.
+                None => tags::chained(&self.piece.text, start),
+            };
             match element {
                 TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
                 TemplateElement::Expression(expression) => self.expression(expression, at),
@@ -128,6 +143,11 @@ impl Walk<'_> {
     /// `{{name}}` or `{{helper …}}`
     fn expression(&mut self, expression: &HelperTemplate, at: usize) {
         if expression.params.is_empty() && expression.hash.is_empty() {
+            let name = shown(&expression.name);
+            if HELPERS.contains(&name.as_str()) || BLOCKS.contains(&name.as_str()) {
+                self.complain(at, &name, &TemplateProblem::HelperAlone(name.clone()));
+                return;
+            }
             self.parameter(&expression.name, at);
         } else {
             self.call(expression, at);
@@ -142,6 +162,12 @@ impl Walk<'_> {
                 name: name.clone(),
             };
             self.complain(at, &name, &problem);
+        }
+        // `eq` compares text with text, and 10 is a number.
+        if let Some(Parameter::Literal(number)) =
+            call.params.iter().find(|p| matches!(p, Parameter::Literal(v) if !v.is_string()))
+        {
+            self.complain(at, &number.to_string(), &TemplateProblem::NotText(number.to_string()));
         }
         self.arguments(call, at);
     }
@@ -172,7 +198,7 @@ impl Walk<'_> {
             self.complain(at, &name, &problem);
         }
         for template in block.template.iter().chain(&block.inverse) {
-            self.template(template);
+            self.template(template, at);
         }
     }
 
@@ -192,7 +218,7 @@ impl Walk<'_> {
 
     fn name(&mut self, raw: &str, at: usize) {
         let name = raw.strip_prefix("this.").or(raw.strip_prefix("./")).unwrap_or(raw);
-        if self.columns.names().any(|column| column == name) && !name.contains('.') {
+        if raw != "this" && self.columns.names().any(|column| column == name) {
             return;
         }
         let wanted = name.trim_matches(['[', ']']);
@@ -210,6 +236,10 @@ impl Walk<'_> {
 
     /// Complains about a word in the tag that begins at `at`.
     fn complain(&mut self, at: usize, word: &str, problem: &TemplateProblem) {
+        self.complaints += 1;
+        if self.complaints > MOST_COMPLAINTS {
+            return;
+        }
         let tag = &self.piece.text[at..];
         let tag = &tag[..tag.find("}}").unwrap_or(tag.len())];
         let span = match tag.find(word) {
@@ -218,9 +248,20 @@ impl Walk<'_> {
         };
         self.problems.push(Diagnostic::error(self.piece.place(span), problem));
     }
+}
 
-    fn offset(&self, line: usize, column: usize) -> usize {
-        offset_in(&self.piece.text, line, column)
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The byte offset of a line and a column, both from 1, the column in characters.
+    fn offset(&self, text: &str, line: usize, column: usize) -> usize {
+        let start = self.0.get(line.saturating_sub(1)).copied().unwrap_or(text.len());
+        text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at)
     }
 }
 
@@ -231,47 +272,4 @@ fn shown(parameter: &Parameter) -> String {
         Parameter::Literal(value) => value.to_string(),
         _ => "(…)".into(),
     }
-}
-
-/// Where blocks, `else` chains or brackets are nested too deeply, if they are.
-fn too_deep(text: &str) -> Option<usize> {
-    let mut blocks: Vec<usize> = Vec::new();
-    let mut depth = 0;
-    let mut rest = 0;
-    while let Some(found) = text[rest..].find("{{") {
-        let at = rest + found;
-        let inner = text[at..].trim_start_matches('{').trim_start_matches('~').trim_start();
-        let tag = &inner[..inner.find("}}").unwrap_or(inner.len())];
-        if tag.starts_with(['#', '^']) && tag.len() > 1 {
-            blocks.push(1);
-            depth += 1;
-        } else if tag.starts_with('/') {
-            depth -= blocks.pop().unwrap_or(0);
-        } else if tag.starts_with("else ")
-            && let Some(chain) = blocks.last_mut()
-        {
-            *chain += 1;
-            depth += 1;
-        }
-        let mut brackets = 0usize;
-        for c in tag.chars() {
-            match c {
-                '(' | '[' | '{' => brackets += 1,
-                ')' | ']' | '}' => brackets = brackets.saturating_sub(1),
-                _ => {}
-            }
-            if brackets > MOST_DEPTH / 4 {
-                return Some(at);
-            }
-        }
-        if depth > MOST_DEPTH {
-            return Some(at);
-        }
-        rest = text.len() - inner.len() + tag.len();
-        rest = rest.max(at + 2);
-        while !text.is_char_boundary(rest) {
-            rest += 1;
-        }
-    }
-    None
 }

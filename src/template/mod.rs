@@ -9,6 +9,7 @@ mod html;
 mod lint;
 mod markdown;
 mod problem;
+mod tags;
 mod veil;
 
 use std::{path::Path, sync::Arc};
@@ -20,7 +21,7 @@ use self::front_matter::FrontMatter;
 pub(crate) use self::problem::TemplateProblem;
 use crate::{
     address::Address,
-    campaign::Unreadable,
+    campaign::read_text,
     diagnostic::{Diagnostic, Diagnostics, Place, Source},
     recipients::{Columns, Recipient},
 };
@@ -99,15 +100,9 @@ pub struct Rendered {
 impl Template {
     /// Reads and compiles a file.
     pub fn read(path: &Path, columns: &Columns) -> Result<Self, Diagnostics> {
-        let at = || Place::File(path.into());
-        let complain = |problem: TemplateProblem| Diagnostics::from(Diagnostic::error(at(), &problem));
-        let unreadable = |error| Diagnostics::from(Diagnostic::error(at(), &Unreadable(error)));
-        let format = Format::of(path).ok_or_else(|| complain(TemplateProblem::Ending))?;
-        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > MOST_BYTES {
-            return Err(complain(TemplateProblem::TooLarge));
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let ending = || Diagnostic::error(Place::File(path.into()), &TemplateProblem::Ending);
+        let format = Format::of(path).ok_or_else(ending)?;
+        let text = read_text(path, MOST_BYTES)?;
         Self::compile(&path.display().to_string(), &text, format, columns)
     }
 
@@ -154,8 +149,10 @@ impl Template {
     }
 
     fn render_inner(&self, recipient: Recipient<'_>) -> Result<Rendered, TemplateProblem> {
-        let fields: Map<String, Value> =
-            recipient.fields().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
+        let fields: Map<String, Value> = recipient
+            .fields()
+            .map(|(name, value)| (name.to_owned(), Value::String(filled_in(value).to_owned())))
+            .collect();
         let context = Context::from(Value::Object(fields));
         let front = self.front.render(&self.headers, &context)?;
         let body = self.body.render_with_context(BODY, &context).map_err(|error| {
@@ -171,7 +168,7 @@ impl Template {
             Format::Html => (html::to_text(&body)?, Some(body)),
         };
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        if text.trim().is_empty() && html.is_none() {
+        if text.trim().is_empty() {
             return Err(TemplateProblem::EmptyBody);
         }
         let html = html.map(|html| html.replace("\r\n", "\n").replace('\r', "\n"));
@@ -187,6 +184,11 @@ impl Template {
     }
 }
 
+/// A cell with nothing but white space in it is empty, for `{{#if}}`, too.
+fn filled_in(cell: &str) -> &str {
+    if cell.trim().is_empty() { "" } else { cell }
+}
+
 /// The name of the body among the compiled templates.
 const BODY: &str = "body";
 
@@ -194,5 +196,6 @@ fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
     registry.register_escape_fn(escape);
+    lint::forget_helpers(&mut registry);
     registry
 }
