@@ -5,6 +5,8 @@
 //! text, HTML both as it stands and with its entities resolved, for any address of the list that is not the
 //! recipient's own.
 
+mod address;
+
 use std::{collections::HashMap, fmt};
 
 use mail_parser::{Address as ParsedAddress, HeaderValue, Message as Parsed, MessageParser, MimeHeaders, PartType};
@@ -178,65 +180,58 @@ impl Search<'_> {
         }
     }
 
-    /// Looks up every address in a text.
+    /// Looks up every address in a text, as it stands and percent-decoded.
     fn text(&mut self, text: &str, part: &str) {
-        for address in addresses(text) {
-            let key = address.to_lowercase();
-            let Some(row) = self.row_of(&key) else { continue };
-            let finding = Finding::OtherAddress { address: key, row, part: part.to_owned() };
-            if !self.findings.contains(&finding) {
-                self.findings.push(finding);
+        self.plain_text(text, part);
+        if text.contains('%') {
+            let decoded = percent_decoded(text);
+            self.plain_text(&String::from_utf8_lossy(&decoded), part);
+        }
+    }
+
+    fn plain_text(&mut self, text: &str, part: &str) {
+        if !text.contains(['@', '＠']) {
+            return;
+        }
+        let text = address::legible(text);
+        for candidates in address::candidates(&text) {
+            // The longest one that we know says whose it is: `smith@x.example` is not meant in `john.smith@x.example`.
+            let known = candidates.into_iter().find_map(|address| self.who(address).map(|who| (address, who)));
+            if let Some((address, Who::Other(row))) = known {
+                let finding = Finding::OtherAddress { address: address.to_lowercase(), row, part: part.to_owned() };
+                if !self.findings.contains(&finding) {
+                    self.findings.push(finding);
+                }
             }
         }
     }
 
-    /// The row whose address it is, unless it may stand here.
-    fn row_of(&self, key: &str) -> Option<u64> {
-        let ascii = key
-            .split_once('@')
-            .and_then(|(local, domain)| idna::domain_to_ascii(domain).ok().map(|domain| format!("{local}@{domain}")));
-        let key = ascii.as_deref().unwrap_or(key);
-        let mine = |other: &str| key == other;
-        if mine(&self.own) || mine(&self.sender) || self.guard.allowed.iter().any(|allowed| mine(allowed)) {
-            return None;
+    /// Whose address it is, as far as we know.
+    fn who(&self, address: &str) -> Option<Who> {
+        let (local, domain) = address.split_once('@')?;
+        let key = format!("{}@{}", local.to_lowercase(), idna::domain_to_ascii(domain).ok()?);
+        if key == self.own || key == self.sender || self.guard.allowed.contains(&key) {
+            return Some(Who::Allowed);
         }
-        self.guard.rows.get(key).copied()
+        self.guard.rows.get(&key).copied().map(Who::Other)
     }
 }
 
-/// Every stretch around an @ that could be an address, as long as it can be read: `ann@x.example` is not found
-/// in `joann@x.example`.
-fn addresses(text: &str) -> impl Iterator<Item = &str> {
-    let local = |c: char| c.is_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c);
-    let domain = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
-    text.match_indices('@').flat_map(move |(at, _)| {
-        let before = text[..at].char_indices().rev().take(64).take_while(|(_, c)| local(*c)).last();
-        let start = before.map_or(at, |(start, _)| start);
-        let length: usize = text[at + 1..].chars().take(255).take_while(|c| domain(*c)).map(char::len_utf8).sum();
-        let end = at + 1 + text[at + 1..at + 1 + length].trim_end_matches(['.', '-']).len();
-        candidates(text, start, at, end)
-    })
+/// Whose an address is.
+#[derive(Clone, Copy)]
+enum Who {
+    /// The recipient's own, the sender's, or one that everybody may see.
+    Allowed,
+    /// Of another recipient, in that row.
+    Other(u64),
 }
 
-/// The stretch itself, and what is left of it without punctuation that is legal in a local part and more often
-/// stands around an address: `'ann@x.example'`, `to=ann@x.example`, `x/ann@x.example`.
-fn candidates(text: &str, start: usize, at: usize, end: usize) -> impl Iterator<Item = &str> {
-    let whole = std::iter::once(start);
-    let shorter = text[start..at]
-        .char_indices()
-        .filter(|(_, c)| "!#$%&'*/=?^`{|}~.".contains(*c))
-        .map(move |(nth, c)| start + nth + c.len_utf8());
-    whole.chain(shorter).filter(move |from| *from < at).map(move |from| &text[from..end])
-}
-
-/// HTML with its character references resolved and percent-encoding decoded, so that an address written in
-/// them is found.
+/// HTML as text, and its source with character references resolved, so that an address written in them is found.
 fn unescaped(html: &str) -> String {
-    let text = mail_parser::decoders::html::html_to_text(html);
-    let mut decoded = text.into_bytes();
-    decoded.push(b'\n');
-    decoded.extend(percent_decoded(&resolve_references(html)));
-    String::from_utf8_lossy(&decoded).into_owned()
+    let mut text = mail_parser::decoders::html::html_to_text(html);
+    text.push('\n');
+    text.push_str(&resolve_references(html));
+    text
 }
 
 /// Numeric character references, and the named ones that matter for addresses.
@@ -277,6 +272,9 @@ fn reference(name: &str) -> Option<char> {
         "lowbar" => '_',
         "plus" => '+',
         "amp" => '&',
+        "shy" => '\u{ad}',
+        "zwnj" => '\u{200c}',
+        "zwj" => '\u{200d}',
         _ => return None,
     })
 }
@@ -328,6 +326,14 @@ mod tests {
             (text, "to=bo.b@two.example."),
             (text, "ann@xn--bcher-kva.example"),
             (text, "Ann@Bücher.example"),
+            (text, "ask bo.b@two.example.Thanks"),
+            (text, "_bo.b@two.example_ or -bo.b@two.example-Ada"),
+            (text, "邮箱bo.b@two.example です, é bo.b@two.exampleです"),
+            (text, "https://x.example/?e=bo.b%40two.example&x"),
+            (text, "bo.b@two\u{200b}.exam\u{ad}ple"),
+            (text, "bo.b＠two．example"),
+            (html, "<p>bo.b@two&shy;.exam&zwnj;ple</p>"),
+            ("List-Unsubscribe: <https://x.example/u?e=bo.b%40two.example>\r\n", "x"),
             (html, "<p>bo.b&#64;two.example</p>"),
             (html, "<p>bo&#x2e;b&commat;two&period;example</p>"),
             (html, "<!-- bo.b@two.example -->"),
@@ -355,8 +361,22 @@ mod tests {
             "write to updates@police.example or help@police.example",
             "mybo.b@two.example and bo.b@two.example.org and bo.b@sub.two.example",
             "bo.b at two.example @ bo.b@ @two.example",
+            "o'bo.b@two.example, jo.bo.b@two.example, x+bo.b@two.example, bo.b@two.example-shop.example",
         ] {
             assert_eq!(found("", body), Vec::<String>::new(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_ends_like_another_is_its_own() {
+        let list = "email\njohn.smith@one.example\nsmith@one.example\no'ann@one.example\nann@one.example\n";
+        let list = RecipientList::parse("p.csv", list, &ListOptions::default()).unwrap();
+        let guard = Guard::new(&list, &[]);
+        for recipient in list.iter() {
+            let to = recipient.address();
+            let envelope = Envelope::new("updates@police.example".parse().unwrap(), to.clone());
+            let message = format!("From: updates@police.example\r\nTo: {to}\r\n\r\nTo '{to}' at <{to}>\r\n");
+            assert_eq!(guard.inspect_bytes(&envelope, message.as_bytes()), [], "{to}");
         }
     }
 

@@ -1,7 +1,8 @@
-//! Header values as they travel: folded, and in encoded words (RFC 2047) where they are not plain.
+//! Header values as they travel: folded, and in encoded words (RFC 2047) where they are not plain ASCII.
 //!
-//! lettre does this, but for one thing: text that looks like an encoded word and is none (`=?utf-8?q?x?=` in a
-//! cell) it sends as it is, and every mail program would then decode it.
+//! lettre folds; encoded words are ours. lettre's lose spaces between words in other scripts, and text that looks
+//! like an encoded word and is none (`=?utf-8?q?x?=` in a cell) it sends as it is, to be decoded by every mail
+//! program.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lettre::message::header::{self, Header, HeaderName, HeaderValue};
@@ -9,27 +10,27 @@ use lettre::message::header::{self, Header, HeaderName, HeaderValue};
 use super::MessageProblem;
 use crate::template::Mailbox;
 
-/// An encoded word has at most 75 characters (RFC 2047 §2), twelve of them around the base64 of this many bytes.
-const WORD_BYTES: usize = 45;
+/// A line with an encoded word has at most 76 characters (RFC 2047 §2).
+const MOST_LINE: usize = 76;
 
-/// What an encoded word begins with.
-const LOOK_ALIKE: &str = "=?";
+/// `=?utf-8?b?` and `?=`
+const AROUND: usize = 12;
 
 /// A header of one line of text.
 pub(super) fn text(name: &str, value: &str) -> Result<HeaderValue, MessageProblem> {
-    let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
-    Ok(if value.contains(LOOK_ALIKE) {
-        HeaderValue::dangerous_new_pre_encoded(name, value.to_owned(), encoded_words(value))
+    let header = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
+    Ok(if is_plain(value) {
+        HeaderValue::new(header, value.to_owned())
     } else {
-        HeaderValue::new(name, value.to_owned())
+        HeaderValue::dangerous_new_pre_encoded(header, value.to_owned(), encoded_words(name, value))
     })
 }
 
 /// A header of one mailbox.
 pub(super) fn mailbox(name: &'static str, mailbox: &Mailbox) -> Result<HeaderValue, MessageProblem> {
-    if let Some(shown) = mailbox.name.as_deref().filter(|shown| shown.contains(LOOK_ALIKE)) {
+    if let Some(shown) = mailbox.name.as_deref().filter(|shown| !is_plain(shown)) {
         let header = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
-        let value = format!("{}\r\n <{}>", encoded_words(shown), mailbox.address.as_str());
+        let value = format!("{}\r\n <{}>", encoded_words(name, shown), mailbox.address.as_str());
         return Ok(HeaderValue::dangerous_new_pre_encoded(header, shown.to_owned(), value));
     }
     let mailbox = lettre::message::Mailbox::new(mailbox.name.clone(), mailbox.address.to_lettre());
@@ -41,15 +42,23 @@ pub(super) fn mailbox(name: &'static str, mailbox: &Mailbox) -> Result<HeaderVal
     })
 }
 
-/// The text in encoded words, each on a line of its own.
-fn encoded_words(text: &str) -> String {
+fn is_plain(value: &str) -> bool {
+    value.is_ascii() && !value.contains("=?")
+}
+
+/// The text in encoded words of whole characters, each on a line of its own behind the header's name.
+fn encoded_words(name: &str, text: &str) -> String {
     let mut words = Vec::new();
     let mut rest = text;
+    let mut before = name.len() + 2;
     while !rest.is_empty() {
-        let end = rest.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= WORD_BYTES).last();
-        let (word, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let room = MOST_LINE.saturating_sub(before + AROUND) / 4 * 3;
+        let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8());
+        let end = ends.clone().take_while(|end| *end <= room).last().or(ends.clone().next()).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
         words.push(format!("=?utf-8?b?{}?=", BASE64_STANDARD.encode(word)));
         rest = behind;
+        before = 1;
     }
     words.join("\r\n ")
 }
@@ -61,7 +70,7 @@ mod tests {
     #[test]
     fn long_text_becomes_several_words_of_whole_characters() {
         let text = "=?".to_owned() + &"ü".repeat(60);
-        let words = encoded_words(&text);
+        let words = encoded_words("Subject", &text);
         assert!(words.split("\r\n ").count() == 3 && words.split("\r\n ").all(|word| word.len() <= 75), "{words}");
         let decoded: Vec<u8> =
             words.split("\r\n ").flat_map(|word| BASE64_STANDARD.decode(&word[10..word.len() - 2]).unwrap()).collect();
