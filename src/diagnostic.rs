@@ -268,7 +268,7 @@ impl Diagnostic {
             && !source.secret
         {
             let annotation = AnnotationKind::Primary.span(source.clip(span));
-            let snippet = Snippet::source(&source.text).path(source.name.as_str()).annotation(annotation);
+            let snippet = Snippet::source(&source.text).path(visible(&source.name)).annotation(annotation);
             let mut report = level.primary_title(message).element(snippet);
             if let Some(help) = help {
                 report = report.element(Level::HELP.message(visible(help)));
@@ -330,12 +330,13 @@ pub fn quoted(value: &str) -> String {
 }
 
 /// Text from outside with control, bidi and zero-width characters as their code points, so that it cannot move
-/// the cursor, change colours or read backwards. Line feeds stay.
+/// the cursor, change colours or read backwards. Line feeds and tabs stay.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c == '\n' {
+        // Joiners shape letters and emoji; a tab is as good as a space.
+        if matches!(c, '\n' | '\t' | '\u{200c}' | '\u{200d}') {
             safe.push(c);
         } else {
             push_visible(&mut safe, c);
@@ -346,7 +347,7 @@ pub fn visible(text: &str) -> String {
 
 fn push_visible(text: &mut String, c: char) {
     let hidden = c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     if hidden {
         text.push_str(&format!("<U+{:04X}>", u32::from(c)));
     } else {

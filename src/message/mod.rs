@@ -211,7 +211,7 @@ impl Composer {
         let mut bytes = headers.to_string().into_bytes();
         bytes.extend(match rendered.html {
             None => {
-                let mut part = SinglePart::plain(rendered.text).formatted();
+                let mut part = SinglePart::plain(crlf(&rendered.text)).formatted();
                 // lettre ends a part with a line end of its own, even behind one.
                 if part.ends_with(b"\r\n\r\n") {
                     part.truncate(part.len() - 2);
@@ -221,8 +221,8 @@ impl Composer {
             Some(html) => MultiPart::builder()
                 .kind(MultiPartKind::Alternative)
                 .boundary(format!("=_{}", self.token("boundary", to)))
-                .singlepart(SinglePart::plain(rendered.text))
-                .singlepart(SinglePart::html(html))
+                .singlepart(SinglePart::plain(crlf(&rendered.text)))
+                .singlepart(SinglePart::html(crlf(&html)))
                 .formatted(),
         });
         if !bytes.ends_with(b"\r\n") {
@@ -239,6 +239,11 @@ impl Composer {
         let hash = Sha256::new().chain_update(self.seed).chain_update(of).chain_update(to.key()).finalize();
         hash.iter().take(16).fold(String::new(), |token, byte| token + &format!("{byte:02x}"))
     }
+}
+
+/// With the line ends of mail; lettre would put them in one by one, moving all that follows each time.
+fn crlf(text: &str) -> String {
+    text.replace('\n', "\r\n")
 }
 
 /// What can be wrong with the bytes of a message.

@@ -35,7 +35,8 @@ const ADDRESS_HEADINGS: &[&str] = &[
 
 fn name_for(heading: &str) -> String {
     let mut name = String::with_capacity(heading.len());
-    for word in heading.split(|c: char| c.is_whitespace() || c == '_' || c == '-').filter(|word| !word.is_empty()) {
+    let apart = |c: char| c.is_whitespace() || (c.is_ascii() && !c.is_ascii_alphanumeric());
+    for word in heading.split(apart).filter(|word| !word.is_empty()) {
         if !name.is_empty() {
             name.push('_');
         }
@@ -47,14 +48,21 @@ fn name_for(heading: &str) -> String {
 impl Columns {
     /// Columns of the given headings.
     pub fn new(headings: impl IntoIterator<Item = String>) -> Self {
-        Self(headings.into_iter().map(|heading| Column { name: name_for(&heading), heading }).collect())
+        let named = |(nth, heading): (usize, String)| {
+            let name = name_for(&heading);
+            // `#` is a heading, and a template may want to use the column.
+            let name = if name.is_empty() && !heading.is_empty() { format!("column_{}", nth + 1) } else { name };
+            Column { heading, name }
+        };
+        Self(headings.into_iter().enumerate().map(named).collect())
     }
 
-    /// The name of a heading in templates: lower case, with `_` for spaces, `_` and `-`.
+    /// The name of a heading in templates: lower case, with `_` for spaces and punctuation.
     ///
     /// ```
     /// assert_eq!(apiece::recipients::Columns::name_for(" First  name "), "first_name");
     /// assert_eq!(apiece::recipients::Columns::name_for("E-Mail"), "e_mail");
+    /// assert_eq!(apiece::recipients::Columns::name_for("Date/Time (local)"), "date_time_local");
     /// ```
     #[must_use]
     pub fn name_for(heading: &str) -> String {

@@ -17,8 +17,13 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
     let place = |row, column: Option<&str>| Place::Row { list: name.into(), row, column: column.map(str::to_owned) };
     let mut complain = |place, problem: &dyn Complaint| problems.push(Diagnostic::error(place, problem));
 
-    if never_closes_a_quote(text) {
-        complain(Place::File(name.into()), &ListProblem::Quote);
+    if let Some(at) = open_quote(text) {
+        let mut before = Rows::new(&text[..at]);
+        let mut row = 1;
+        while let Some(number) = before.next() {
+            row = number + u64::from(text[..at].ends_with(['\n', '\r']));
+        }
+        complain(place(row, None), &ListProblem::Quote);
         return None;
     }
     let Some(heading_row) = rows.next() else {
@@ -33,6 +38,10 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
     // Spreadsheets write empty columns to the right of the last one.
     while headings.last().is_some_and(String::is_empty) {
         headings.pop();
+    }
+    if headings.iter().any(|heading| heading.parse::<Address>().is_ok()) {
+        complain(place(heading_row, None), &ListProblem::PersonInHeadings);
+        return None;
     }
     let columns = Columns::new(headings);
     check_headings(&columns, |problem| complain(place(heading_row, None), &problem));
@@ -185,9 +194,9 @@ fn blank_lines(text: &[u8], mut at: usize) -> u64 {
     }
 }
 
-/// Whether a cell begins with a quotation mark that is never closed. The csv crate takes the rest of the file
-/// for that cell without a word.
-fn never_closes_a_quote(text: &str) -> bool {
+/// Where a cell begins with a quotation mark that is never closed. The csv crate takes the rest of the file for that
+/// cell without a word.
+fn open_quote(text: &str) -> Option<usize> {
     #[derive(PartialEq)]
     enum In {
         CellStart,
@@ -197,15 +206,20 @@ fn never_closes_a_quote(text: &str) -> bool {
         Mark,
     }
     let mut state = In::CellStart;
-    for byte in text.bytes() {
+    let mut opened = 0;
+    for (at, byte) in text.bytes().enumerate() {
         state = match (state, byte) {
             (In::Quoted, b'"') => In::Mark,
-            (In::CellStart | In::Mark, b'"') | (In::Quoted, _) => In::Quoted,
+            (In::CellStart, b'"') => {
+                opened = at;
+                In::Quoted
+            }
+            (In::Mark, b'"') | (In::Quoted, _) => In::Quoted,
             (_, b',' | b'\n' | b'\r') => In::CellStart,
             _ => In::Bare,
         };
     }
-    state == In::Quoted
+    (state == In::Quoted).then_some(opened)
 }
 
 /// The complaint about the first row whose bytes are not UTF-8.
@@ -221,6 +235,9 @@ pub(super) fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Diagnost
     while let Some(number) = rows.next() {
         row = number;
     }
-    row += 1 + blank_lines(text.as_bytes(), rows.before);
+    // Within quotation marks the last row of the text before goes on.
+    if open_quote(&text).is_none() {
+        row += 1 + blank_lines(text.as_bytes(), rows.before);
+    }
     Diagnostic::error(Place::Row { list: name.into(), row, column: None }, &ListProblem::NotUtf8 { sample })
 }

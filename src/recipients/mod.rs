@@ -74,6 +74,7 @@ pub(crate) enum ListProblem {
     Empty,
     NoRows,
     NotUtf8 { sample: String },
+    PersonInHeadings,
     NoHeading { nth: usize },
     TooManyColumns(usize),
     SameHeading { first: String, second: String },
@@ -94,6 +95,7 @@ impl fmt::Display for ListProblem {
             Self::Empty => f.write_str("the list is empty"),
             Self::NoRows => f.write_str("the list has headings and nobody under them"),
             Self::NotUtf8 { sample } => write!(f, "this is not UTF-8 text: {sample}"),
+            Self::PersonInHeadings => f.write_str("the first row holds a person, and must hold the headings"),
             Self::NoHeading { nth } => write!(f, "column {nth} has no heading"),
             Self::TooManyColumns(found) => write!(f, "the list has {found} columns, and the most is {MOST_COLUMNS}"),
             Self::SameHeading { first, second } => {
@@ -127,7 +129,7 @@ impl Complaint for ListProblem {
         match self {
             Self::Empty | Self::NoRows => "list.empty",
             Self::NotUtf8 { .. } => "list.not-utf8",
-            Self::NoHeading { .. } => "list.no-heading",
+            Self::NoHeading { .. } | Self::PersonInHeadings => "list.no-heading",
             Self::TooManyColumns(_) => "list.too-many-columns",
             Self::SameHeading { .. } => "list.same-heading",
             Self::NoAddressColumn { .. } | Self::AddressColumnUnknown { .. } => "list.no-address-column",
@@ -144,8 +146,13 @@ impl Complaint for ListProblem {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NotUtf8 { .. } => "save it as \"CSV UTF-8\" in the spreadsheet program".into(),
+            Self::PersonInHeadings => {
+                "put a row with a heading for each column above it, for example name,email".into()
+            }
             Self::NoHeading { .. } => "give the column a heading in row 1, or delete it".into(),
-            Self::SameHeading { .. } => "rename one of them: upper case, spaces, _ and - make no difference".into(),
+            Self::SameHeading { .. } => {
+                "rename one of them: upper case, spaces and punctuation make no difference".into()
+            }
             Self::NoAddressColumn { headings } if headings.contains(';') || headings.contains("<U+0009>") => {
                 "the cells must be separated by commas: save the list as \"CSV (comma delimited)\", or \"CSV UTF-8\""
                     .into()

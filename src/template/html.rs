@@ -25,68 +25,108 @@ pub(super) fn escape(value: &str) -> String {
     escaped
 }
 
-/// The text part of an HTML document.
+/// The text part of an HTML document: links as `text <target>`, as in the text part of Markdown.
 pub(super) fn to_text(html: &str) -> Result<String, TemplateProblem> {
-    html2text::config::with_decorator(Plain::default())
+    let lines = html2text::config::with_decorator(Plain)
         .no_table_borders()
         .allow_width_overflow()
-        .string_from_read(html.as_bytes(), TEXT_WIDTH)
-        .map(|text| {
-            let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-            lines.join("\n").trim_matches('\n').to_owned() + "\n"
-        })
-        .map_err(|error| TemplateProblem::Html(error.to_string()))
+        .unicode_strikeout(false)
+        .lines_from_read(html.as_bytes(), TEXT_WIDTH)
+        .map_err(|error| TemplateProblem::Html(error.to_string()))?;
+    let mut text = String::new();
+    let mut link: Option<OpenLink> = None;
+    for line in lines {
+        for piece in line.tagged_strings() {
+            let target = piece.tag.iter().rev().find_map(|link| link.0.clone());
+            if target.as_ref() != link.as_ref().map(|link| &link.target) {
+                link.take().inspect(|link| link.close(&mut text));
+                link = target.map(|target| OpenLink { target, shown: String::new(), start: text.len() });
+            }
+            if let Some(link) = &mut link {
+                link.shown.push_str(&piece.s);
+            }
+            text.push_str(&piece.s);
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    link.inspect(|link| link.close(&mut text));
+    Ok(text.trim_matches('\n').to_owned() + "\n")
 }
 
-/// Text without marks for bold and the like; links as `text <target>`, as in the text part of Markdown.
-#[derive(Default)]
-struct Plain {
-    link: Option<String>,
+/// A link whose text is being written.
+struct OpenLink {
+    target: String,
+    shown: String,
+    /// Where its text begins.
+    start: usize,
 }
 
-fn unmarked() -> (String, ()) {
-    (String::new(), ())
+impl OpenLink {
+    /// Says where it goes, unless its text says so already; that is put together again if it was wrapped.
+    fn close(&self, text: &mut String) {
+        let target = self.target.strip_prefix("mailto:").or(self.target.strip_prefix("tel:")).unwrap_or(&self.target);
+        let end = text.trim_end().len();
+        if self.shown.trim() == target {
+            text.replace_range(self.start.min(end)..end, target);
+        } else if !target.starts_with('#') {
+            text.insert_str(end, &format!(" <{target}>"));
+        }
+    }
+}
+
+/// The target of the link that a stretch of text belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Link(Option<String>);
+
+/// Text without marks for bold and the like.
+struct Plain;
+
+fn unmarked() -> (String, Link) {
+    (String::new(), Link(None))
 }
 
 impl TextDecorator for Plain {
-    type Annotation = ();
+    type Annotation = Link;
 
-    fn decorate_link_start(&mut self, url: &str) -> (String, ()) {
-        // The address of a mailto link nearly always is its text, too.
-        self.link = Some(url).filter(|url| !url.starts_with("mailto:") && !url.starts_with('#')).map(str::to_owned);
-        unmarked()
+    fn decorate_link_start(&mut self, url: &str) -> (String, Link) {
+        (String::new(), Link(Some(url.to_owned())))
     }
     fn decorate_link_end(&mut self) -> String {
-        self.link.take().map_or(String::new(), |url| format!(" <{url}>"))
+        String::new()
     }
-    fn decorate_em_start(&self) -> (String, ()) {
+    fn decorate_em_start(&self) -> (String, Link) {
         unmarked()
     }
     fn decorate_em_end(&self) -> String {
         String::new()
     }
-    fn decorate_strong_start(&self) -> (String, ()) {
+    fn decorate_strong_start(&self) -> (String, Link) {
         unmarked()
     }
     fn decorate_strong_end(&self) -> String {
         String::new()
     }
-    fn decorate_strikeout_start(&self) -> (String, ()) {
+    fn decorate_strikeout_start(&self) -> (String, Link) {
         unmarked()
     }
     fn decorate_strikeout_end(&self) -> String {
         String::new()
     }
-    fn decorate_code_start(&self) -> (String, ()) {
+    fn decorate_code_start(&self) -> (String, Link) {
         unmarked()
     }
     fn decorate_code_end(&self) -> String {
         String::new()
     }
-    fn decorate_preformat_first(&self) {}
-    fn decorate_preformat_cont(&self) {}
-    fn decorate_image(&mut self, _source: &str, title: &str) -> (String, ()) {
-        (title.to_owned(), ())
+    fn decorate_preformat_first(&self) -> Link {
+        Link(None)
+    }
+    fn decorate_preformat_cont(&self) -> Link {
+        Link(None)
+    }
+    fn decorate_image(&mut self, _source: &str, title: &str) -> (String, Link) {
+        (title.to_owned(), Link(None))
     }
     fn header_prefix(&self, _level: usize) -> String {
         String::new()
@@ -101,15 +141,15 @@ impl TextDecorator for Plain {
         format!("{number}. ")
     }
     fn make_subblock_decorator(&self) -> Self {
-        Self::default()
+        Self
     }
-    fn decorate_superscript_start(&self) -> (String, ()) {
+    fn decorate_superscript_start(&self) -> (String, Link) {
         unmarked()
     }
     fn decorate_superscript_end(&self) -> String {
         String::new()
     }
-    fn finalise(&mut self, _urls: Vec<String>) -> Vec<TaggedLine<()>> {
+    fn finalise(&mut self, _urls: Vec<String>) -> Vec<TaggedLine<Link>> {
         Vec::new()
     }
 }
@@ -124,5 +164,19 @@ mod tests {
                     <table><tr><th>Day</th><td>Monday &amp; Tuesday</td></tr></table></body></html>";
         let text = to_text(html).unwrap();
         assert_eq!(text, "Hello\n\nSee this <https://one.example/>.\n\nDay Monday & Tuesday\n");
+    }
+
+    #[test]
+    fn links_stay_whole_and_are_said_once() {
+        let long = format!("https://one.example/{}", "x".repeat(100));
+        for (html, text) in [
+            (format!("<a href=\"{long}\">go</a>"), format!("go <{long}>\n")),
+            (format!("<a href=\"{long}\">{long}</a>."), format!("{long}.\n")),
+            ("<a href=\"mailto:a@b.example\">a@b.example</a>".into(), "a@b.example\n".into()),
+            ("<a href=\"mailto:a@b.example\">write</a> now".into(), "write <a@b.example> now\n".into()),
+            ("<del>old</del> <b>new</b>".into(), "old new\n".into()),
+        ] {
+            assert_eq!(to_text(&html).unwrap(), text);
+        }
     }
 }

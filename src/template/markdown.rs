@@ -74,7 +74,9 @@ fn push_text(text: &str, events: &mut Vec<Event<'_>>) {
         match stretch {
             Stretch::Author(author) => events.push(Event::Text(author.to_owned().into())),
             Stretch::Value(value) => {
-                for (nth, line) in value.replace("\r\n", "\n").replace('\r', "\n").trim_end().split('\n').enumerate() {
+                for (nth, line) in
+                    value.replace("\r\n", "\n").replace('\r', "\n").trim_end_matches('\n').split('\n').enumerate()
+                {
                     if nth > 0 {
                         events.push(Event::HardBreak);
                     }

@@ -2,6 +2,8 @@
 
 use pulldown_cmark::{Event, HeadingLevel, Tag, TagEnd};
 
+use crate::template::html::to_text;
+
 /// Writes events as plain text: lines as the author broke them, links as `text <target>`.
 pub(super) fn write(events: &[Event<'_>]) -> String {
     let mut writer = Writer::default();
@@ -31,6 +33,8 @@ struct Writer {
     links: Vec<(String, usize)>,
     table: Option<Vec<Vec<String>>>,
     code: bool,
+    /// The HTML block being read.
+    html: String,
 }
 
 impl Writer {
@@ -49,18 +53,15 @@ impl Writer {
             Event::Text(text) | Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
                 self.line.push_str(text);
             }
-            Event::InlineHtml(tag) => {
-                if tag.to_ascii_lowercase().starts_with("<br") {
-                    self.break_line();
-                }
-            }
+            Event::InlineHtml(tag) => self.inline(tag),
             Event::SoftBreak | Event::HardBreak => self.break_line(),
             Event::Rule => {
                 self.block();
                 self.line.push_str("----");
                 self.end_block();
             }
-            Event::Html(_) | Event::FootnoteReference(_) | Event::TaskListMarker(_) => {}
+            Event::Html(html) => self.html.push_str(html),
+            Event::FootnoteReference(_) | Event::TaskListMarker(_) => {}
         }
     }
 
@@ -149,14 +150,7 @@ impl Writer {
                 self.end_line();
                 self.prefix.pop();
             }
-            TagEnd::Link => {
-                if let Some((target, from)) = self.links.pop() {
-                    let shown = self.line.get(from..).unwrap_or("");
-                    if target.strip_prefix("mailto:").unwrap_or(&target) != shown {
-                        self.line.push_str(&format!(" <{target}>"));
-                    }
-                }
-            }
+            TagEnd::Link => self.end_link(),
             TagEnd::TableCell => {
                 let cell = std::mem::take(&mut self.line);
                 if let Some(row) = self.table.as_mut().and_then(|rows| rows.last_mut()) {
@@ -164,8 +158,48 @@ impl Writer {
                 }
             }
             TagEnd::Table => self.write_table(),
+            TagEnd::HtmlBlock => self.write_html(),
             _ => {}
         }
+    }
+
+    /// Says where a link went, unless its text did.
+    fn end_link(&mut self) {
+        if let Some((target, from)) = self.links.pop() {
+            let plain = target.strip_prefix("mailto:").or(target.strip_prefix("tel:")).unwrap_or(&target);
+            if self.line.get(from..).unwrap_or("") != plain {
+                self.line.push_str(&format!(" <{plain}>"));
+            }
+        }
+    }
+
+    /// A tag in the middle of text: line breaks and links mean something without HTML, too.
+    fn inline(&mut self, tag: &str) {
+        let lower = tag.to_ascii_lowercase();
+        if lower.starts_with("<br") {
+            self.break_line();
+        } else if lower.starts_with("</a") {
+            self.end_link();
+        } else if lower.starts_with("<a ")
+            && let Some(at) = lower.find("href=\"")
+        {
+            let target = tag[at + 6..].split('"').next().unwrap_or("").replace("&amp;", "&");
+            self.links.push((target, self.line.len()));
+        }
+    }
+
+    fn write_html(&mut self) {
+        let html = std::mem::take(&mut self.html);
+        let text = to_text(&html).unwrap_or_default();
+        if text.trim().is_empty() {
+            return;
+        }
+        self.block();
+        for line in text.trim_matches('\n').lines() {
+            self.line.push_str(line);
+            self.flush();
+        }
+        self.gap = true;
     }
 
     fn write_table(&mut self) {
@@ -262,6 +296,16 @@ mod tests {
             text("See [the page](https://one.example/) or <https://two.example/> or <a@one.example>."),
             "See the page <https://one.example/> or https://two.example/ or a@one.example.\n"
         );
+    }
+
+    #[test]
+    fn html_in_markdown_is_not_lost() {
+        assert_eq!(text("<div style=\"color: red\">\nOn <b>Monday</b>.\n</div>\n\nBye\n"), "On Monday.\n\nBye\n");
+        assert_eq!(
+            text("<p>One</p>\nTwo\n\nThree <a href=\"https://one.example/\">x</a><br>y\n"),
+            "One\n\nTwo\n\nThree x <https://one.example/>\ny\n"
+        );
+        assert_eq!(text("a\n\n<!-- nothing -->\n\nb\n"), "a\n\nb\n");
     }
 
     #[test]
