@@ -75,6 +75,52 @@ fn every_mistake_in_a_template_has_its_line_and_column() {
 }
 
 #[test]
+fn what_follows_an_else_in_the_same_tag_is_looked_at_too() {
+    for (chain, said, at) in [
+        ("{{else if x}}{{{name}}}", "{{{name}}} would put a value from the list in unescaped", "7:30"),
+        ("{{else if nosuch}}b", "there is no column for {{nosuch}}", "7:24"),
+        (
+            "{{else if name}}{{#if name}}{{/if}}{{else if x}}{{x}}{{else if nosuch}}b",
+            "there is no column for {{nosuch}}",
+            "7:77",
+        ),
+        ("{{else if name}}{{nosuch}}", "there is no column for {{nosuch}}", "7:32"),
+        ("{{else each this}}{{@key}}", "{{#each}} has nothing to go through: a column holds one value", "7:21"),
+        ("{{else if name}}{{lookup this \"x\"}}", "there is no helper \"lookup\"", "7:32"),
+        (
+            "{{else if name}}{{#*inline \"p\"}}{{> p}}{{/inline}}{{> p}}",
+            "partials and decorators are not available",
+            "7:30",
+        ),
+        ("{{else if (eq x 1)}}", "cells hold text, and 1 is none", "7:30"),
+    ] {
+        let template = format!(
+            "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n\n\n{{{{#if name}}}}a{chain}{{{{/if}}}}\n"
+        );
+        let home = two_files(("t.txt.hbs", &template), "name,x,email\nAda,1,ada@one.example\n");
+        let all = refused(&home, &["t.txt.hbs", "people.csv"], 65);
+        assert!(all.starts_with(&format!("error: {said}\n --> t.txt.hbs:{at}\n")), "{chain}\n{all}");
+    }
+}
+
+#[test]
+fn mistakes_of_list_and_template_come_together() {
+    let home = two_files(("t.txt.hbs", &TEMPLATE.replace("{{name}},", "{{nme}},")), "name,email\nAda,ada\n");
+    let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
+    assert!(said.starts_with("error: people.csv, row 2, column \"email\": \"ada\" has no @\n"), "{said}");
+    assert!(said.contains("error: there is no column for {{nme}}\n --> t.txt.hbs:5:8\n"), "{said}");
+}
+
+#[test]
+fn names_of_files_cannot_move_the_cursor() {
+    let home = two_files(("e\x1b[31mv.txt.hbs", "+++\nx\n+++\n"), "name,email\nAda,ada@one.example\n");
+    let said = refused(&home, &["e\x1b[31mv.txt.hbs", "people.csv"], 65);
+    assert!(!said.contains('\x1b') && said.contains("e<U+001B>[31mv.txt.hbs:2"), "{said:?}");
+    let said = home.run(&["init", "d\x1b[31m"]).ended(0).stdout;
+    assert!(!said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
 fn nobody_but_the_recipient_can_be_written_into_a_template() {
     for name in [
         "Cc",
@@ -157,6 +203,10 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
 fn files_that_are_missing_or_not_what_they_should_be_are_named() {
     let home = two_files(("t.txt.hbs", TEMPLATE), "name,email\nAda,ada@one.example\n");
     home.write("latin.csv", b"name,email\nAda,ada@one.example\nZo\xeb,zoe@one.example\n");
+    home.write("open.csv", "name,email\nAda,ada@one.example\n\"Bo,bo@one.example\nCem,cem@one.example\n");
+    home.write("nohead.csv", "Ada,ada@one.example\nBo,bo@one.example\n");
+    home.write("late.csv", b"name,email\n\"A\nb\",a@one.example\n\"x\ny\nM\xfcller\",b@one.example\n");
+    home.write("two.txt.hbs", "+++\nfrom = \"A <a@b.example>, B <c@d.example>\"\nsubject = \"x\"\n+++\nx\n");
     home.write("t.pdf", "x");
     home.write("no-front.txt.hbs", "Dear {{name}}\n");
     home.write("empty/x", "");
@@ -170,6 +220,26 @@ fn files_that_are_missing_or_not_what_they_should_be_are_named() {
         (
             &["empty"],
             "error: empty: there is no campaign.toml in this directory\n  help: apiece init DIR makes a campaign to start from\n",
+        ),
+        (
+            &["people.csv", "t.txt.hbs"],
+            "error: people.csv: the template comes first, and then the list\n  help: give both: apiece send update.md.hbs people.csv\n",
+        ),
+        (
+            &["t.txt.hbs", "open.csv"],
+            "error: open.csv, row 3: a quotation mark is opened and never closed, so that the rest of the file is one cell\n  help: close it, or write it twice where it belongs to the text\n",
+        ),
+        (
+            &["t.txt.hbs", "nohead.csv"],
+            "error: nohead.csv, row 1: the first row holds a person, and must hold the headings\n  help: put a row with a heading for each column above it, for example name,email\n",
+        ),
+        (
+            &["t.txt.hbs", "late.csv"],
+            "error: late.csv, row 3: this is not UTF-8 text: \"M\u{fffd}ller\"\n  help: save it as \"CSV UTF-8\" in the spreadsheet program\n",
+        ),
+        (
+            &["two.txt.hbs", "people.csv"],
+            "error: \"from\" holds more than one address\n --> two.txt.hbs:2:8\n  |\n2 | from = \"A <a@b.example>, B <c@d.example>\"\n  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n",
         ),
         (
             &["t.txt.hbs", "latin.csv"],

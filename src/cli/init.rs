@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Exit, Failure, Screen, load::quoted};
+use crate::diagnostic::visible;
 
 /// The files of a campaign to start from.
 const FILES: [(&str, &str); 3] = [
@@ -25,7 +26,7 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let shown = self.directory.display();
+        let shown = visible(&self.directory.display().to_string());
         let cannot = |why: String, help| Failure::because(Exit::CannotCreate, "init.directory", why, help);
         crate::secret::create_directory(&self.directory)
             .map_err(|why| cannot(format!("{shown} cannot be made: {why}"), None))?;
@@ -39,7 +40,7 @@ impl Init {
             std::fs::write(&path, content)
                 .map_err(|why| cannot(format!("{} cannot be written: {why}", path.display()), None))?;
         }
-        let directory = quoted(&shown.to_string());
+        let directory = quoted(&shown);
         screen.print(&format!(
             "{shown} is a campaign that works:\n  \
              message.md.hbs   what is said, with {{{{placeholders}}}} for the list's columns\n  \

@@ -69,7 +69,15 @@ impl CampaignArgs {
             .map_err(|why| Failure::new(Exit::Data, why))?;
         let data = |why| Failure::new(Exit::Data, why);
         let options = ListOptions { address: campaign.address_column.clone() };
-        let list = RecipientList::read(&campaign.recipients, &options).map_err(data)?;
+        let list = RecipientList::read(&campaign.recipients, &options).map_err(|mut why| {
+            // The template's mistakes are said in the same go, if the headings can be told.
+            let columns = RecipientList::headings(&campaign.recipients);
+            let template = columns.map(|columns| Template::read(&campaign.template, &columns));
+            if let Some(Err(more)) = template {
+                why.extend(more);
+            }
+            data(why)
+        })?;
         let template = Template::read(&campaign.template, list.columns()).map_err(data)?;
         let composer = Composer::new(Arc::new(template), Arc::new(list));
         let guard = Guard::new(composer.list(), &campaign.allow);

@@ -11,6 +11,7 @@ use std::{
     fmt,
     io::{self, IsTerminal, Write},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -79,6 +80,8 @@ enum Exit {
     Unavailable,
     Software,
     CannotCreate,
+    /// What was to be printed could not be
+    Io,
     /// Run again later
     TryAgain,
     /// The server does not keep to its protocol, or not safely
@@ -100,6 +103,7 @@ impl Exit {
             Self::Unavailable => 69,
             Self::Software => 70,
             Self::CannotCreate => 73,
+            Self::Io => 74,
             Self::TryAgain => 75,
             Self::Protocol => 76,
             Self::Refused => 77,
@@ -151,6 +155,9 @@ impl Complaint for Said {
     }
 }
 
+/// Whether a result was lost on the way out, for the exit code.
+static NOT_PRINTED: AtomicBool = AtomicBool::new(false);
+
 /// Where a command prints: results on standard output, everything else on standard error. Whoever reads them may
 /// go away; that is no reason to break off.
 #[derive(Debug, Clone, Copy)]
@@ -184,7 +191,14 @@ impl Screen {
     /// A result that is not left out when quiet is wanted.
     fn print_always(text: &str) {
         let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+                if !NOT_PRINTED.swap(true, Ordering::SeqCst) {
+                    let _ = writeln!(io::stderr(), "error: the result cannot be printed: {why}");
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Something said on the way.
@@ -221,5 +235,6 @@ pub fn main() -> ExitCode {
         screen.complain(&failure.why);
         failure.exit
     });
+    let exit = if exit == Exit::Ok && NOT_PRINTED.load(Ordering::SeqCst) { Exit::Io } else { exit };
     ExitCode::from(exit.code())
 }

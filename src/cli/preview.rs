@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 
 use super::{Exit, Failure, Screen, load::CampaignArgs};
-use crate::{address::Address, preview, recipients::Recipient, secret};
+use crate::{address::Address, diagnostic::visible, preview, recipients::Recipient, secret};
 
 /// So many messages are shown if nobody says which.
 const SHOWN: usize = 3;
@@ -73,7 +73,9 @@ impl Preview {
             }
         }
         match &self.eml {
-            Some(directory) => screen.print(&format!("{count} messages written to {}\n", directory.display())),
+            Some(directory) => {
+                screen.print(&format!("{count} messages written to {}\n", visible(&directory.display().to_string())))
+            }
             None if count < list.len() && self.row.is_none() && self.to.is_none() => {
                 screen.note(&format!("{count} of {} messages; --row N or --to ADDRESS shows another\n", list.len()));
             }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     campaign::{Account, Accounts, Named, Rate},
     delivery::{self, Job, Signal, Stop, StopReason},
+    diagnostic::visible,
     outbox::{Outbox, Outcome},
     report::{self, Heard, Rows, Style, Summary},
     sandbox::{Proof, Sandbox},
@@ -43,8 +44,8 @@ Examples:
   apiece send update --dry-run                        # opens no socket
 
 Exit codes: 0 all sent; 1 some failed or are in doubt; 64 usage; 65 list or template; 69 server
-unavailable; 70 fault in apiece; 75 try again; 76 no safe connection; 77 refused; 78 configuration;
-130 Ctrl-C.")]
+unavailable; 70 fault in apiece; 73, 74 a file or the result cannot be written; 75 try again;
+76 no safe connection; 77 refused; 78 configuration; 130 Ctrl-C; 143 SIGTERM.")]
 pub(super) struct Send {
     #[command(flatten)]
     campaign: CampaignArgs,
@@ -97,8 +98,18 @@ impl Send {
         if self.dry_run {
             let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
             let server = format!("account {name}, which was not looked at");
-            screen.print(&format!("{}\n", self.question(&loaded, &outbox, &server, &[])?.text()));
-            screen.print(&format!("{} messages are ready. This was a dry run: nothing was sent.\n", outbox.len()));
+            let question = self.question(&loaded, &outbox, &server, &[])?;
+            if let Some(number) = self.confirm {
+                confirm(&question, Some(number), screen)?;
+            }
+            match self.format {
+                Format::Json => report::put_dry_run(outbox.len()),
+                Format::Text => screen.print(&format!(
+                    "{}\n{} messages are ready. This was a dry run: nothing was sent.\n",
+                    question.text(),
+                    outbox.len()
+                )),
+            }
             return Ok(Exit::Ok);
         }
         let account = if self.sandbox { None } else { Some(self.account(&loaded)?) };
@@ -230,7 +241,7 @@ impl Send {
             screen.print(&format!(
                 "\nProof, read back from what the sandbox kept (nothing was delivered):\n{proof}\n\n\
                  The messages are in {}\n",
-                sandbox.directory().display()
+                visible(&sandbox.directory().display().to_string())
             ));
         }
         if exit == Exit::Ok && !proof.holds(outbox.len()) {

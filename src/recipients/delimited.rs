@@ -30,14 +30,10 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
         complain(Place::File(name.into()), &ListProblem::Empty);
         return None;
     };
-    let mut headings: Vec<String> = rows.cells().map(|cell| cell.trim().to_owned()).collect();
+    let headings = rows.headings();
     if headings.len() > MOST_COLUMNS {
         complain(place(heading_row, None), &ListProblem::TooManyColumns(headings.len()));
         return None;
-    }
-    // Spreadsheets write empty columns to the right of the last one.
-    while headings.last().is_some_and(String::is_empty) {
-        headings.pop();
     }
     if headings.iter().any(|heading| heading.parse::<Address>().is_ok()) {
         complain(place(heading_row, None), &ListProblem::PersonInHeadings);
@@ -111,6 +107,13 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
     Some(list)
 }
 
+/// The columns of a list, if it has a first row.
+pub(super) fn headings(text: &str) -> Option<Columns> {
+    let mut rows = Rows::new(text);
+    rows.next()?;
+    Some(Columns::new(rows.headings()))
+}
+
 fn check_headings(columns: &Columns, mut complain: impl FnMut(ListProblem)) {
     for nth in 0..columns.len() {
         if columns.name(nth).is_empty() {
@@ -171,6 +174,15 @@ impl<'t> Rows<'t> {
         self.record.len()
     }
 
+    /// The cells of the record as headings. Spreadsheets write empty columns to the right of the last one.
+    fn headings(&self) -> Vec<String> {
+        let mut headings: Vec<String> = self.cells().map(|cell| cell.trim().to_owned()).collect();
+        while headings.last().is_some_and(String::is_empty) {
+            headings.pop();
+        }
+        headings
+    }
+
     /// The cells of the record. The text is UTF-8 and is cut at ASCII characters, so that they are, too.
     fn cells(&self) -> impl DoubleEndedIterator<Item = &str> {
         (0..self.record.len()).map(|nth| std::str::from_utf8(&self.record[nth]).unwrap_or("\0"))
@@ -228,7 +240,7 @@ pub(super) fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Diagnost
     let line = bytes[start..].split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
     let cell_start = bytes[start..valid_up_to].iter().rposition(|byte| *byte == b',').map_or(0, |at| at + 1);
     let cell = line[cell_start..].split(|byte| *byte == b',').next().unwrap_or_default();
-    let sample = quoted(&String::from_utf8_lossy(cell));
+    let sample = quoted(String::from_utf8_lossy(cell).trim_matches('"'));
     let text = String::from_utf8_lossy(&bytes[..start]);
     let mut rows = Rows::new(&text);
     let mut row = 0;

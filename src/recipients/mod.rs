@@ -185,6 +185,15 @@ impl RecipientList {
         }
     }
 
+    /// The columns of a file, if they can be told, whatever else is wrong with it.
+    #[must_use]
+    pub fn headings(path: &Path) -> Option<Columns> {
+        let text = String::from_utf8_lossy(&read_bytes(path, MOST_BYTES).ok()?).into_owned();
+        let columns = delimited::headings(text.strip_prefix('\u{feff}').unwrap_or(&text))?;
+        // Without a column for the addresses the first row may be anything.
+        (!columns.usual_for_addresses().is_empty()).then_some(columns)
+    }
+
     /// The same from text; `name` stands in complaints.
     pub fn parse(name: &str, text: &str, options: &ListOptions) -> Result<Self, Diagnostics> {
         let mut problems = Diagnostics::default();

@@ -34,6 +34,11 @@ pub struct Heard {
     pub time: Duration,
 }
 
+/// Writes the JSON object of a dry run.
+pub fn put_dry_run(messages: usize) {
+    json::put(&serde_json::json!({ "event": "dry_run", "messages": messages }));
+}
+
 /// Listens until the run is over, and shows progress for `total` messages meanwhile.
 pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, style: Style) -> Heard {
     let start = Instant::now();
