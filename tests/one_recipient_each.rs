@@ -128,7 +128,7 @@ fn the_same_campaign_makes_the_same_bytes() {
         let mut files: Vec<_> =
             std::fs::read_dir(home.path().join(directory)).unwrap().map(|f| f.unwrap().path()).collect();
         files.sort();
-        let without_date = |path: &std::path::PathBuf| {
+        let without_date = |path: &PathBuf| {
             let text = std::fs::read_to_string(path).unwrap();
             let (date, rest) = text.split_once("\r\n").unwrap();
             assert!(date.starts_with("Date: "), "{date}");

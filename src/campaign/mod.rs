@@ -87,8 +87,8 @@ impl fmt::Display for Unreadable {
 }
 
 /// The content of a file, of which there must not be more than `most` bytes.
-pub(crate) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Diagnostic> {
-    let unreadable = |why| Diagnostic::error(Place::File(path.into()), &why);
+pub(crate) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Diagnostics> {
+    let unreadable = |why| Diagnostics::from(Diagnostic::error(Place::File(path.into()), &why));
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
@@ -100,8 +100,8 @@ pub(crate) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Diagnostic> 
 }
 
 /// The same as text.
-pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, Diagnostic> {
-    let not_text = |_| Diagnostic::error(Place::File(path.into()), &Unreadable::NotText);
+pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, Diagnostics> {
+    let not_text = |_| Diagnostic::error(Place::File(path.into()), &Unreadable::NotText).into();
     String::from_utf8(read_bytes(path, most)?).map_err(not_text)
 }
 

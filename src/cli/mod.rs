@@ -192,10 +192,8 @@ impl Screen {
     fn print_always(text: &str) {
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
-                if !NOT_PRINTED.swap(true, Ordering::SeqCst) {
-                    let _ = writeln!(io::stderr(), "error: the result cannot be printed: {why}");
-                }
+            Err(why) if why.kind() != io::ErrorKind::BrokenPipe && !NOT_PRINTED.swap(true, Ordering::SeqCst) => {
+                let _ = writeln!(io::stderr(), "error: the result cannot be printed: {why}");
             }
             _ => {}
         }

@@ -74,7 +74,7 @@ impl Preview {
         }
         match &self.eml {
             Some(directory) => {
-                screen.print(&format!("{count} messages written to {}\n", visible(&directory.display().to_string())))
+                screen.print(&format!("{count} messages written to {}\n", visible(&directory.display().to_string())));
             }
             None if count < list.len() && self.row.is_none() && self.to.is_none() => {
                 screen.note(&format!("{count} of {} messages; --row N or --to ADDRESS shows another\n", list.len()));
