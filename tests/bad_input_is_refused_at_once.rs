@@ -104,6 +104,24 @@ fn what_follows_an_else_in_the_same_tag_is_looked_at_too() {
 }
 
 #[test]
+fn a_value_stands_in_html_only_where_it_can_be_escaped() {
+    let template =
+        "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<p>{{name}}</p>\n<p onclick=\"f('{{name}}')\">x</p>\n";
+    let home = two_files(("t.html.hbs", template), "name,email\nAda,ada@one.example\n");
+    assert_eq!(
+        refused(&home, &["t.html.hbs", "people.csv"], 65),
+        "error: a value from the list cannot stand in a script or a style\n --> t.html.hbs:6:16\n  |\n6 | <p onclick=\"f('{{name}}')\">x</p>\n  |                ^^^^^^^^\n  |\n  \
+         = help: put the attribute in quotation marks, or the value into the text\n"
+    );
+    let template = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<a href=\"{{name}}\">x</a>\n";
+    let home = two_files(("t.html.hbs", template), "name,email\njavascript:x,ada@one.example\n");
+    assert_eq!(
+        refused(&home, &["t.html.hbs", "people.csv"], 65),
+        "error: people.csv, row 2: a link would go to \"javascript:x\", which is no web, mail or telephone address\n"
+    );
+}
+
+#[test]
 fn mistakes_of_list_and_template_come_together() {
     let home = two_files(("t.txt.hbs", &TEMPLATE.replace("{{name}},", "{{nme}},")), "name,email\nAda,ada\n");
     let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);

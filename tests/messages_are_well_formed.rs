@@ -153,8 +153,9 @@ proptest! {
         if let Ok(message) = compose(Format::Html, body, &name, &value) {
             check_shape(&message, 2);
             let html = parse(message.bytes()).body_html(0).unwrap().into_owned();
-            let tags: Vec<&str> = html.split('<').skip(1).map(|tag| tag.split(['>', ' ']).next().unwrap()).collect();
-            prop_assert_eq!(tags, ["p", "/p", "a", "/a"]);
+            let tags = html.split('<').skip(1).map(|tag| tag.split(['>', ' ']).next().unwrap());
+            // A line break in a value is one.
+            prop_assert_eq!(tags.filter(|tag| *tag != "br").collect::<Vec<_>>(), ["p", "/p", "a", "/a"]);
         }
     }
 

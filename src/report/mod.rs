@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use self::progress::Progress;
-pub use self::{progress::Style, rows::Rows, summary::Summary};
+pub use self::{
+    progress::Style,
+    rows::{Rows, RowsError},
+    summary::Summary,
+};
 use crate::{
     delivery::{Event, Finished},
     outbox::Outcome,

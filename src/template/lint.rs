@@ -64,7 +64,7 @@ impl<'s> Piece<'s> {
 /// Characters that no template may hold.
 pub(super) fn check_characters(source: &Arc<Source>, format: Format) -> Result<(), Diagnostics> {
     let odd =
-        |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || (format == Format::Markdown && VEILED.contains(&c));
+        |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || (format != Format::Text && VEILED.contains(&c));
     let mut problems = Diagnostics::default();
     for (at, c) in source.text().char_indices().filter(|(_, c)| odd(*c)).take(10) {
         let place = Place::Text(Arc::clone(source), at..at + c.len_utf8());

@@ -6,6 +6,7 @@
 
 mod front_matter;
 mod html;
+mod in_html;
 mod lint;
 mod markdown;
 mod problem;
@@ -118,11 +119,16 @@ impl Template {
         let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut problems);
         let mut body = registry(match format {
             Format::Text => handlebars::no_escape,
-            Format::Markdown => veil::veil,
-            Format::Html => html::escape,
+            Format::Markdown | Format::Html => veil::veil,
         });
         let span = parts.body..source.text().len();
-        lint::compile(&mut body, BODY, &lint::Piece::of(&source, span), columns, &mut problems);
+        lint::compile(&mut body, BODY, &lint::Piece::of(&source, span.clone()), columns, &mut problems);
+        if format == Format::Html
+            && let Some((place, problem)) = in_html::check(&source.text()[span.clone()])
+        {
+            let place = Place::Text(Arc::clone(&source), span.start + place.start..span.start + place.end);
+            problems.push(Diagnostic::error(place, &problem));
+        }
         let lines_before = source.text()[..parts.body].matches('\n').count();
         let template = front.map(|front| Self { source, format, front, body, headers, lines_before });
         problems.sorted().checked(template)
@@ -165,7 +171,10 @@ impl Template {
                 let (text, html) = markdown::render(&body)?;
                 (text, Some(html))
             }
-            Format::Html => (html::to_text(&body)?, Some(body)),
+            Format::Html => {
+                let html = in_html::InHtml::default().put(&body)?;
+                (html::to_text(&html)?, Some(html))
+            }
         };
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         if text.trim().is_empty() {

@@ -38,6 +38,7 @@ pub(crate) enum TemplateProblem {
     EmptyHeader(&'static str),
     EmptyBody,
     Link(String),
+    ValueInHtml(&'static str),
     Html(String),
 }
 
@@ -87,6 +88,7 @@ impl fmt::Display for TemplateProblem {
             Self::Link(target) => {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
             }
+            Self::ValueInHtml(place) => write!(f, "a value from the list cannot stand in {place}"),
             Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
         }
     }
@@ -123,6 +125,7 @@ impl Complaint for TemplateProblem {
             Self::EmptyHeader(_) => "template.empty-header",
             Self::EmptyBody => "template.empty-body",
             Self::Link(_) => "template.link",
+            Self::ValueInHtml(_) => "template.value-in-html",
             Self::Html(_) => "template.html",
         }
     }
@@ -144,6 +147,7 @@ impl Complaint for TemplateProblem {
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),
             Self::NotText(literal) => format!("write \"{literal}\""),
             Self::HelperAlone(name) => format!("a column of that name is {{{{this.{name}}}}}"),
+            Self::ValueInHtml(_) => "put the attribute in quotation marks, or the value into the text".into(),
             Self::HeaderLine { .. } => "take it out of the cell".into(),
             Self::ToHasAddress => "for example: to = \"{{name}}\"".into(),
             _ => return None,

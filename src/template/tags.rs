@@ -16,11 +16,18 @@ struct Tag<'t> {
     at: usize,
     inner: &'t str,
     closed: bool,
+    /// Behind its braces.
+    after: usize,
 }
 
 impl Tag<'_> {
     fn end(&self) -> usize {
         self.at + 2
+    }
+
+    /// Whether a value takes its place.
+    fn is_value(&self) -> bool {
+        !self.inner.starts_with(['#', '^', '/', '>']) && self.inner != "else" && !self.chains()
     }
 
     fn opens(&self) -> bool {
@@ -61,10 +68,16 @@ fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
             let inner =
                 behind[..length.unwrap_or(behind.len())].trim_start_matches(['{', '~']).trim_end_matches('~').trim();
             if !escaped && !inner.starts_with('!') {
-                return Some(Tag { at, inner, closed: length.is_some() });
+                let after = rest + text[rest..].len() - text[rest..].trim_start_matches('}').len();
+                return Some(Tag { at, inner, closed: length.is_some(), after });
             }
         }
     })
+}
+
+/// Where the tags are, and whether a value takes the place of each.
+pub(super) fn places(text: &str) -> impl Iterator<Item = (Range<usize>, bool)> {
+    tags(text).map(|tag| (tag.at..tag.after, tag.is_value()))
 }
 
 /// Whether every tag and block is closed and none is nested too deeply; else where, and what is wrong.

@@ -1,0 +1,290 @@
+//! Veiled values in HTML that an author wrote, each put in as fits where it stands.
+//!
+//! In text a value is escaped, and a line break in it is one. In an attribute in quotation marks it is escaped; where
+//! the attribute is a link, a value at its beginning must be a harmless address, and one further on is a component of
+//! it. In a script, a style, a tag's name or an attribute without quotation marks no value can stand.
+
+use std::{mem, ops::Range};
+
+use super::{
+    TemplateProblem,
+    html::escape,
+    tags,
+    veil::{Stretch, VEILED, stretches, unveil_with, veil},
+};
+
+/// Attributes whose value is an address (of those that HTML has, and mail programs look at).
+const LINKS: [&str; 9] = ["href", "src", "action", "formaction", "background", "cite", "poster", "data", "xlink:href"];
+
+/// Elements whose text is not HTML.
+const RAW: [&str; 4] = ["script", "style", "title", "textarea"];
+
+/// Puts values into HTML that comes in pieces; what is open at the end of one goes on in the next.
+#[derive(Debug, Default)]
+pub(super) struct InHtml {
+    state: State,
+    /// The name of the element whose tag or raw text is being read, in lower case.
+    element: String,
+    /// The name of the attribute being read, in lower case.
+    attribute: String,
+    /// Its value, as far as it was read.
+    value: String,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Text,
+    /// Behind `<` and before the end of the name
+    Name,
+    /// In a tag, between attributes or in the name of one
+    Tag,
+    /// Behind `=`
+    BeforeValue,
+    Quoted(char),
+    Bare,
+    /// `<!--` … `-->`
+    Comment,
+    /// `<!` … `>`
+    Declaration,
+    /// The text of a script, a style or a title
+    Raw,
+}
+
+/// The first place in a template of HTML in which no value can stand, and what is wrong there; all branches of its
+/// blocks are read one after the other.
+pub(super) fn check(template: &str) -> Option<(Range<usize>, TemplateProblem)> {
+    let mut html = InHtml::default();
+    let mut read = 0;
+    for (place, is_value) in tags::places(template) {
+        html.put(template.get(read..place.start)?).ok()?;
+        if is_value && let Err(problem) = html.put(&veil("https://one.example/")) {
+            return Some((place, problem));
+        }
+        read = place.end;
+    }
+    None
+}
+
+impl InHtml {
+    /// The piece with its values put in.
+    pub(super) fn put(&mut self, html: &str) -> Result<String, TemplateProblem> {
+        if !html.contains(|c| VEILED.contains(&c)) && self.state == State::Text && !html.contains('<') {
+            return Ok(html.to_owned());
+        }
+        let mut out = String::with_capacity(html.len());
+        for stretch in stretches(html) {
+            match stretch {
+                Stretch::Author(author) => self.author(author, &mut out)?,
+                Stretch::Value(value) => self.value(&value, &mut out)?,
+            }
+        }
+        Ok(out)
+    }
+
+    fn author(&mut self, text: &str, out: &mut String) -> Result<(), TemplateProblem> {
+        for (at, c) in text.char_indices() {
+            let rest = &text[at..];
+            match self.state {
+                State::Quoted(quote) if c != quote => self.value.push(c),
+                State::Quoted(_) => {
+                    let value = mem::take(&mut self.value);
+                    out.push_str(&self.finished(&value)?);
+                    out.push(c);
+                    self.state = State::Tag;
+                    self.attribute.clear();
+                }
+                _ => {
+                    self.step(c, rest, out);
+                    out.push(c);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state behind a character of the author's that is in no quoted value.
+    fn step(&mut self, c: char, rest: &str, out: &str) {
+        self.state = match (self.state, c) {
+            (State::Text, '<') if rest.starts_with("<!--") => State::Comment,
+            (State::Text, '<') if rest.starts_with("<!") || rest.starts_with("<?") => State::Declaration,
+            (State::Text, '<')
+                if rest[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || VEILED.contains(&c))
+                    || rest == "<" =>
+            {
+                self.element.clear();
+                State::Name
+            }
+            (State::Name | State::Tag | State::Bare | State::BeforeValue, '>') => {
+                if RAW.contains(&self.element.as_str()) { State::Raw } else { State::Text }
+            }
+            (State::Name, c) if c.is_whitespace() => State::Tag,
+            (State::Name, c) => {
+                self.element.extend(c.to_lowercase());
+                State::Name
+            }
+            (State::Tag, '=') => State::BeforeValue,
+            (State::Tag, c) => {
+                if c.is_whitespace() || c == '/' {
+                    self.attribute.clear();
+                } else {
+                    self.attribute.extend(c.to_lowercase());
+                }
+                State::Tag
+            }
+            (State::BeforeValue, quote @ ('"' | '\'')) => State::Quoted(quote),
+            (State::BeforeValue, c) if c.is_whitespace() => State::BeforeValue,
+            (State::BeforeValue, _) => State::Bare,
+            (State::Bare, c) if c.is_whitespace() => {
+                self.attribute.clear();
+                State::Tag
+            }
+            (State::Comment, '>') if out.ends_with("--") => State::Text,
+            (State::Declaration, '>') => State::Text,
+            (State::Raw, '<') if rest[1..].to_ascii_lowercase().starts_with(&format!("/{}", self.element)) => {
+                self.element.clear();
+                State::Name
+            }
+            (state, _) => state,
+        };
+    }
+
+    /// A whole attribute value; in one that is a link the values are still veiled.
+    fn finished(&self, value: &str) -> Result<String, TemplateProblem> {
+        if LINKS.contains(&self.attribute.as_str()) {
+            link(value, escape)
+        } else {
+            Ok(unveil_with(value, escape).into_owned())
+        }
+    }
+
+    fn value(&mut self, value: &str, out: &mut String) -> Result<(), TemplateProblem> {
+        let refuse = |place: &'static str| Err(TemplateProblem::ValueInHtml(place));
+        match self.state {
+            State::Text => out.push_str(&escape(value).replace("\r\n", "\n").replace(['\r', '\n'], "<br>\n")),
+            State::Comment => out.push_str(&escape(value)),
+            State::Raw if matches!(self.element.as_str(), "title" | "textarea") => out.push_str(&escape(value)),
+            State::Raw => return refuse("a script or a style sheet"),
+            State::Quoted(_) if self.attribute.starts_with("on") || self.attribute == "style" => {
+                return refuse("a script or a style");
+            }
+            State::Quoted(_) => self.value.push_str(&veil(value)),
+            State::BeforeValue | State::Bare => return refuse("an attribute without quotation marks"),
+            State::Name | State::Tag | State::Declaration => return refuse("the name of a tag or an attribute"),
+        }
+        Ok(())
+    }
+}
+
+/// Where a link goes, with its values put in. A value at its beginning may be a whole address of a harmless kind, made
+/// fit for where the link is written by `escape`; further on it is a component of one, whatever is in it
+/// (RFC 3986 §2.4).
+pub(super) fn link(veiled: &str, escape: fn(&str) -> String) -> Result<String, TemplateProblem> {
+    let mut target = String::with_capacity(veiled.len());
+    for (nth, stretch) in stretches(veiled).enumerate() {
+        match stretch {
+            Stretch::Author(author) => target.push_str(author),
+            Stretch::Value(value) if nth == 0 => {
+                let value = value.trim();
+                if !is_harmless(value) {
+                    return Err(TemplateProblem::Link(value.to_owned()));
+                }
+                target.push_str(&escape(value));
+            }
+            Stretch::Value(value) => {
+                for byte in value.bytes() {
+                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                        target.push(char::from(byte));
+                    } else {
+                        target.push_str(&format!("%{byte:02X}"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(target)
+}
+
+fn is_harmless(address: &str) -> bool {
+    let scheme = address.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let known = scheme.is_some_and(|scheme| matches!(scheme.as_str(), "http" | "https" | "mailto" | "tel"));
+    known && !address.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(html: &str, value: &str) -> Result<String, String> {
+        InHtml::default().put(&html.replace('·', &veil(value))).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn a_value_is_escaped_for_where_it_stands() {
+        let nasty = "<b>\"x\"' &\ny";
+        let text = "&lt;b&gt;&quot;x&quot;&#39; &amp;<br>\ny";
+        let attribute = "&lt;b&gt;&quot;x&quot;&#39; &amp;\ny";
+        assert_eq!(put("<p>·</p>", nasty), Ok(format!("<p>{text}</p>")));
+        assert_eq!(put("<p class=a title=\"·\">·", nasty), Ok(format!("<p class=a title=\"{attribute}\">{text}")));
+        assert_eq!(
+            put("<img alt='·'>a < · <!-- · --> ·", nasty),
+            Ok(format!("<img alt='{attribute}'>a < {text} <!-- {attribute} --> {text}"))
+        );
+        assert_eq!(put("<title>·</title>·", nasty), Ok(format!("<title>{attribute}</title>{text}")));
+        assert_eq!(put("<script>a<b</script><p>·</p>", "x"), Ok("<script>a<b</script><p>x</p>".into()));
+        assert_eq!(put("<!DOCTYPE html><br/>·", "x"), Ok("<!DOCTYPE html><br/>x".into()));
+    }
+
+    #[test]
+    fn links_go_somewhere_harmless() {
+        assert_eq!(
+            put("<a href=\"·\">", "https://one.example/?a=b&c"),
+            Ok("<a href=\"https://one.example/?a&#61;b&amp;c\">".into())
+        );
+        assert_eq!(
+            put("<a HREF='https://one.example/·?a=1&amp;b=·'>", "x/\"&ü"),
+            Ok("<a HREF='https://one.example/x%2F%22%26%C3%BC?a=1&amp;b=x%2F%22%26%C3%BC'>".into())
+        );
+        for evil in ["javascript:alert(1)", " JAVAscript:x", "data:text/html,x", "//one.example", "java\nscript:x", ""]
+        {
+            assert!(put("<a href=\"·\">", evil).unwrap_err().contains("a link would go to"), "{evil}");
+        }
+        assert!(put("<a title=\"·\">", "javascript:x").is_ok());
+    }
+
+    #[test]
+    fn where_no_value_can_stand() {
+        for html in [
+            "<script>·",
+            "<style>p{}·</style>",
+            "<p onclick=\"·\">",
+            "<p style='color: ·'>",
+            "<p title=·>",
+            "<p title=a·>",
+            "<p ·>",
+            "<· x>",
+            "</·>",
+            "<p a·=\"x\">",
+        ] {
+            assert!(put(html, "x").unwrap_err().contains("cannot stand in"), "{html}");
+        }
+    }
+
+    #[test]
+    fn such_a_place_is_found_in_the_template() {
+        assert!(check("<p title=\"{{a}}\">{{#if b}}{{c}}{{else}}<a href=\"{{d}}\">x</a>{{/if}}</p>").is_none());
+        let template = "<p>{{a}}</p>{{! x }}{{#if b}}<p title={{c}}>{{/if}}";
+        let (place, problem) = check(template).unwrap();
+        assert_eq!(
+            (&template[place], problem.to_string().as_str()),
+            ("{{c}}", "a value from the list cannot stand in an attribute without quotation marks")
+        );
+    }
+
+    #[test]
+    fn html_in_pieces_is_read_as_one() {
+        let mut pieces = InHtml::default();
+        assert_eq!(pieces.put("<a href=\"").map_err(|_| ()), Ok("<a href=\"".into()));
+        assert!(pieces.put(&format!("{}\">", veil("javascript:x"))).is_err());
+    }
+}
