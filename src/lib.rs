@@ -21,7 +21,7 @@
 //! A list is read, a template compiled against it, and each message made for exactly one person:
 //!
 //! ```
-//! use apiece::{message::Composer, recipients::{ListOptions, RecipientList}, template::{Format, Template}};
+//! use apiece::{campaign::ListOptions, message::Composer, recipients::RecipientList, template::{Format, Template}};
 //!
 //! let list = RecipientList::parse("people.csv", "name,email\nAda,ada@one.example\nBo,bo@two.example\n", &ListOptions::default())?;
 //! let source = "+++\nfrom = \"updates@police.example\"\nsubject = \"Hello {{name}}\"\n+++\nDear {{name}},\n";

@@ -253,7 +253,7 @@ fn files_that_are_missing_or_not_what_they_should_be_are_named() {
         ),
         (
             &["t.txt.hbs", "late.csv"],
-            "error: late.csv, row 3: this is not UTF-8 text: \"M\u{fffd}ller\"\n  help: save it as \"CSV UTF-8\" in the spreadsheet program\n",
+            "error: late.csv, row 3: this is not UTF-8 text; as windows-1252 it would be \"Müller\"\n  help: if that reads right, say --encoding windows-1252 (or encoding = \"windows-1252\" under [recipients_options] in campaign.toml); or save the list as \"CSV UTF-8\" in the spreadsheet program\n",
         ),
         (
             &["two.txt.hbs", "people.csv"],
@@ -261,7 +261,7 @@ fn files_that_are_missing_or_not_what_they_should_be_are_named() {
         ),
         (
             &["t.txt.hbs", "latin.csv"],
-            "error: latin.csv, row 3: this is not UTF-8 text: \"Zo\u{fffd}\"\n  help: save it as \"CSV UTF-8\" in the spreadsheet program\n",
+            "error: latin.csv, row 3: this is not UTF-8 text; as windows-1252 it would be \"Zoë\"\n  help: if that reads right, say --encoding windows-1252 (or encoding = \"windows-1252\" under [recipients_options] in campaign.toml); or save the list as \"CSV UTF-8\" in the spreadsheet program\n",
         ),
         (
             &["t.pdf", "people.csv"],

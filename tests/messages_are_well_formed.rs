@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use apiece::{
+    campaign::ListOptions,
     guard::Guard,
     message::{Composer, Message},
-    recipients::{ListOptions, RecipientList},
+    recipients::RecipientList,
     template::{Format, Template},
 };
 use proptest::prelude::*;

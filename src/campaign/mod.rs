@@ -5,6 +5,7 @@
 
 mod account;
 pub(crate) mod keys;
+mod list;
 mod rate;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
+pub use list::{Delimiter, DelimiterError, ListOptions, encoding};
 pub use rate::{Rate, RateError};
 
 use self::keys::{At, Keys};
@@ -40,8 +42,8 @@ pub struct Campaign {
     pub recipients: PathBuf,
     /// The account to send through.
     pub account: Option<String>,
-    /// The heading of the column with the addresses.
-    pub address_column: Option<String>,
+    /// How the list is to be read, as far as it is said.
+    pub list: ListOptions,
     /// Addresses that may stand in anybody's message.
     pub allow: Vec<Address>,
     /// Rates of this campaign, besides the account's.
@@ -59,8 +61,8 @@ pub struct Overrides {
     pub recipients: Option<PathBuf>,
     /// `--account`
     pub account: Option<String>,
-    /// `--address`
-    pub address_column: Option<String>,
+    /// `--address`, `--encoding`, `--delimiter`
+    pub list: ListOptions,
     /// `--rate`, in place of the campaign's rates
     pub rates: Vec<Rate>,
     /// `--connections`
@@ -179,7 +181,7 @@ impl Campaign {
             template: overrides.template.unwrap_or_else(|| campaign.to_owned()),
             recipients: list,
             account: overrides.account,
-            address_column: overrides.address_column,
+            list: overrides.list,
             allow: Vec::new(),
             rates: overrides.rates,
             connections: overrides.connections,
@@ -196,9 +198,16 @@ impl Campaign {
         let template = keys.string("template");
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
-        let mut address_column = None;
+        let mut list = ListOptions::default();
         if let Some(mut options) = keys.table("recipients_options") {
-            address_column = options.string("address").map(|address| address.value);
+            list.address = options.string("address").map(|address| address.value);
+            list.delimiter = options.parsed("delimiter").map(|delimiter| delimiter.value);
+            if let Some(At { value, span }) = options.string("encoding") {
+                match encoding(&value) {
+                    Ok(encoding) => list.encoding = Some(encoding),
+                    Err(why) => options.complain(span, "encoding", why, None),
+                }
+            }
             keys.adopt(options.finish());
         }
         let mut allow = Vec::new();
@@ -239,7 +248,7 @@ impl Campaign {
             template,
             recipients,
             account: overrides.account.or(account),
-            address_column: overrides.address_column.or(address_column),
+            list: overrides.list.or(list),
             allow,
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),

@@ -3,15 +3,16 @@
 use std::{io::IsTerminal, path::PathBuf, sync::Arc};
 
 use clap::Args;
+use encoding_rs::Encoding;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::{Exit, Failure, Screen};
 use crate::{
-    campaign::{Campaign, Overrides},
+    campaign::{Campaign, Delimiter, ListOptions, Overrides, encoding},
     guard::Guard,
     message::Composer,
     outbox::Outbox,
-    recipients::{ListOptions, Recipient, RecipientList},
+    recipients::{Recipient, RecipientList},
     report::Rows,
     template::Template,
 };
@@ -35,6 +36,12 @@ pub(super) struct CampaignArgs {
     /// The heading of the column with the addresses
     #[arg(long, value_name = "HEADING")]
     address: Option<String>,
+    /// What the list's text is encoded in, for example windows-1252 [default: UTF-8, or UTF-16 with a byte order mark]
+    #[arg(long, value_name = "LABEL", value_parser = encoding)]
+    encoding: Option<&'static Encoding>,
+    /// What stands between the list's cells: , ; tab or | [default: found from the file]
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<Delimiter>,
 }
 
 impl CampaignArgs {
@@ -42,7 +49,7 @@ impl CampaignArgs {
         Overrides {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
-            address_column: self.address.clone(),
+            list: ListOptions { address: self.address.clone(), encoding: self.encoding, delimiter: self.delimiter },
             ..Overrides::default()
         }
     }
@@ -58,6 +65,8 @@ impl CampaignArgs {
         flag("template", self.template.as_ref().map(|path| path.display().to_string()));
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
         flag("address", self.address.clone());
+        flag("encoding", self.encoding.map(|encoding| encoding.name().to_owned()));
+        flag("delimiter", self.delimiter.map(|delimiter| char::from(delimiter.byte()).to_string()));
         typed.join(" ")
     }
 
@@ -68,10 +77,9 @@ impl CampaignArgs {
         let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides)
             .map_err(|why| Failure::new(Exit::Data, why))?;
         let data = |why| Failure::new(Exit::Data, why);
-        let options = ListOptions { address: campaign.address_column.clone() };
-        let list = RecipientList::read(&campaign.recipients, &options).map_err(|mut why| {
+        let list = RecipientList::read(&campaign.recipients, &campaign.list).map_err(|mut why| {
             // The template's mistakes are said in the same go, if the headings can be told.
-            let columns = RecipientList::headings(&campaign.recipients);
+            let columns = RecipientList::headings(&campaign.recipients, &campaign.list);
             let template = columns.map(|columns| Template::read(&campaign.template, &columns));
             if let Some(Err(more)) = template {
                 why.extend(more);

@@ -303,7 +303,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipients::ListOptions;
+    use crate::campaign::ListOptions;
 
     fn found(headers: &str, body: &str) -> Vec<String> {
         let list = "email\nada@one.example\nBo.B@two.example\nann@bücher.example\n";

@@ -204,8 +204,9 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::{
+        campaign::ListOptions,
         message::Composer,
-        recipients::{ListOptions, RecipientList},
+        recipients::RecipientList,
         template::{Format, Template},
     };
 

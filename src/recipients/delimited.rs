@@ -5,20 +5,52 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::{Columns, ListOptions, ListProblem, MOST_COLUMNS, RecipientList, Row};
 use crate::{
     address::Address,
+    campaign::Delimiter,
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, nearest, quoted},
 };
+
+/// By so many rows delimiters are told apart.
+const SAMPLE: usize = 50;
+
+/// The delimiter that a text has: with it the rows have as many cells as there are headings, and most of them.
+pub(super) fn delimiter_of(text: &str) -> Delimiter {
+    let mut best = (Delimiter::Comma, (false, 0, 0));
+    for delimiter in Delimiter::ALL {
+        let mut rows = Rows::new(text, delimiter);
+        if rows.next().is_none() {
+            continue;
+        }
+        let headings = rows.headings();
+        let width = headings.len();
+        let has_address = width > 1 && !Columns::new(headings).usual_for_addresses().is_empty();
+        let mut even = 0;
+        for _ in 0..SAMPLE {
+            if rows.next().is_none() {
+                break;
+            }
+            even += usize::from(width > 1 && rows.len() >= width);
+        }
+        let score = (has_address, even, width);
+        if score > best.1 {
+            best = (delimiter, score);
+        }
+    }
+    best.0
+}
 
 /// A cell longer than this is a mistake.
 const MOST_CELL_BYTES: usize = 1 << 20;
 
 /// Reads a list. `None` where it is too wrong to go on; whatever else is wrong is added to `problems`.
 pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut Diagnostics) -> Option<RecipientList> {
-    let mut rows = Rows::new(text);
+    let (text, named) = without_sep_line(text);
+    let delimiter = options.delimiter.or(named).unwrap_or_else(|| delimiter_of(text));
+    let mut rows = Rows::new(text, delimiter);
     let place = |row, column: Option<&str>| Place::Row { list: name.into(), row, column: column.map(str::to_owned) };
     let mut complain = |place, problem: &dyn Complaint| problems.push(Diagnostic::error(place, problem));
 
-    if let Some(at) = open_quote(text) {
-        let mut before = Rows::new(&text[..at]);
+    if let Some(at) = open_quote(text, delimiter) {
+        let mut before = Rows::new(&text[..at], delimiter);
         let mut row = 1;
         while let Some(number) = before.next() {
             row = number + u64::from(text[..at].ends_with(['\n', '\r']));
@@ -107,9 +139,23 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
     Some(list)
 }
 
+/// The text without the line `sep=;` that Excel may write on top of it and never shows, and what that says.
+fn without_sep_line(text: &str) -> (&str, Option<Delimiter>) {
+    let line = text.split(['\r', '\n']).next().unwrap_or("");
+    match line.strip_prefix("sep=").map(str::parse) {
+        Some(Ok(delimiter)) => {
+            let rest = &text[line.len()..];
+            let rest = rest.strip_prefix("\r\n").or(rest.strip_prefix(['\r', '\n'])).unwrap_or(rest);
+            (rest, Some(delimiter))
+        }
+        _ => (text, None),
+    }
+}
+
 /// The columns of a list, if it has a first row.
-pub(super) fn headings(text: &str) -> Option<Columns> {
-    let mut rows = Rows::new(text);
+pub(super) fn headings(text: &str, options: &ListOptions) -> Option<Columns> {
+    let (text, named) = without_sep_line(text);
+    let mut rows = Rows::new(text, options.delimiter.or(named).unwrap_or_else(|| delimiter_of(text)));
     rows.next()?;
     Some(Columns::new(rows.headings()))
 }
@@ -145,7 +191,7 @@ fn find_address_column(columns: &Columns, options: &ListOptions) -> Result<usize
 
 /// The records of a text with the numbers of their rows. The csv crate leaves out blank lines and its line
 /// numbers are wrong after them and with CRLF (csv#395), so the rows are counted here.
-struct Rows<'t> {
+pub(super) struct Rows<'t> {
     text: &'t str,
     reader: csv::Reader<&'t [u8]>,
     record: ByteRecord,
@@ -155,13 +201,15 @@ struct Rows<'t> {
 }
 
 impl<'t> Rows<'t> {
-    fn new(text: &'t str) -> Self {
-        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    pub(super) fn new(text: &'t str, delimiter: Delimiter) -> Self {
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(delimiter.byte());
+        let reader = builder.from_reader(text.as_bytes());
         Self { text, reader, record: ByteRecord::new(), before: 0, number: 0 }
     }
 
     /// Goes to the next record that is not a blank line; gives its row.
-    fn next(&mut self) -> Option<u64> {
+    pub(super) fn next(&mut self) -> Option<u64> {
         self.before = usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
         if !self.reader.read_byte_record(&mut self.record).unwrap_or(false) {
             return None;
@@ -183,8 +231,13 @@ impl<'t> Rows<'t> {
         headings
     }
 
+    /// Where the record ends.
+    pub(super) fn end(&self) -> usize {
+        usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX)
+    }
+
     /// The cells of the record. The text is UTF-8 and is cut at ASCII characters, so that they are, too.
-    fn cells(&self) -> impl DoubleEndedIterator<Item = &str> {
+    pub(super) fn cells(&self) -> impl DoubleEndedIterator<Item = &str> {
         (0..self.record.len()).map(|nth| std::str::from_utf8(&self.record[nth]).unwrap_or("\0"))
     }
 }
@@ -208,7 +261,7 @@ fn blank_lines(text: &[u8], mut at: usize) -> u64 {
 
 /// Where a cell begins with a quotation mark that is never closed. The csv crate takes the rest of the file for that
 /// cell without a word.
-fn open_quote(text: &str) -> Option<usize> {
+fn open_quote(text: &str, delimiter: Delimiter) -> Option<usize> {
     #[derive(PartialEq)]
     enum In {
         CellStart,
@@ -227,29 +280,32 @@ fn open_quote(text: &str) -> Option<usize> {
                 In::Quoted
             }
             (In::Mark, b'"') | (In::Quoted, _) => In::Quoted,
-            (_, b',' | b'\n' | b'\r') => In::CellStart,
+            (_, b'\n' | b'\r') => In::CellStart,
+            (_, byte) if byte == delimiter.byte() => In::CellStart,
             _ => In::Bare,
         };
     }
     (state == In::Quoted).then_some(opened)
 }
 
-/// The complaint about the first row whose bytes are not UTF-8.
-pub(super) fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
-    let start = bytes[..valid_up_to].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
-    let line = bytes[start..].split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-    let cell_start = bytes[start..valid_up_to].iter().rposition(|byte| *byte == b',').map_or(0, |at| at + 1);
-    let cell = line[cell_start..].split(|byte| *byte == b',').next().unwrap_or_default();
-    let sample = quoted(String::from_utf8_lossy(cell).trim_matches('"'));
-    let text = String::from_utf8_lossy(&bytes[..start]);
-    let mut rows = Rows::new(&text);
-    let mut row = 0;
-    while let Some(number) = rows.next() {
-        row = number;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delimiter_is_found_from_the_file() {
+        for (text, delimiter) in [
+            ("name,email\nA,a@one.example\n", Delimiter::Comma),
+            ("name;email\nA, B;a@one.example\n", Delimiter::Semicolon),
+            ("name\temail\nA, B; C\ta@one.example\n", Delimiter::Tab),
+            ("name|email\nA, B; C|a@one.example\n", Delimiter::Pipe),
+            ("\"Name; first, last\",email\nA,a@one.example\n", Delimiter::Comma),
+            ("\"a,b,c,d\";email\nx;a@one.example\n", Delimiter::Semicolon),
+            ("email\na@one.example\n", Delimiter::Comma),
+            ("", Delimiter::Comma),
+            ("Anrede, Name;Kontakt, privat;Ort\nA;b@one.example;C\n", Delimiter::Semicolon),
+        ] {
+            assert_eq!(delimiter_of(text), delimiter, "{text}");
+        }
     }
-    // Within quotation marks the last row of the text before goes on.
-    if open_quote(&text).is_none() {
-        row += 1 + blank_lines(text.as_bytes(), rows.before);
-    }
-    Diagnostic::error(Place::Row { list: name.into(), row, column: None }, &ListProblem::NotUtf8 { sample })
 }

@@ -5,6 +5,7 @@
 
 mod columns;
 mod delimited;
+mod text;
 
 use std::{collections::HashMap, fmt, path::Path};
 
@@ -12,7 +13,7 @@ pub use columns::{Column, Columns};
 
 use crate::{
     address::{Address, AddressError},
-    campaign::read_bytes,
+    campaign::{ListOptions, read_bytes},
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
 };
 
@@ -22,17 +23,10 @@ pub const MOST_BYTES: u64 = 1 << 30;
 /// More columns than this are not a recipient list.
 pub const MOST_COLUMNS: usize = 1000;
 
-/// How a list is to be read.
-#[derive(Debug, Clone, Default)]
-pub struct ListOptions {
-    /// The heading of the column with the addresses; found by its usual names if left out.
-    pub address: Option<String>,
-}
-
 /// The people of a campaign, in the order of the file; at least one, and no address twice.
 ///
 /// ```
-/// use apiece::recipients::{ListOptions, RecipientList};
+/// use apiece::{campaign::ListOptions, recipients::RecipientList};
 /// let list = RecipientList::parse("people.csv", "First name,E-Mail\nAda,ada@one.example\n", &ListOptions::default())?;
 /// let ada = list.get(0).unwrap();
 /// assert_eq!((ada.row(), ada.field(0), ada.address().as_str()), (2, "Ada", "ada@one.example"));
@@ -73,7 +67,9 @@ pub struct Recipient<'l> {
 pub(crate) enum ListProblem {
     Empty,
     NoRows,
-    NotUtf8 { sample: String },
+    NotUtf8 { sample: String, likely: &'static str },
+    NotEncoded { sample: String, encoding: &'static str, sure: bool },
+    Workbook(&'static str),
     PersonInHeadings,
     NoHeading { nth: usize },
     TooManyColumns(usize),
@@ -94,7 +90,11 @@ impl fmt::Display for ListProblem {
         match self {
             Self::Empty => f.write_str("the list is empty"),
             Self::NoRows => f.write_str("the list has headings and nobody under them"),
-            Self::NotUtf8 { sample } => write!(f, "this is not UTF-8 text: {sample}"),
+            Self::NotUtf8 { sample, likely } => {
+                write!(f, "this is not UTF-8 text; as {likely} it would be {sample}")
+            }
+            Self::NotEncoded { sample, encoding, .. } => write!(f, "this is not {encoding} text: {sample}"),
+            Self::Workbook(kind) => write!(f, "this is {kind}, whatever its name says"),
             Self::PersonInHeadings => f.write_str("the first row holds a person, and must hold the headings"),
             Self::NoHeading { nth } => write!(f, "column {nth} has no heading"),
             Self::TooManyColumns(found) => write!(f, "the list has {found} columns, and the most is {MOST_COLUMNS}"),
@@ -128,7 +128,8 @@ impl Complaint for ListProblem {
     fn code(&self) -> &'static str {
         match self {
             Self::Empty | Self::NoRows => "list.empty",
-            Self::NotUtf8 { .. } => "list.not-utf8",
+            Self::NotUtf8 { .. } | Self::NotEncoded { .. } => "list.encoding",
+            Self::Workbook(_) => "list.workbook",
             Self::NoHeading { .. } | Self::PersonInHeadings => "list.no-heading",
             Self::TooManyColumns(_) => "list.too-many-columns",
             Self::SameHeading { .. } => "list.same-heading",
@@ -145,17 +146,18 @@ impl Complaint for ListProblem {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::NotUtf8 { .. } => "save it as \"CSV UTF-8\" in the spreadsheet program".into(),
+            Self::NotUtf8 { likely, .. } => format!(
+                "if that reads right, say --encoding {likely} (or encoding = \"{likely}\" under [recipients_options] in \
+                 campaign.toml); or save the list as \"CSV UTF-8\" in the spreadsheet program"
+            ),
+            Self::NotEncoded { sure: false, .. } => "try another --encoding, or save the list as \"CSV UTF-8\"".into(),
+            Self::Workbook(_) => "save it as \"CSV UTF-8\" in the spreadsheet program".into(),
             Self::PersonInHeadings => {
                 "put a row with a heading for each column above it, for example name,email".into()
             }
             Self::NoHeading { .. } => "give the column a heading in row 1, or delete it".into(),
             Self::SameHeading { .. } => {
                 "rename one of them: upper case, spaces and punctuation make no difference".into()
-            }
-            Self::NoAddressColumn { headings } if headings.contains(';') || headings.contains("<U+0009>") => {
-                "the cells must be separated by commas: save the list as \"CSV (comma delimited)\", or \"CSV UTF-8\""
-                    .into()
             }
             Self::NoAddressColumn { .. } | Self::SeveralAddressColumns(_) => {
                 "name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml"
@@ -175,21 +177,18 @@ impl Complaint for ListProblem {
 }
 
 impl RecipientList {
-    /// Reads a file: CSV with commas, in UTF-8, with a row of headings.
+    /// Reads a file of delimited text with a row of headings.
     pub fn read(path: &Path, options: &ListOptions) -> Result<Self, Diagnostics> {
         let bytes = read_bytes(path, MOST_BYTES)?;
         let name = path.display().to_string();
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(&name, &text, options),
-            Err(error) => Err(delimited::not_utf8(&name, error.as_bytes(), error.utf8_error().valid_up_to()).into()),
-        }
+        Self::parse(&name, &text::decode(&name, bytes, options)?, options)
     }
 
     /// The columns of a file, if they can be told, whatever else is wrong with it.
     #[must_use]
-    pub fn headings(path: &Path) -> Option<Columns> {
-        let text = String::from_utf8_lossy(&read_bytes(path, MOST_BYTES).ok()?).into_owned();
-        let columns = delimited::headings(text.strip_prefix('\u{feff}').unwrap_or(&text))?;
+    pub fn headings(path: &Path, options: &ListOptions) -> Option<Columns> {
+        let text = text::decode("", read_bytes(path, MOST_BYTES).ok()?, options).ok()?;
+        let columns = delimited::headings(text.strip_prefix('\u{feff}').unwrap_or(&text), options)?;
         // Without a column for the addresses the first row may be anything.
         (!columns.usual_for_addresses().is_empty()).then_some(columns)
     }
@@ -364,7 +363,11 @@ mod tests {
                 .contains("are the same for a template")
         );
         assert!(read("name,,email\nA,b,a@one.example\n").unwrap_err().contains("column 2 has no heading"));
-        assert!(read("name;email\nA;a@one.example\n").unwrap_err().contains("separated by commas"));
+        assert_eq!(read("name;email\nA, B;a@one.example\n").unwrap(), [(2, "name=A, B|email=a@one.example".into())]);
+        assert_eq!(
+            read("sep=|\r\nname|email\r\nA, B|a@one.example\r\n").unwrap(),
+            [(2, "name=A, B|email=a@one.example".into())]
+        );
         assert!(
             read("email,E-Mail-Adresse\na@one.example,b@one.example\n").unwrap_err().contains("more than one column")
         );
@@ -374,7 +377,7 @@ mod tests {
     #[test]
     fn a_named_address_column_is_used_and_a_wrong_name_said() {
         let named = |name: &str| {
-            let options = ListOptions { address: Some(name.into()) };
+            let options = ListOptions { address: Some(name.into()), ..ListOptions::default() };
             RecipientList::parse("p.csv", "contact,email\na@one.example,x\n", &options)
                 .map_err(|problems| problems.to_string())
         };

@@ -126,7 +126,7 @@ impl fmt::Display for Proof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{recipients::ListOptions, sandbox::capture::Capture};
+    use crate::{campaign::ListOptions, sandbox::capture::Capture};
 
     #[test]
     fn it_tells_what_was_really_kept_even_if_that_is_bad() {

@@ -2,7 +2,7 @@
 //!
 //! A value is escaped for where it stands and is never a template itself. In Markdown this is done by *veiling*:
 //! values travel through the Markdown parser as characters that mean nothing to it, and are put in afterwards,
-//! when it is known what each stands in ([`veil`](self::veil)).
+//! when it is known what each stands in.
 
 mod front_matter;
 mod html;
