@@ -23,10 +23,15 @@ struct Terminal {
 
 impl Terminal {
     fn run(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::run_program(home, env!("CARGO_BIN_EXE_apiece"), arguments, environment)
+    }
+
+    fn run_program(home: &Home, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let pair = native_pty_system().openpty(PtySize { rows: 40, cols: 160, ..PtySize::default() }).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_apiece"));
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", home.path());
         command.env("TMPDIR", home.path());
         command.env("TERM", "xterm");
@@ -136,6 +141,25 @@ fn a_password_is_asked_for_without_being_shown() {
     terminal.ended(0);
     assert!(!terminal.seen().contains("secret"), "{}", terminal.seen());
     assert_eq!(server.accepted().len(), 12);
+}
+
+#[test]
+fn ctrl_c_at_the_password_leaves_the_terminal_as_it_was() {
+    let server = server().start();
+    let home = home_for(&server, "");
+    let script = format!(
+        "trap : INT; {} send c --account work --confirm 12; echo ended with $?; stty -a",
+        env!("CARGO_BIN_EXE_apiece")
+    );
+    let mut terminal = Terminal::run_program(&home, "/bin/sh", &["-c", &script], &[]);
+    terminal.wait_for("Password of case.team at localhost: ");
+    std::thread::sleep(Duration::from_millis(200));
+    terminal.type_in("\u{3}");
+    terminal.wait_for("ended with 130");
+    terminal.wait_for("iexten");
+    let seen = terminal.seen();
+    assert!(seen.contains(" echo ") && !seen.contains("-echo "), "{seen}");
+    assert_eq!(server.connections(), 0);
 }
 
 #[test]

@@ -198,6 +198,22 @@ fn another_persons_address_in_a_message_is_found_before_anything_is_sent() {
 }
 
 #[test]
+fn another_recipient_as_author_is_found_too() {
+    let template = TEMPLATE.replace("Updates <updates@police.example>", "{{manager}}");
+    let home = two_files(
+        ("t.txt.hbs", &template),
+        "name,email,manager\nAda,ada@one.example,bo@two.example\nBo,bo@two.example,updates@police.example\n",
+    );
+    let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
+    assert!(
+        said.starts_with(
+            "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the header From\n"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
     let home = two_files(("t.txt.hbs", TEMPLATE), "name,email\nAda,ada@one.example\n");
     let settings = "template = \"t.txt.hbs\"\nrecipient = \"people.csv\"\n[send]\nrates = \"30/min\"\nrate = \"30 per minute\"\n[gaurd]\n";
@@ -272,6 +288,37 @@ fn files_that_are_missing_or_not_what_they_should_be_are_named() {
     }
     let said = refused(&home, &["no-front.txt.hbs", "people.csv"], 65);
     assert!(said.starts_with("error: a template begins with its front matter between two lines of +++\n"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_printed_is_not_taken_for_one() {
+    let home = two_files(("t.txt.hbs", TEMPLATE), "name,email\nAda,ada@one.example\n");
+    for arguments in [
+        &["check", "t.txt.hbs", "people.csv"][..],
+        &["preview", "t.txt.hbs", "people.csv"],
+        &["send", "t.txt.hbs", "people.csv", "--sandbox", "--confirm", "1", "--format", "json"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = home.command(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(74), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "error: the result cannot be printed: No space left on device (os error 28)\n");
+    }
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_is_said_before_anything_is_asked() {
+    let home = two_files(("t.txt.hbs", TEMPLATE), "name,email\nAda,ada@one.example\n");
+    home.write("empty.pem", "nothing\n");
+    for file in ["missing.pem", "empty.pem"] {
+        let account = format!(
+            "[account.work]\nhost = \"localhost\"\nusername = \"u\"\npassword_env = \"P\"\nca_file = \"../../{file}\"\n"
+        );
+        home.config(&account);
+        let said = home.run(&["send", "t.txt.hbs", "people.csv", "--account", "work"]).ended(78).stderr;
+        assert!(said.contains("the ca_file ") && said.contains(file), "{said}");
+    }
 }
 
 #[test]

@@ -154,8 +154,8 @@ fn what_a_server_says_before_tls_is_told_as_it_is() {
         (Stage::StartTls, Act::Drop, 69, "the server closed the connection"),
         (Stage::StartTls, Act::Stall, 69, "no answer after 700 ms"),
         (Stage::StartTls, Act::reply("421 4.3.2 Too busy\r\n"), 75, "421 4.3.2 Too busy"),
-        (Stage::TlsHandshake, Act::Stall, 76, "the TLS handshake is not done after 700 ms"),
-        (Stage::TlsHandshake, Act::Drop, 76, "the TLS handshake failed"),
+        (Stage::TlsHandshake, Act::Stall, 69, "the TLS handshake is not done after 700 ms"),
+        (Stage::TlsHandshake, Act::Drop, 69, "the connection was lost in the TLS handshake"),
     ];
     each(
         &acts,

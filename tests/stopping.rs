@@ -91,6 +91,65 @@ fn a_second_ctrl_c_leaves_at_once() {
     let run = Run::of(child.wait_with_output().unwrap()).ended(130);
     assert!(before.elapsed() < Duration::from_secs(5));
     assert!(run.stderr.contains("left at once: what was under way is in doubt"), "{}", run.stderr);
+    assert!(run.stdout.starts_with("0 of 10 messages sent in "), "{}", run.stdout);
+    assert!(run.stdout.contains("  under way   2\n  not begun   8\n"), "{}", run.stdout);
+    assert!(run.stdout.contains("In doubt: rows 2-3. They are not sent again on their own."), "{}", run.stdout);
+    assert!(run.stdout.contains("--rows 4-11 --confirm 8"), "{}", run.stdout);
+}
+
+#[test]
+fn ctrl_c_twice_leaves_a_run_too_that_is_ending_for_another_reason() {
+    let server = server()
+        .on_when(|moment| match (moment.stage, moment.message) {
+            (Stage::Dot, Some(0)) => Act::Stall,
+            (Stage::Mail, Some(1)) => Act::reply("550 5.7.1 no\r\n"),
+            _ => Act::Ok,
+        })
+        .start();
+    let home = Home::new();
+    let child = start(&server, &home, 10, "text");
+    assert!(server.wait_until(Duration::from_secs(20), |server| {
+        server.lines().iter().filter(|line| line.text.starts_with("MAIL")).count() == 2
+    }));
+    std::thread::sleep(Duration::from_millis(300));
+    let before = Instant::now();
+    signal(&child, "-INT");
+    std::thread::sleep(Duration::from_millis(200));
+    signal(&child, "-INT");
+    Run::of(child.wait_with_output().unwrap()).ended(130);
+    assert!(before.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_scattered_rest_is_written_down_whole() {
+    let refused = |line: &str| {
+        line.split(['p', '@']).nth(1).and_then(|row| row.parse::<u64>().ok()).is_some_and(|row| row % 2 == 1)
+    };
+    let once = std::sync::atomic::AtomicUsize::new(0);
+    let server = server()
+        .on_when(move |moment| {
+            let odd = moment.stage == Stage::Rcpt && refused(moment.line);
+            if odd && once.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 60 {
+                Act::reply("450 4.2.0 later\r\n")
+            } else {
+                Act::Ok
+            }
+        })
+        .start();
+    let home = Home::new();
+    let child = start(&server, &home, 120, "text");
+    let run = Run::of(child.wait_with_output().unwrap()).ended(75);
+    let command = run.stdout.lines().last().unwrap().trim();
+    assert!(
+        command.starts_with("apiece send c --account work --rows @/") && command.ends_with(".txt --confirm 60"),
+        "{command}"
+    );
+    let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+    Run::of(home.command(&arguments).env("P", "secret").output().unwrap()).ended(0);
+    let mut everyone: Vec<String> = server.accepted().into_iter().map(|one| one.rcpt_to[0].clone()).collect();
+    everyone.sort();
+    everyone.dedup();
+    assert_eq!((server.accepted().len(), everyone.len()), (120, 120));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn the_wrong_number_sends_nothing() {
     let run = home.run(&["send", &SAMPLES[0].path(), "--sandbox", "--confirm", "11"]).ended(77);
     assert_eq!(
         run.stderr,
-        "error: --confirm says 11, and there are 12 recipients; nothing was sent\n  help: look at the list; then say the number that is right\n"
+        "error: --confirm says 11, and the number of recipients is 12; nothing was sent\n  help: look at the list; then say the number that is right\n"
     );
     assert_eq!(run.stdout, "");
     let run = home.run(&["send", &SAMPLES[0].path(), "--sandbox"]).ended(77);

@@ -39,6 +39,16 @@ impl Rate {
         self.count
     }
 
+    /// How long so many messages take at least at some rates.
+    #[must_use]
+    pub fn least_time(count: usize, rates: &[Self]) -> Duration {
+        let least = |rate: &Self| {
+            let windows = count.saturating_sub(1) / rate.count().get() as usize;
+            rate.window().saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
+        };
+        rates.iter().map(least).max().unwrap_or_default()
+    }
+
     /// In what time.
     #[must_use]
     pub fn window(self) -> Duration {
@@ -84,6 +94,13 @@ impl fmt::Display for Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_slowest_rate_says_how_long_it_takes() {
+        let rates: Vec<Rate> = ["30/min", "100/hour"].iter().map(|rate| rate.parse().unwrap()).collect();
+        let least = [30, 31, 100, 101].map(|count| Rate::least_time(count, &rates).as_secs());
+        assert_eq!(least, [0, 60, 180, 3600]);
+    }
 
     #[test]
     fn rates_are_read_and_written_alike() {

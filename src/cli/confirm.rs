@@ -32,7 +32,7 @@ pub(super) fn confirm(question: &Question, given: Option<usize>, screen: Screen)
     let count = question.count;
     if let Some(given) = given {
         if given != count {
-            let message = format!("--confirm says {given}, and there are {count} recipients; nothing was sent");
+            let message = format!("--confirm says {given}, and the number of recipients is {count}; nothing was sent");
             return Err(refused(message, Some("look at the list; then say the number that is right")));
         }
         return Ok(());
@@ -69,7 +69,7 @@ impl Question {
         line("Recipients", &format!("{}, each a message of their own, {ends}", self.count));
         if !self.rates.is_empty() {
             let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
-            let least = least_time(self.count, &self.rates);
+            let least = Rate::least_time(self.count, &self.rates);
             let takes = if least.is_zero() { String::new() } else { format!(": at least {}", minutes(least)) };
             line("Pace", &format!("{}{takes}", rates.join(", ")));
         }
@@ -88,34 +88,11 @@ pub(super) fn server(account: &Account) -> String {
     format!("{}:{} (account {}, {tls}, {login})", account.host, account.port, account.name)
 }
 
-/// How long so many messages take at least at a pace.
-fn least_time(count: usize, rates: &[Rate]) -> Duration {
-    let least = |rate: &Rate| {
-        let windows = count.saturating_sub(1) / rate.count().get() as usize;
-        rate.window().saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
-    };
-    rates.iter().map(least).max().unwrap_or_default()
-}
-
 fn minutes(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
         seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
         seconds => format!("{} days", seconds / 86400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slowest_rate_says_how_long_it_takes() {
-        let rates: Vec<Rate> = ["30/min", "100/hour"].iter().map(|rate| rate.parse().unwrap()).collect();
-        assert_eq!(least_time(30, &rates), Duration::ZERO);
-        assert_eq!(least_time(31, &rates), Duration::from_secs(60));
-        assert_eq!(least_time(100, &rates), Duration::from_secs(180));
-        assert_eq!(least_time(101, &rates), Duration::from_secs(3600));
     }
 }

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::{Exit, Failure, Screen};
 use crate::{
+    address::Address,
     campaign::{Campaign, Delimiter, ListOptions, Overrides, encoding},
     guard::Guard,
     message::Composer,
@@ -87,9 +88,10 @@ impl CampaignArgs {
             data(why)
         })?;
         let template = Template::read(&campaign.template, list.columns()).map_err(data)?;
+        let allowed = [campaign.allow.clone(), template.fixed_addresses()].concat();
         let composer = Composer::new(Arc::new(template), Arc::new(list));
-        let guard = Guard::new(composer.list(), &campaign.allow);
-        Ok(Loaded { campaign, composer, guard })
+        let guard = Guard::new(composer.list(), &allowed);
+        Ok(Loaded { campaign, composer, allowed, guard })
     }
 }
 
@@ -102,6 +104,8 @@ pub(super) fn quoted(argument: &str) -> String {
 pub(super) struct Loaded {
     pub(super) campaign: Campaign,
     pub(super) composer: Composer,
+    /// Addresses that may stand in anybody's message.
+    pub(super) allowed: Vec<Address>,
     guard: Guard,
 }
 

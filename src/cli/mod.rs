@@ -6,17 +6,20 @@ mod init;
 mod load;
 mod preview;
 mod send;
+mod signals;
 
 use std::{
     fmt,
     io::{self, IsTerminal, Write},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::diagnostic::{Colour, Complaint, Diagnostic, Diagnostics, Place};
+use crate::{
+    diagnostic::{Colour, Complaint, Diagnostic, Diagnostics, Place},
+    report,
+};
 
 /// Mails everyone on a list separately, so that nobody on it can learn who else is.
 #[derive(Debug, Parser)]
@@ -155,9 +158,6 @@ impl Complaint for Said {
     }
 }
 
-/// Whether a result was lost on the way out, for the exit code.
-static NOT_PRINTED: AtomicBool = AtomicBool::new(false);
-
 /// Where a command prints: results on standard output, everything else on standard error. Whoever reads them may
 /// go away; that is no reason to break off.
 #[derive(Debug, Clone, Copy)]
@@ -190,13 +190,7 @@ impl Screen {
 
     /// A result that is not left out when quiet is wanted.
     fn print_always(text: &str) {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(why) if why.kind() != io::ErrorKind::BrokenPipe && !NOT_PRINTED.swap(true, Ordering::SeqCst) => {
-                let _ = writeln!(io::stderr(), "error: the result cannot be printed: {why}");
-            }
-            _ => {}
-        }
+        report::print(text);
     }
 
     /// Something said on the way.
@@ -233,6 +227,6 @@ pub fn main() -> ExitCode {
         screen.complain(&failure.why);
         failure.exit
     });
-    let exit = if exit == Exit::Ok && NOT_PRINTED.load(Ordering::SeqCst) { Exit::Io } else { exit };
+    let exit = if exit == Exit::Ok && report::output_was_lost() { Exit::Io } else { exit };
     ExitCode::from(exit.code())
 }

@@ -4,28 +4,33 @@ use std::{
     fmt::Write as _,
     io::{self, IsTerminal, Write},
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use clap::{Args, ValueEnum};
 use etcetera::{AppStrategy, AppStrategyArgs};
 use jiff::ZonedDateTime;
 use secrecy::SecretString;
-use tokio::sync::mpsc;
+use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{
     Exit, Failure, Screen,
     confirm::{Question, confirm, server},
     load::{CampaignArgs, Loaded, quoted},
+    signals::{self, Signals},
 };
 use crate::{
     campaign::{Account, Accounts, Named, Rate},
     delivery::{self, Job, Signal, Stop, StopReason},
-    diagnostic::visible,
+    diagnostic::{Diagnostic, Place, visible},
     outbox::{Outbox, Outcome},
     report::{self, Heard, Rows, Style, Summary},
     sandbox::{Proof, Sandbox},
-    secret::SecretSource,
+    secret::{SecretError, SecretSource},
 };
 
 /// So many events wait to be shown before the engine waits for the screen.
@@ -116,9 +121,9 @@ impl Send {
         let server = account.as_ref().map_or("the sandbox in this program; nothing is delivered".into(), server);
         let rates = account.as_ref().map_or(&[][..], |account| &account.rates);
         confirm(&self.question(&loaded, &outbox, &server, rates)?, self.confirm, screen)?;
-        let secret = account.as_ref().map(read_secret).transpose()?.flatten();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
+        let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
         let exit = runtime.block_on(self.deliver(&loaded, Arc::new(outbox), account, secret, screen));
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
@@ -132,7 +137,11 @@ impl Send {
         };
         let configuration = |why| Failure::new(Exit::Configuration, why);
         let accounts = Accounts::read(&file, named).map_err(configuration)?;
-        accounts.choose(loaded.campaign.account.as_deref()).cloned().map_err(configuration)
+        let account = accounts.choose(loaded.campaign.account.as_deref()).map_err(configuration)?;
+        delivery::check_account(account).map_err(|why| {
+            Failure::because(Exit::Configuration, "account.tls", why.to_string(), why.help().as_deref())
+        })?;
+        Ok(account.clone())
     }
 
     /// Rates besides the account's. The sandbox is in no hurry, and nobody's limits are at stake.
@@ -171,6 +180,7 @@ impl Send {
             (None, Some(sandbox)) => (sandbox.account(), Some(sandbox.secret())),
             (None, None) => return Ok(Exit::Software),
         };
+        let rates: Vec<Rate> = account.rates.iter().copied().chain(self.rates(loaded)).collect();
         let connections = loaded.campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
         let job = Job {
             account,
@@ -182,17 +192,30 @@ impl Send {
             clock: ZonedDateTime::now,
         };
         let stop = Stop::default();
-        let listener = tokio::spawn(listen_for_signals(stop.clone(), screen));
+        let over = Arc::new(AtomicBool::new(false));
+        let last_words = self.last_words(loaded, &outbox);
+        tokio::spawn(signals::listen(stop.clone(), Arc::clone(&over), last_words, screen));
         let (sender, receiver) = mpsc::channel(EVENTS);
         let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
-        let heard = report::listen(receiver, outbox.len(), self.style(screen)).await;
+        let heard = report::listen(receiver, outbox.len(), rates, self.style(screen)).await;
         if let Err(error) = engine.await
             && error.is_panic()
         {
             std::panic::resume_unwind(error.into_panic());
         }
-        listener.abort();
+        over.store(true, Ordering::SeqCst);
         self.conclude(loaded, &outbox, &heard, stop.reason(), sandbox.as_ref(), screen)
+    }
+
+    /// What is known of everybody at the moment, for somebody who leaves at once.
+    fn last_words(&self, loaded: &Loaded, outbox: &Arc<Outbox>) -> impl Fn() -> String + use<> {
+        let (outbox, composer, command, start) =
+            (Arc::clone(outbox), loaded.composer.clone(), self.typed(), Instant::now());
+        move || {
+            let heard = Heard { time: start.elapsed(), ..Heard::default() };
+            let stopped = Some(StopReason::Interrupted(Signal::Interrupt));
+            Summary { outbox: &outbox, list: composer.list(), heard: &heard, stopped, command: command.clone() }.text()
+        }
     }
 
     async fn sandbox(&self) -> Result<Sandbox, Failure> {
@@ -231,12 +254,12 @@ impl Send {
             Format::Text => screen.print(&summary.text()),
         }
         let Some(sandbox) = sandbox else { return Ok(exit) };
-        let proof = Proof::read(sandbox.directory(), loaded.list(), &loaded.campaign.allow).map_err(|why| {
+        let proof = Proof::read(sandbox.directory(), loaded.list(), &loaded.allowed).map_err(|why| {
             let message = format!("what the sandbox kept cannot be read back: {why}");
             Failure::because(Exit::Software, "sandbox.proof", message, None)
         })?;
         if self.format == Format::Json {
-            Summary::put_proof(&proof);
+            Summary::put_proof(&proof, sandbox.directory());
         } else {
             screen.print(&format!(
                 "\nProof, read back from what the sandbox kept (nothing was delivered):\n{proof}\n\n\
@@ -265,6 +288,7 @@ impl Send {
             flag("rate", Some(rate.to_string()));
         }
         flag("connections", self.connections.map(|number| number.to_string()));
+        flag("sandbox-dir", self.sandbox_dir.as_ref().map(|path| path.display().to_string()));
         if self.sandbox {
             typed.push_str("--sandbox ");
         }
@@ -276,70 +300,42 @@ impl Send {
 fn default_config() -> Result<PathBuf, Failure> {
     let arguments =
         AppStrategyArgs { top_level_domain: "org".into(), author: "apiece".into(), app_name: "apiece".into() };
-    let strategy = etcetera::choose_app_strategy(arguments).map_err(|_| {
+    let strategy = etcetera::app_strategy::choose_native_strategy(arguments).map_err(|_| {
         let message = "there is no home directory to look for the config file in";
         Failure::because(Exit::Configuration, "config.no-home", message, Some("say where it is with --config FILE"))
     })?;
     Ok(strategy.in_config_dir("config.toml"))
 }
 
-fn read_secret(account: &Account) -> Result<Option<SecretString>, Failure> {
-    let Some(login) = &account.login else { return Ok(None) };
+fn read_secret(account: &Account, runtime: &Runtime) -> Result<Option<SecretString>, Failure> {
+    let Some(login) = account.login.clone() else { return Ok(None) };
+    let asked = login.secret == SecretSource::Ask;
     let prompt = format!("Password of {} at {}: ", login.username, account.host);
-    let secret = login.secret.read(&prompt).map_err(|why| {
-        let exit = if login.secret == SecretSource::Ask { Exit::Refused } else { Exit::Configuration };
-        Failure::new(exit, crate::diagnostic::Diagnostic::error(crate::diagnostic::Place::Nowhere, &why))
+    let read = move || login.secret.read(&prompt);
+    let read = if asked { runtime.block_on(unless_interrupted(read)) } else { read() };
+    let secret = read.map_err(|why| {
+        let exit = if asked { Exit::Refused } else { Exit::Configuration };
+        Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))
     })?;
     Ok(Some(secret))
 }
 
-/// The first Ctrl-C or SIGTERM asks the run to stop, the second leaves at once.
-async fn listen_for_signals(stop: Stop, screen: Screen) {
-    let mut signals = Signals::new();
-    loop {
-        let signal = signals.next().await;
-        if stop.request(StopReason::Interrupted(signal)) || !matches!(stop.reason(), Some(StopReason::Interrupted(_))) {
-            screen.note("\nfinishing what is under way; once more leaves at once\n");
-        } else {
-            let exit = if signal == Signal::Interrupt { Exit::Interrupted } else { Exit::Terminated };
-            let _ = io::stderr().write_all(b"\nleft at once: what was under way is in doubt\n");
-            std::process::exit(exit.code().into());
-        }
-    }
-}
-
-/// Ctrl-C and, where there is one, SIGTERM.
-struct Signals {
+/// Asks at the terminal; Ctrl-C ends the program, with the terminal as it was before.
+async fn unless_interrupted(
+    ask: impl FnOnce() -> Result<SecretString, SecretError> + std::marker::Send + 'static,
+) -> Result<SecretString, SecretError> {
     #[cfg(unix)]
-    streams: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        Self { streams: signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok()) }
-    }
-
-    async fn next(&mut self) -> Signal {
-        let Some((interrupt, terminate)) = &mut self.streams else { return std::future::pending().await };
-        tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> Self {
-        Self {}
-    }
-
-    async fn next(&mut self) -> Signal {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::Interrupt,
-            Err(_) => std::future::pending().await,
+    let before = rustix::termios::tcgetattr(io::stdin()).ok();
+    let mut signals = Signals::new();
+    tokio::select! {
+        asked = tokio::task::spawn_blocking(ask) => asked.unwrap_or(Err(SecretError::NoTerminal)),
+        signal = signals.next() => {
+            #[cfg(unix)]
+            if let Some(before) = before {
+                let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, &before);
+            }
+            let _ = io::stderr().write_all(b"\n");
+            signals::leave(signal)
         }
     }
 }

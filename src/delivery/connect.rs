@@ -219,10 +219,28 @@ impl Connector {
         let name = ServerName::try_from(host).map_err(|error| self.unreachable(error))?;
         match within(deadlines.tls(), connector.connect(name, tcp)).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(handshake_problem(&error, &self.account)),
-            Err(late) => {
-                Err(StopReason::Insecure { why: format!("the TLS handshake is not done after {late}"), help: None })
-            }
+            Ok(Err(error)) => Err(self.handshake_problem(&error)),
+            Err(late) => Err(self.unreachable(format!("the TLS handshake is not done after {late}"))),
+        }
+    }
+
+    /// What TLS itself finds wrong is a matter of safety; that the line was cut is not.
+    fn handshake_problem(&self, error: &std::io::Error) -> StopReason {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(why)) => StopReason::Insecure {
+                why: format!("the certificate of {} is not trusted ({why})", self.account.host),
+                help: Some(
+                    "if it is a server of your own, name its certification authority with ca_file; else somebody may \
+                     be in between, and nothing must be sent. There is no switch to go on without."
+                        .into(),
+                ),
+            },
+            Some(rustls::Error::InvalidMessage(_)) => StopReason::Insecure {
+                why: "the server does not speak TLS here".into(),
+                help: Some("use tls = \"starttls\" for port 587, tls = \"implicit\" for port 465".into()),
+            },
+            Some(error) => StopReason::Insecure { why: format!("the TLS handshake failed ({error})"), help: None },
+            None => self.unreachable(format!("the connection was lost in the TLS handshake ({error})")),
         }
     }
 
@@ -373,6 +391,11 @@ impl Clear<'_> {
     }
 }
 
+/// What is wrong with an account that can be known without a network: its certification authorities.
+pub fn check_account(account: &Account) -> Result<(), StopReason> {
+    Connector::new(account, None).map(drop)
+}
+
 /// TLS 1.2 or newer, verified against the platform's roots or the account's own.
 fn tls_config(account: &Account) -> Result<ClientConfig, StopReason> {
     let problem = |why: String, help: Option<&str>| StopReason::Insecure { why, help: help.map(str::to_owned) };
@@ -400,25 +423,6 @@ fn tls_config(account: &Account) -> Result<ClientConfig, StopReason> {
         return Err(unreadable("there is no certificate in it".into()));
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn handshake_problem(error: &std::io::Error, account: &Account) -> StopReason {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(why)) => StopReason::Insecure {
-            why: format!("the certificate of {} is not trusted ({why})", account.host),
-            help: Some(
-                "if it is a server of your own, name its certification authority with ca_file; else somebody may be \
-                 in between, and nothing must be sent. There is no switch to go on without."
-                    .into(),
-            ),
-        },
-        Some(rustls::Error::InvalidMessage(_)) => StopReason::Insecure {
-            why: "the server does not speak TLS here".into(),
-            help: Some("use tls = \"starttls\" for port 587, tls = \"implicit\" for port 465".into()),
-        },
-        _ => StopReason::Insecure { why: format!("the TLS handshake failed ({error})"), help: None },
-    }
 }
 
 fn short(version: &str) -> &'static str {

@@ -23,7 +23,10 @@ use tokio::{
     task::JoinSet,
 };
 
-pub use self::event::{Event, Finished, Reply, Signal, StopReason};
+pub use self::{
+    connect::check_account,
+    event::{Event, Finished, Reply, Signal, StopReason},
+};
 use self::{
     connect::{Connection, Connector},
     pace::{Pace, Slot},

@@ -47,7 +47,7 @@ fn starts(text: &str, at: usize) -> Vec<usize> {
 }
 
 /// Where an address may end whose domain begins at `start`: as far as a domain reaches, and before what is another
-/// word by its looks, in upper case (`ann@x.example.Thanks`) or in another script.
+/// word by its looks, with a capital (`ann@x.example.Thanks`) or in another script.
 fn ends(text: &str, start: usize) -> Vec<usize> {
     let domain = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
     let length: usize = text[start..].chars().take(255).take_while(|c| domain(*c)).map(char::len_utf8).sum();
@@ -56,16 +56,15 @@ fn ends(text: &str, start: usize) -> Vec<usize> {
         return Vec::new();
     }
     let mut ends = Vec::new();
-    let (mut before, mut last) = ('.', '.');
+    let mut last = '.';
     for (nth, c) in whole.char_indices() {
-        let word_before = before.is_lowercase() || before.is_ascii_digit();
-        let new_word = matches!(last, '.' | '-') && word_before && c.is_uppercase();
-        if new_word {
+        let capitalised = c.is_uppercase() && whole[nth + c.len_utf8()..].starts_with(char::is_lowercase);
+        if matches!(last, '.' | '-') && capitalised && nth > 0 {
             ends.push(start + nth - 1);
         } else if last.is_ascii_alphanumeric() && !c.is_ascii() {
             ends.push(start + nth);
         }
-        (before, last) = (last, c);
+        last = c;
     }
     ends.push(start + whole.len());
     ends.reverse();

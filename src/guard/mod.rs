@@ -74,7 +74,7 @@ impl Complaint for Finding {
 }
 
 impl Guard {
-    /// Knows everyone on the list; `allow` may stand in anybody's message.
+    /// Knows everyone on the list; `allow` may stand in anybody's message, such as the author's address.
     #[must_use]
     pub fn new(list: &RecipientList, allow: &[Address]) -> Self {
         Self {
@@ -94,8 +94,7 @@ impl Guard {
     pub fn inspect_bytes(&self, envelope: &Envelope, bytes: &[u8]) -> Vec<Finding> {
         let Some(parsed) = MessageParser::default().parse(bytes) else { return vec![Finding::Unreadable] };
         let mut findings = structure(&parsed, envelope);
-        let mut search =
-            Search { guard: self, own: envelope.to().key(), sender: envelope.from().key(), findings: &mut findings };
+        let mut search = Search { guard: self, own: envelope.to().key(), findings: &mut findings };
         search.message(&parsed, bytes);
         findings
     }
@@ -131,7 +130,6 @@ fn structure(parsed: &Parsed<'_>, envelope: &Envelope) -> Vec<Finding> {
 struct Search<'g> {
     guard: &'g Guard,
     own: String,
-    sender: String,
     findings: &'g mut Vec<Finding>,
 }
 
@@ -210,7 +208,7 @@ impl Search<'_> {
     fn who(&self, address: &str) -> Option<Who> {
         let (local, domain) = address.split_once('@')?;
         let key = format!("{}@{}", local.to_lowercase(), idna::domain_to_ascii(domain).ok()?);
-        if key == self.own || key == self.sender || self.guard.allowed.contains(&key) {
+        if key == self.own || self.guard.allowed.contains(&key) {
             return Some(Who::Allowed);
         }
         self.guard.rows.get(&key).copied().map(Who::Other)
@@ -220,7 +218,7 @@ impl Search<'_> {
 /// Whose an address is.
 #[derive(Clone, Copy)]
 enum Who {
-    /// The recipient's own, the sender's, or one that everybody may see.
+    /// The recipient's own, or one that everybody may see.
     Allowed,
     /// Of another recipient, in that row.
     Other(u64),
@@ -308,7 +306,7 @@ mod tests {
     fn found(headers: &str, body: &str) -> Vec<String> {
         let list = "email\nada@one.example\nBo.B@two.example\nann@bücher.example\n";
         let list = RecipientList::parse("p.csv", list, &ListOptions::default()).unwrap();
-        let allow = ["help@police.example".parse().unwrap()];
+        let allow = ["help@police.example".parse().unwrap(), "updates@police.example".parse().unwrap()];
         let guard = Guard::new(&list, &allow);
         let envelope = Envelope::new("updates@police.example".parse().unwrap(), "ada@one.example".parse().unwrap());
         let message = format!("From: updates@police.example\r\nTo: Ada <ada@one.example>\r\n{headers}\r\n{body}\r\n");
@@ -348,6 +346,7 @@ mod tests {
             ("Subject: =?utf-8?q?bo.b=40two.example?=\r\n", "x"),
             ("Reply-To: Bo <bo.b@two.example>\r\n", "x"),
             ("X-For: bo.b@two.example\r\n", "x"),
+            ("Sender: bo.b@two.example\r\n", "BO.B@TWO.EXAMPLE.Thanks"),
         ] {
             let found = found(headers, body);
             assert!(found.iter().any(|finding| finding.contains("the address of row")), "{headers}{body}: {found:?}");

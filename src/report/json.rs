@@ -1,11 +1,12 @@
-//! One JSON object for each event, on standard output. `docs/json.md` describes them.
+//! One JSON object for each event, on standard output. `docs/formats.md` describes them.
 //!
 //! Such output often ends up in logs, so addresses in it are shortened; the row tells whose they are.
 
-use std::io::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::Rows;
 use crate::{
     delivery::{Event, Finished, Reply, StopReason},
     outbox::{Counts, Outcome},
@@ -18,7 +19,7 @@ pub(super) fn write(event: &Event) {
 }
 
 pub(super) fn put(object: &Value) {
-    let _ = writeln!(std::io::stdout(), "{object}");
+    super::print(&format!("{object}\n"));
 }
 
 fn object(event: &Event) -> Value {
@@ -57,23 +58,34 @@ fn finished(finished: &Finished) -> Value {
 }
 
 /// The last object of a run.
-pub(super) fn summary(counts: &Counts, stopped: Option<&StopReason>, seconds: f64) -> Value {
+/// `rows` names the rows of an outcome.
+pub(super) fn summary(
+    counts: &Counts,
+    rows: impl Fn(Outcome) -> Rows,
+    stopped: Option<&StopReason>,
+    seconds: f64,
+) -> Value {
     let mut object = json!({
         "event": "summary",
         "messages": counts.total(),
         "stopped": stopped.map(reason_text),
         "seconds": seconds,
+        "rows": {},
     });
     for outcome in Outcome::ALL {
         object[key(outcome)] = counts.of(outcome).into();
+        if outcome != Outcome::Sent && counts.of(outcome) > 0 {
+            object["rows"][key(outcome)] = rows(outcome).to_string().into();
+        }
     }
     object
 }
 
 /// What a sandbox was really sent; after the summary.
-pub(super) fn proof(proof: &Proof) -> Value {
+pub(super) fn proof(proof: &Proof, directory: &Path) -> Value {
     json!({
         "event": "proof",
+        "directory": directory.display().to_string(),
         "messages": proof.messages,
         "envelopes": proof.envelopes,
         "recipients": proof.recipients.keys().collect::<Vec<_>>(),

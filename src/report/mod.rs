@@ -3,6 +3,7 @@
 //! Everything here listens to [`Event`]s and looks into the outbox; nothing here has a say in what is sent.
 
 mod json;
+mod output;
 mod progress;
 mod rows;
 mod summary;
@@ -13,11 +14,13 @@ use tokio::sync::mpsc;
 
 use self::progress::Progress;
 pub use self::{
+    output::{output_was_lost, print},
     progress::Style,
     rows::{Rows, RowsError},
     summary::Summary,
 };
 use crate::{
+    campaign::Rate,
     delivery::{Event, Finished},
     outbox::Outcome,
 };
@@ -43,11 +46,11 @@ pub fn put_dry_run(messages: usize) {
     json::put(&serde_json::json!({ "event": "dry_run", "messages": messages }));
 }
 
-/// Listens until the run is over, and shows progress for `total` messages meanwhile.
-pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, style: Style) -> Heard {
+/// Listens until the run is over, and shows progress for `total` messages at the given rates meanwhile.
+pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, rates: Vec<Rate>, style: Style) -> Heard {
     let start = Instant::now();
     let mut heard = Heard::default();
-    let mut progress = Progress::new(total, style);
+    let mut progress = Progress::new(total, rates, style);
     loop {
         let event = tokio::select! {
             event = events.recv() => event,

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::json;
 use crate::{
+    campaign::Rate,
     delivery::{Event, StopReason},
     outbox::Outcome,
 };
@@ -36,6 +37,7 @@ pub(super) struct Progress {
     style: Style,
     bar: ProgressBar,
     total: usize,
+    rates: Vec<Rate>,
     done: usize,
     not_sent: usize,
     start: Instant,
@@ -43,15 +45,25 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(total: usize, style: Style) -> Self {
+    pub(super) fn new(total: usize, rates: Vec<Rate>, style: Style) -> Self {
         let target = if style == Style::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total as u64), target);
         if let Ok(template) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
             bar.set_style(template.progress_chars("█▌░"));
         }
+        bar.set_message("connecting");
         bar.tick();
         let start = Instant::now();
-        Self { style, bar, total, done: 0, not_sent: 0, start, line_due: tokio::time::Instant::now() + LINE_EVERY }
+        Self {
+            style,
+            bar,
+            total,
+            rates,
+            done: 0,
+            not_sent: 0,
+            start,
+            line_due: tokio::time::Instant::now() + LINE_EVERY,
+        }
     }
 
     /// When the next line is to be written.
@@ -100,7 +112,9 @@ impl Progress {
             words.push(if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{:.0}/min", rate * 60.0) });
             #[allow(clippy::cast_precision_loss)]
             let left = (self.total - self.done) as f64 / rate;
-            words.push(format!("{} left", spoken(Duration::from_secs_f64(left.min(1e9)))));
+            let at_this_rate = Duration::from_secs_f64(left.min(1e9));
+            let at_least = Rate::least_time(self.total - self.done + 1, &self.rates);
+            words.push(format!("{} left", spoken(at_this_rate.max(at_least))));
         }
         if self.not_sent > 0 {
             words.push(format!("{} not sent", self.not_sent));

@@ -18,7 +18,9 @@ pub struct Rows(Vec<RangeInclusive<u64>>);
 
 /// The text names no rows.
 #[derive(Debug, Error)]
-#[error("rows are written like 2-5,9 (as the spreadsheet numbers them; the headings are row 1)")]
+#[error(
+    "rows are written like 2-5,9 (as the spreadsheet numbers them; the headings are row 1), or stand in a file: @FILE"
+)]
 pub struct RowsError;
 
 impl Rows {
@@ -40,7 +42,8 @@ impl Rows {
     /// Whether a row is among them.
     #[must_use]
     pub fn contains(&self, row: u64) -> bool {
-        self.0.iter().any(|range| range.contains(&row))
+        let before = self.0.partition_point(|range| *range.start() <= row);
+        self.0[..before].last().is_some_and(|range| range.contains(&row))
     }
 
     /// The ranges, in order.
@@ -54,6 +57,9 @@ impl FromStr for Rows {
     type Err = RowsError;
 
     fn from_str(text: &str) -> Result<Self, RowsError> {
+        if let Some(file) = text.strip_prefix('@') {
+            return std::fs::read_to_string(file).map_err(|_| RowsError)?.trim().parse();
+        }
         let mut ranges = Vec::new();
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -65,7 +71,15 @@ impl FromStr for Rows {
             ranges.push(first..=last);
         }
         ranges.sort_by_key(|range| *range.start());
-        Ok(Self(ranges))
+        // Ranges that overlap become one.
+        let mut apart: Vec<RangeInclusive<u64>> = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            match apart.last_mut() {
+                Some(last) if range.start() <= last.end() => *last = *last.start()..=*range.end().max(last.end()),
+                _ => apart.push(range),
+            }
+        }
+        Ok(Self(apart))
     }
 }
 
@@ -86,6 +100,16 @@ impl fmt::Display for Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_may_overlap_or_stand_in_a_file() {
+        let rows: Rows = "9,2-5,4-7,3".parse().unwrap();
+        assert_eq!(rows.to_string(), "2-7,9");
+        assert_eq!((1..11).filter(|row| rows.contains(*row)).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 9]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "2-3,7\n").unwrap();
+        assert_eq!(format!("@{}", file.path().display()).parse::<Rows>().unwrap().to_string(), "2-3,7");
+    }
 
     #[test]
     fn what_names_no_rows_is_refused() {

@@ -1,6 +1,6 @@
 //! What became of everybody, in words.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use super::{Heard, Rows, json, progress::spoken};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 /// Messages that were not sent are told one by one up to this many.
 const MOST_SHOWN: usize = 50;
 
-/// Rows are named as long as they can be said in so many ranges.
+/// Rows are named on the line if they can be said in so many ranges; else they are written to a file.
 const MOST_RANGES: usize = 40;
 
 /// A run that is over.
@@ -40,12 +40,14 @@ impl Summary<'_> {
 
     /// Writes it as the last JSON object.
     pub fn put_json(&self) {
-        json::put(&json::summary(&self.counts(), self.stopped.as_ref(), self.heard.time.as_secs_f64()));
+        let rows = |outcome| self.rows(self.outbox.with(outcome));
+        let seconds = self.heard.time.as_secs_f64();
+        json::put(&json::summary(&self.counts(), rows, self.stopped.as_ref(), seconds));
     }
 
     /// Writes what a sandbox was really sent as a JSON object.
-    pub fn put_proof(proof: &Proof) {
-        json::put(&json::proof(proof));
+    pub fn put_proof(proof: &Proof, directory: &Path) {
+        json::put(&json::proof(proof, directory));
     }
 
     /// As text for a person.
@@ -59,7 +61,7 @@ impl Summary<'_> {
             text.push_str("The connection to the relay on this machine had no TLS.\n");
         }
         if sent < total {
-            for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Queued] {
+            for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Sending, Outcome::Queued] {
                 if counts.of(outcome) > 0 {
                     let _ = writeln!(text, "  {:<12}{}", name(outcome), counts.of(outcome));
                 }
@@ -77,7 +79,7 @@ impl Summary<'_> {
         let untold = [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt].map(|outcome| counts.of(outcome));
         let untold = untold.iter().sum::<usize>().saturating_sub(MOST_SHOWN);
         if untold > 0 {
-            let _ = writeln!(text, "\n… and {untold} more (--format json tells all)");
+            let _ = writeln!(text, "\n… and {untold} more");
         }
         self.in_doubt(&mut text);
         self.rest(&mut text);
@@ -86,7 +88,8 @@ impl Summary<'_> {
 
     /// Who may or may not have got it, in full: they are the ones that need a person.
     fn in_doubt(&self, text: &mut String) {
-        let in_doubt = self.outbox.with(Outcome::InDoubt);
+        let mut in_doubt = self.outbox.with(Outcome::InDoubt);
+        in_doubt.extend(self.outbox.with(Outcome::Sending));
         if !in_doubt.is_empty() {
             let _ = writeln!(text, "\nIn doubt: rows {}. They are not sent again on their own.", self.rows(in_doubt));
         }
@@ -101,26 +104,33 @@ impl Summary<'_> {
         }
         let count = rest.len();
         let rows = self.rows(rest);
+        let mut named = rows.to_string();
+        if rows.ranges().len() > MOST_RANGES
+            && let Ok(file) = written_down(&rows)
+        {
+            named = format!("@{file}");
+        }
         let _ = writeln!(text, "\n{count} may still get theirs. Later, and without changing the list:");
-        let _ = writeln!(text, "  {}--rows {rows} --confirm {count}", self.command);
+        let _ = writeln!(text, "  {}--rows {named} --confirm {count}", self.command);
     }
 
-    fn rows(&self, indices: Vec<usize>) -> String {
-        let rows = indices.into_iter().filter_map(|index| self.list.get(index)).map(Recipient::row);
-        let rows = Rows::of(rows);
-        match rows.ranges().len().checked_sub(MOST_RANGES) {
-            None | Some(0) => rows.to_string(),
-            Some(more) => {
-                let some = rows.ranges().iter().take(MOST_RANGES).flat_map(Clone::clone);
-                format!("{},… ({more} more ranges; --format json tells all)", Rows::of(some))
-            }
-        }
+    fn rows(&self, indices: Vec<usize>) -> Rows {
+        Rows::of(indices.into_iter().filter_map(|index| self.list.get(index)).map(Recipient::row))
     }
+}
+
+/// Row numbers in a file of their own, for more of them than a line can hold; gives its path.
+fn written_down(rows: &Rows) -> std::io::Result<String> {
+    let mut file = tempfile::Builder::new().prefix("apiece-rows-").suffix(".txt").tempfile()?;
+    writeln!(file, "{rows}")?;
+    let (_, path) = file.keep().map_err(|error| error.error)?;
+    Ok(path.display().to_string())
 }
 
 fn name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Queued => "not begun",
+        Outcome::Sending => "under way",
         other => other.word(),
     }
 }

@@ -40,9 +40,34 @@ impl Capture {
     pub(super) fn write(&self, envelope: &CapturedEnvelope, message: &[u8]) -> io::Result<u64> {
         let number = self.written.fetch_add(1, Ordering::SeqCst) + 1;
         let path = |ending| self.directory.join(format!("{number:07}{ending}"));
-        secret::create_file(&path(MESSAGE_ENDING))?.write_all(message)?;
         let envelope = serde_json::to_vec_pretty(envelope)?;
-        secret::create_file(&path(ENVELOPE_ENDING))?.write_all(&envelope)?;
+        let files = [(path(MESSAGE_ENDING), message), (path(ENVELOPE_ENDING), &envelope)];
+        for (path, content) in &files {
+            if let Err(error) = secret::create_file(path).and_then(|mut file| file.write_all(content)) {
+                // Half a message would be a lie; that one cannot be removed is of no more importance then.
+                for (path, _) in &files {
+                    let _ = std::fs::remove_file(path);
+                }
+                return Err(error);
+            }
+        }
         Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_message_that_cannot_be_kept_nothing_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let capture = Capture::new(directory.path().to_owned());
+        // The envelope's name is taken.
+        std::fs::write(directory.path().join("0000001.envelope.json"), "x").unwrap();
+        let envelope = CapturedEnvelope { mail_from: "a".into(), rcpt_to: vec![], tls: None, authenticated_as: None };
+        assert!(capture.write(&envelope, b"x").is_err());
+        assert!(!directory.path().join("0000001.eml").exists());
+        assert_eq!(capture.write(&envelope, b"x").unwrap(), 2);
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct FrontMatter {
 struct MailboxTemplate {
     key: &'static str,
     has_name: bool,
+    /// The address, where it has no placeholder.
+    fixed: Option<Address>,
 }
 
 /// The front matter for one person.
@@ -136,6 +138,10 @@ impl FrontMatter {
         problems.extend(keys.finish());
         subject?;
         Some(Self { from: from?, reply_to, to: to.is_some(), headers })
+    }
+
+    pub(super) fn fixed_addresses(&self) -> Vec<Address> {
+        [Some(&self.from), self.reply_to.as_ref()].into_iter().flatten().filter_map(|one| one.fixed.clone()).collect()
     }
 
     pub(super) fn render(
@@ -229,7 +235,7 @@ impl Compiler<'_> {
             part("name", name);
         }
         part("address", address);
-        MailboxTemplate { key, has_name: name.is_some() }
+        MailboxTemplate { key, has_name: name.is_some(), fixed: address.parse().ok() }
     }
 
     fn header(

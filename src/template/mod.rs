@@ -140,6 +140,13 @@ impl Template {
         self.format
     }
 
+    /// The addresses of author and for answers that the template names itself, not by a placeholder: everybody may
+    /// see them.
+    #[must_use]
+    pub fn fixed_addresses(&self) -> Vec<Address> {
+        self.front.fixed_addresses()
+    }
+
     /// The text that it was compiled from.
     #[must_use]
     pub fn source(&self) -> &str {

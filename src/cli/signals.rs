@@ -1,0 +1,72 @@
+//! Ctrl-C and SIGTERM: the first asks a run to stop, the second leaves at once.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{Exit, Screen};
+use crate::delivery::{Signal, Stop, StopReason};
+
+/// Ctrl-C and, where there is one, SIGTERM.
+pub(super) struct Signals {
+    #[cfg(unix)]
+    streams: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub(super) fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self { streams: signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok()) }
+    }
+
+    pub(super) async fn next(&mut self) -> Signal {
+        let Some((interrupt, terminate)) = &mut self.streams else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => Signal::Interrupt,
+            _ = terminate.recv() => Signal::Terminate,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn new() -> Self {
+        Self {}
+    }
+
+    pub(super) async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits for signals as long as the program runs. When `over`, the run has ended and there is nothing to finish.
+/// `last_words` is what is known at the moment, for somebody who leaves at once.
+pub(super) async fn listen(stop: Stop, over: Arc<AtomicBool>, last_words: impl Fn() -> String, screen: Screen) {
+    let mut signals = Signals::new();
+    let first = signals.next().await;
+    if !over.load(Ordering::SeqCst) {
+        stop.request(StopReason::Interrupted(first));
+        screen.note("\nfinishing what is under way; once more leaves at once\n");
+        let second = signals.next().await;
+        if !over.load(Ordering::SeqCst) {
+            let _ = writeln!(io::stderr(), "\nleft at once: what was under way is in doubt\n");
+            Screen::print_always(&last_words());
+        }
+        leave(second);
+    }
+    leave(first);
+}
+
+/// Ends the program.
+pub(super) fn leave(signal: Signal) -> ! {
+    let exit = if signal == Signal::Interrupt { Exit::Interrupted } else { Exit::Terminated };
+    std::process::exit(exit.code().into())
+}
