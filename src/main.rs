@@ -1,5 +1,7 @@
 //! The command-line program: parses, calls one command, turns its result into an exit code.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

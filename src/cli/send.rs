@@ -327,17 +327,20 @@ async fn unless_interrupted(
     #[cfg(unix)]
     let before = rustix::termios::tcgetattr(io::stdin()).ok();
     let mut signals = Signals::new();
-    tokio::select! {
-        asked = tokio::task::spawn_blocking(ask) => asked.unwrap_or(Err(SecretError::NoTerminal)),
-        signal = signals.next() => {
-            #[cfg(unix)]
-            if let Some(before) = before {
-                let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, &before);
-            }
-            let _ = io::stderr().write_all(b"\n");
-            signals::leave(signal)
-        }
+    let signal = tokio::select! {
+        asked = tokio::task::spawn_blocking(ask) => match asked.unwrap_or(Err(SecretError::NoTerminal)) {
+            // The reading thread may hear of the signal first.
+            Err(SecretError::Terminal(why)) if why.kind() == io::ErrorKind::Interrupted => Signal::Interrupt,
+            secret => return secret,
+        },
+        signal = signals.next() => signal,
+    };
+    #[cfg(unix)]
+    if let Some(before) = before {
+        let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, &before);
     }
+    let _ = io::stderr().write_all(b"\n");
+    signals::leave(signal)
 }
 
 fn exit_of(summary: &Summary<'_>) -> Exit {
