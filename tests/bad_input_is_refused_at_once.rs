@@ -198,6 +198,29 @@ fn another_persons_address_in_a_message_is_found_before_anything_is_sent() {
 }
 
 #[test]
+fn an_empty_cell_that_the_message_shows_is_an_error() {
+    let template = "+++\nfrom = \"u@police.example\"\nsubject = \"{{ref}}\"\n+++\n{{#if name}}Dear {{name}}{{else}}{{ref}}{{/if}}\n\
+                    {{#unless note}}x{{else}}{{note}}{{/unless}}{{#if (or a b)}}{{a}}{{b}}{{/if}}{{#if (eq ref \"1\")}}{{ref}}{{else}}{{a}}{{/if}}\n";
+    let list = "Ref,Name,Note,a,b,email\n1,Ada,,x,,ada@one.example\n,,n,, ,bo@two.example\n3,,,x,,cem@three.example\n";
+    let home = two_files(("t.txt.hbs", template), list);
+    let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
+    assert_eq!(
+        said,
+        "error: people.csv, row 3, column \"Ref\": the cell is empty, and the message shows {{ref}}\n  \
+           help: fill it in; or ask for it first, {{#if ref}}…{{/if}}; or name the column under optional in [recipients_options] of campaign.toml\n\
+         error: people.csv, row 3, column \"a\": the cell is empty, and the message shows {{a}}\n"
+    );
+    home.write("c/campaign.toml", "template = \"../t.txt.hbs\"\nrecipients = \"../people.csv\"\n[recipients_options]\noptional = [\"A\", \"reff\"]\n");
+    let said = refused(&home, &["c"], 65);
+    assert!(said.starts_with("error: c/../people.csv, row 1: there is no column \"reff\", which is to be optional\n  help: did you mean \"ref\"?\n"), "{said}");
+    let run = home.run(&["check", "c", "--optional", "A"]).ended(65);
+    assert_eq!(run.stderr.matches("error:").count(), 1, "{}", run.stderr);
+    // An optional column may be empty; the subject may not, whatever is optional.
+    let run = home.run(&["check", "c", "--optional", "A", "--optional", "ref"]).ended(65);
+    assert!(run.stderr.contains("row 3: \"subject\" is empty"), "{}", run.stderr);
+}
+
+#[test]
 fn another_recipient_as_author_is_found_too() {
     let template = TEMPLATE.replace("Updates <updates@police.example>", "{{manager}}");
     let home = two_files(

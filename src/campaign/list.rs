@@ -14,6 +14,8 @@ pub struct ListOptions {
     pub encoding: Option<&'static Encoding>,
     /// What stands between cells; found from the file if left out.
     pub delimiter: Option<Delimiter>,
+    /// Headings of columns whose cells may be empty although the template shows them.
+    pub optional: Vec<String>,
 }
 
 impl ListOptions {
@@ -24,6 +26,7 @@ impl ListOptions {
             address: self.address.or(other.address),
             encoding: self.encoding.or(other.encoding),
             delimiter: self.delimiter.or(other.delimiter),
+            optional: if self.optional.is_empty() { other.optional } else { self.optional },
         }
     }
 }

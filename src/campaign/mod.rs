@@ -201,6 +201,8 @@ impl Campaign {
         let mut list = ListOptions::default();
         if let Some(mut options) = keys.table("recipients_options") {
             list.address = options.string("address").map(|address| address.value);
+            let optional = options.strings("optional").map(|optional| optional.value).unwrap_or_default();
+            list.optional = optional.into_iter().map(|heading| heading.value).collect();
             list.delimiter = options.parsed("delimiter").map(|delimiter| delimiter.value);
             if let Some(At { value, span }) = options.string("encoding") {
                 match encoding(&value) {

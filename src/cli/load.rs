@@ -43,6 +43,9 @@ pub(super) struct CampaignArgs {
     /// What stands between the list's cells: , ; tab or | [default: found from the file]
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<Delimiter>,
+    /// A column whose cells may be empty although the template shows them; may be given several times
+    #[arg(long, value_name = "HEADING")]
+    optional: Vec<String>,
 }
 
 impl CampaignArgs {
@@ -50,7 +53,12 @@ impl CampaignArgs {
         Overrides {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
-            list: ListOptions { address: self.address.clone(), encoding: self.encoding, delimiter: self.delimiter },
+            list: ListOptions {
+                address: self.address.clone(),
+                encoding: self.encoding,
+                delimiter: self.delimiter,
+                optional: self.optional.clone(),
+            },
             ..Overrides::default()
         }
     }
@@ -67,6 +75,9 @@ impl CampaignArgs {
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
         flag("address", self.address.clone());
         flag("encoding", self.encoding.map(|encoding| encoding.name().to_owned()));
+        for heading in &self.optional {
+            flag("optional", Some(heading.clone()));
+        }
         flag("delimiter", self.delimiter.map(|delimiter| char::from(delimiter.byte()).to_string()));
         typed.join(" ")
     }

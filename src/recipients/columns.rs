@@ -7,6 +7,7 @@ use crate::diagnostic::quoted;
 pub struct Column {
     heading: String,
     name: String,
+    optional: bool,
 }
 
 /// The columns of a list, in its order.
@@ -52,7 +53,7 @@ impl Columns {
             let name = name_for(&heading);
             // `#` is a heading, and a template may want to use the column.
             let name = if name.is_empty() && !heading.is_empty() { format!("column_{}", nth + 1) } else { name };
-            Column { heading, name }
+            Column { heading, name, optional: false }
         };
         Self(headings.into_iter().enumerate().map(named).collect())
     }
@@ -91,6 +92,17 @@ impl Columns {
     #[must_use]
     pub fn heading(&self, column: usize) -> &str {
         &self.0[column].heading
+    }
+
+    /// Whether its cells may be empty although a template shows them.
+    #[must_use]
+    pub fn is_optional(&self, column: usize) -> bool {
+        self.0[column].optional
+    }
+
+    /// Lets the cells of a column be empty.
+    pub(super) fn make_optional(&mut self, column: usize) {
+        self.0[column].optional = true;
     }
 
     /// All names.

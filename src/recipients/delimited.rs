@@ -71,8 +71,17 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
         complain(place(heading_row, None), &ListProblem::PersonInHeadings);
         return None;
     }
-    let columns = Columns::new(headings);
+    let mut columns = Columns::new(headings);
     check_headings(&columns, |problem| complain(place(heading_row, None), &problem));
+    for wanted in &options.optional {
+        match columns.find(wanted) {
+            Some(column) => columns.make_optional(column),
+            None => {
+                let nearest = nearest(&Columns::name_for(wanted), columns.names()).map(str::to_owned);
+                complain(place(heading_row, None), &ListProblem::OptionalUnknown { wanted: wanted.clone(), nearest });
+            }
+        }
+    }
     let address_column = match find_address_column(&columns, options) {
         Ok(column) => column,
         Err(problem) => {

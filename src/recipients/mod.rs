@@ -75,6 +75,7 @@ pub(crate) enum ListProblem {
     TooManyColumns(usize),
     SameHeading { first: String, second: String },
     NoAddressColumn { headings: String },
+    OptionalUnknown { wanted: String, nearest: Option<String> },
     AddressColumnUnknown { wanted: String, nearest: Option<String>, headings: String },
     SeveralAddressColumns(String),
     Cells { wanted: usize, found: usize },
@@ -107,6 +108,9 @@ impl fmt::Display for ListProblem {
             Self::AddressColumnUnknown { wanted, headings, .. } => {
                 write!(f, "there is no column {}; the headings are {headings}", quoted(wanted))
             }
+            Self::OptionalUnknown { wanted, .. } => {
+                write!(f, "there is no column {}, which is to be optional", quoted(wanted))
+            }
             Self::SeveralAddressColumns(headings) => {
                 write!(f, "more than one column could hold the addresses: {headings}")
             }
@@ -134,6 +138,7 @@ impl Complaint for ListProblem {
             Self::TooManyColumns(_) => "list.too-many-columns",
             Self::SameHeading { .. } => "list.same-heading",
             Self::NoAddressColumn { .. } | Self::AddressColumnUnknown { .. } => "list.no-address-column",
+            Self::OptionalUnknown { .. } => "list.no-such-column",
             Self::SeveralAddressColumns(_) => "list.several-address-columns",
             Self::Cells { .. } => "list.cells",
             Self::Control { .. } => "list.control-character",
@@ -163,7 +168,8 @@ impl Complaint for ListProblem {
                 "name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml"
                     .into()
             }
-            Self::AddressColumnUnknown { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
+            Self::AddressColumnUnknown { nearest: Some(nearest), .. }
+            | Self::OptionalUnknown { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
             Self::Cells { wanted, found } if found > wanted => {
                 "a cell with a comma in it must stand in quotation marks; or a heading is missing".into()
             }
@@ -302,6 +308,18 @@ impl<'l> Recipient<'l> {
     #[must_use]
     pub fn place(self) -> Place {
         self.list.place(self.row(), None)
+    }
+
+    /// The same, in a column.
+    #[must_use]
+    pub fn place_in(self, column: usize) -> Place {
+        self.list.place(self.row(), Some(column))
+    }
+
+    /// The name of a column in templates.
+    #[must_use]
+    pub fn column_name(self, column: usize) -> &'l str {
+        self.list.columns.name(column)
     }
 
     /// All cells, with the names that templates use.

@@ -1,6 +1,6 @@
 //! The TOML between two lines of `+++`: everything of a message that is not its body.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 
@@ -100,6 +100,7 @@ impl FrontMatter {
         parts: &Parts,
         registry: &mut Handlebars<'static>,
         columns: &Columns,
+        required: &mut BTreeSet<usize>,
         problems: &mut Diagnostics,
     ) -> Option<Self> {
         let mut keys = match Keys::parse(source, &source.text()[parts.front.clone()], parts.front.start) {
@@ -109,8 +110,8 @@ impl FrontMatter {
                 return None;
             }
         };
-        let mut compiler = Compiler { source, registry, columns, problems };
-        let mut required = |key: &'static str| {
+        let mut compiler = Compiler { source, registry, columns, required, problems };
+        let mut wanted = |key: &'static str| {
             let missing = keys.span_of(key).is_none();
             let value = keys.string(key);
             if missing {
@@ -118,8 +119,8 @@ impl FrontMatter {
             }
             value
         };
-        let from = required("from").map(|value| compiler.mailbox("from", &value));
-        let subject = required("subject").map(|value| compiler.value("subject", &value));
+        let from = wanted("from").map(|value| compiler.mailbox("from", &value));
+        let subject = wanted("subject").map(|value| compiler.value("subject", &value));
         let reply_to = keys.string("reply_to").map(|value| compiler.mailbox("reply_to", &value));
         let to = keys.string("to");
         if let Some(to) = &to {
@@ -200,6 +201,7 @@ struct Compiler<'a> {
     source: &'a Arc<Source>,
     registry: &'a mut Handlebars<'static>,
     columns: &'a Columns,
+    required: &'a mut BTreeSet<usize>,
     problems: &'a mut Diagnostics,
 }
 
@@ -210,7 +212,7 @@ impl Compiler<'_> {
 
     fn value(&mut self, name: &str, value: &At<String>) {
         let piece = lint::Piece::of_value(self.source, &value.value, value.span.clone());
-        lint::compile(self.registry, name, &piece, self.columns, self.problems);
+        lint::compile(self.registry, name, &piece, self.columns, self.required, self.problems);
     }
 
     /// `Name <address>` or `address`; which part is which is decided here, before any value is known.

@@ -3,7 +3,7 @@
 //! Handlebars' strict mode is silent about `{{#if missing}}` and the like, and a cycle of partials overflows the
 //! stack. So the compiled template is walked, and every name in it has to be a column or a helper.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use handlebars::{
     Handlebars, Path,
@@ -73,12 +73,14 @@ pub(super) fn check_characters(source: &Arc<Source>, format: Format) -> Result<(
     problems.checked(Some(()))
 }
 
-/// Compiles a piece under `name`, after checking every name in it.
+/// Compiles a piece under `name`, after checking every name in it. The columns that it shows without asking first
+/// whether they are filled in are added to `required`.
 pub(super) fn compile(
     registry: &mut Handlebars<'static>,
     name: &str,
     piece: &Piece<'_>,
     columns: &Columns,
+    required: &mut BTreeSet<usize>,
     problems: &mut Diagnostics,
 ) {
     if let Err((span, problem)) = tags::check(&piece.text) {
@@ -88,7 +90,7 @@ pub(super) fn compile(
     match Compiled::compile(&piece.text) {
         Ok(compiled) => {
             let lines = Lines::of(&piece.text);
-            let mut walk = Walk { piece, lines, columns, problems, complaints: 0 };
+            let mut walk = Walk { piece, lines, columns, required, asked: Vec::new(), problems, complaints: 0 };
             walk.template(&compiled, 0);
             registry.register_template(name, compiled);
         }
@@ -113,6 +115,9 @@ struct Walk<'a> {
     piece: &'a Piece<'a>,
     lines: Lines,
     columns: &'a Columns,
+    required: &'a mut BTreeSet<usize>,
+    /// The columns about which the blocks around ask.
+    asked: Vec<usize>,
     problems: &'a mut Diagnostics,
     complaints: usize,
 }
@@ -149,6 +154,8 @@ impl Walk<'_> {
                 return;
             }
             self.parameter(&expression.name, at);
+            let shown = column_of(&expression.name, self.columns);
+            self.required.extend(shown.filter(|column| !self.asked.contains(column)));
         } else {
             self.call(expression, at);
         }
@@ -197,8 +204,16 @@ impl Walk<'_> {
             };
             self.complain(at, &name, &problem);
         }
-        for template in block.template.iter().chain(&block.inverse) {
-            self.template(template, at);
+        // What `if` asks about is filled in before its `else`, and with `unless` behind it.
+        let before = self.asked.len();
+        for (template, answered) in [(&block.template, name == "if"), (&block.inverse, name == "unless")] {
+            if answered {
+                block.params.iter().for_each(|parameter| mentioned(parameter, self.columns, &mut self.asked));
+            }
+            if let Some(template) = template {
+                self.template(template, at);
+            }
+            self.asked.truncate(before);
         }
     }
 
@@ -263,6 +278,25 @@ impl Lines {
         let start = self.0.get(line.saturating_sub(1)).copied().unwrap_or(text.len());
         text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at)
     }
+}
+
+/// The column that a parameter names.
+fn column_of(parameter: &Parameter, columns: &Columns) -> Option<usize> {
+    let raw = match parameter {
+        Parameter::Name(name) => name,
+        Parameter::Path(Path::Relative((_, raw))) => raw,
+        _ => return None,
+    };
+    let name = raw.strip_prefix("this.").or(raw.strip_prefix("./")).unwrap_or(raw);
+    columns.names().position(|column| column == name)
+}
+
+/// All columns that a parameter mentions, in brackets, too.
+fn mentioned(parameter: &Parameter, columns: &Columns, found: &mut Vec<usize>) {
+    if let Parameter::Subexpression(inner) = parameter {
+        inner.params().into_iter().flatten().for_each(|parameter| mentioned(parameter, columns, found));
+    }
+    found.extend(column_of(parameter, columns));
 }
 
 fn shown(parameter: &Parameter) -> String {

@@ -13,7 +13,7 @@ mod problem;
 mod tags;
 mod veil;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
@@ -66,6 +66,8 @@ pub struct Template {
     body: Handlebars<'static>,
     /// Escapes nothing; what comes out is checked by where it goes.
     headers: Handlebars<'static>,
+    /// Columns that must be filled in.
+    required: BTreeSet<usize>,
     /// How many lines stand before the body.
     lines_before: usize,
 }
@@ -116,13 +118,15 @@ impl Template {
 
         let mut problems = Diagnostics::default();
         let mut headers = registry(handlebars::no_escape);
-        let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut problems);
+        let mut required = BTreeSet::new();
+        let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut required, &mut problems);
         let mut body = registry(match format {
             Format::Text => handlebars::no_escape,
             Format::Markdown | Format::Html => veil::veil,
         });
         let span = parts.body..source.text().len();
-        lint::compile(&mut body, BODY, &lint::Piece::of(&source, span.clone()), columns, &mut problems);
+        let piece = lint::Piece::of(&source, span.clone());
+        lint::compile(&mut body, BODY, &piece, columns, &mut required, &mut problems);
         if format == Format::Html
             && let Some((place, problem)) = in_html::check(&source.text()[span.clone()])
         {
@@ -130,7 +134,8 @@ impl Template {
             problems.push(Diagnostic::error(place, &problem));
         }
         let lines_before = source.text()[..parts.body].matches('\n').count();
-        let template = front.map(|front| Self { source, format, front, body, headers, lines_before });
+        required.retain(|column| !columns.is_optional(*column));
+        let template = front.map(|front| Self { source, format, front, body, headers, required, lines_before });
         problems.sorted().checked(template)
     }
 
@@ -155,6 +160,12 @@ impl Template {
 
     /// The message to one person, or what is wrong with it.
     pub fn render(&self, recipient: Recipient<'_>) -> Result<Rendered, Diagnostics> {
+        let mut empty = Diagnostics::default();
+        for column in self.required.iter().filter(|column| filled_in(recipient.field(**column)).is_empty()) {
+            let name = recipient.column_name(*column).to_owned();
+            empty.push(Diagnostic::error(recipient.place_in(*column), &TemplateProblem::EmptyCell(name)));
+        }
+        empty.checked(Some(()))?;
         self.render_inner(recipient).map_err(|problem| {
             let place = recipient.place();
             Diagnostic::error(place, &problem).into()

@@ -37,6 +37,7 @@ pub(crate) enum TemplateProblem {
     HeaderLine { key: String, character: char },
     EmptyHeader(&'static str),
     EmptyBody,
+    EmptyCell(String),
     Link(String),
     ValueInHtml(&'static str),
     Html(String),
@@ -84,6 +85,7 @@ impl fmt::Display for TemplateProblem {
                 write!(f, "\"{key}\" would hold {}, which a header may not", named(*character))
             }
             Self::EmptyHeader(key) => write!(f, "\"{key}\" is empty"),
+            Self::EmptyCell(name) => write!(f, "the cell is empty, and the message shows {{{{{name}}}}}"),
             Self::EmptyBody => f.write_str("the message would be empty"),
             Self::Link(target) => {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
@@ -124,6 +126,7 @@ impl Complaint for TemplateProblem {
             Self::HeaderLine { .. } => "template.header-line",
             Self::EmptyHeader(_) => "template.empty-header",
             Self::EmptyBody => "template.empty-body",
+            Self::EmptyCell(_) => "list.empty-cell",
             Self::Link(_) => "template.link",
             Self::ValueInHtml(_) => "template.value-in-html",
             Self::Html(_) => "template.html",
@@ -143,6 +146,10 @@ impl Complaint for TemplateProblem {
             Self::NoHelper { .. } => format!("the helpers are {}", super::lint::HELPERS.join(", ")),
             Self::BlockOverColumn(name) => format!("to ask whether a cell is filled in, write {{{{#if {name}}}}}…{{{{/if}}}}"),
             Self::Raw(name) => format!("write {{{{{name}}}}}"),
+            Self::EmptyCell(name) => format!(
+                "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column under optional in \
+                 [recipients_options] of campaign.toml"
+            ),
             Self::TagOpen => "close it with }}".into(),
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),
             Self::NotText(literal) => format!("write \"{literal}\""),
