@@ -42,7 +42,7 @@ fn every_bad_row_is_named_as_the_spreadsheet_numbers_it() {
          error: people.csv, row 6, column \"E-Mail address\": \"Dee <dee@one.example>\" has a name around the address\n  \
            help: write the address alone: \"dee@one.example\"\n\
          error: people.csv, row 7, column \"E-Mail address\": \"ADA@one.example\" stands in row 2 already\n  \
-           help: each person gets one message: take one of the rows out of the list\n\
+           help: each person gets one message: take one of the rows out of the list, or say --duplicates first\n\
          error: people.csv, row 8, column \"E-Mail address\": \"fay@one\" has no dot in its domain\n\
          error: people.csv, row 9, column \"E-Mail address\": \"gil @one.example\" has the character space inside, which no address may hold\n\
          error: people.csv, row 10: the row has 1 cells, and there are 2 headings\n  \
@@ -218,6 +218,31 @@ fn an_empty_cell_that_the_message_shows_is_an_error() {
     // An optional column may be empty; the subject may not, whatever is optional.
     let run = home.run(&["check", "c", "--optional", "A", "--optional", "ref"]).ended(65);
     assert!(run.stderr.contains("row 3: \"subject\" is empty"), "{}", run.stderr);
+}
+
+#[test]
+fn of_a_person_who_stands_there_twice_the_first_row_can_be_taken() {
+    let list = "name,email,note\nAda,ada@one.example,x\nAdah,ADA@one.example,y\nBo,bo@two.example,z\nA.,ada@one.example,\nCem,cem@three.example,\n";
+    let home = two_files(("t.txt.hbs", TEMPLATE), list);
+    assert_eq!(refused(&home, &["t.txt.hbs", "people.csv"], 65).matches("stands in row 2 already").count(), 2);
+    let run = home.run(&["check", "t.txt.hbs", "people.csv", "--duplicates", "first"]).ended(0);
+    assert_eq!(run.stdout, "the template does not use \"note\"\n3 recipients, 3 columns, all well\n");
+    assert_eq!(
+        run.stderr,
+        "warning: people.csv, row 3, column \"email\": \"ADA@one.example\" stands in row 2 already\n  \
+           help: each person gets one message: take one of the rows out of the list, or say --duplicates first\n\
+         warning: people.csv, row 5, column \"email\": \"ada@one.example\" stands in row 2 already\n"
+    );
+    let shown =
+        home.run(&["preview", "t.txt.hbs", "people.csv", "--duplicates", "first", "--row", "6"]).ended(0).stdout;
+    assert!(shown.contains("Dear Cem,"), "{shown}");
+    home.run(&["send", "t.txt.hbs", "people.csv", "--duplicates", "first", "--sandbox", "--confirm", "3"]).ended(0);
+    assert!(
+        home.run(&["preview", "t.txt.hbs", "people.csv", "--duplicates", "first", "--row", "3"])
+            .ended(64)
+            .stderr
+            .contains("nobody in row 3")
+    );
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct ListOptions {
     pub delimiter: Option<Delimiter>,
     /// Headings of columns whose cells may be empty although the template shows them.
     pub optional: Vec<String>,
+    /// What is done about an address that stands in several rows; refused if left out.
+    pub duplicates: Option<Duplicates>,
 }
 
 impl ListOptions {
@@ -26,7 +28,29 @@ impl ListOptions {
             address: self.address.or(other.address),
             encoding: self.encoding.or(other.encoding),
             delimiter: self.delimiter.or(other.delimiter),
+            duplicates: self.duplicates.or(other.duplicates),
             optional: if self.optional.is_empty() { other.optional } else { self.optional },
+        }
+    }
+}
+
+/// What is done about an address that stands in several rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicates {
+    /// The list is refused.
+    Refuse,
+    /// The first row counts, and the others are said and left out.
+    First,
+}
+
+impl FromStr for Duplicates {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "first" => Ok(Self::First),
+            _ => Err("this is \"refuse\" or \"first\""),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
-pub use list::{Delimiter, DelimiterError, ListOptions, encoding};
+pub use list::{Delimiter, DelimiterError, Duplicates, ListOptions, encoding};
 pub use rate::{Rate, RateError};
 
 use self::keys::{At, Keys};
@@ -203,6 +203,7 @@ impl Campaign {
             list.address = options.string("address").map(|address| address.value);
             let optional = options.strings("optional").map(|optional| optional.value).unwrap_or_default();
             list.optional = optional.into_iter().map(|heading| heading.value).collect();
+            list.duplicates = options.parsed("duplicates").map(|duplicates| duplicates.value);
             list.delimiter = options.parsed("delimiter").map(|delimiter| delimiter.value);
             if let Some(At { value, span }) = options.string("encoding") {
                 match encoding(&value) {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{Exit, Failure, Screen, load::CampaignArgs};
+use crate::diagnostic::quoted;
 
 /// Arguments of `apiece check`.
 #[derive(Debug, Args)]
@@ -20,10 +21,15 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(|_| {})?;
+        let loaded = self.campaign.load(screen, |_| {})?;
         let outbox = loaded.prepare(loaded.select(None)?, screen)?;
-        let columns = loaded.list().columns().len();
-        screen.print(&format!("{} recipients, {columns} columns, all well\n", outbox.len()));
+        let (columns, template) = (loaded.list().columns(), loaded.composer.template());
+        let idle = |column: &usize| *column != loaded.list().address_column() && !template.uses(*column);
+        let idle: Vec<String> = (0..columns.len()).filter(idle).map(|column| quoted(columns.heading(column))).collect();
+        if !idle.is_empty() {
+            screen.print(&format!("the template does not use {}\n", idle.join(", ")));
+        }
+        screen.print(&format!("{} recipients, {} columns, all well\n", outbox.len(), columns.len()));
         Ok(Exit::Ok)
     }
 }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::{Exit, Failure, Screen};
 use crate::{
     address::Address,
-    campaign::{Campaign, Delimiter, ListOptions, Overrides, encoding},
+    campaign::{Campaign, Delimiter, Duplicates, ListOptions, Overrides, encoding},
     guard::Guard,
     message::Composer,
     outbox::Outbox,
@@ -46,6 +46,9 @@ pub(super) struct CampaignArgs {
     /// A column whose cells may be empty although the template shows them; may be given several times
     #[arg(long, value_name = "HEADING")]
     optional: Vec<String>,
+    /// An address that stands in several rows: refuse the list, or take the first row [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    duplicates: Option<Duplicates>,
 }
 
 impl CampaignArgs {
@@ -58,6 +61,7 @@ impl CampaignArgs {
                 encoding: self.encoding,
                 delimiter: self.delimiter,
                 optional: self.optional.clone(),
+                duplicates: self.duplicates,
             },
             ..Overrides::default()
         }
@@ -75,6 +79,7 @@ impl CampaignArgs {
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
         flag("address", self.address.clone());
         flag("encoding", self.encoding.map(|encoding| encoding.name().to_owned()));
+        flag("duplicates", self.duplicates.filter(|what| *what == Duplicates::First).map(|_| "first".into()));
         for heading in &self.optional {
             flag("optional", Some(heading.clone()));
         }
@@ -83,7 +88,7 @@ impl CampaignArgs {
     }
 
     /// Reads everything; says everything that is wrong.
-    pub(super) fn load(&self, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
+    pub(super) fn load(&self, screen: Screen, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
         let mut overrides = self.overrides();
         further(&mut overrides);
         let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides)
@@ -99,6 +104,9 @@ impl CampaignArgs {
             data(why)
         })?;
         let template = Template::read(&campaign.template, list.columns()).map_err(data)?;
+        if !screen.quiet {
+            screen.complain(list.warnings());
+        }
         let allowed = [campaign.allow.clone(), template.fixed_addresses()].concat();
         let composer = Composer::new(Arc::new(template), Arc::new(list));
         let guard = Guard::new(composer.list(), &allowed);

@@ -37,7 +37,7 @@ pub(super) struct Preview {
 
 impl Preview {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(|_| {})?;
+        let loaded = self.campaign.load(screen, |_| {})?;
         let list = loaded.list();
         let one = |index: Option<usize>, who: String| {
             let message = format!("there is nobody {who} in {}", list.name());

@@ -94,7 +94,7 @@ enum Format {
 
 impl Send {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(|overrides| {
+        let loaded = self.campaign.load(screen, |overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.rate);
             overrides.connections = self.connections.map(usize::from);

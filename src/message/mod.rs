@@ -177,6 +177,12 @@ impl Composer {
         Self { template, list, seed }
     }
 
+    /// The template that they are made from.
+    #[must_use]
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
     /// The list that the messages are for.
     #[must_use]
     pub fn list(&self) -> &RecipientList {

@@ -73,15 +73,7 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
     }
     let mut columns = Columns::new(headings);
     check_headings(&columns, |problem| complain(place(heading_row, None), &problem));
-    for wanted in &options.optional {
-        match columns.find(wanted) {
-            Some(column) => columns.make_optional(column),
-            None => {
-                let nearest = nearest(&Columns::name_for(wanted), columns.names()).map(str::to_owned);
-                complain(place(heading_row, None), &ListProblem::OptionalUnknown { wanted: wanted.clone(), nearest });
-            }
-        }
-    }
+    make_optional(&mut columns, options, |problem| complain(place(heading_row, None), &problem));
     let address_column = match find_address_column(&columns, options) {
         Ok(column) => column,
         Err(problem) => {
@@ -96,6 +88,7 @@ pub(super) fn read(name: &str, text: &str, options: &ListOptions, problems: &mut
         cells: String::with_capacity(text.len()),
         ends: Vec::new(),
         rows: Vec::new(),
+        warnings: Diagnostics::default(),
         columns,
     };
     let mut anybody = false;
@@ -176,6 +169,19 @@ fn check_headings(columns: &Columns, mut complain: impl FnMut(ListProblem)) {
         } else if let Some(first) = (0..nth).find(|first| columns.name(*first) == columns.name(nth)) {
             let (first, second) = (columns.heading(first).into(), columns.heading(nth).into());
             complain(ListProblem::SameHeading { first, second });
+        }
+    }
+}
+
+/// Marks the columns whose cells may be empty.
+fn make_optional(columns: &mut Columns, options: &ListOptions, mut complain: impl FnMut(ListProblem)) {
+    for wanted in &options.optional {
+        match columns.find(wanted) {
+            Some(column) => columns.make_optional(column),
+            None => complain(ListProblem::OptionalUnknown {
+                wanted: wanted.clone(),
+                nearest: nearest(&Columns::name_for(wanted), columns.names()).map(str::to_owned),
+            }),
         }
     }
 }

@@ -13,7 +13,7 @@ pub use columns::{Column, Columns};
 
 use crate::{
     address::{Address, AddressError},
-    campaign::{ListOptions, read_bytes},
+    campaign::{Duplicates, ListOptions, read_bytes},
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
 };
 
@@ -46,6 +46,7 @@ pub struct RecipientList {
     /// Where each cell ends, counted from the beginning of its row.
     ends: Vec<u32>,
     rows: Vec<Row>,
+    warnings: Diagnostics,
 }
 
 #[derive(Debug)]
@@ -175,7 +176,9 @@ impl Complaint for ListProblem {
             }
             Self::Cells { .. } => "leave a cell empty rather than out".into(),
             Self::Quote => "close it, or write it twice where it belongs to the text".into(),
-            Self::Twice { .. } => "each person gets one message: take one of the rows out of the list".into(),
+            Self::Twice { .. } => {
+                "each person gets one message: take one of the rows out of the list, or say --duplicates first".into()
+            }
             Self::Address(error) => return error.help(),
             _ => return None,
         })
@@ -203,22 +206,45 @@ impl RecipientList {
     pub fn parse(name: &str, text: &str, options: &ListOptions) -> Result<Self, Diagnostics> {
         let mut problems = Diagnostics::default();
         let list = delimited::read(name, text.strip_prefix('\u{feff}').unwrap_or(text), options, &mut problems);
-        if let Some(list) = &list {
-            list.check_twice(&mut problems);
-        }
+        let list = list.map(|list| list.without_twice(options.duplicates.unwrap_or(Duplicates::Refuse), &mut problems));
         problems.sorted().checked(list)
     }
 
-    fn check_twice(&self, problems: &mut Diagnostics) {
+    /// Complains about every address that stands there already, or leaves the row out with a warning.
+    fn without_twice(mut self, duplicates: Duplicates, problems: &mut Diagnostics) -> Self {
         let mut seen: HashMap<String, u64> = HashMap::with_capacity(self.rows.len());
+        let mut kept = vec![true; self.rows.len()];
+        let mut warnings = Diagnostics::default();
         for recipient in self.iter() {
             let (address, row) = (recipient.address(), recipient.row());
             let first = *seen.entry(address.key()).or_insert(row);
-            if first != row {
-                let place = self.place(row, Some(self.address_column));
-                problems.push(Diagnostic::error(place, &ListProblem::Twice { address: address.to_string(), first }));
+            if first == row {
+                continue;
+            }
+            let place = recipient.place_in(self.address_column);
+            let problem = ListProblem::Twice { address: address.to_string(), first };
+            match duplicates {
+                Duplicates::Refuse => problems.push(Diagnostic::error(place, &problem)),
+                Duplicates::First => {
+                    kept[recipient.index()] = false;
+                    warnings.push(Diagnostic::warning(place, &problem));
+                }
             }
         }
+        if !warnings.is_empty() {
+            let rows = self.ends.chunks(self.columns.len()).zip(&kept);
+            self.ends = rows.filter(|(_, kept)| **kept).flat_map(|(ends, _)| ends.to_vec()).collect();
+            let mut kept = kept.into_iter();
+            self.rows.retain(|_| kept.next().unwrap_or(true));
+            self.warnings = warnings;
+        }
+        self
+    }
+
+    /// What was said about the list and does not stop it.
+    #[must_use]
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
     }
 
     /// What the list is called in complaints.
@@ -366,7 +392,7 @@ mod tests {
              error: p.csv, row 4, column \"E-Mail\": \"c@one.example;d@one.example\" holds more than one address\n  help: one cell, one address: give each person a row of their own\n\
              error: p.csv, row 5: the row has 1 cells, and there are 2 headings\n  help: leave a cell empty rather than out\n\
              error: p.csv, row 6, column \"E-Mail\": \"e@one\" has no dot in its domain\n\
-             error: p.csv, row 7, column \"E-Mail\": \"A@one.example\" stands in row 2 already\n  help: each person gets one message: take one of the rows out of the list\n\
+             error: p.csv, row 7, column \"E-Mail\": \"A@one.example\" stands in row 2 already\n  help: each person gets one message: take one of the rows out of the list, or say --duplicates first\n\
              error: p.csv, row 8: the row has 3 cells, and there are 2 headings\n"
         );
     }

@@ -1,6 +1,6 @@
 //! The TOML between two lines of `+++`: everything of a message that is not its body.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 
@@ -100,7 +100,7 @@ impl FrontMatter {
         parts: &Parts,
         registry: &mut Handlebars<'static>,
         columns: &Columns,
-        required: &mut BTreeSet<usize>,
+        uses: &mut lint::Uses,
         problems: &mut Diagnostics,
     ) -> Option<Self> {
         let mut keys = match Keys::parse(source, &source.text()[parts.front.clone()], parts.front.start) {
@@ -110,7 +110,7 @@ impl FrontMatter {
                 return None;
             }
         };
-        let mut compiler = Compiler { source, registry, columns, required, problems };
+        let mut compiler = Compiler { source, registry, columns, uses, problems };
         let mut wanted = |key: &'static str| {
             let missing = keys.span_of(key).is_none();
             let value = keys.string(key);
@@ -201,7 +201,7 @@ struct Compiler<'a> {
     source: &'a Arc<Source>,
     registry: &'a mut Handlebars<'static>,
     columns: &'a Columns,
-    required: &'a mut BTreeSet<usize>,
+    uses: &'a mut lint::Uses,
     problems: &'a mut Diagnostics,
 }
 
@@ -212,7 +212,7 @@ impl Compiler<'_> {
 
     fn value(&mut self, name: &str, value: &At<String>) {
         let piece = lint::Piece::of_value(self.source, &value.value, value.span.clone());
-        lint::compile(self.registry, name, &piece, self.columns, self.required, self.problems);
+        lint::compile(self.registry, name, &piece, self.columns, self.uses, self.problems);
     }
 
     /// `Name <address>` or `address`; which part is which is decided here, before any value is known.

@@ -73,14 +73,22 @@ pub(super) fn check_characters(source: &Arc<Source>, format: Format) -> Result<(
     problems.checked(Some(()))
 }
 
-/// Compiles a piece under `name`, after checking every name in it. The columns that it shows without asking first
-/// whether they are filled in are added to `required`.
+/// Which columns a template uses.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    /// All of them.
+    pub(super) any: BTreeSet<usize>,
+    /// Those that it shows without asking first whether they are filled in.
+    pub(super) required: BTreeSet<usize>,
+}
+
+/// Compiles a piece under `name`, after checking every name in it. The columns that it uses are added to `uses`.
 pub(super) fn compile(
     registry: &mut Handlebars<'static>,
     name: &str,
     piece: &Piece<'_>,
     columns: &Columns,
-    required: &mut BTreeSet<usize>,
+    uses: &mut Uses,
     problems: &mut Diagnostics,
 ) {
     if let Err((span, problem)) = tags::check(&piece.text) {
@@ -90,7 +98,7 @@ pub(super) fn compile(
     match Compiled::compile(&piece.text) {
         Ok(compiled) => {
             let lines = Lines::of(&piece.text);
-            let mut walk = Walk { piece, lines, columns, required, asked: Vec::new(), problems, complaints: 0 };
+            let mut walk = Walk { piece, lines, columns, uses, asked: Vec::new(), problems, complaints: 0 };
             walk.template(&compiled, 0);
             registry.register_template(name, compiled);
         }
@@ -115,7 +123,7 @@ struct Walk<'a> {
     piece: &'a Piece<'a>,
     lines: Lines,
     columns: &'a Columns,
-    required: &'a mut BTreeSet<usize>,
+    uses: &'a mut Uses,
     /// The columns about which the blocks around ask.
     asked: Vec<usize>,
     problems: &'a mut Diagnostics,
@@ -155,7 +163,7 @@ impl Walk<'_> {
             }
             self.parameter(&expression.name, at);
             let shown = column_of(&expression.name, self.columns);
-            self.required.extend(shown.filter(|column| !self.asked.contains(column)));
+            self.uses.required.extend(shown.filter(|column| !self.asked.contains(column)));
         } else {
             self.call(expression, at);
         }
@@ -233,7 +241,10 @@ impl Walk<'_> {
 
     fn name(&mut self, raw: &str, at: usize) {
         let name = raw.strip_prefix("this.").or(raw.strip_prefix("./")).unwrap_or(raw);
-        if raw != "this" && self.columns.names().any(|column| column == name) {
+        if raw != "this"
+            && let Some(column) = self.columns.names().position(|column| column == name)
+        {
+            self.uses.any.insert(column);
             return;
         }
         let wanted = name.trim_matches(['[', ']']);

@@ -13,7 +13,7 @@ mod problem;
 mod tags;
 mod veil;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
@@ -66,8 +66,7 @@ pub struct Template {
     body: Handlebars<'static>,
     /// Escapes nothing; what comes out is checked by where it goes.
     headers: Handlebars<'static>,
-    /// Columns that must be filled in.
-    required: BTreeSet<usize>,
+    uses: lint::Uses,
     /// How many lines stand before the body.
     lines_before: usize,
 }
@@ -118,15 +117,15 @@ impl Template {
 
         let mut problems = Diagnostics::default();
         let mut headers = registry(handlebars::no_escape);
-        let mut required = BTreeSet::new();
-        let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut required, &mut problems);
+        let mut uses = lint::Uses::default();
+        let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut uses, &mut problems);
         let mut body = registry(match format {
             Format::Text => handlebars::no_escape,
             Format::Markdown | Format::Html => veil::veil,
         });
         let span = parts.body..source.text().len();
         let piece = lint::Piece::of(&source, span.clone());
-        lint::compile(&mut body, BODY, &piece, columns, &mut required, &mut problems);
+        lint::compile(&mut body, BODY, &piece, columns, &mut uses, &mut problems);
         if format == Format::Html
             && let Some((place, problem)) = in_html::check(&source.text()[span.clone()])
         {
@@ -134,8 +133,8 @@ impl Template {
             problems.push(Diagnostic::error(place, &problem));
         }
         let lines_before = source.text()[..parts.body].matches('\n').count();
-        required.retain(|column| !columns.is_optional(*column));
-        let template = front.map(|front| Self { source, format, front, body, headers, required, lines_before });
+        uses.required.retain(|column| !columns.is_optional(*column));
+        let template = front.map(|front| Self { source, format, front, body, headers, uses, lines_before });
         problems.sorted().checked(template)
     }
 
@@ -152,6 +151,12 @@ impl Template {
         self.front.fixed_addresses()
     }
 
+    /// Whether it uses a column, if only to ask about it.
+    #[must_use]
+    pub fn uses(&self, column: usize) -> bool {
+        self.uses.any.contains(&column)
+    }
+
     /// The text that it was compiled from.
     #[must_use]
     pub fn source(&self) -> &str {
@@ -161,7 +166,7 @@ impl Template {
     /// The message to one person, or what is wrong with it.
     pub fn render(&self, recipient: Recipient<'_>) -> Result<Rendered, Diagnostics> {
         let mut empty = Diagnostics::default();
-        for column in self.required.iter().filter(|column| filled_in(recipient.field(**column)).is_empty()) {
+        for column in self.uses.required.iter().filter(|column| filled_in(recipient.field(**column)).is_empty()) {
             let name = recipient.column_name(*column).to_owned();
             empty.push(Diagnostic::error(recipient.place_in(*column), &TemplateProblem::EmptyCell(name)));
         }
