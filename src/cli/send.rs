@@ -55,10 +55,10 @@ pub(super) struct Send {
     #[command(flatten)]
     campaign: CampaignArgs,
     /// The account of your config file to send through
-    #[arg(long, value_name = "NAME", env = "APIECE_ACCOUNT")]
+    #[arg(long, value_name = "NAME", env = "APIECE_ACCOUNT", hide_env_values = true)]
     account: Option<String>,
     /// Your config file
-    #[arg(long, value_name = "FILE", env = "APIECE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "APIECE_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     /// Send without asking, if this is the number of recipients
     #[arg(long, value_name = "N")]
