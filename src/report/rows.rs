@@ -1,8 +1,13 @@
 //! Row numbers of a list, as `2-5,9`.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::{fmt, ops::RangeInclusive, path::Path, str::FromStr};
 
 use thiserror::Error;
+
+use crate::campaign::read_text;
+
+/// A file of row numbers that is larger than this is none.
+const MOST_BYTES: u64 = 1 << 24;
 
 /// Some rows of a list, as the spreadsheet numbers them.
 ///
@@ -57,9 +62,16 @@ impl FromStr for Rows {
     type Err = RowsError;
 
     fn from_str(text: &str) -> Result<Self, RowsError> {
-        if let Some(file) = text.strip_prefix('@') {
-            return std::fs::read_to_string(file).map_err(|_| RowsError)?.trim().parse();
+        match text.strip_prefix('@') {
+            Some(file) => Self::listed(read_text(Path::new(file), MOST_BYTES).map_err(|_| RowsError)?.trim()),
+            None => Self::listed(text),
         }
+    }
+}
+
+impl Rows {
+    /// Ranges with commas between them.
+    fn listed(text: &str) -> Result<Self, RowsError> {
         let mut ranges = Vec::new();
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -109,6 +121,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "2-3,7\n").unwrap();
         assert_eq!(format!("@{}", file.path().display()).parse::<Rows>().unwrap().to_string(), "2-3,7");
+    }
+
+    #[test]
+    fn a_file_that_names_a_file_names_no_rows() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let itself = format!("@{}", file.path().display());
+        std::fs::write(file.path(), &itself).unwrap();
+        assert!(itself.parse::<Rows>().is_err());
     }
 
     #[test]
