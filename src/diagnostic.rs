@@ -57,11 +57,7 @@ impl Source {
     /// Line and column of a byte offset, both from 1; the column counts characters.
     #[must_use]
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let mut offset = offset.min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
-        let before = &self.text[..offset];
+        let before = &self.text[..self.text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
@@ -299,17 +295,10 @@ impl Diagnostic {
 }
 
 impl Source {
-    /// The span, made to lie within the text, on character boundaries, and not empty where it can be helped.
+    /// The span, made to lie within the text and on character boundaries.
     fn clip(&self, span: &Range<usize>) -> Range<usize> {
-        let floor = |mut at: usize| {
-            at = at.min(self.text.len());
-            while !self.text.is_char_boundary(at) {
-                at -= 1;
-            }
-            at
-        };
-        let start = floor(span.start);
-        start..floor(span.end).max(start)
+        let start = self.text.floor_char_boundary(span.start);
+        start..self.text.floor_char_boundary(span.end).max(start)
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     Reply, StopReason,
-    stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply},
+    stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply, not_understood},
 };
 use crate::campaign::{Account, Mechanism, Tls};
 
@@ -369,10 +369,7 @@ impl Clear<'_> {
             loop {
                 if let Some(end) = end_of_reply(&self.buffer) {
                     let reply: Vec<u8> = self.buffer.drain(..end).collect();
-                    return Reply::parse(&reply).ok_or_else(|| {
-                        let words = String::from_utf8_lossy(&reply);
-                        format!("the server's reply is not understood: {}", crate::diagnostic::quoted(words.trim_end()))
-                    });
+                    return Reply::parse(&reply).ok_or_else(|| not_understood(&reply));
                 }
                 if self.buffer.len() > MOST_REPLY_BYTES {
                     return Err("the server's reply is endless".to_owned());

@@ -127,9 +127,7 @@ impl Wire {
         let bytes: Vec<u8> = self.inbox.drain(..end).collect();
         let reply = Reply::parse(&bytes).filter(|reply| self.greeted || reply.code() == 220 || reply.code() >= 400);
         let Some(reply) = reply else {
-            let words = String::from_utf8_lossy(&bytes);
-            let why = format!("the server's reply is not understood: {}", crate::diagnostic::quoted(words.trim_end()));
-            return Poll::Ready(Err(io::Error::other(why)));
+            return Poll::Ready(Err(io::Error::other(not_understood(&bytes))));
         };
         self.greeted = true;
         let mut exchange = self.record.exchange();
@@ -160,6 +158,12 @@ impl Wire {
             }
         }
     }
+}
+
+/// What is said of bytes that are no reply.
+pub(super) fn not_understood(bytes: &[u8]) -> String {
+    let words = String::from_utf8_lossy(bytes);
+    format!("the server's reply is not understood: {}", crate::diagnostic::quoted(words.trim_end()))
 }
 
 /// Where the first whole reply ends: behind the first line whose code is not followed by a hyphen.

@@ -4,7 +4,7 @@ use crate::diagnostic::quoted;
 
 /// One column.
 #[derive(Debug, Clone)]
-pub struct Column {
+struct Column {
     heading: String,
     name: String,
     optional: bool,
@@ -34,23 +34,11 @@ const ADDRESS_HEADINGS: &[&str] = &[
     "epostadress",
 ];
 
-fn name_for(heading: &str) -> String {
-    let mut name = String::with_capacity(heading.len());
-    let apart = |c: char| c.is_whitespace() || (c.is_ascii() && !c.is_ascii_alphanumeric());
-    for word in heading.split(apart).filter(|word| !word.is_empty()) {
-        if !name.is_empty() {
-            name.push('_');
-        }
-        name.extend(word.chars().flat_map(char::to_lowercase));
-    }
-    name
-}
-
 impl Columns {
     /// Columns of the given headings.
     pub fn new(headings: impl IntoIterator<Item = String>) -> Self {
         let named = |(nth, heading): (usize, String)| {
-            let name = name_for(&heading);
+            let name = Self::name_for(&heading);
             // `#` is a heading, and a template may want to use the column.
             let name = if name.is_empty() && !heading.is_empty() { format!("column_{}", nth + 1) } else { name };
             Column { heading, name, optional: false }
@@ -67,7 +55,15 @@ impl Columns {
     /// ```
     #[must_use]
     pub fn name_for(heading: &str) -> String {
-        name_for(heading)
+        let mut name = String::with_capacity(heading.len());
+        let apart = |c: char| c.is_whitespace() || (c.is_ascii() && !c.is_ascii_alphanumeric());
+        for word in heading.split(apart).filter(|word| !word.is_empty()) {
+            if !name.is_empty() {
+                name.push('_');
+            }
+            name.extend(word.chars().flat_map(char::to_lowercase));
+        }
+        name
     }
 
     /// How many.
@@ -113,7 +109,7 @@ impl Columns {
     /// The column of a name or a heading.
     #[must_use]
     pub fn find(&self, heading: &str) -> Option<usize> {
-        let name = name_for(heading);
+        let name = Self::name_for(heading);
         self.0.iter().position(|column| column.name == name)
     }
 

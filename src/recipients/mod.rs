@@ -9,7 +9,7 @@ mod text;
 
 use std::{collections::HashMap, fmt, path::Path};
 
-pub use columns::{Column, Columns};
+pub use columns::Columns;
 
 use crate::{
     address::{Address, AddressError},

@@ -54,6 +54,11 @@ pub(super) fn to_text(html: &str) -> Result<String, TemplateProblem> {
     Ok(text.trim_matches('\n').to_owned() + "\n")
 }
 
+/// A link's target as people write it: an address without its scheme.
+pub(super) fn bare(target: &str) -> &str {
+    target.strip_prefix("mailto:").or(target.strip_prefix("tel:")).unwrap_or(target)
+}
+
 /// A link whose text is being written.
 struct OpenLink {
     target: String,
@@ -65,7 +70,7 @@ struct OpenLink {
 impl OpenLink {
     /// Says where it goes, unless its text says so already; that is put together again if it was wrapped.
     fn close(&self, text: &mut String) {
-        let target = self.target.strip_prefix("mailto:").or(self.target.strip_prefix("tel:")).unwrap_or(&self.target);
+        let target = bare(&self.target);
         let end = text.trim_end().len();
         if self.shown.trim() == target {
             text.replace_range(self.start.min(end)..end, target);

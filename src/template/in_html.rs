@@ -11,6 +11,7 @@ use super::{
     html::escape,
     tags,
     veil::{Stretch, VEILED, stretches, unveil_with, veil},
+    with_lf,
 };
 
 /// Attributes whose value is an address (of those that HTML has, and mail programs look at).
@@ -161,7 +162,7 @@ impl InHtml {
     fn value(&mut self, value: &str, out: &mut String) -> Result<(), TemplateProblem> {
         let refuse = |place: &'static str| Err(TemplateProblem::ValueInHtml(place));
         match self.state {
-            State::Text => out.push_str(&escape(value).replace("\r\n", "\n").replace(['\r', '\n'], "<br>\n")),
+            State::Text => out.push_str(&with_lf(&escape(value)).replace('\n', "<br>\n")),
             State::Comment => out.push_str(&escape(value)),
             State::Raw if matches!(self.element.as_str(), "title" | "textarea") => out.push_str(&escape(value)),
             State::Raw => return refuse("a script or a style sheet"),

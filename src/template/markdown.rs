@@ -8,6 +8,7 @@ use super::{
     TemplateProblem,
     in_html::{InHtml, link},
     veil::{Stretch, stretches, unveil},
+    with_lf,
 };
 
 /// What stands around the HTML of a message, with `{{body}}` where it goes.
@@ -86,9 +87,7 @@ fn push_text(text: &str, events: &mut Vec<Event<'_>>) {
         match stretch {
             Stretch::Author(author) => events.push(Event::Text(author.to_owned().into())),
             Stretch::Value(value) => {
-                for (nth, line) in
-                    value.replace("\r\n", "\n").replace('\r', "\n").trim_end_matches('\n').split('\n').enumerate()
-                {
+                for (nth, line) in with_lf(&value).trim_end_matches('\n').split('\n').enumerate() {
                     if nth > 0 {
                         events.push(Event::HardBreak);
                     }

@@ -199,11 +199,11 @@ impl Template {
                 (html::to_text(&html)?, Some(html))
             }
         };
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let text = with_lf(&text);
         if text.trim().is_empty() {
             return Err(TemplateProblem::EmptyBody);
         }
-        let html = html.map(|html| html.replace("\r\n", "\n").replace('\r', "\n"));
+        let html = html.map(|html| with_lf(&html));
         Ok(Rendered {
             from: front.from,
             reply_to: front.reply_to,
@@ -214,6 +214,11 @@ impl Template {
             html,
         })
     }
+}
+
+/// The text with LF for every kind of line end.
+fn with_lf(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// A cell with nothing but white space in it is empty, for `{{#if}}`, too.

@@ -2,7 +2,7 @@
 
 use pulldown_cmark::{Event, HeadingLevel, Tag, TagEnd};
 
-use crate::template::html::to_text;
+use crate::template::html::{bare, to_text};
 
 /// Writes events as plain text: lines as the author broke them, links as `text <target>`.
 pub(super) fn write(events: &[Event<'_>]) -> String {
@@ -166,7 +166,7 @@ impl Writer {
     /// Says where a link went, unless its text did.
     fn end_link(&mut self) {
         if let Some((target, from)) = self.links.pop() {
-            let plain = target.strip_prefix("mailto:").or(target.strip_prefix("tel:")).unwrap_or(&target);
+            let plain = bare(&target);
             if self.line.get(from..).unwrap_or("") != plain {
                 self.line.push_str(&format!(" <{plain}>"));
             }
