@@ -3,13 +3,16 @@
 //! Stricter than RFC 5321 on purpose, like the checks of GOV.UK Notify: what the standard allows and nobody uses
 //! (quoted local parts, comments, address literals) is far more often a slip of the keyboard.
 
+pub(crate) mod domains;
+
 use std::fmt;
 
 use thiserror::Error;
 
 use crate::diagnostic::{Complaint, quoted};
 
-/// One address, in the form in which it travels: ASCII, the domain as A-labels (RFC 5890).
+/// One address, in the form in which it travels: the domain as A-labels (RFC 5890), everything ASCII but, rarely, what
+/// stands before the @ ([`Address::needs_smtputf8`]).
 ///
 /// ```
 /// use apiece::address::Address;
@@ -20,7 +23,7 @@ use crate::diagnostic::{Complaint, quoted};
 /// # Ok::<(), apiece::address::AddressError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Address(lettre::Address);
+pub struct Address(Box<str>);
 
 /// Why a text is not an address.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -37,15 +40,21 @@ pub enum AddressError {
     #[error("{0} begins with mailto:")]
     Mailto(String),
     #[error("{text} has the character {} inside, which no address may hold", described(*.character))]
-    Character { text: String, character: char },
-    #[error("{0} has non-ASCII letters before the @")]
-    NonAsciiLocal(String),
-    #[error("{0} has a dot at the beginning or end of the part before the @, or two dots in a row")]
-    Dots(String),
-    #[error("{0} is too long: at most 64 characters before the @ and 254 in all")]
+    Character { text: String, character: char, meant: Option<String> },
+    #[error("{text} has the curly quotation mark {character} (U+{:04X})", u32::from(*.character))]
+    CurlyQuote { text: String, character: char, meant: Option<String> },
+    #[error("{0} has nothing before the @")]
+    NoLocal(String),
+    #[error("{0} has nothing behind the @")]
+    NoDomain(String),
+    #[error("{text} has a dot at the beginning or end of the part before the @, or two dots in a row")]
+    Dots { text: String, meant: Option<String> },
+    #[error("{0} is too long: at most 64 octets before the @ and 254 in all")]
     TooLong(String),
     #[error("{0} has a domain that cannot exist")]
     Domain(String),
+    #[error("{text} has a domain that ends with {top}, which no domain does")]
+    TopLevel { text: String, top: String },
     #[error("{0} has no dot in its domain")]
     NoDot(String),
     #[error("{0} has an IP address in place of a domain")]
@@ -70,10 +79,13 @@ impl Complaint for AddressError {
             Self::DisplayName { .. } => "address.display-name",
             Self::Mailto(_) => "address.mailto",
             Self::Character { .. } => "address.character",
-            Self::NonAsciiLocal(_) => "address.non-ascii-local",
-            Self::Dots(_) => "address.dots",
+            Self::CurlyQuote { .. } => "address.curly-quote",
+            Self::NoLocal(_) => "address.no-local-part",
+            Self::NoDomain(_) => "address.no-domain",
+            Self::Dots { .. } => "address.dots",
             Self::TooLong(_) => "address.too-long",
             Self::Domain(_) => "address.domain",
+            Self::TopLevel { .. } => "address.top-level",
             Self::NoDot(_) => "address.no-dot",
             Self::Literal(_) => "address.literal",
         }
@@ -85,16 +97,92 @@ impl Complaint for AddressError {
             Self::Several(_) => "one cell, one address: give each person a row of their own".into(),
             Self::DisplayName { bare, .. } => format!("write the address alone: {bare}"),
             Self::Mailto(_) => "write the address alone".into(),
-            Self::NonAsciiLocal(_) => "most servers cannot deliver to it; ask the person for another address".into(),
+            Self::Character { meant: Some(meant), .. }
+            | Self::CurlyQuote { meant: Some(meant), .. }
+            | Self::Dots { meant: Some(meant), .. } => format!("did you mean {}?", quoted(meant)),
+            Self::NoDot(_) => "it needs something like .org behind it".into(),
             _ => return None,
         })
     }
 }
 
 /// White space and invisible characters that cling to cells copied from elsewhere.
-fn clings(c: char) -> bool {
+#[must_use]
+pub fn clings(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+fn is_curly(c: char) -> bool {
+    matches!(c, '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{2039}' | '\u{203a}')
+}
+
+/// `atext` of RFC 5322 §3.2.3 and the dot.
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&byte)
+}
+
+/// Whether a text is an address that travels as it is written: the usual case, told in one pass.
+pub(crate) fn travels_as_written(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some(at) = bytes.iter().position(|byte| *byte == b'@') else { return false };
+    let (local, domain) = (&bytes[..at], &bytes[at + 1..]);
+    if !(1..=64).contains(&local.len()) || bytes.len() > 254 || !local.iter().all(|byte| LOCAL[usize::from(*byte)]) {
+        return false;
+    }
+    let mut before = b'.';
+    for byte in local {
+        if *byte == b'.' && before == b'.' {
+            return false;
+        }
+        before = *byte;
+    }
+    before != b'.' && is_plain_domain(domain)
+}
+
+/// Which octets a local part may have.
+const LOCAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let marks = b".!#$%&'*+-/=?^_`{|}~";
+    let mut nth = 0;
+    while nth < 256 {
+        table[nth] = (nth as u8).is_ascii_alphanumeric();
+        nth += 1;
+    }
+    let mut nth = 0;
+    while nth < marks.len() {
+        table[marks[nth] as usize] = true;
+        nth += 1;
+    }
+    table
+};
+
+/// Labels of ASCII letters, digits and hyphens, none of them an A-label, and letters alone in the last.
+fn is_plain_domain(domain: &[u8]) -> bool {
+    let mut labels = 0;
+    let mut start = 0;
+    let mut letters = true;
+    for (nth, byte) in domain.iter().enumerate() {
+        if *byte == b'.' {
+            if !is_plain_label(&domain[start..nth]) {
+                return false;
+            }
+            labels += 1;
+            start = nth + 1;
+            letters = true;
+        } else if !byte.is_ascii_alphabetic() {
+            if !byte.is_ascii_digit() && *byte != b'-' {
+                return false;
+            }
+            letters = false;
+        }
+    }
+    labels > 0 && letters && domain.len() - start >= 2 && is_plain_label(&domain[start..])
+}
+
+fn is_plain_label(label: &[u8]) -> bool {
+    let a_label = label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"xn--"));
+    (1..=63).contains(&label.len()) && label[0] != b'-' && label[label.len() - 1] != b'-' && !a_label
 }
 
 impl std::str::FromStr for Address {
@@ -102,55 +190,83 @@ impl std::str::FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let text = text.trim_matches(clings);
-        let shown = || quoted(text);
-        if text.is_empty() {
-            return Err(AddressError::Empty);
-        }
-        if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) {
-            return Err(AddressError::Mailto(shown()));
-        }
-        if text.matches('@').count() > 1 {
-            return Err(AddressError::Several(shown()));
-        }
-        if let Some((_, rest)) = text.split_once('<')
-            && let Some((bare, _)) = rest.split_once('>')
-        {
-            return Err(AddressError::DisplayName { text: shown(), bare: quoted(bare.trim_matches(clings)) });
-        }
-        let Some((local, domain)) = text.split_once('@') else {
-            return Err(AddressError::NoAt(shown()));
-        };
-        if let Some(character) = text.chars().find(|c| clings(*c) || c.is_control() || ",;:\"()<>\\[]".contains(*c))
-            && !domain.starts_with('[')
-        {
-            return Err(AddressError::Character { text: shown(), character });
-        }
-        check_local(local, &shown)?;
-        let domain = check_domain(domain, &shown)?;
-        // RFC 5321 §4.5.3.1.3: a path is at most 256 octets with its angle brackets.
-        if local.len() > 64 || local.len() + 1 + domain.len() > 254 {
-            return Err(AddressError::TooLong(shown()));
-        }
-        match lettre::Address::new(local, &domain) {
-            Ok(address) => Ok(Self(address)),
-            Err(_) => Err(AddressError::Domain(shown())),
-        }
+        if travels_as_written(text) { Ok(Self(text.into())) } else { parse(text) }
     }
 }
 
-fn check_local(local: &str, shown: &dyn Fn() -> String) -> Result<(), AddressError> {
-    if !local.is_ascii() {
-        return Err(AddressError::NonAsciiLocal(shown()));
+/// What is no address, or one with a domain or a local part in another script.
+fn parse(text: &str) -> Result<Address, AddressError> {
+    let shown = || quoted(text);
+    if text.is_empty() {
+        return Err(AddressError::Empty);
     }
-    // `atext` of RFC 5322 §3.2.3 and the dot
-    let allowed = |c: &char| c.is_ascii_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(*c);
-    if let Some(character) = local.chars().find(|c| !allowed(c)) {
-        return Err(AddressError::Character { text: shown(), character });
+    if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) {
+        return Err(AddressError::Mailto(shown()));
     }
-    if local.is_empty() || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
-        return Err(AddressError::Dots(shown()));
+    if text.matches('@').count() > 1 {
+        return Err(AddressError::Several(shown()));
     }
-    Ok(())
+    if let Some((_, rest)) = text.split_once('<')
+        && let Some((bare, _)) = rest.split_once('>')
+    {
+        return Err(AddressError::DisplayName { text: shown(), bare: quoted(bare.trim_matches(clings)) });
+    }
+    let curly = text.chars().find(|c| is_curly(*c));
+    let Some((local, domain)) = text.split_once('@') else {
+        return Err(AddressError::NoAt(shown()));
+    };
+    if let Some(character) = curly {
+        return Err(AddressError::CurlyQuote { text: shown(), character, meant: meant(text) });
+    }
+    let bad = |c: &char| {
+        clings(*c)
+            || c.is_control()
+            || if c.is_ascii() { *c != '@' && !is_local(*c as u8) } else { !c.is_alphanumeric() && *c != '\u{3002}' }
+    };
+    if let Some(character) = text.chars().find(bad)
+        && !domain.starts_with('[')
+    {
+        return Err(AddressError::Character { text: shown(), character, meant: meant(text) });
+    }
+    if local.is_empty() {
+        return Err(AddressError::NoLocal(shown()));
+    }
+    if domain.is_empty() {
+        return Err(AddressError::NoDomain(shown()));
+    }
+    if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
+        return Err(AddressError::Dots { text: shown(), meant: meant(text) });
+    }
+    let domain = check_domain(domain, &shown)?;
+    // RFC 5321 §4.5.3.1.3: a path is at most 256 octets with its angle brackets.
+    if local.len() > 64 || local.len() + 1 + domain.len() > 254 {
+        return Err(AddressError::TooLong(shown()));
+    }
+    Ok(Address(format!("{local}@{domain}").into()))
+}
+
+/// What somebody may have meant by a text that only just is no address.
+fn meant(text: &str) -> Option<String> {
+    let straight: String = text.chars().map(|c| if matches!(c, '\u{2018}' | '\u{2019}') { '\'' } else { c }).collect();
+    let around = |c: char| clings(c) || is_curly(c) || ".,;:<>()[]\"'".contains(c);
+    let inner = straight.trim_matches(around);
+    // A slip of the space bar beside the @ or a dot; elsewhere a space may stand for anything.
+    let mut close = String::with_capacity(inner.len());
+    for (at, c) in inner.char_indices() {
+        let beside = |c: Option<char>| matches!(c, Some('@' | '.'));
+        let slipped = clings(c)
+            && (!c.is_whitespace()
+                || beside(inner[..at].trim_end_matches(clings).chars().next_back())
+                || beside(inner[at..].trim_start_matches(clings).chars().next()));
+        if !slipped {
+            close.push(c);
+        }
+    }
+    while close.contains("..") {
+        close = close.replace("..", ".");
+    }
+    let close = close.replace(".@", "@").replace("@.", "@");
+    travels_as_written(&close).then_some(close)
 }
 
 /// The domain as A-labels.
@@ -175,51 +291,71 @@ fn check_domain(domain: &str, shown: &dyn Fn() -> String) -> Result<String, Addr
         return Err(AddressError::NoDot(shown()));
     };
     if !(top.starts_with("xn--") || (top.len() >= 2 && top.bytes().all(|b| b.is_ascii_alphabetic()))) {
-        return Err(AddressError::Domain(shown()));
+        return Err(AddressError::TopLevel { text: shown(), top: quoted(&format!(".{top}")) });
     }
     // Upper case survives only where the user wrote ASCII.
     Ok(if domain.is_ascii() { domain.to_owned() } else { ascii })
 }
 
 impl Address {
-    /// As it travels: ASCII, at most 254 octets.
+    /// From a text that is known to be an address which [travels as written](travels_as_written).
+    pub(crate) fn as_written(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As it travels: at most 254 octets.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_ref()
+        &self.0
+    }
+
+    /// What stands before the @.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(local, _)| local)
     }
 
     /// What follows the @, as A-labels.
     #[must_use]
     pub fn domain(&self) -> &str {
-        self.0.domain()
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
+    /// Whether it has characters before the @ that only a server with the extension SMTPUTF8 takes (RFC 6531).
+    #[must_use]
+    pub fn needs_smtputf8(&self) -> bool {
+        !self.0.is_ascii()
     }
 
     /// For comparing: two addresses with the same key are the same mailbox for us. Servers may tell upper from
     /// lower case before the @ (RFC 5321 §2.4), and none does.
     #[must_use]
     pub fn key(&self) -> String {
-        self.as_str().to_ascii_lowercase()
+        self.0.to_lowercase()
+    }
+
+    /// The address that was probably meant, if the domain looks like a slip in one that everybody knows
+    /// (`gmial.com`).
+    #[must_use]
+    pub fn probably_meant(&self) -> Option<String> {
+        domains::probably_meant(self.domain()).map(|domain| format!("{}@{domain}", self.local()))
     }
 
     /// Shortened for logs: `a…@police.example`.
     #[must_use]
     pub fn shortened(&self) -> String {
-        format!("{}…@{}", &self.as_str()[..1], self.domain())
-    }
-
-    /// The same for lettre.
-    #[must_use]
-    pub fn to_lettre(&self) -> lettre::Address {
-        self.0.clone()
+        format!("{}…@{}", self.0.chars().next().unwrap_or('?'), self.domain())
     }
 }
 
 /// For people: the domain in Unicode.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (domain, readable) = idna::domain_to_unicode(self.domain());
-        match readable {
-            Ok(()) if self.domain().to_ascii_lowercase().contains("xn--") => write!(f, "{}@{domain}", self.0.user()),
+        if !self.domain().to_ascii_lowercase().contains("xn--") {
+            return f.write_str(self.as_str());
+        }
+        match idna::domain_to_unicode(self.domain()) {
+            (domain, Ok(())) => write!(f, "{}@{domain}", self.local()),
             _ => f.write_str(self.as_str()),
         }
     }
@@ -266,20 +402,54 @@ mod tests {
             "\"a<U+200B>b@one.example\" has the character U+200B inside, which no address may hold"
         );
         assert!(error("a@one.example,").contains("\",\""));
-        assert!(error("“a”@one.example").contains("non-ASCII letters before the @"));
+        assert_eq!(error("“a”@one.example"), "\"“a”@one.example\" has the curly quotation mark “ (U+201C)");
         assert!(error("a..b@one.example").contains("two dots in a row"));
         assert!(error(".a@one.example").contains("dot at the beginning"));
-        assert!(error("@one.example").contains("dot at the beginning"));
+        assert!(error("@one.example").contains("nothing before the @"));
+        assert!(error("ada@").contains("nothing behind the @"));
         assert!(error("a@localhost").contains("no dot in its domain"));
         assert!(error("a@[127.0.0.1]").contains("IP address"));
         assert!(error("a@127.0.0.1").contains("IP address"));
         assert!(error("a@one..example").contains("domain that cannot exist"));
         assert!(error("a@-one.example").contains("domain that cannot exist"));
-        assert!(error("a@one.example1").contains("domain that cannot exist"));
-        assert!(error("a@one.e").contains("domain that cannot exist"));
+        assert!(error("a@one.example1").contains("ends with \".example1\""));
+        assert!(error("a@one.e").contains("ends with \".e\""));
         assert!(error("a@under_score.example").contains("domain that cannot exist"));
         assert!(error(&format!("{}@one.example", "a".repeat(65))).contains("too long"));
         assert!(error("a\r\nBcc: b@one.example").contains("U+000D"));
+    }
+
+    #[test]
+    fn what_was_meant_is_said_where_it_is_plain() {
+        let help = |text: &str| text.parse::<Address>().unwrap_err().help();
+        for (text, meant) in [
+            ("ada @one.example", "ada@one.example"),
+            ("ada@one. example", "ada@one.example"),
+            ("a\u{200b}da@one.example", "ada@one.example"),
+            ("ada@one.example;", "ada@one.example"),
+            ("(ada@one.example)", "ada@one.example"),
+            ("“ada@one.example”", "ada@one.example"),
+            ("o’brien@one.example", "o'brien@one.example"),
+            ("ada..l@one.example", "ada.l@one.example"),
+            (".ada@one.example", "ada@one.example"),
+        ] {
+            assert_eq!(help(text), Some(format!("did you mean \"{meant}\"?")), "{text}");
+        }
+        for text in ["ada l@one.example", "ada@one example", "a;b@one.example", "ada!\u{2014}@one.example"] {
+            assert_eq!(help(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn letters_of_other_scripts_before_the_at_need_smtputf8() {
+        let address: Address = "jörg.Ünal@Bücher.example".parse().unwrap();
+        assert_eq!(address.as_str(), "jörg.Ünal@xn--bcher-kva.example");
+        assert!(address.needs_smtputf8());
+        assert_eq!(address.key(), "jörg.ünal@xn--bcher-kva.example");
+        assert_eq!(address.shortened(), "j…@xn--bcher-kva.example");
+        assert!(!"jorg@bücher.example".parse::<Address>().unwrap().needs_smtputf8());
+        assert!(error("ann＠one.example").contains("has no @"));
+        assert!(error("ann♥@one.example").contains("U+2665"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Each room has an enum of the things that can be wrong in it and words them ([`Complaint`]); here they get a
 //! place and are shown. Nothing in this file prints.
 
+mod rows;
+
 use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -75,11 +77,11 @@ pub enum Place {
     /// A row of a list as the spreadsheet numbers it (the headings are row 1), and the heading of a column.
     Row {
         /// The list's file name.
-        list: String,
+        list: Arc<str>,
         /// From 1.
         row: u64,
         /// The heading as it stands in the list.
-        column: Option<String>,
+        column: Option<Arc<str>>,
     },
 }
 
@@ -90,6 +92,20 @@ pub enum Severity {
     Error,
     /// Said, and sent all the same.
     Warning,
+    /// Only said.
+    Note,
+}
+
+impl Severity {
+    /// In lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// One complaint with its place.
@@ -111,6 +127,11 @@ impl Diagnostic {
     /// A complaint that is only said.
     pub fn warning(place: Place, complaint: &(impl Complaint + ?Sized)) -> Self {
         Self::new(Severity::Warning, place, complaint)
+    }
+
+    /// What was noticed, and is no reason to worry.
+    pub fn note(place: Place, complaint: &(impl Complaint + ?Sized)) -> Self {
+        Self::new(Severity::Note, place, complaint)
     }
 
     fn new(severity: Severity, place: Place, complaint: &(impl Complaint + ?Sized)) -> Self {
@@ -139,6 +160,12 @@ impl Diagnostic {
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
+    }
+
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.severity
     }
 
     /// Whether it stops the campaign.
@@ -174,6 +201,13 @@ impl Diagnostics {
         self
     }
 
+    /// Only what stops the campaign or is worth a look.
+    #[must_use]
+    pub fn without_notes(mut self) -> Self {
+        self.0.retain(|diagnostic| diagnostic.severity != Severity::Note);
+        self
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()
@@ -203,24 +237,27 @@ impl Diagnostics {
     #[must_use]
     pub fn render(&self, colour: Colour) -> String {
         let mut text = String::new();
-        let mut rows = 0;
-        let mut helped = Vec::new();
+        let mut tables = Vec::new();
         for diagnostic in &self.0 {
-            if let Place::Row { .. } = diagnostic.place {
-                rows += 1;
-                if rows > SHOWN_ROWS {
-                    continue;
-                }
-                // The same advice under fifty rows hides the rows.
-                let help = diagnostic.help.as_deref().filter(|_| !helped.contains(&diagnostic.code));
-                helped.push(diagnostic.code);
-                text.push_str(&diagnostic.render(help, colour));
-            } else {
-                text.push_str(&diagnostic.render(diagnostic.help.as_deref(), colour));
+            if !diagnostic.fits_a_table() {
+                text.push_str(&diagnostic.render(colour));
+                continue;
             }
-        }
-        if rows > SHOWN_ROWS {
-            text.push_str(&format!("… and {} more rows like these\n", rows - SHOWN_ROWS));
+            if tables.contains(&diagnostic.severity) {
+                continue;
+            }
+            tables.push(diagnostic.severity);
+            let alike =
+                |other: &&Diagnostic| matches!(other.place, Place::Row { .. }) && other.severity == diagnostic.severity;
+            match self.0.iter().filter(alike).collect::<Vec<_>>().as_slice() {
+                [only] => text.push_str(&only.render(colour)),
+                several => {
+                    let title = diagnostic.level().primary_title(rows::title(several));
+                    text.push_str(&colour.renderer().render(&[annotate_snippets::Group::with_title(title)]));
+                    text.push('\n');
+                    text.push_str(&rows::table(several));
+                }
+            }
         }
         text
     }
@@ -249,17 +286,34 @@ pub enum Colour {
     Ansi,
 }
 
+impl Colour {
+    fn renderer(self) -> Renderer {
+        match self {
+            Self::Never => Renderer::plain(),
+            Self::Ansi => Renderer::styled(),
+        }
+    }
+}
+
 impl Diagnostic {
-    fn render(&self, help: Option<&str>, colour: Colour) -> String {
-        let level = match self.severity {
+    fn level(&self) -> Level<'static> {
+        match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
-        };
-        let renderer = match colour {
-            Colour::Never => Renderer::plain(),
-            Colour::Ansi => Renderer::styled(),
-        };
-        let message = visible(&self.message);
+            Severity::Note => Level::NOTE,
+        }
+    }
+
+    /// Whether it is one line about a row of a list.
+    fn fits_a_table(&self) -> bool {
+        matches!(self.place, Place::Row { .. }) && !self.message.contains('\n')
+    }
+
+    fn render(&self, colour: Colour) -> String {
+        let (level, renderer, help) = (self.level(), colour.renderer(), self.help.as_deref());
+        // Evidence stands below the sentence.
+        let (message, evidence) = self.message.split_once('\n').unwrap_or((&self.message, ""));
+        let message = visible(message);
         if let Place::Text(source, span) = &self.place
             && !source.secret
         {
@@ -285,6 +339,10 @@ impl Diagnostic {
         };
         let message = place.map_or(message.clone(), |place| format!("{}: {message}", visible(&place)));
         let mut text = renderer.render(&[annotate_snippets::Group::with_title(level.primary_title(message))]) + "\n";
+        if !evidence.is_empty() {
+            text.push_str(&visible(evidence));
+            text.push('\n');
+        }
         if let Some(help) = help {
             text.push_str("  help: ");
             text.push_str(&visible(help));
@@ -393,15 +451,36 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_are_counted_and_advice_is_given_once() {
+    fn rows_are_a_table_and_advice_is_given_once() {
+        let in_row = |row, column: Option<&str>| {
+            let place = Place::Row { list: "p.csv".into(), row, column: column.map(Into::into) };
+            Diagnostic::error(place, &Typo)
+        };
         let mut all = Diagnostics::default();
-        for row in 2..60 {
-            all.push(Diagnostic::error(Place::Row { list: "p.csv".into(), row, column: None }, &Typo));
-        }
+        all.push(in_row(9, Some("Name")));
+        assert_eq!(
+            all.to_string(),
+            "error: p.csv, row 9, column \"Name\": unknown key \"subjct\"\n  help: did you mean \"subject\"?\n"
+        );
+        all.push(in_row(10, None));
+        assert_eq!(
+            all.to_string(),
+            "error: p.csv: 2 mistakes in 2 rows\n  \
+               row  column  what is wrong\n    \
+                 9  Name    unknown key \"subjct\"\n   \
+                10          unknown key \"subjct\"\n  \
+               help: rows 9, 10: did you mean \"subject\"?\n"
+        );
+        (11..67).for_each(|row| all.push(in_row(row, None)));
         let shown = all.to_string();
-        assert_eq!(shown.matches("help:").count(), 1);
-        assert_eq!(shown.matches("error:").count(), SHOWN_ROWS);
-        assert!(shown.ends_with("… and 8 more rows like these\n"));
+        assert_eq!(shown.matches("subjct").count(), SHOWN_ROWS);
+        assert!(
+            shown.ends_with(
+                "  … and 8 more; --rejected FILE.csv writes all of these rows into a file\n  \
+                 help: rows 9, 10, 11 …: did you mean \"subject\"?\n"
+            ),
+            "{shown}"
+        );
     }
 
     #[test]

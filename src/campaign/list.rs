@@ -5,6 +5,11 @@ use std::str::FromStr;
 use encoding_rs::Encoding;
 use thiserror::Error;
 
+use super::{
+    column_type::ColumnType,
+    keys::{At, Keys},
+};
+
 /// How a list is to be read; what is left out is found from the file.
 #[derive(Debug, Clone, Default)]
 pub struct ListOptions {
@@ -14,22 +19,112 @@ pub struct ListOptions {
     pub encoding: Option<&'static Encoding>,
     /// What stands between cells; found from the file if left out.
     pub delimiter: Option<Delimiter>,
+    /// The sheet of a workbook; the first one that is not hidden if left out.
+    pub sheet: Option<String>,
+    /// What is done about rows that a sheet hides; the list is refused if left out.
+    pub hidden: Option<Hidden>,
     /// Headings of columns whose cells may be empty although the template shows them.
     pub optional: Vec<String>,
+    /// What the cells of columns are, by heading; text if left out.
+    pub columns: Vec<(String, ColumnType)>,
     /// What is done about an address that stands in several rows; refused if left out.
     pub duplicates: Option<Duplicates>,
+    /// The heading of the address column, where all rows of an address make one message.
+    pub group_by: Option<String>,
+    /// What is too much.
+    pub limits: Limits,
+    /// Whether somebody has looked, and the addresses stand in the right rows although they look moved.
+    pub rows_are_right: bool,
 }
 
 impl ListOptions {
     /// What is said here, and for the rest what `other` says.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
+        let mut columns = other.columns;
+        columns.extend(self.columns);
         Self {
             address: self.address.or(other.address),
             encoding: self.encoding.or(other.encoding),
             delimiter: self.delimiter.or(other.delimiter),
-            duplicates: self.duplicates.or(other.duplicates),
+            sheet: self.sheet.or(other.sheet),
+            hidden: self.hidden.or(other.hidden),
             optional: if self.optional.is_empty() { other.optional } else { self.optional },
+            columns,
+            // Either of the two is an answer to the same question.
+            duplicates: if self.group_by.is_some() { self.duplicates } else { self.duplicates.or(other.duplicates) },
+            group_by: if self.duplicates.is_some() { self.group_by } else { self.group_by.or(other.group_by) },
+            limits: self.limits.or(other.limits),
+            rows_are_right: self.rows_are_right || other.rows_are_right,
+        }
+    }
+}
+
+/// What a list may have at most; none of them has to be given.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Mebibytes of the file, and of what is packed in a workbook.
+    pub file_mib: Option<u32>,
+    /// Rows.
+    pub rows: Option<u32>,
+    /// Columns.
+    pub columns: Option<u32>,
+    /// Octets of a cell in UTF-8.
+    pub cell_bytes: Option<u32>,
+}
+
+impl Limits {
+    fn or(self, other: Self) -> Self {
+        Self {
+            file_mib: self.file_mib.or(other.file_mib),
+            rows: self.rows.or(other.rows),
+            columns: self.columns.or(other.columns),
+            cell_bytes: self.cell_bytes.or(other.cell_bytes),
+        }
+    }
+
+    /// The most octets of a file.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.file_mib.unwrap_or(1024)) << 20
+    }
+
+    /// The most rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows.unwrap_or(5_000_000) as usize
+    }
+
+    /// The most columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns.unwrap_or(1000) as usize
+    }
+
+    /// The most octets of a cell.
+    #[must_use]
+    pub fn cell(&self) -> usize {
+        self.cell_bytes.unwrap_or(1 << 20) as usize
+    }
+}
+
+/// What is done about rows that a sheet hides, by hand or by a filter: are the people in them meant?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// They are on the list.
+    Use,
+    /// They are not.
+    Skip,
+}
+
+impl FromStr for Hidden {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "use" => Ok(Self::Use),
+            "skip" => Ok(Self::Skip),
+            _ => Err("this is \"use\" or \"skip\""),
         }
     }
 }
@@ -111,4 +206,48 @@ pub fn encoding(label: &str) -> Result<&'static Encoding, String> {
             crate::diagnostic::quoted(label)
         )
     })
+}
+
+/// What `[recipients_options]` and `[columns]` of a `campaign.toml` say.
+pub(super) fn read(keys: &mut Keys<'_>) -> ListOptions {
+    let mut list = ListOptions::default();
+    if let Some(mut options) = keys.table("recipients_options") {
+        list.address = options.string("address").map(|address| address.value);
+        let optional = options.strings("optional").map(|optional| optional.value).unwrap_or_default();
+        list.optional = optional.into_iter().map(|heading| heading.value).collect();
+        list.duplicates = options.parsed("duplicates").map(|duplicates| duplicates.value);
+        let group_by = options.string("group_by");
+        if let Some(At { span, .. }) = group_by.as_ref().filter(|_| list.duplicates.is_some()) {
+            let why = "rows of one address become one message, so that there is nothing for duplicates to say";
+            options.complain(span.clone(), "group_by", why, Some("take one of the two keys out".into()));
+        }
+        list.group_by = group_by.map(|heading| heading.value);
+        list.delimiter = options.parsed("delimiter").map(|delimiter| delimiter.value);
+        list.sheet = options.string("sheet").map(|sheet| sheet.value);
+        list.hidden = options.parsed("hidden").map(|hidden| hidden.value);
+        if let Some(At { value, span }) = options.string("encoding") {
+            match encoding(&value) {
+                Ok(encoding) => list.encoding = Some(encoding),
+                Err(why) => options.complain(span, "encoding", why, None),
+            }
+        }
+        let mut limit = |key, most| options.integer(key, 1, most).map(|limit| limit.value);
+        list.limits = Limits {
+            file_mib: limit("max_file_mib", 1 << 20),
+            rows: limit("max_rows", 1 << 30),
+            columns: limit("max_columns", 1 << 14),
+            cell_bytes: limit("max_cell_bytes", 1 << 30),
+        };
+        keys.adopt(options.finish());
+    }
+    if let Some(mut columns) = keys.table("columns") {
+        for (heading, kind) in columns.named_strings() {
+            match kind.value.parse::<ColumnType>() {
+                Ok(kind) => list.columns.push((heading.value, kind)),
+                Err(why) => columns.complain(kind.span, &heading.value, why.to_string(), None),
+            }
+        }
+        keys.adopt(columns.finish());
+    }
+    list
 }

@@ -4,6 +4,7 @@
 //! files themselves.
 
 mod account;
+mod column_type;
 pub(crate) mod keys;
 mod list;
 mod rate;
@@ -16,7 +17,8 @@ use std::{
 };
 
 pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
-pub use list::{Delimiter, DelimiterError, Duplicates, ListOptions, encoding};
+pub use column_type::{ColumnType, ColumnTypeError};
+pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use rate::{Rate, RateError};
 
 use self::keys::{At, Keys};
@@ -198,21 +200,7 @@ impl Campaign {
         let template = keys.string("template");
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
-        let mut list = ListOptions::default();
-        if let Some(mut options) = keys.table("recipients_options") {
-            list.address = options.string("address").map(|address| address.value);
-            let optional = options.strings("optional").map(|optional| optional.value).unwrap_or_default();
-            list.optional = optional.into_iter().map(|heading| heading.value).collect();
-            list.duplicates = options.parsed("duplicates").map(|duplicates| duplicates.value);
-            list.delimiter = options.parsed("delimiter").map(|delimiter| delimiter.value);
-            if let Some(At { value, span }) = options.string("encoding") {
-                match encoding(&value) {
-                    Ok(encoding) => list.encoding = Some(encoding),
-                    Err(why) => options.complain(span, "encoding", why, None),
-                }
-            }
-            keys.adopt(options.finish());
-        }
+        let list = list::read(&mut keys);
         let mut allow = Vec::new();
         if let Some(mut guard) = keys.table("guard") {
             for At { value, span } in guard.strings("allow").map(|allow| allow.value).unwrap_or_default() {

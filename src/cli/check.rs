@@ -2,8 +2,15 @@
 
 use clap::Args;
 
-use super::{Exit, Failure, Screen, load::CampaignArgs};
-use crate::diagnostic::quoted;
+use super::{
+    Exit, Failure, Format, Screen,
+    load::{CampaignArgs, Loaded},
+};
+use crate::{
+    diagnostic::{nearest, quoted},
+    recipients::Columns,
+    report,
+};
 
 /// Arguments of `apiece check`.
 #[derive(Debug, Args)]
@@ -13,23 +20,87 @@ addresses. Opens no socket. Exits with 0 only if all is well.
 
 Examples:
   apiece check samples/notice
-  apiece check update.md.hbs people.csv")]
+  apiece check update.md.hbs people.xlsx
+  apiece check update.md.hbs people.csv --rejected bad.csv   # bad rows into a file, to be mended
+  export-list | apiece check update.md.hbs -                 # a list from another program")]
 pub(super) struct Check {
     #[command(flatten)]
     campaign: CampaignArgs,
+    /// text, or a JSON object for each finding
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+/// What `check` found out about a campaign with nothing wrong.
+struct Checked {
+    loaded: Loaded,
+    recipients: usize,
 }
 
 impl Check {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(screen, |_| {})?;
-        let outbox = loaded.prepare(loaded.select(None)?, screen)?;
-        let (columns, template) = (loaded.list().columns(), loaded.composer.template());
-        let idle = |column: &usize| *column != loaded.list().address_column() && !template.uses(*column);
-        let idle: Vec<String> = (0..columns.len()).filter(idle).map(|column| quoted(columns.heading(column))).collect();
-        if !idle.is_empty() {
-            screen.print(&format!("the template does not use {}\n", idle.join(", ")));
+        let checked = self.check(screen);
+        match self.format {
+            Format::Text => {
+                let checked = checked?;
+                checked.loaded.say_remarks(screen);
+                screen.print(&checked.text());
+                Ok(Exit::Ok)
+            }
+            Format::Json => Ok(match checked {
+                Ok(checked) => {
+                    let list = checked.loaded.list();
+                    report::put_findings(list.remarks());
+                    let unused: Vec<&str> =
+                        checked.unused().into_iter().map(|column| list.columns().heading(column)).collect();
+                    report::put_checked(list.remarks(), Some((checked.recipients, list.columns().len(), unused)));
+                    Exit::Ok
+                }
+                Err(failure) => {
+                    report::put_findings(&failure.why);
+                    report::put_checked(&failure.why, None);
+                    screen.note(&failure.said);
+                    failure.exit
+                }
+            }),
         }
-        screen.print(&format!("{} recipients, {} columns, all well\n", outbox.len(), columns.len()));
-        Ok(Exit::Ok)
+    }
+
+    fn check(&self, screen: Screen) -> Result<Checked, Failure> {
+        let loaded = self.campaign.load(|_| {})?;
+        let recipients = loaded.prepare(loaded.select(None)?, screen)?.len();
+        Ok(Checked { loaded, recipients })
+    }
+}
+
+impl Checked {
+    fn columns(&self) -> &Columns {
+        self.loaded.list().columns()
+    }
+
+    /// The columns that the template does not use.
+    fn unused(&self) -> Vec<usize> {
+        let (address, template) = (self.loaded.list().address_column(), self.loaded.composer.template());
+        (0..self.columns().len()).filter(|column| *column != address && !template.uses(*column)).collect()
+    }
+
+    fn text(&self) -> String {
+        let columns = self.columns();
+        let unused = self.unused();
+        let used = || (0..columns.len()).filter(|column| !unused.contains(column)).map(|column| columns.name(column));
+        let said: Vec<String> = unused
+            .iter()
+            .map(|column| match nearest(columns.name(*column), used()) {
+                Some(meant) => format!("{} (is it meant to be {{{{{meant}}}}}?)", quoted(columns.heading(*column))),
+                None => quoted(columns.heading(*column)),
+            })
+            .collect();
+        let mut text = String::new();
+        if !said.is_empty() {
+            text = format!("the template does not use {}\n", said.join(", "));
+        }
+        let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let recipients = counted(self.recipients, "recipient");
+        text + &format!("{recipients}, {}, all well\n", counted(columns.len(), "column"))
     }
 }

@@ -1,20 +1,25 @@
 //! What `check`, `preview` and `send` have in common: which campaign, and reading and making all of it.
 
-use std::{io::IsTerminal, path::PathBuf, sync::Arc};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use clap::Args;
-use encoding_rs::Encoding;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use super::{Exit, Failure, Screen};
+use super::{Exit, Failure, Screen, list::ListArgs};
 use crate::{
     address::Address,
-    campaign::{Campaign, Delimiter, Duplicates, ListOptions, Overrides, encoding},
+    campaign::{Campaign, ListOptions, Overrides},
+    diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::Composer,
     outbox::Outbox,
-    recipients::{Recipient, RecipientList},
+    recipients::{ListFile, Recipient, RecipientList},
     report::Rows,
+    secret,
     template::Template,
 };
 
@@ -26,7 +31,7 @@ const BAR_FROM: usize = 5000;
 pub(super) struct CampaignArgs {
     /// A directory with a campaign.toml, or a template
     campaign: PathBuf,
-    /// The recipient list (CSV), where CAMPAIGN is a template
+    /// The recipient list (CSV, XLSX, XLS, ODS; - is standard input), where CAMPAIGN is a template
     list: Option<PathBuf>,
     /// The template, in place of the campaign's
     #[arg(long, value_name = "FILE")]
@@ -34,21 +39,8 @@ pub(super) struct CampaignArgs {
     /// The recipient list, in place of the campaign's
     #[arg(long, value_name = "FILE")]
     recipients: Option<PathBuf>,
-    /// The heading of the column with the addresses
-    #[arg(long, value_name = "HEADING")]
-    address: Option<String>,
-    /// What the list's text is encoded in, for example windows-1252 [default: UTF-8, or UTF-16 with a byte order mark]
-    #[arg(long, value_name = "LABEL", value_parser = encoding)]
-    encoding: Option<&'static Encoding>,
-    /// What stands between the list's cells: , ; tab or | [default: found from the file]
-    #[arg(long, value_name = "CHARACTER")]
-    delimiter: Option<Delimiter>,
-    /// A column whose cells may be empty although the template shows them; may be given several times
-    #[arg(long, value_name = "HEADING")]
-    optional: Vec<String>,
-    /// An address that stands in several rows: refuse the list, or take the first row [default: refuse]
-    #[arg(long, value_name = "WHAT")]
-    duplicates: Option<Duplicates>,
+    #[command(flatten)]
+    list_args: ListArgs,
 }
 
 impl CampaignArgs {
@@ -56,13 +48,7 @@ impl CampaignArgs {
         Overrides {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
-            list: ListOptions {
-                address: self.address.clone(),
-                encoding: self.encoding,
-                delimiter: self.delimiter,
-                optional: self.optional.clone(),
-                duplicates: self.duplicates,
-            },
+            list: self.list_args.options(),
             ..Overrides::default()
         }
     }
@@ -77,40 +63,78 @@ impl CampaignArgs {
         };
         flag("template", self.template.as_ref().map(|path| path.display().to_string()));
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
-        flag("address", self.address.clone());
-        flag("encoding", self.encoding.map(|encoding| encoding.name().to_owned()));
-        flag("duplicates", self.duplicates.filter(|what| *what == Duplicates::First).map(|_| "first".into()));
-        for heading in &self.optional {
-            flag("optional", Some(heading.clone()));
-        }
-        flag("delimiter", self.delimiter.map(|delimiter| char::from(delimiter.byte()).to_string()));
+        typed.extend(self.list_args.typed());
         typed.join(" ")
     }
 
     /// Reads everything; says everything that is wrong.
-    pub(super) fn load(&self, screen: Screen, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
+    pub(super) fn load(&self, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
         let mut overrides = self.overrides();
         further(&mut overrides);
-        let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides)
-            .map_err(|why| Failure::new(Exit::Data, why))?;
         let data = |why| Failure::new(Exit::Data, why);
-        let list = RecipientList::read(&campaign.recipients, &campaign.list).map_err(|mut why| {
-            // The template's mistakes are said in the same go, if the headings can be told.
-            let columns = RecipientList::headings(&campaign.recipients, &campaign.list);
-            let template = columns.map(|columns| Template::read(&campaign.template, &columns));
-            if let Some(Err(more)) = template {
-                why.extend(more);
+        let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides).map_err(data)?;
+        let mut rejected = Rejected { to: self.list_args.rejected.clone(), file: None };
+        rejected.check()?;
+        let file = ListFile::read(&campaign.recipients, &campaign.list).map_err(data)?;
+        let list = match RecipientList::of(&file, &campaign.list) {
+            Ok(list) => list,
+            Err(mut why) => {
+                let written = rejected.write(&file, &campaign.list, &why);
+                // The template's mistakes are said in the same go, if the headings can be told.
+                let columns = file.headings(&campaign.list);
+                let template = columns.map(|columns| Template::read(&campaign.template, &columns));
+                if let Some(Err(more)) = template {
+                    why.extend(more);
+                }
+                return Err(data(why).saying(written));
             }
-            data(why)
-        })?;
+        };
+        // Only who wants bad rows written needs the file again.
+        rejected.file = rejected.to.is_some().then_some(file);
         let template = Template::read(&campaign.template, list.columns()).map_err(data)?;
-        if !screen.quiet {
-            screen.complain(list.warnings());
-        }
         let allowed = [campaign.allow.clone(), template.fixed_addresses()].concat();
         let composer = Composer::new(Arc::new(template), Arc::new(list));
-        let guard = Guard::new(composer.list(), &allowed);
-        Ok(Loaded { campaign, composer, allowed, guard })
+        let guard = Guard::new(Arc::clone(composer.list()), &allowed);
+        Ok(Loaded { campaign, composer, allowed, guard, rejected })
+    }
+}
+
+/// Where bad rows are written, if somebody wants that.
+#[derive(Debug)]
+struct Rejected {
+    to: Option<PathBuf>,
+    file: Option<ListFile>,
+}
+
+impl Rejected {
+    /// Nothing is overwritten: the file could be the list.
+    fn check(&self) -> Result<(), Failure> {
+        match &self.to {
+            Some(to) if to.exists() => {
+                let message = format!("{} is there already, and is not overwritten", to.display());
+                Err(Failure::because(Exit::CannotCreate, "rejected.exists", message, Some("choose another name")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the bad rows; gives what is to be said about it.
+    fn write(&self, file: &ListFile, options: &ListOptions, why: &Diagnostics) -> String {
+        let Some(to) = &self.to else { return String::new() };
+        let shown = visible(&to.display().to_string());
+        let mut rows = Vec::new();
+        let written = file.write_rejected(options, why, &mut rows).and_then(|count| {
+            if count > 0 {
+                secret::create_file(to)?.write_all(&rows)?;
+            }
+            Ok(count)
+        });
+        match written {
+            Ok(0) => format!("{shown} was not written: it is no single row that is wrong\n"),
+            Ok(1) => format!("1 bad row written to {shown}\n"),
+            Ok(count) => format!("{count} bad rows written to {shown}\n"),
+            Err(why) => format!("{shown} cannot be written: {why}\n"),
+        }
     }
 }
 
@@ -126,11 +150,19 @@ pub(super) struct Loaded {
     /// Addresses that may stand in anybody's message.
     pub(super) allowed: Vec<Address>,
     guard: Guard,
+    rejected: Rejected,
 }
 
 impl Loaded {
-    pub(super) fn list(&self) -> &RecipientList {
+    pub(super) fn list(&self) -> &Arc<RecipientList> {
         self.composer.list()
+    }
+
+    /// Says what was noticed about the list.
+    pub(super) fn say_remarks(&self, screen: Screen) {
+        if !screen.quiet {
+            screen.complain(self.list().remarks());
+        }
     }
 
     /// The people in some rows, or all.
@@ -145,16 +177,20 @@ impl Loaded {
                 return Err(Failure::because(Exit::Usage, "rows.nobody", message, None));
             }
         }
-        Ok(list.iter().filter(|recipient| rows.contains(recipient.row())).map(Recipient::index).collect())
+        let meant = |recipient: &Recipient<'_>| recipient.rows().any(|row| rows.contains(row.number()));
+        Ok(list.iter().filter(meant).map(Recipient::index).collect())
     }
 
     /// Makes and inspects the messages of the people at `indices`.
     pub(super) fn prepare(&self, indices: Vec<usize>, screen: Screen) -> Result<Outbox, Failure> {
-        let visible = indices.len() >= BAR_FROM && !screen.quiet && std::io::stderr().is_terminal();
+        let visible = indices.len() >= BAR_FROM && !screen.quiet && io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(indices.len() as u64), target).with_message("prepared");
         let outbox = Outbox::prepare(&self.composer, &self.guard, indices, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
-        outbox.map_err(|why| Failure::new(Exit::Data, why))
+        outbox.map_err(|why| {
+            let written = self.rejected.file.as_ref().map(|file| self.rejected.write(file, &self.campaign.list, &why));
+            Failure::new(Exit::Data, why).saying(written.unwrap_or_default())
+        })
     }
 }

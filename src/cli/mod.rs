@@ -3,6 +3,7 @@
 mod check;
 mod confirm;
 mod init;
+mod list;
 mod load;
 mod preview;
 mod send;
@@ -57,6 +58,13 @@ enum ColourChoice {
     Auto,
     Always,
     Never,
+}
+
+/// What results are printed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,11 +130,18 @@ impl Exit {
 struct Failure {
     exit: Exit,
     why: Diagnostics,
+    /// What was done about it.
+    said: String,
 }
 
 impl Failure {
     fn new(exit: Exit, why: impl Into<Diagnostics>) -> Self {
-        Self { exit, why: why.into() }
+        Self { exit, why: why.into(), said: String::new() }
+    }
+
+    /// With words about what was done.
+    fn saying(self, said: String) -> Self {
+        Self { said, ..self }
     }
 
     /// One complaint that points nowhere in a file.
@@ -225,6 +240,7 @@ pub fn main() -> ExitCode {
     };
     let exit = result.unwrap_or_else(|failure| {
         screen.complain(&failure.why);
+        screen.note(&failure.said);
         failure.exit
     });
     let exit = if exit == Exit::Ok && report::output_was_lost() { Exit::Io } else { exit };

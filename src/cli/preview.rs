@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 
 use super::{Exit, Failure, Screen, load::CampaignArgs};
-use crate::{address::Address, diagnostic::visible, preview, recipients::Recipient, secret};
+use crate::{address::Address, diagnostic::visible, preview, secret};
 
 /// So many messages are shown if nobody says which.
 const SHOWN: usize = 3;
@@ -37,7 +37,8 @@ pub(super) struct Preview {
 
 impl Preview {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(screen, |_| {})?;
+        let loaded = self.campaign.load(|_| {})?;
+        loaded.say_remarks(screen);
         let list = loaded.list();
         let one = |index: Option<usize>, who: String| {
             let message = format!("there is nobody {who} in {}", list.name());
@@ -46,8 +47,7 @@ impl Preview {
         let indices = if let Some(row) = self.row {
             one(list.index_of_row(row), format!("in row {row}"))?
         } else if let Some(to) = &self.to {
-            let found = list.iter().find(|recipient| recipient.address().key() == to.key());
-            one(found.map(Recipient::index), format!("with the address {to}"))?
+            one(list.find(to.as_str()), format!("with the address {to}"))?
         } else if self.eml.is_some() {
             (0..list.len()).collect()
         } else {

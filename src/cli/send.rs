@@ -11,14 +11,14 @@ use std::{
     time::Instant,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
 use jiff::ZonedDateTime;
 use secrecy::SecretString;
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{
-    Exit, Failure, Screen,
+    Exit, Failure, Format, Screen,
     confirm::{Question, confirm, server},
     load::{CampaignArgs, Loaded, quoted},
     signals::{self, Signals},
@@ -86,19 +86,14 @@ pub(super) struct Send {
     format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 impl Send {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(screen, |overrides| {
+        let loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.rate);
             overrides.connections = self.connections.map(usize::from);
         })?;
+        loaded.say_remarks(screen);
         let outbox = loaded.prepare(loaded.select(self.rows.as_ref())?, screen)?;
         if self.dry_run {
             let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");

@@ -74,6 +74,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) tls: Option<&'static str>,
     pub(super) login: Option<Mechanism>,
+    /// Whether the server takes addresses and headers in UTF-8 (RFC 6531).
+    pub(super) smtputf8: bool,
     /// How many were begun.
     pub(super) transactions: usize,
 }
@@ -136,8 +138,10 @@ impl Connector {
             }
             Err(late) => return Err(self.unreachable(format!("no greeting after {late}"))),
         };
-        let offered = Offer::of(record.reply().as_ref());
-        let mut connection = Connection { smtp, record, deadlines, peer, tls, login: None, transactions: 0 };
+        let ehlo = record.reply();
+        let offered = Offer::of(ehlo.as_ref());
+        let smtputf8 = ehlo.as_ref().is_some_and(|ehlo| offers(ehlo, "SMTPUTF8") && offers(ehlo, "8BITMIME"));
+        let mut connection = Connection { smtp, record, deadlines, peer, tls, login: None, smtputf8, transactions: 0 };
         self.login(&mut connection, &offered).await?;
         Ok(connection)
     }
@@ -184,8 +188,7 @@ impl Connector {
         if ehlo.code() >= 400 {
             return Err(StopReason::Unavailable(ehlo));
         }
-        let offered = ehlo.lines().any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"));
-        if ehlo.code() != 250 || !offered {
+        if ehlo.code() != 250 || !offers(&ehlo, "STARTTLS") {
             return Err(StopReason::Insecure {
                 why: "the server offers no STARTTLS".into(),
                 help: Some("use tls = \"implicit\" (port 465) if it has that; mail is not sent in clear".into()),
@@ -312,6 +315,11 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+/// Whether a keyword stands in an answer to EHLO (RFC 5321 §4.1.1.1).
+fn offers(ehlo: &Reply, keyword: &str) -> bool {
+    ehlo.lines().any(|line| line.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
 }
 
 /// What a server's EHLO offers for logging in.

@@ -339,6 +339,7 @@ impl Run {
                 let outcome = if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred };
                 self.finish(number, claim, &message, outcome, Some(reply), None).await;
             }
+            End::Impossible(why) => self.finish(number, claim, &message, Outcome::Failed, None, Some(why)).await,
             // It is not this message's fault, and nobody's is sent.
             End::SenderRefused(reply) => {
                 self.outbox.give_back(claim);

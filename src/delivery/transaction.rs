@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::commands::{Data, Rset};
 
 use super::{
     Reply,
@@ -25,6 +25,8 @@ pub(super) enum End {
     Refused(Reply),
     /// The server will not take anything from this sender.
     SenderRefused(Reply),
+    /// The server cannot be asked to take it.
+    Impossible(String),
     /// The connection turned out to be closed before anything of the transaction was written.
     NotBegun(String),
     /// The connection ended, and the server cannot have the whole message.
@@ -44,16 +46,14 @@ pub(super) enum Fate {
 struct Content(String);
 
 impl Content {
-    /// The bytes are 7-bit and end with CRLF: [`Message`](crate::message::Message) sees to it.
+    /// The bytes are UTF-8, nearly always ASCII, and end with CRLF: [`Message`](crate::message::Message) sees to it.
     fn of(bytes: &[u8]) -> Self {
         let mut content = String::with_capacity(bytes.len() + bytes.len() / 50 + 8);
-        let mut line_begins = true;
-        for byte in bytes {
-            if line_begins && *byte == b'.' {
+        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+            if line.starts_with('.') {
                 content.push('.');
             }
-            content.push(char::from(*byte));
-            line_begins = *byte == b'\n';
+            content.push_str(line);
         }
         content.push_str(".\r\n");
         Self(content)
@@ -78,7 +78,15 @@ impl Connection {
         mark: impl FnOnce(),
     ) -> Verdict {
         let command = self.deadlines.command();
-        let begun = self.command(Mail::new(Some(envelope.from().to_lettre()), vec![]), command).await;
+        let ascii = content.is_ascii() && !envelope.needs_smtputf8();
+        if !ascii && !self.smtputf8 {
+            slot.unused();
+            let why = "the address has letters that only a server with SMTPUTF8 takes, and this one does not offer it";
+            return Verdict::good(End::Impossible(why.into()));
+        }
+        // RFC 6531 §3.4
+        let parameters = if ascii { "" } else { " BODY=8BITMIME SMTPUTF8" };
+        let begun = self.command(format!("MAIL FROM:<{}>{parameters}\r\n", envelope.from().as_str()), command).await;
         if let Answer::Lost(why) = &begun
             && self.record.written() == 0
         {
@@ -95,7 +103,7 @@ impl Connection {
             Answer::No(reply) => return Verdict::good(End::Refused(reply)),
             Answer::Lost(why) => return lost(why),
         }
-        match self.command(Rcpt::new(envelope.to().to_lettre(), vec![]), command).await {
+        match self.command(format!("RCPT TO:<{}>\r\n", envelope.to().as_str()), command).await {
             Answer::Yes(reply) if reply.code() < 300 => {}
             Answer::Yes(reply) => return lost(format!("the server answered RCPT with {reply}")),
             Answer::No(reply) => return self.refused(reply).await,
@@ -156,5 +164,6 @@ mod tests {
     fn lines_that_begin_with_a_dot_get_another() {
         assert_eq!(Content::of(b"a\r\n.\r\n..b\r\n.c.\r\n").0, "a\r\n..\r\n...b\r\n..c.\r\n.\r\n");
         assert_eq!(Content::of(b".\r\n").0, "..\r\n.\r\n");
+        assert_eq!(Content::of("To: <jörg@one.example>\r\n".as_bytes()).0, "To: <jörg@one.example>\r\n.\r\n");
     }
 }

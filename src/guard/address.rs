@@ -29,17 +29,17 @@ pub(super) fn candidates(text: &str) -> impl Iterator<Item = Vec<&str>> {
 }
 
 /// Where an address may begin whose @ is at `at`: as far in front of it as a local part reaches, behind marks that
-/// stand around it (`'ann@x.example'`, `_ann@x.example_`), and behind separators.
+/// stand around it (`'ann@x.example'`, `_ann@x.example_`), behind separators, and behind letters of other scripts.
 fn starts(text: &str, at: usize) -> Vec<usize> {
-    let local = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c);
+    let local = |c: char| c.is_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c);
     let before = text[..at].char_indices().rev().take(64).take_while(|(_, c)| local(*c)).last();
     let Some((first, _)) = before else { return Vec::new() };
     let mut starts = vec![first];
     let mut only_marks = true;
     for (nth, c) in text[first..at].char_indices() {
-        only_marks &= !c.is_ascii_alphanumeric();
+        only_marks &= !c.is_alphanumeric();
         let start = first + nth + c.len_utf8();
-        if start < at && (only_marks || SEPARATORS.contains(c)) {
+        if start < at && (only_marks || SEPARATORS.contains(c) || !c.is_ascii()) {
             starts.push(start);
         }
     }
@@ -86,6 +86,8 @@ mod tests {
         assert_eq!(all("to=ann@one.example"), [["to=ann@one.example", "ann@one.example"]]);
         assert_eq!(all("ann@one.example.Bye"), [["ann@one.example.Bye", "ann@one.example"]]);
         assert_eq!(all("ann@one.exampleです"), [["ann@one.exampleです", "ann@one.example"]]);
-        assert_eq!(all("é@x @ a@"), [[]; 3] as [[&str; 0]; 3]);
+        assert_eq!(all("邮ann@one.example"), [["邮ann@one.example", "ann@one.example"]]);
+        assert_eq!(all("jörg@x"), [["jörg@x", "rg@x"]]);
+        assert_eq!(all("-@x @ a@"), [vec!["-@x"], vec![], vec![]] as [Vec<&str>; 3]);
     }
 }

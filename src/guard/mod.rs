@@ -7,7 +7,7 @@
 
 mod address;
 
-use std::{collections::HashMap, fmt};
+use std::{fmt, sync::Arc};
 
 use mail_parser::{Address as ParsedAddress, HeaderValue, Message as Parsed, MessageParser, MimeHeaders, PartType};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Everyone's addresses, for looking one up in a time that does not grow with the list.
 #[derive(Debug)]
 pub struct Guard {
-    rows: HashMap<String, u64>,
+    list: Arc<RecipientList>,
     allowed: Vec<String>,
 }
 
@@ -76,11 +76,8 @@ impl Complaint for Finding {
 impl Guard {
     /// Knows everyone on the list; `allow` may stand in anybody's message, such as the author's address.
     #[must_use]
-    pub fn new(list: &RecipientList, allow: &[Address]) -> Self {
-        Self {
-            rows: list.iter().map(|recipient| (recipient.address().key(), recipient.row())).collect(),
-            allowed: allow.iter().map(Address::key).collect(),
-        }
+    pub fn new(list: Arc<RecipientList>, allow: &[Address]) -> Self {
+        Self { list, allowed: allow.iter().map(Address::key).collect() }
     }
 
     /// Everything in a message that must not be there.
@@ -211,7 +208,8 @@ impl Search<'_> {
         if key == self.own || self.guard.allowed.contains(&key) {
             return Some(Who::Allowed);
         }
-        self.guard.rows.get(&key).copied().map(Who::Other)
+        let list = &self.guard.list;
+        list.get(list.find(&key)?).map(|other| Who::Other(other.row()))
     }
 }
 
@@ -307,7 +305,7 @@ mod tests {
         let list = "email\nada@one.example\nBo.B@two.example\nann@bücher.example\n";
         let list = RecipientList::parse("p.csv", list, &ListOptions::default()).unwrap();
         let allow = ["help@police.example".parse().unwrap(), "updates@police.example".parse().unwrap()];
-        let guard = Guard::new(&list, &allow);
+        let guard = Guard::new(list.into(), &allow);
         let envelope = Envelope::new("updates@police.example".parse().unwrap(), "ada@one.example".parse().unwrap());
         let message = format!("From: updates@police.example\r\nTo: Ada <ada@one.example>\r\n{headers}\r\n{body}\r\n");
         guard.inspect_bytes(&envelope, message.as_bytes()).iter().map(ToString::to_string).collect()
@@ -370,7 +368,8 @@ mod tests {
     fn an_address_that_ends_like_another_is_its_own() {
         let list = "email\njohn.smith@one.example\nsmith@one.example\no'ann@one.example\nann@one.example\n";
         let list = RecipientList::parse("p.csv", list, &ListOptions::default()).unwrap();
-        let guard = Guard::new(&list, &[]);
+        let list = Arc::new(list);
+        let guard = Guard::new(Arc::clone(&list), &[]);
         for recipient in list.iter() {
             let to = recipient.address();
             let envelope = Envelope::new("updates@police.example".parse().unwrap(), to.clone());

@@ -5,11 +5,24 @@ use super::MessageProblem;
 /// RFC 5322 §2.1.1: a line has at most 998 octets without its CRLF.
 const MOST_LINE: usize = 998;
 
-/// Checks that the bytes are 7-bit without NUL, that every line ends with CRLF and no CR or LF stands elsewhere
+/// What a header section is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Header {
+    /// 7-bit
+    Ascii,
+    /// With addresses in UTF-8 (RFC 6532)
+    Utf8,
+}
+
+/// Checks that the bytes are 7-bit (but for such a header section) without NUL, that every line ends with CRLF and no CR or LF stands elsewhere
 /// (some servers take a bare one for a line end, which lets a body begin a new message: "SMTP smuggling"), and
 /// that no line is too long.
-pub(super) fn check(bytes: &[u8]) -> Result<(), MessageProblem> {
-    if bytes.iter().any(|byte| *byte >= 0x80 || *byte == 0) {
+pub(super) fn check(bytes: &[u8], header: Header) -> Result<(), MessageProblem> {
+    let body = match header {
+        Header::Ascii => 0,
+        Header::Utf8 => bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(0),
+    };
+    if bytes[body..].iter().any(|byte| *byte >= 0x80) || bytes.contains(&0) {
         return Err(MessageProblem::EightBit);
     }
     let body = bytes.strip_suffix(b"\r\n").ok_or(MessageProblem::LineEnd)?;
@@ -39,6 +52,7 @@ mod tests {
 
     #[test]
     fn what_travels_is_7_bit_with_crlf_and_short_lines() {
+        let check = |bytes: &[u8]| check(bytes, Header::Ascii);
         let long = |length: usize| format!("a: b\r\n\r\n{}\r\n", "x".repeat(length));
         assert_eq!(check(long(998).as_bytes()), Ok(()));
         assert!(matches!(check(long(999).as_bytes()), Err(MessageProblem::LongLine(_))));
@@ -47,5 +61,8 @@ mod tests {
         for bad in [&b"a\r\n.\nb\r\n"[..], b"a\r.\r\n", b"a\n", b"a", b"a\r\r\n", b"\n\r\n"] {
             assert_eq!(check(bad), Err(MessageProblem::LineEnd), "{bad:?}");
         }
+        let utf8 = |text: &str| super::check(text.as_bytes(), Header::Utf8);
+        assert_eq!(utf8("To: <ü@one.example>\r\n\r\nx\r\n"), Ok(()));
+        assert_eq!(utf8("To: <ü@one.example>\r\n\r\nü\r\n"), Err(MessageProblem::EightBit));
     }
 }

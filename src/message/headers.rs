@@ -28,12 +28,20 @@ pub(super) fn text(name: &str, value: &str) -> Result<HeaderValue, MessageProble
 
 /// A header of one mailbox.
 pub(super) fn mailbox(name: &'static str, mailbox: &Mailbox) -> Result<HeaderValue, MessageProblem> {
-    if let Some(shown) = mailbox.name.as_deref().filter(|shown| !is_plain(shown)) {
+    let shown = mailbox.name.as_deref();
+    if mailbox.address.needs_smtputf8() || shown.is_some_and(|shown| !is_plain(shown)) {
         let header = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
-        let value = format!("{}\r\n <{}>", encoded_words(name, shown), mailbox.address.as_str());
-        return Ok(HeaderValue::dangerous_new_pre_encoded(header, shown.to_owned(), value));
+        // An address in UTF-8 stands as it is (RFC 6532 §3.2); the name could, too, and encoded words suit everybody.
+        let address = mailbox.address.as_str();
+        let value = match shown {
+            Some(shown) => format!("{}\r\n <{address}>", encoded_words(name, shown)),
+            None => format!("<{address}>"),
+        };
+        return Ok(HeaderValue::dangerous_new_pre_encoded(header, value.clone(), value));
     }
-    let mailbox = lettre::message::Mailbox::new(mailbox.name.clone(), mailbox.address.to_lettre());
+    let (local, domain) = (mailbox.address.local(), mailbox.address.domain());
+    let address = lettre::Address::new(local, domain).map_err(|_| MessageProblem::Address)?;
+    let mailbox = lettre::message::Mailbox::new(mailbox.name.clone(), address);
     let mailboxes = lettre::message::Mailboxes::from(mailbox);
     Ok(match name {
         "From" => header::From::from(mailboxes).display(),

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     address::Address,
     diagnostic::{Complaint, Diagnostic, Diagnostics},
+    message::bytes::Header,
     recipients::{Recipient, RecipientList},
     template::{Mailbox, Rendered, Template},
 };
@@ -73,6 +74,12 @@ impl Envelope {
     pub fn to(&self) -> &Address {
         &self.to
     }
+
+    /// Whether one of the two can go only through a server with SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn needs_smtputf8(&self) -> bool {
+        self.from.needs_smtputf8() || self.to.needs_smtputf8()
+    }
 }
 
 /// SHA-256 over the bytes of a message without its `Date`.
@@ -126,7 +133,8 @@ impl Message {
         &self.subject
     }
 
-    /// Header section and body, without `Date`: 7-bit, CRLF line ends, lines of at most 998 octets.
+    /// Header section and body, without `Date`: CRLF line ends, lines of at most 998 octets, 7-bit. Only addresses
+    /// that need SMTPUTF8 stand in the header section in UTF-8 (RFC 6532).
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -170,8 +178,9 @@ impl Composer {
         part("apiece campaign 1");
         part(template.source());
         list.columns().names().for_each(&mut part);
-        for recipient in list.iter() {
-            recipient.fields().for_each(|(_, value)| part(value));
+        (0..list.columns().len()).for_each(|column| part(&list.columns().kind(column).to_string()));
+        for row in list.iter().flat_map(Recipient::rows) {
+            row.fields().for_each(&mut part);
         }
         let seed = hash.finalize().into();
         Self { template, list, seed }
@@ -185,7 +194,7 @@ impl Composer {
 
     /// The list that the messages are for.
     #[must_use]
-    pub fn list(&self) -> &RecipientList {
+    pub fn list(&self) -> &Arc<RecipientList> {
         &self.list
     }
 
@@ -198,7 +207,7 @@ impl Composer {
 
     fn build(&self, recipient: Recipient<'_>, rendered: Rendered) -> Result<Message, MessageProblem> {
         let to = recipient.address();
-        let message_id = format!("<{}@{}>", self.token("message-id", to), rendered.from.address.domain());
+        let message_id = format!("<{}@{}>", self.token("message-id", &to), rendered.from.address.domain());
         let to_mailbox = Mailbox { name: rendered.to_name, address: to.clone() };
 
         let mut headers = Headers::new();
@@ -226,7 +235,7 @@ impl Composer {
             }
             Some(html) => MultiPart::builder()
                 .kind(MultiPartKind::Alternative)
-                .boundary(format!("=_{}", self.token("boundary", to)))
+                .boundary(format!("=_{}", self.token("boundary", &to)))
                 .singlepart(SinglePart::plain(crlf(&rendered.text)))
                 .singlepart(SinglePart::html(crlf(&html)))
                 .formatted(),
@@ -234,8 +243,12 @@ impl Composer {
         if !bytes.ends_with(b"\r\n") {
             bytes.extend_from_slice(b"\r\n");
         }
-        bytes::check(&bytes)?;
-        let envelope = Envelope::new(rendered.from.address, to.clone());
+        let reply_to = rendered.reply_to.as_ref();
+        let utf8 = to.needs_smtputf8()
+            || rendered.from.address.needs_smtputf8()
+            || reply_to.is_some_and(|reply_to| reply_to.address.needs_smtputf8());
+        bytes::check(&bytes, if utf8 { Header::Utf8 } else { Header::Ascii })?;
+        let envelope = Envelope::new(rendered.from.address, to);
         Ok(Message { row: recipient.row(), envelope, message_id, subject: rendered.subject, bytes })
     }
 
@@ -256,6 +269,7 @@ fn crlf(text: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum MessageProblem {
     Header,
+    Address,
     EightBit,
     LineEnd,
     LongLine(String),
@@ -265,6 +279,7 @@ impl fmt::Display for MessageProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header => f.write_str("a header's name is not one"),
+            Self::Address => f.write_str("an address cannot stand in a header"),
             Self::EightBit => f.write_str("the finished message is not 7-bit clean"),
             Self::LineEnd => f.write_str("the finished message has a bare carriage return or line feed"),
             Self::LongLine(start) => {
@@ -278,6 +293,7 @@ impl Complaint for MessageProblem {
     fn code(&self) -> &'static str {
         match self {
             Self::Header => "message.header",
+            Self::Address => "message.address",
             Self::EightBit => "message.eight-bit",
             Self::LineEnd => "message.line-end",
             Self::LongLine(_) => "message.long-line",

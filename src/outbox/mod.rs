@@ -209,6 +209,7 @@ mod tests {
         recipients::RecipientList,
         template::{Format, Template},
     };
+    use std::sync::Arc;
 
     fn outbox() -> Outbox {
         let list =
@@ -216,7 +217,8 @@ mod tests {
         let source = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nHello\n";
         let template = Template::compile("t", source, Format::Text, list.columns()).unwrap();
         let composer = Composer::new(template.into(), list.into());
-        Outbox::prepare(&composer, &crate::guard::Guard::new(composer.list(), &[]), vec![0, 1], &|_| {}).unwrap()
+        Outbox::prepare(&composer, &crate::guard::Guard::new(Arc::clone(composer.list()), &[]), vec![0, 1], &|_| {})
+            .unwrap()
     }
 
     #[test]

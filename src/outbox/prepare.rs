@@ -27,6 +27,7 @@ impl Outbox {
         indices: Vec<usize>,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, Diagnostics> {
+        composer.template().check(composer.list())?;
         let threads =
             std::thread::available_parallelism().map_or(1, usize::from).min(indices.len().div_ceil(STEP)).max(1);
         let share = indices.len().div_ceil(threads).max(1);

@@ -1,18 +1,27 @@
 //! The headings of a list, and the names that templates use for them.
 
-use crate::diagnostic::quoted;
+use std::sync::Arc;
+
+use crate::{campaign::ColumnType, diagnostic::quoted};
 
 /// One column.
 #[derive(Debug, Clone)]
 struct Column {
-    heading: String,
+    heading: Arc<str>,
     name: String,
+    kind: Option<ColumnType>,
     optional: bool,
 }
 
 /// The columns of a list, in its order.
 #[derive(Debug, Clone, Default)]
-pub struct Columns(Vec<Column>);
+pub struct Columns {
+    columns: Vec<Column>,
+    grouped: bool,
+}
+
+/// What templates call all rows of a person.
+pub const ROWS: &str = "rows";
 
 /// Headings of address columns once case, spaces and punctuation are gone, in the languages that we know.
 const ADDRESS_HEADINGS: &[&str] = &[
@@ -41,9 +50,9 @@ impl Columns {
             let name = Self::name_for(&heading);
             // `#` is a heading, and a template may want to use the column.
             let name = if name.is_empty() && !heading.is_empty() { format!("column_{}", nth + 1) } else { name };
-            Column { heading, name, optional: false }
+            Column { heading: heading.into(), name, kind: None, optional: false }
         };
-        Self(headings.into_iter().enumerate().map(named).collect())
+        Self { columns: headings.into_iter().enumerate().map(named).collect(), grouped: false }
     }
 
     /// The name of a heading in templates: lower case, with `_` for spaces and punctuation.
@@ -69,55 +78,92 @@ impl Columns {
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.columns.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.columns.is_empty()
     }
 
     /// The name in templates.
     #[must_use]
     pub fn name(&self, column: usize) -> &str {
-        &self.0[column].name
+        &self.columns[column].name
     }
 
     /// The heading as it stands in the list.
     #[must_use]
     pub fn heading(&self, column: usize) -> &str {
-        &self.0[column].heading
+        &self.columns[column].heading
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_heading(&self, column: usize) -> Arc<str> {
+        Arc::clone(&self.columns[column].heading)
+    }
+
+    /// What its cells are.
+    #[must_use]
+    pub fn kind(&self, column: usize) -> &ColumnType {
+        self.columns[column].kind.as_ref().unwrap_or(&ColumnType::Text)
+    }
+
+    /// Whether somebody said what its cells are, if only text.
+    #[must_use]
+    pub fn is_typed(&self, column: usize) -> bool {
+        self.columns[column].kind.is_some()
+    }
+
+    /// Whether a person may have several rows, which templates go through with `{{#each rows}}`.
+    #[must_use]
+    pub fn is_grouped(&self) -> bool {
+        self.grouped
     }
 
     /// Whether its cells may be empty although a template shows them.
     #[must_use]
     pub fn is_optional(&self, column: usize) -> bool {
-        self.0[column].optional
+        self.columns[column].optional
+    }
+
+    pub(super) fn set_kind(&mut self, column: usize, kind: ColumnType) {
+        self.columns[column].kind = Some(kind);
+    }
+
+    pub(super) fn group(&mut self) {
+        self.grouped = true;
+    }
+
+    /// Only the columns at these places.
+    pub(super) fn only(&mut self, places: &[usize]) {
+        self.columns = places.iter().map(|nth| self.columns[*nth].clone()).collect();
     }
 
     /// Lets the cells of a column be empty.
     pub(super) fn make_optional(&mut self, column: usize) {
-        self.0[column].optional = true;
+        self.columns[column].optional = true;
     }
 
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|column| column.name.as_str())
+        self.columns.iter().map(|column| column.name.as_str())
     }
 
     /// The column of a name or a heading.
     #[must_use]
     pub fn find(&self, heading: &str) -> Option<usize> {
         let name = Self::name_for(heading);
-        self.0.iter().position(|column| column.name == name)
+        self.columns.iter().position(|column| column.name == name)
     }
 
     /// All headings in quotation marks, for a complaint; the first twenty.
     pub(super) fn listed(&self) -> String {
-        let mut shown: Vec<String> = self.0.iter().take(20).map(|column| quoted(&column.heading)).collect();
-        if self.0.len() > 20 {
-            shown.push(format!("and {} more", self.0.len() - 20));
+        let named: Vec<&Column> = self.columns.iter().filter(|column| !column.name.is_empty()).collect();
+        let mut shown: Vec<String> = named.iter().take(20).map(|column| quoted(&column.heading)).collect();
+        if named.len() > 20 {
+            shown.push(format!("and {} more", named.len() - 20));
         }
         shown.join(", ")
     }
@@ -128,6 +174,6 @@ impl Columns {
             let letters: String = column.name.chars().filter(|c| c.is_alphanumeric()).collect();
             ADDRESS_HEADINGS.contains(&letters.replace('é', "e").replace('ó', "o").as_str())
         };
-        (0..self.0.len()).filter(|nth| usual(&self.0[*nth])).collect()
+        (0..self.columns.len()).filter(|nth| usual(&self.columns[*nth])).collect()
     }
 }

@@ -2,26 +2,42 @@
 //!
 //! Everything that is wrong with a list is said at once, by the row numbers that the spreadsheet shows (the
 //! headings are row 1), and a list with anything wrong is no list.
+//!
+//! The way through: [`ListFile`] (bytes) → text or a sheet → rows → `read` (one row after the other) → `twice` (the
+//! same address again) → `moved` (addresses that stand beside somebody else's name).
 
 mod columns;
 mod delimited;
+mod file;
+mod moved;
+mod problem;
+mod read;
+mod rejected;
 mod text;
+mod twice;
+mod typed;
+mod workbook;
 
-use std::{collections::HashMap, fmt, path::Path};
-
-pub use columns::Columns;
-
-use crate::{
-    address::{Address, AddressError},
-    campaign::{Duplicates, ListOptions, read_bytes},
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, RandomState},
+    path::Path,
+    sync::Arc,
 };
 
-/// A list larger than this is refused before it is read.
-pub const MOST_BYTES: u64 = 1 << 30;
+use hashbrown::HashTable;
 
-/// More columns than this are not a recipient list.
-pub const MOST_COLUMNS: usize = 1000;
+use self::problem::ListProblem;
+pub use self::{
+    columns::{Columns, ROWS},
+    file::ListFile,
+    typed::yes_or_no,
+};
+use crate::{
+    address::Address,
+    campaign::ListOptions,
+    diagnostic::{Diagnostic, Diagnostics, Place},
+};
 
 /// The people of a campaign, in the order of the file; at least one, and no address twice.
 ///
@@ -33,12 +49,12 @@ pub const MOST_COLUMNS: usize = 1000;
 /// assert_eq!(list.columns().name(0), "first_name");
 ///
 /// let wrong = RecipientList::parse("people.csv", "email\nada@one.example\nADA@one.example\n", &ListOptions::default());
-/// assert!(wrong.unwrap_err().to_string().contains("row 3"));
+/// assert!(wrong.unwrap_err().to_string().contains("rows 2 and 3"));
 /// # Ok::<(), apiece::diagnostic::Diagnostics>(())
 /// ```
 #[derive(Debug)]
 pub struct RecipientList {
-    name: String,
+    name: Arc<str>,
     columns: Columns,
     address_column: usize,
     /// All cells of all rows, one after the other.
@@ -46,14 +62,61 @@ pub struct RecipientList {
     /// Where each cell ends, counted from the beginning of its row.
     ends: Vec<u32>,
     rows: Vec<Row>,
-    warnings: Diagnostics,
+    /// Addresses that do not travel as they are written, by their places in `rows`.
+    rewritten: BTreeMap<usize, Address>,
+    /// Where several rows are one person; else each row is one.
+    groups: Option<Groups>,
+    index: Index,
+    /// What was said about the list and does not stop it.
+    remarks: Diagnostics,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Row {
-    number: u64,
     start: usize,
-    address: Address,
+    number: u32,
+}
+
+/// Rows by person.
+#[derive(Debug, Default)]
+struct Groups {
+    /// Places in `rows`, those of one person side by side.
+    members: Vec<u32>,
+    /// Where in `members` each person begins.
+    starts: Vec<u32>,
+    /// The person of each place in `rows`.
+    person: Vec<u32>,
+}
+
+/// Finds the first row of an address.
+#[derive(Debug, Default)]
+struct Index {
+    places: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl Index {
+    /// Of an address in any case.
+    fn hash(&self, address: &str) -> u64 {
+        let mut lower = [0; 254];
+        match lower.get_mut(..address.len()) {
+            Some(lower) if address.is_ascii() => {
+                lower.copy_from_slice(address.as_bytes());
+                lower.make_ascii_lowercase();
+                self.hasher.hash_one(&*lower)
+            }
+            _ => self.hasher.hash_one(address.to_lowercase().as_bytes()),
+        }
+    }
+}
+
+/// Whether two addresses are the same mailbox; see [`Address::key`].
+fn same(one: &str, other: &str) -> bool {
+    if one.is_ascii() && other.is_ascii() {
+        one.eq_ignore_ascii_case(other)
+    } else {
+        one.to_lowercase() == other.to_lowercase()
+    }
 }
 
 /// One person of a list.
@@ -63,188 +126,46 @@ pub struct Recipient<'l> {
     index: usize,
 }
 
-/// What can be wrong with a list.
-#[derive(Debug)]
-pub(crate) enum ListProblem {
-    Empty,
-    NoRows,
-    NotUtf8 { sample: String, likely: &'static str },
-    NotEncoded { sample: String, encoding: &'static str, sure: bool },
-    Workbook(&'static str),
-    PersonInHeadings,
-    NoHeading { nth: usize },
-    TooManyColumns(usize),
-    SameHeading { first: String, second: String },
-    NoAddressColumn { headings: String },
-    OptionalUnknown { wanted: String, nearest: Option<String> },
-    AddressColumnUnknown { wanted: String, nearest: Option<String>, headings: String },
-    SeveralAddressColumns(String),
-    Cells { wanted: usize, found: usize },
-    Control { character: char },
-    CellTooLong,
-    Quote,
-    Address(AddressError),
-    Twice { address: String, first: u64 },
-}
-
-impl fmt::Display for ListProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the list is empty"),
-            Self::NoRows => f.write_str("the list has headings and nobody under them"),
-            Self::NotUtf8 { sample, likely } => {
-                write!(f, "this is not UTF-8 text; as {likely} it would be {sample}")
-            }
-            Self::NotEncoded { sample, encoding, .. } => write!(f, "this is not {encoding} text: {sample}"),
-            Self::Workbook(kind) => write!(f, "this is {kind}, whatever its name says"),
-            Self::PersonInHeadings => f.write_str("the first row holds a person, and must hold the headings"),
-            Self::NoHeading { nth } => write!(f, "column {nth} has no heading"),
-            Self::TooManyColumns(found) => write!(f, "the list has {found} columns, and the most is {MOST_COLUMNS}"),
-            Self::SameHeading { first, second } => {
-                write!(f, "the headings {} and {} are the same for a template", quoted(first), quoted(second))
-            }
-            Self::NoAddressColumn { headings } => {
-                write!(f, "no column looks like the one with the addresses; the headings are {headings}")
-            }
-            Self::AddressColumnUnknown { wanted, headings, .. } => {
-                write!(f, "there is no column {}; the headings are {headings}", quoted(wanted))
-            }
-            Self::OptionalUnknown { wanted, .. } => {
-                write!(f, "there is no column {}, which is to be optional", quoted(wanted))
-            }
-            Self::SeveralAddressColumns(headings) => {
-                write!(f, "more than one column could hold the addresses: {headings}")
-            }
-            Self::Cells { wanted, found } => write!(f, "the row has {found} cells, and there are {wanted} headings"),
-            Self::Control { character } => {
-                write!(f, "the cell holds the control character U+{:04X}", u32::from(*character))
-            }
-            Self::CellTooLong => f.write_str("the cell is longer than a megabyte"),
-            Self::Quote => {
-                f.write_str("a quotation mark is opened and never closed, so that the rest of the file is one cell")
-            }
-            Self::Address(error) => error.fmt(f),
-            Self::Twice { address, first } => write!(f, "{} stands in row {first} already", quoted(address)),
-        }
-    }
-}
-
-impl Complaint for ListProblem {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Empty | Self::NoRows => "list.empty",
-            Self::NotUtf8 { .. } | Self::NotEncoded { .. } => "list.encoding",
-            Self::Workbook(_) => "list.workbook",
-            Self::NoHeading { .. } | Self::PersonInHeadings => "list.no-heading",
-            Self::TooManyColumns(_) => "list.too-many-columns",
-            Self::SameHeading { .. } => "list.same-heading",
-            Self::NoAddressColumn { .. } | Self::AddressColumnUnknown { .. } => "list.no-address-column",
-            Self::OptionalUnknown { .. } => "list.no-such-column",
-            Self::SeveralAddressColumns(_) => "list.several-address-columns",
-            Self::Cells { .. } => "list.cells",
-            Self::Control { .. } => "list.control-character",
-            Self::CellTooLong => "list.cell-too-long",
-            Self::Quote => "list.quote",
-            Self::Address(error) => error.code(),
-            Self::Twice { .. } => "list.twice",
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::NotUtf8 { likely, .. } => format!(
-                "if that reads right, say --encoding {likely} (or encoding = \"{likely}\" under [recipients_options] in \
-                 campaign.toml); or save the list as \"CSV UTF-8\" in the spreadsheet program"
-            ),
-            Self::NotEncoded { sure: false, .. } => "try another --encoding, or save the list as \"CSV UTF-8\"".into(),
-            Self::Workbook(_) => "save it as \"CSV UTF-8\" in the spreadsheet program".into(),
-            Self::PersonInHeadings => {
-                "put a row with a heading for each column above it, for example name,email".into()
-            }
-            Self::NoHeading { .. } => "give the column a heading in row 1, or delete it".into(),
-            Self::SameHeading { .. } => {
-                "rename one of them: upper case, spaces and punctuation make no difference".into()
-            }
-            Self::NoAddressColumn { .. } | Self::SeveralAddressColumns(_) => {
-                "name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml"
-                    .into()
-            }
-            Self::AddressColumnUnknown { nearest: Some(nearest), .. }
-            | Self::OptionalUnknown { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
-            Self::Cells { wanted, found } if found > wanted => {
-                "a cell with a comma in it must stand in quotation marks; or a heading is missing".into()
-            }
-            Self::Cells { .. } => "leave a cell empty rather than out".into(),
-            Self::Quote => "close it, or write it twice where it belongs to the text".into(),
-            Self::Twice { .. } => {
-                "each person gets one message: take one of the rows out of the list, or say --duplicates first".into()
-            }
-            Self::Address(error) => return error.help(),
-            _ => return None,
-        })
-    }
+/// One row of a person.
+#[derive(Debug, Clone, Copy)]
+pub struct PersonRow<'l> {
+    list: &'l RecipientList,
+    place: usize,
 }
 
 impl RecipientList {
-    /// Reads a file of delimited text with a row of headings.
+    /// Reads a file: delimited text or a workbook, with a row of headings.
     pub fn read(path: &Path, options: &ListOptions) -> Result<Self, Diagnostics> {
-        let bytes = read_bytes(path, MOST_BYTES)?;
-        let name = path.display().to_string();
-        Self::parse(&name, &text::decode(&name, bytes, options)?, options)
+        Self::of(&ListFile::read(path, options)?, options)
     }
 
-    /// The columns of a file, if they can be told, whatever else is wrong with it.
-    #[must_use]
-    pub fn headings(path: &Path, options: &ListOptions) -> Option<Columns> {
-        let text = text::decode("", read_bytes(path, MOST_BYTES).ok()?, options).ok()?;
-        let columns = delimited::headings(text.strip_prefix('\u{feff}').unwrap_or(&text), options)?;
-        // Without a column for the addresses the first row may be anything.
-        (!columns.usual_for_addresses().is_empty()).then_some(columns)
+    /// The list in a file that has been read.
+    pub fn of(file: &ListFile, options: &ListOptions) -> Result<Self, Diagnostics> {
+        let mut problems = Diagnostics::default();
+        let list = file.list(options, &mut problems)?;
+        let list = list.map(|list| list.by_person(options, &mut problems));
+        if let Some(list) = &list
+            && !options.rows_are_right
+        {
+            moved::check(list, &mut problems);
+        }
+        let problems = problems.sorted();
+        match list {
+            Some(list) if !problems.has_errors() => Ok(Self { remarks: problems, ..list }),
+            _ => Err(problems.without_notes()),
+        }
     }
 
     /// The same from text; `name` stands in complaints.
     pub fn parse(name: &str, text: &str, options: &ListOptions) -> Result<Self, Diagnostics> {
-        let mut problems = Diagnostics::default();
-        let list = delimited::read(name, text.strip_prefix('\u{feff}').unwrap_or(text), options, &mut problems);
-        let list = list.map(|list| list.without_twice(options.duplicates.unwrap_or(Duplicates::Refuse), &mut problems));
-        problems.sorted().checked(list)
-    }
-
-    /// Complains about every address that stands there already, or leaves the row out with a warning.
-    fn without_twice(mut self, duplicates: Duplicates, problems: &mut Diagnostics) -> Self {
-        let mut seen: HashMap<String, u64> = HashMap::with_capacity(self.rows.len());
-        let mut kept = vec![true; self.rows.len()];
-        let mut warnings = Diagnostics::default();
-        for recipient in self.iter() {
-            let (address, row) = (recipient.address(), recipient.row());
-            let first = *seen.entry(address.key()).or_insert(row);
-            if first == row {
-                continue;
-            }
-            let place = recipient.place_in(self.address_column);
-            let problem = ListProblem::Twice { address: address.to_string(), first };
-            match duplicates {
-                Duplicates::Refuse => problems.push(Diagnostic::error(place, &problem)),
-                Duplicates::First => {
-                    kept[recipient.index()] = false;
-                    warnings.push(Diagnostic::warning(place, &problem));
-                }
-            }
-        }
-        if !warnings.is_empty() {
-            let rows = self.ends.chunks(self.columns.len()).zip(&kept);
-            self.ends = rows.filter(|(_, kept)| **kept).flat_map(|(ends, _)| ends.to_vec()).collect();
-            let mut kept = kept.into_iter();
-            self.rows.retain(|_| kept.next().unwrap_or(true));
-            self.warnings = warnings;
-        }
-        self
+        let options = ListOptions { encoding: None, ..options.clone() };
+        Self::of(&ListFile::from_bytes(name, text.as_bytes().to_vec()), &options)
     }
 
     /// What was said about the list and does not stop it.
     #[must_use]
-    pub fn warnings(&self) -> &Diagnostics {
-        &self.warnings
+    pub fn remarks(&self) -> &Diagnostics {
+        &self.remarks
     }
 
     /// What the list is called in complaints.
@@ -268,36 +189,79 @@ impl RecipientList {
     /// How many people.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.groups.as_ref().map_or(self.rows.len(), |groups| groups.starts.len())
     }
 
     /// Never true: a list without people is an error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
     /// The person at `index`, from 0, in the order of the file.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Recipient<'_>> {
-        (index < self.rows.len()).then_some(Recipient { list: self, index })
+        (index < self.len()).then_some(Recipient { list: self, index })
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Recipient<'_>> {
-        (0..self.rows.len()).map(|index| Recipient { list: self, index })
+        (0..self.len()).map(|index| Recipient { list: self, index })
     }
 
     /// The index of the person in a row of the spreadsheet.
     #[must_use]
     pub fn index_of_row(&self, row: u64) -> Option<usize> {
-        self.rows.binary_search_by_key(&row, |row| row.number).ok()
+        let row = u32::try_from(row).ok()?;
+        let place = self.rows.binary_search_by_key(&row, |row| row.number).ok()?;
+        Some(self.person_at(place))
+    }
+
+    /// The index of the person with an address in any case, in the form in which it travels.
+    #[must_use]
+    pub fn find(&self, address: &str) -> Option<usize> {
+        let same = |place: &u32| same(self.written(*place as usize), address);
+        let place = self.index.places.find(self.index.hash(address), same)?;
+        Some(self.person_at(*place as usize))
     }
 
     /// A place in the list, for a complaint.
     #[must_use]
     pub fn place(&self, row: u64, column: Option<usize>) -> Place {
-        Place::Row { list: self.name.clone(), row, column: column.map(|nth| self.columns.heading(nth).to_owned()) }
+        let column = column.map(|nth| self.columns.shared_heading(nth));
+        Place::Row { list: Arc::clone(&self.name), row, column }
+    }
+
+    fn person_at(&self, place: usize) -> usize {
+        self.groups.as_ref().map_or(place, |groups| groups.person[place] as usize)
+    }
+
+    /// The address of a row as it travels.
+    fn written(&self, place: usize) -> &str {
+        match self.rewritten.get(&place) {
+            Some(address) => address.as_str(),
+            None => self.cell(place, self.address_column),
+        }
+    }
+
+    fn cell(&self, place: usize, column: usize) -> &str {
+        let columns = self.columns.len();
+        let ends = &self.ends[place * columns..][..columns];
+        let start = if column == 0 { 0 } else { ends[column - 1] };
+        let row = self.rows[place].start;
+        &self.cells[row + start as usize..row + ends[column] as usize]
+    }
+
+    /// Adds a complaint about a row that is on the list.
+    fn complain(&self, place: usize, column: usize, problem: &ListProblem, problems: &mut Diagnostics) {
+        let place = self.place(u64::from(self.rows[place].number), Some(column));
+        problems.push(Diagnostic::error(place, problem));
+    }
+
+    /// The same for what is only worth a look.
+    fn warn(&self, place: usize, column: usize, problem: &ListProblem, problems: &mut Diagnostics) {
+        let place = self.place(u64::from(self.rows[place].number), Some(column));
+        problems.push(Diagnostic::warning(place, problem));
     }
 }
 
@@ -308,26 +272,56 @@ impl<'l> Recipient<'l> {
         self.index
     }
 
-    /// The row as the spreadsheet numbers it; the headings are row 1.
+    /// The rows of the person: one, or, where rows are grouped, one or more.
+    pub fn rows(self) -> impl ExactSizeIterator<Item = PersonRow<'l>> {
+        let list = self.list;
+        let range = match &list.groups {
+            None => self.index..self.index + 1,
+            Some(groups) => {
+                let end = groups.starts.get(self.index + 1).map_or(groups.members.len(), |start| *start as usize);
+                groups.starts[self.index] as usize..end
+            }
+        };
+        range.map(move |nth| {
+            let place = list.groups.as_ref().map_or(nth, |groups| groups.members[nth] as usize);
+            PersonRow { list, place }
+        })
+    }
+
+    fn first(self) -> PersonRow<'l> {
+        let place = match &self.list.groups {
+            None => self.index,
+            Some(groups) => groups.members[groups.starts[self.index] as usize] as usize,
+        };
+        PersonRow { list: self.list, place }
+    }
+
+    /// The first row as the spreadsheet numbers it; the headings are row 1.
     #[must_use]
     pub fn row(self) -> u64 {
-        self.list.rows[self.index].number
+        self.first().number()
     }
 
     /// The one address.
     #[must_use]
-    pub fn address(self) -> &'l Address {
-        &self.list.rows[self.index].address
+    pub fn address(self) -> Address {
+        let place = self.first().place;
+        match self.list.rewritten.get(&place) {
+            Some(address) => address.clone(),
+            None => Address::as_written(self.list.cell(place, self.list.address_column)),
+        }
     }
 
-    /// The cell in a column, as it stands in the list.
+    /// The cell in a column of the first row.
     #[must_use]
     pub fn field(self, column: usize) -> &'l str {
-        let columns = self.list.columns.len();
-        let ends = &self.list.ends[self.index * columns..][..columns];
-        let start = if column == 0 { 0 } else { ends[column - 1] };
-        let row = self.list.rows[self.index].start;
-        &self.list.cells[row + start as usize..row + ends[column] as usize]
+        self.first().field(column)
+    }
+
+    /// Whether all rows of the person have the same in a column.
+    #[must_use]
+    pub fn agrees(self, column: usize) -> bool {
+        self.rows().all(|row| row.field(column) == self.field(column))
     }
 
     /// Where the person stands, for a complaint.
@@ -336,21 +330,35 @@ impl<'l> Recipient<'l> {
         self.list.place(self.row(), None)
     }
 
-    /// The same, in a column.
+    /// The columns of the list.
+    #[must_use]
+    pub fn columns(self) -> &'l Columns {
+        &self.list.columns
+    }
+}
+
+impl<'l> PersonRow<'l> {
+    /// As the spreadsheet numbers it.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        u64::from(self.list.rows[self.place].number)
+    }
+
+    /// The cell in a column, without white space around it.
+    #[must_use]
+    pub fn field(self, column: usize) -> &'l str {
+        self.list.cell(self.place, column)
+    }
+
+    /// All cells.
+    pub fn fields(self) -> impl Iterator<Item = &'l str> {
+        (0..self.list.columns.len()).map(move |column| self.field(column))
+    }
+
+    /// Where it stands, for a complaint.
     #[must_use]
     pub fn place_in(self, column: usize) -> Place {
-        self.list.place(self.row(), Some(column))
-    }
-
-    /// The name of a column in templates.
-    #[must_use]
-    pub fn column_name(self, column: usize) -> &'l str {
-        self.list.columns.name(column)
-    }
-
-    /// All cells, with the names that templates use.
-    pub fn fields(self) -> impl Iterator<Item = (&'l str, &'l str)> {
-        (0..self.list.columns.len()).map(move |column| (self.list.columns.name(column), self.field(column)))
+        self.list.place(self.number(), Some(column))
     }
 }
 
@@ -363,7 +371,10 @@ mod tests {
             RecipientList::parse("p.csv", text, &ListOptions::default()).map_err(|problems| problems.to_string())?;
         Ok(list
             .iter()
-            .map(|r| (r.row(), r.fields().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("|")))
+            .map(|r| {
+                let columns = (0..list.columns().len()).map(|n| format!("{}={}", list.columns().name(n), r.field(n)));
+                (r.row(), columns.collect::<Vec<_>>().join("|"))
+            })
             .collect())
     }
 
@@ -388,12 +399,21 @@ mod tests {
         let text = "Name,E-Mail\nA,a@one.example\nB,\nC,c@one.example;d@one.example\nD\nE,e@one\nF,A@one.example\nG,g@one.example,x\n";
         assert_eq!(
             read(text).unwrap_err(),
-            "error: p.csv, row 3, column \"E-Mail\": there is no address\n  help: fill in the address, or take the row out of the list\n\
-             error: p.csv, row 4, column \"E-Mail\": \"c@one.example;d@one.example\" holds more than one address\n  help: one cell, one address: give each person a row of their own\n\
-             error: p.csv, row 5: the row has 1 cells, and there are 2 headings\n  help: leave a cell empty rather than out\n\
-             error: p.csv, row 6, column \"E-Mail\": \"e@one\" has no dot in its domain\n\
-             error: p.csv, row 7, column \"E-Mail\": \"A@one.example\" stands in row 2 already\n  help: each person gets one message: take one of the rows out of the list, or say --duplicates first\n\
-             error: p.csv, row 8: the row has 3 cells, and there are 2 headings\n"
+            "error: p.csv: 7 mistakes in 7 rows\n  \
+               row  column  what is wrong\n    \
+                 2  E-Mail  \"a@one.example\" stands in rows 2 and 7\n    \
+                 3  E-Mail  there is no address\n    \
+                 4  E-Mail  \"c@one.example;d@one.example\" holds more than one address\n    \
+                 5          the row has 1 cell, and there are 2 headings\n    \
+                 6  E-Mail  \"e@one\" has no dot in its domain\n    \
+                 7  E-Mail  \"A@one.example\" stands in rows 2 and 7\n    \
+                 8          the row has 3 cells, and there are 2 headings\n  \
+               help: rows 2, 7: each person gets one message: take the other rows out; or say --duplicates first to take the first row, or group_by for one message about all of them\n  \
+               help: row 3: fill in the address, or take the row out of the list\n  \
+               help: row 4: one cell, one address: give each person a row of their own\n  \
+               help: row 5: leave a cell empty rather than out\n  \
+               help: row 6: it needs something like .org behind it\n  \
+               help: row 8: a cell with a comma in it must stand in quotation marks; or a heading is missing\n"
         );
     }
 

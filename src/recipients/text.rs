@@ -1,62 +1,62 @@
 //! Bytes become text. Nothing is guessed: what is not UTF-8 (or UTF-16 with a byte order mark) has to be named, and the
 //! error shows a cell as it would read in the encoding that is likely.
 
+use std::{borrow::Cow, sync::Arc};
+
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::{
-    ListOptions, ListProblem,
-    delimited::{Rows, delimiter_of},
+use super::{ListProblem, delimited, read::Rows};
+use crate::{
+    campaign::ListOptions,
+    diagnostic::{Diagnostic, Diagnostics, Place, quoted},
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, quoted};
 
-/// What workbooks begin with, and what they are called.
-const WORKBOOKS: [(&[u8], &str); 2] = [
-    (b"PK\x03\x04", "an Excel or OpenDocument workbook"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook"),
-];
-
-/// The text of a list.
-pub(super) fn decode(name: &str, bytes: Vec<u8>, options: &ListOptions) -> Result<String, Diagnostics> {
-    if let Some((_, kind)) = WORKBOOKS.iter().find(|(beginning, _)| bytes.starts_with(beginning)) {
-        return Err(Diagnostic::error(Place::File(name.into()), &ListProblem::Workbook(kind)).into());
-    }
-    let marked = Encoding::for_bom(&bytes).map(|(encoding, _)| encoding);
-    let encoding = marked.or(options.encoding).unwrap_or(UTF_8);
+/// The text of a list without its byte order mark.
+pub(super) fn decode<'b>(name: &Arc<str>, bytes: &'b [u8], options: &ListOptions) -> Result<Decoded<'b>, Diagnostics> {
+    let marked = Encoding::for_bom(bytes);
+    let (bytes, mark) = marked.map_or((bytes, None), |(encoding, length)| (&bytes[length..], Some(encoding)));
+    let encoding = mark.or(options.encoding).unwrap_or(UTF_8);
     if encoding == UTF_8 {
-        return match String::from_utf8(bytes) {
-            Ok(text) => Ok(text),
-            Err(error) => Err(not_utf8(name, error.as_bytes(), error.utf8_error().valid_up_to(), options).into()),
+        return match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Decoded { text: text.into(), marked: mark.is_some() }),
+            Err(error) => Err(not_utf8(name, bytes, error.valid_up_to(), options).into()),
         };
     }
-    let (text, wrong) = encoding.decode_with_bom_removal(&bytes);
+    let (text, wrong) = encoding.decode_without_bom_handling(bytes);
     if !wrong {
-        return Ok(text.into_owned());
+        return Ok(Decoded { text, marked: mark.is_some() });
     }
     let at = text.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);
     let (row, sample) = cell_at(&text, at, options);
-    let place = Place::Row { list: name.into(), row, column: None };
+    let place = Place::Row { list: Arc::clone(name), row, column: None };
     let sure = encoding == UTF_16LE || encoding == UTF_16BE;
     let problem = ListProblem::NotEncoded { sample, encoding: encoding.name(), sure };
     Err(Diagnostic::error(place, &problem).into())
 }
 
+/// A text, and whether a byte order mark said what it is.
+pub(super) struct Decoded<'b> {
+    pub(super) text: Cow<'b, str>,
+    pub(super) marked: bool,
+}
+
 /// The complaint about the first cell whose bytes are not UTF-8.
-fn not_utf8(name: &str, bytes: &[u8], valid_up_to: usize, options: &ListOptions) -> Diagnostic {
+fn not_utf8(name: &Arc<str>, bytes: &[u8], valid_up_to: usize, options: &ListOptions) -> Diagnostic {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(bytes, true);
     let likely = detector.guess(None, Utf8Detection::Deny);
     let (text, _) = likely.decode_without_bom_handling(bytes);
     let (before, _) = likely.decode_without_bom_handling(&bytes[..valid_up_to]);
     let (row, sample) = cell_at(&text, before.len(), options);
-    let place = Place::Row { list: name.into(), row, column: None };
+    let place = Place::Row { list: Arc::clone(name), row, column: None };
     Diagnostic::error(place, &ListProblem::NotUtf8 { sample, likely: likely.name() })
 }
 
 /// The row, and the first odd cell in it, around a byte of a text.
 fn cell_at(text: &str, at: usize, options: &ListOptions) -> (u64, String) {
-    let delimiter = options.delimiter.unwrap_or_else(|| delimiter_of(text));
-    let mut rows = Rows::new(text, delimiter);
+    let mut rows = delimited::rows(text, options);
+    let at = at.saturating_sub(rows.skipped(text));
     while let Some(row) = rows.next() {
         if rows.end() > at {
             // Of a cell with several lines the one that matters.
@@ -74,7 +74,9 @@ mod tests {
     fn read(bytes: &[u8], encoding: Option<&str>) -> Result<String, String> {
         let encoding = encoding.map(|label| Encoding::for_label(label.as_bytes()).unwrap());
         let options = ListOptions { encoding, ..ListOptions::default() };
-        decode("p.csv", bytes.to_vec(), &options).map_err(|why| why.to_string())
+        let decoded = decode(&"p.csv".into(), bytes, &options).map_err(|why| why.to_string())?;
+        assert_eq!(decoded.marked, Encoding::for_bom(bytes).is_some());
+        Ok(decoded.text.into_owned())
     }
 
     #[test]
@@ -82,7 +84,7 @@ mod tests {
         let utf16 = |unit: fn(u16) -> [u8; 2]| "\u{feff}name,é\r\n".encode_utf16().flat_map(unit).collect::<Vec<u8>>();
         assert_eq!(read(&utf16(u16::to_le_bytes), None).as_deref(), Ok("name,é\r\n"));
         assert_eq!(read(&utf16(u16::to_be_bytes), None).as_deref(), Ok("name,é\r\n"));
-        assert_eq!(read(b"\xef\xbb\xbfname", None).as_deref(), Ok("\u{feff}name"));
+        assert_eq!(read(b"\xef\xbb\xbfname", None).as_deref(), Ok("name"));
     }
 
     #[test]
@@ -98,11 +100,5 @@ mod tests {
         assert!(read(bytes, Some("latin1")).unwrap().contains("\nGroß;"));
         let wrong = read(b"a,\x81\xff\n", Some("shift_jis")).unwrap_err();
         assert!(wrong.contains("row 1: this is not Shift_JIS text"), "{wrong}");
-    }
-
-    #[test]
-    fn a_workbook_is_known_by_its_content() {
-        assert!(read(b"PK\x03\x04rest", None).unwrap_err().contains("an Excel or OpenDocument workbook"));
-        assert!(read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", None).unwrap_err().contains("an old Excel workbook"));
     }
 }

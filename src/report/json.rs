@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Rows;
 use crate::{
     delivery::{Event, Finished, Reply, StopReason},
+    diagnostic::{Diagnostic, Diagnostics, Place, Severity},
     outbox::{Counts, Outcome},
     sandbox::Proof,
 };
@@ -55,6 +56,50 @@ fn finished(finished: &Finished) -> Value {
         "reply": finished.reply.as_ref().map(|reply| shorten(reply.text())),
         "why": finished.why.as_deref().map(shorten),
     })
+}
+
+/// Something about a list or a template.
+pub(super) fn finding(finding: &Diagnostic) -> Value {
+    let mut object = json!({
+        "event": "finding",
+        "severity": finding.severity().as_str(),
+        "code": finding.code(),
+        "message": finding.message(),
+        "help": finding.help(),
+    });
+    match finding.place() {
+        Place::Nowhere => {}
+        Place::File(path) => object["file"] = json!(path.display().to_string()),
+        Place::Text(source, span) => {
+            let (line, character) = source.position(span.start);
+            object["file"] = json!(source.name());
+            object["line"] = json!(line);
+            object["character"] = json!(character);
+        }
+        Place::Row { list, row, column } => {
+            object["file"] = json!(&**list);
+            object["row"] = json!(row);
+            object["column"] = json!(column.as_deref());
+        }
+    }
+    object
+}
+
+/// The last object of a check.
+pub(super) fn checked(findings: &Diagnostics, well: Option<(usize, usize, Vec<&str>)>) -> Value {
+    let count = |severity: Severity| findings.iter().filter(|finding| finding.severity() == severity).count();
+    let mut object = json!({
+        "event": "checked",
+        "well": well.is_some(),
+        "errors": count(Severity::Error),
+        "warnings": count(Severity::Warning),
+    });
+    if let Some((recipients, columns, unused)) = well {
+        object["recipients"] = json!(recipients);
+        object["columns"] = json!(columns);
+        object["unused_columns"] = json!(unused);
+    }
+    object
 }
 
 /// The last object of a run.

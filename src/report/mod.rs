@@ -22,6 +22,7 @@ pub use self::{
 use crate::{
     campaign::Rate,
     delivery::{Event, Finished},
+    diagnostic::Diagnostics,
     outbox::Outcome,
 };
 
@@ -44,6 +45,17 @@ pub struct Heard {
 /// Writes the JSON object of a dry run.
 pub fn put_dry_run(messages: usize) {
     json::put(&serde_json::json!({ "event": "dry_run", "messages": messages }));
+}
+
+/// Writes a JSON object for each finding about a list or a template.
+pub fn put_findings(findings: &Diagnostics) {
+    findings.iter().for_each(|finding| json::put(&json::finding(finding)));
+}
+
+/// Writes the last JSON object of a check: how many findings there were and, where all is well, how many recipients
+/// and columns, and which columns the template does not use.
+pub fn put_checked(findings: &Diagnostics, well: Option<(usize, usize, Vec<&str>)>) {
+    json::put(&json::checked(findings, well));
 }
 
 /// Listens until the run is over, and shows progress for `total` messages at the given rates meanwhile.

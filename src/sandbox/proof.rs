@@ -1,11 +1,6 @@
 //! The proof: read back from what a sandbox kept, knowing nothing of what was meant to be sent but the list.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ffi::OsStr,
-    fmt, io,
-    path::Path,
-};
+use std::{collections::BTreeMap, ffi::OsStr, fmt, io, path::Path, sync::Arc};
 
 use super::capture::{CapturedEnvelope, ENVELOPE_ENDING, MESSAGE_ENDING};
 use crate::{address::Address, guard::Guard, message::Envelope, recipients::RecipientList};
@@ -35,9 +30,10 @@ pub struct Proof {
 
 impl Proof {
     /// Reads back everything in a sandbox's directory.
-    pub fn read(directory: &Path, list: &RecipientList, allow: &[Address]) -> io::Result<Self> {
-        let guard = Guard::new(list, allow);
-        let mut reached: HashMap<String, usize> = list.iter().map(|recipient| (recipient.address().key(), 0)).collect();
+    pub fn read(directory: &Path, list: &Arc<RecipientList>, allow: &[Address]) -> io::Result<Self> {
+        let guard = Guard::new(Arc::clone(list), allow);
+        // By the person's place in the list.
+        let mut reached: Vec<usize> = vec![0; list.len()];
         let mut proof = Self { people: list.len(), ..Self::default() };
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
@@ -45,32 +41,26 @@ impl Proof {
             if let Some(stem) = name.strip_suffix(ENVELOPE_ENDING) {
                 let envelope: CapturedEnvelope = serde_json::from_slice(&std::fs::read(&path)?)?;
                 let message = std::fs::read(directory.join(format!("{stem}{MESSAGE_ENDING}")))?;
-                proof.add(&envelope, &message, &guard, &mut reached);
+                proof.add(&envelope, &message, &guard);
+                for to in &envelope.rcpt_to {
+                    match list.find(to) {
+                        Some(index) => reached[index] += 1,
+                        None => proof.strangers += 1,
+                    }
+                }
             } else if name.ends_with(MESSAGE_ENDING) {
                 proof.messages += 1;
             }
         }
-        proof.reached_once = reached.values().filter(|times| **times == 1).count();
+        proof.reached_once = reached.iter().filter(|times| **times == 1).count();
         Ok(proof)
     }
 
-    fn add(
-        &mut self,
-        envelope: &CapturedEnvelope,
-        message: &[u8],
-        guard: &Guard,
-        reached: &mut HashMap<String, usize>,
-    ) {
+    fn add(&mut self, envelope: &CapturedEnvelope, message: &[u8], guard: &Guard) {
         self.envelopes += 1;
         *self.recipients.entry(envelope.rcpt_to.len()).or_default() += 1;
         *self.tls.entry(envelope.tls.clone().unwrap_or("none".into())).or_default() += 1;
         self.authenticated += usize::from(envelope.authenticated_as.is_some());
-        for to in &envelope.rcpt_to {
-            match reached.get_mut(&to.to_ascii_lowercase()) {
-                Some(times) => *times += 1,
-                None => self.strangers += 1,
-            }
-        }
         let addresses = (envelope.mail_from.parse(), envelope.rcpt_to.first().map(|to| to.parse()));
         let clean = match addresses {
             (Ok(from), Some(Ok(to))) => guard.inspect_bytes(&Envelope::new(from, to), message).is_empty(),
@@ -131,7 +121,8 @@ mod tests {
     #[test]
     fn it_tells_what_was_really_kept_even_if_that_is_bad() {
         let directory = tempfile::tempdir().unwrap();
-        let list = RecipientList::parse("p", "email\na@one.example\nb@one.example\n", &ListOptions::default()).unwrap();
+        let list = "email\na@one.example\nb@one.example\n";
+        let list = Arc::new(RecipientList::parse("p", list, &ListOptions::default()).unwrap());
         let capture = Capture::new(directory.path().to_owned());
         let envelope = |to: &[&str], tls: Option<&str>| CapturedEnvelope {
             mail_from: "u@police.example".into(),

@@ -61,8 +61,10 @@ impl Session {
             match verb.to_ascii_uppercase().as_str() {
                 "EHLO" => {
                     let size = format!("250 SIZE {MOST_MESSAGE}");
-                    self.say(&format!("250-sandbox.apiece.example\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n{size}"))
-                        .await?;
+                    self.say(&format!(
+                        "250-sandbox.apiece.example\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n{size}"
+                    ))
+                    .await?;
                 }
                 "HELO" => self.say("250 sandbox.apiece.example").await?,
                 "AUTH" => self.auth(argument).await?,

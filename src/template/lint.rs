@@ -3,7 +3,11 @@
 //! Handlebars' strict mode is silent about `{{#if missing}}` and the like, and a cycle of partials overflows the
 //! stack. So the compiled template is walked, and every name in it has to be a column or a helper.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use handlebars::{
     Handlebars, Path,
@@ -12,8 +16,9 @@ use handlebars::{
 
 use super::{Format, TemplateProblem, tags, veil::VEILED};
 use crate::{
+    campaign::ColumnType,
     diagnostic::{Diagnostic, Diagnostics, Place, Source, nearest, quoted},
-    recipients::Columns,
+    recipients::{Columns, ROWS},
 };
 
 /// The helpers that give a value; those of Handlebars that make sense for a flat row.
@@ -80,6 +85,19 @@ pub(super) struct Uses {
     pub(super) any: BTreeSet<usize>,
     /// Those that it shows without asking first whether they are filled in.
     pub(super) required: BTreeSet<usize>,
+    /// The same within `{{#each rows}}`.
+    pub(super) required_in_rows: BTreeSet<usize>,
+    /// Those that it uses outside of `{{#each rows}}`, where all rows of a person must agree.
+    pub(super) of_person: BTreeSet<usize>,
+    /// Those whose cells it takes for true or false, with the helper that asks.
+    pub(super) truth: BTreeMap<usize, &'static str>,
+}
+
+/// What names mean: the person's columns, or those of one of the person's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Person,
+    Row,
 }
 
 /// Compiles a piece under `name`, after checking every name in it. The columns that it uses are added to `uses`.
@@ -98,7 +116,8 @@ pub(super) fn compile(
     match Compiled::compile(&piece.text) {
         Ok(compiled) => {
             let lines = Lines::of(&piece.text);
-            let mut walk = Walk { piece, lines, columns, uses, asked: Vec::new(), problems, complaints: 0 };
+            let scope = Scope::Person;
+            let mut walk = Walk { piece, lines, columns, uses, scope, asked: Vec::new(), problems, complaints: 0 };
             walk.template(&compiled, 0);
             registry.register_template(name, compiled);
         }
@@ -113,9 +132,12 @@ pub(super) fn compile(
 }
 
 /// Takes Handlebars' own helpers away that a flat row has no use for, so that a column may have their names.
-pub(super) fn forget_helpers(registry: &mut Handlebars<'static>) {
-    for helper in ["each", "with", "lookup", "log", "raw", "len", "gt", "gte", "lt", "lte"] {
+pub(super) fn forget_helpers(registry: &mut Handlebars<'static>, columns: &Columns) {
+    for helper in ["with", "lookup", "log", "raw", "len", "gt", "gte", "lt", "lte"] {
         registry.unregister_helper(helper);
+    }
+    if !columns.is_grouped() {
+        registry.unregister_helper("each");
     }
 }
 
@@ -124,8 +146,9 @@ struct Walk<'a> {
     lines: Lines,
     columns: &'a Columns,
     uses: &'a mut Uses,
+    scope: Scope,
     /// The columns about which the blocks around ask.
-    asked: Vec<usize>,
+    asked: Vec<(Scope, usize)>,
     problems: &'a mut Diagnostics,
     complaints: usize,
 }
@@ -162,8 +185,16 @@ impl Walk<'_> {
                 return;
             }
             self.parameter(&expression.name, at);
-            let shown = column_of(&expression.name, self.columns);
-            self.uses.required.extend(shown.filter(|column| !self.asked.contains(column)));
+            let Some((scope, column)) = self.column_of(&expression.name) else { return };
+            if *self.columns.kind(column) == ColumnType::YesNo {
+                self.complain(at, &name, &TemplateProblem::YesNoShown(name.clone()));
+            }
+            if !self.asked.contains(&(scope, column)) {
+                match scope {
+                    Scope::Person => self.uses.required.insert(column),
+                    Scope::Row => self.uses.required_in_rows.insert(column),
+                };
+            }
         } else {
             self.call(expression, at);
         }
@@ -184,6 +215,16 @@ impl Walk<'_> {
         {
             self.complain(at, &number.to_string(), &TemplateProblem::NotText(number.to_string()));
         }
+        if matches!(name.as_str(), "eq" | "ne") {
+            for parameter in &call.params {
+                if let Some((_, column)) = self.column_of(parameter)
+                    && *self.columns.kind(column) == ColumnType::YesNo
+                {
+                    let name = shown(parameter);
+                    self.complain(at, &name, &TemplateProblem::YesNoShown(name.clone()));
+                }
+            }
+        }
         self.arguments(call, at);
     }
 
@@ -195,14 +236,24 @@ impl Walk<'_> {
 
     fn block(&mut self, block: &HelperTemplate, at: usize) {
         let name = shown(&block.name);
-        if BLOCKS.contains(&name.as_str()) {
+        if block.block_param.is_some() {
+            let why = format!("{{{{#{name}}}}} gives no names with \"as\"");
+            self.complain(at, " as ", &TemplateProblem::Syntax(why));
+        }
+        if name == "each" && self.columns.is_grouped() {
+            self.each(block, at);
+            return;
+        }
+        if let Some(asks) = BLOCKS.iter().find(|known| **known == name) {
             self.arguments(block, at);
+            block.params.iter().for_each(|parameter| self.taken_for_true(parameter, asks));
             if block.params.len() != 1 {
                 let why = format!("{{{{#{name}}}}} asks about one thing");
                 self.complain(at, &name, &TemplateProblem::Syntax(why));
             }
         } else if matches!(name.as_str(), "each" | "with") {
-            self.complain(at, &name, &TemplateProblem::NothingToLoop(name.clone()));
+            let rows = block.params.first().is_some_and(|parameter| shown(parameter) == ROWS);
+            self.complain(at, &name, &TemplateProblem::NothingToLoop { name: name.clone(), rows });
         } else if self.columns.names().any(|column| column == name) {
             self.complain(at, &name, &TemplateProblem::BlockOverColumn(name.clone()));
         } else {
@@ -216,12 +267,74 @@ impl Walk<'_> {
         let before = self.asked.len();
         for (template, answered) in [(&block.template, name == "if"), (&block.inverse, name == "unless")] {
             if answered {
-                block.params.iter().for_each(|parameter| mentioned(parameter, self.columns, &mut self.asked));
+                block.params.iter().for_each(|parameter| self.mentioned(parameter));
             }
             if let Some(template) = template {
                 self.template(template, at);
             }
             self.asked.truncate(before);
+        }
+    }
+
+    /// `{{#each rows}}`: the names in it are those of one row.
+    fn each(&mut self, block: &HelperTemplate, at: usize) {
+        let wanted = block.params.as_slice();
+        let [parameter] = wanted else {
+            self.complain(at, "each", &TemplateProblem::EachWhat(String::new()));
+            return;
+        };
+        if shown(parameter) != ROWS || self.scope == Scope::Row {
+            let what = shown(parameter);
+            self.complain(at, &what, &TemplateProblem::EachWhat(what.clone()));
+            return;
+        }
+        self.scope = Scope::Row;
+        if let Some(template) = &block.template {
+            self.template(template, at);
+        }
+        self.scope = Scope::Person;
+        // Everybody has a row, and what is said for nobody must be right all the same.
+        if let Some(template) = &block.inverse {
+            self.template(template, at);
+        }
+    }
+
+    /// The columns whose text is taken for true or false.
+    fn taken_for_true(&mut self, parameter: &Parameter, asks: &'static str) {
+        if let Some((_, column)) = self.column_of(parameter) {
+            self.uses.truth.insert(column, asks);
+        }
+        if let Parameter::Subexpression(inner) = parameter
+            && matches!(inner.name(), "and" | "or" | "not")
+        {
+            inner.params().into_iter().flatten().for_each(|parameter| self.taken_for_true(parameter, asks));
+        }
+    }
+
+    /// Remembers all columns that a parameter mentions, in brackets, too: they are asked about.
+    fn mentioned(&mut self, parameter: &Parameter) {
+        if let Parameter::Subexpression(inner) = parameter {
+            inner.params().into_iter().flatten().for_each(|parameter| self.mentioned(parameter));
+        }
+        self.asked.extend(self.column_of(parameter));
+    }
+
+    /// The column that a parameter names, and whose.
+    fn column_of(&self, parameter: &Parameter) -> Option<(Scope, usize)> {
+        let raw = match parameter {
+            Parameter::Name(name) => name,
+            Parameter::Path(Path::Relative((_, raw))) => raw,
+            _ => return None,
+        };
+        let (scope, name) = self.resolved(raw);
+        Some((scope, self.columns.names().position(|column| column == name)?))
+    }
+
+    /// Whose a name is, and the name without what says so.
+    fn resolved<'n>(&self, raw: &'n str) -> (Scope, &'n str) {
+        match raw.strip_prefix("../") {
+            Some(name) if self.scope == Scope::Row => (Scope::Person, name),
+            _ => (self.scope, raw.strip_prefix("this.").or(raw.strip_prefix("./")).unwrap_or(raw)),
         }
     }
 
@@ -240,11 +353,21 @@ impl Walk<'_> {
     }
 
     fn name(&mut self, raw: &str, at: usize) {
-        let name = raw.strip_prefix("this.").or(raw.strip_prefix("./")).unwrap_or(raw);
+        let (scope, name) = self.resolved(raw);
         if raw != "this"
             && let Some(column) = self.columns.names().position(|column| column == name)
         {
             self.uses.any.insert(column);
+            if scope == Scope::Person {
+                self.uses.of_person.insert(column);
+            }
+            return;
+        }
+        if self.scope == Scope::Row && matches!(raw, "@index" | "@first" | "@last") {
+            return;
+        }
+        if self.columns.is_grouped() && name == ROWS {
+            self.complain(at, raw, &TemplateProblem::EachWhat(raw.to_owned()));
             return;
         }
         let wanted = name.trim_matches(['[', ']']);
@@ -289,25 +412,6 @@ impl Lines {
         let start = self.0.get(line.saturating_sub(1)).copied().unwrap_or(text.len());
         text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at)
     }
-}
-
-/// The column that a parameter names.
-fn column_of(parameter: &Parameter, columns: &Columns) -> Option<usize> {
-    let raw = match parameter {
-        Parameter::Name(name) => name,
-        Parameter::Path(Path::Relative((_, raw))) => raw,
-        _ => return None,
-    };
-    let name = raw.strip_prefix("this.").or(raw.strip_prefix("./")).unwrap_or(raw);
-    columns.names().position(|column| column == name)
-}
-
-/// All columns that a parameter mentions, in brackets, too.
-fn mentioned(parameter: &Parameter, columns: &Columns, found: &mut Vec<usize>) {
-    if let Parameter::Subexpression(inner) = parameter {
-        inner.params().into_iter().flatten().for_each(|parameter| mentioned(parameter, columns, found));
-    }
-    found.extend(column_of(parameter, columns));
 }
 
 fn shown(parameter: &Parameter) -> String {

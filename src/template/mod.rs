@@ -22,9 +22,9 @@ use self::front_matter::FrontMatter;
 pub(crate) use self::problem::TemplateProblem;
 use crate::{
     address::Address,
-    campaign::read_text,
+    campaign::{ColumnType, read_text},
     diagnostic::{Diagnostic, Diagnostics, Place, Source},
-    recipients::{Columns, Recipient},
+    recipients::{Columns, PersonRow, ROWS, Recipient, RecipientList, yes_or_no},
 };
 
 /// A template larger than this is refused.
@@ -116,13 +116,14 @@ impl Template {
         let parts = front_matter::split(&source)?;
 
         let mut problems = Diagnostics::default();
-        let mut headers = registry(handlebars::no_escape);
+        let mut headers = registry(handlebars::no_escape, columns);
         let mut uses = lint::Uses::default();
         let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut uses, &mut problems);
-        let mut body = registry(match format {
+        let escape = match format {
             Format::Text => handlebars::no_escape,
             Format::Markdown | Format::Html => veil::veil,
-        });
+        };
+        let mut body = registry(escape, columns);
         let span = parts.body..source.text().len();
         let piece = lint::Piece::of(&source, span.clone());
         lint::compile(&mut body, BODY, &piece, columns, &mut uses, &mut problems);
@@ -133,7 +134,10 @@ impl Template {
             problems.push(Diagnostic::error(place, &problem));
         }
         let lines_before = source.text()[..parts.body].matches('\n').count();
-        uses.required.retain(|column| !columns.is_optional(*column));
+        // What is no answer to yes or no is complained of when the list is read.
+        let must_be_filled = |column: &usize| !columns.is_optional(*column);
+        uses.required.retain(must_be_filled);
+        uses.required_in_rows.retain(must_be_filled);
         let template = front.map(|front| Self { source, format, front, body, headers, uses, lines_before });
         problems.sorted().checked(template)
     }
@@ -163,26 +167,75 @@ impl Template {
         self.source.text()
     }
 
+    /// What is wrong with a whole list for this template: a column that is asked `{{#if consent}}` and says "no"
+    /// somewhere, which is true like any text, must have a type.
+    pub fn check(&self, list: &RecipientList) -> Result<(), Diagnostics> {
+        let columns = list.columns();
+        let mut problems = Diagnostics::default();
+        for (column, asks) in self.uses.truth.iter().filter(|(column, _)| !columns.is_typed(**column)) {
+            let mut rows = list.iter().flat_map(Recipient::rows);
+            let Some(row) = rows.find(|row| yes_or_no(row.field(*column)).is_some()) else { continue };
+            let problem = TemplateProblem::UntypedYesNo {
+                asks,
+                name: columns.name(*column).to_owned(),
+                heading: columns.heading(*column).to_owned(),
+                cell: row.field(*column).to_owned(),
+            };
+            problems.push(Diagnostic::error(row.place_in(*column), &problem));
+        }
+        problems.checked(Some(()))
+    }
+
     /// The message to one person, or what is wrong with it.
     pub fn render(&self, recipient: Recipient<'_>) -> Result<Rendered, Diagnostics> {
-        let mut empty = Diagnostics::default();
-        for column in self.uses.required.iter().filter(|column| filled_in(recipient.field(**column)).is_empty()) {
-            let name = recipient.column_name(*column).to_owned();
-            empty.push(Diagnostic::error(recipient.place_in(*column), &TemplateProblem::EmptyCell(name)));
-        }
-        empty.checked(Some(()))?;
+        self.check_cells(recipient)?;
         self.render_inner(recipient).map_err(|problem| {
             let place = recipient.place();
             Diagnostic::error(place, &problem).into()
         })
     }
 
+    /// Whether the cells that the message shows are filled in, and those that it shows once are the same in all rows.
+    fn check_cells(&self, recipient: Recipient<'_>) -> Result<(), Diagnostics> {
+        let mut problems = Diagnostics::default();
+        let columns = recipient.columns();
+        let name = |column: usize| columns.name(column).to_owned();
+        for (nth, row) in recipient.rows().enumerate() {
+            let of_person = self.uses.required.iter().filter(|_| nth == 0);
+            for column in of_person.chain(&self.uses.required_in_rows) {
+                if row.field(*column).is_empty() {
+                    let problem = TemplateProblem::EmptyCell(name(*column));
+                    problems.push(Diagnostic::error(row.place_in(*column), &problem));
+                }
+            }
+        }
+        for column in &self.uses.of_person {
+            let first = recipient.field(*column);
+            if let Some(other) = recipient.rows().find(|row| row.field(*column) != first) {
+                let problem = TemplateProblem::Disagree {
+                    name: name(*column),
+                    first: (recipient.row(), first.to_owned()),
+                    other: (other.number(), other.field(*column).to_owned()),
+                };
+                problems.push(Diagnostic::error(other.place_in(*column), &problem));
+            }
+        }
+        problems.checked(Some(()))
+    }
+
     fn render_inner(&self, recipient: Recipient<'_>) -> Result<Rendered, TemplateProblem> {
-        let fields: Map<String, Value> = recipient
-            .fields()
-            .map(|(name, value)| (name.to_owned(), Value::String(filled_in(value).to_owned())))
-            .collect();
-        let context = Context::from(Value::Object(fields));
+        let columns = recipient.columns();
+        let fields = |row: PersonRow<'_>| -> Map<String, Value> {
+            (0..columns.len())
+                .map(|column| (columns.name(column).to_owned(), value(row.field(column), columns.kind(column))))
+                .collect()
+        };
+        let mut rows = recipient.rows().map(fields).collect::<Vec<_>>();
+        let mut all = if columns.is_grouped() { rows.first().cloned() } else { rows.pop() }.unwrap_or_default();
+        if columns.is_grouped() {
+            all.insert(ROWS.to_owned(), rows.into());
+        }
+        let context = Context::from(Value::Object(all));
         let front = self.front.render(&self.headers, &context)?;
         let body = self.body.render_with_context(BODY, &context).map_err(|error| {
             let line = error.line_no.map_or(0, |line| line + self.lines_before);
@@ -221,18 +274,21 @@ fn with_lf(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// A cell with nothing but white space in it is empty, for `{{#if}}`, too.
-fn filled_in(cell: &str) -> &str {
-    if cell.trim().is_empty() { "" } else { cell }
+/// A cell as Handlebars sees it.
+fn value(cell: &str, kind: &ColumnType) -> Value {
+    match kind {
+        ColumnType::YesNo => Value::Bool(yes_or_no(cell).unwrap_or(false)),
+        _ => Value::String(cell.to_owned()),
+    }
 }
 
 /// The name of the body among the compiled templates.
 const BODY: &str = "body";
 
-fn registry(escape: fn(&str) -> String) -> Handlebars<'static> {
+fn registry(escape: fn(&str) -> String, columns: &Columns) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
     registry.register_escape_fn(escape);
-    lint::forget_helpers(&mut registry);
+    lint::forget_helpers(&mut registry, columns);
     registry
 }

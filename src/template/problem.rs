@@ -24,7 +24,11 @@ pub(crate) enum TemplateProblem {
     NoColumn { name: String, nearest: Option<String>, columns: String },
     NoHelper { name: String, nearest: Option<String> },
     BlockOverColumn(String),
-    NothingToLoop(String),
+    NothingToLoop { name: String, rows: bool },
+    EachWhat(String),
+    YesNoShown(String),
+    UntypedYesNo { asks: &'static str, name: String, heading: String, cell: String },
+    Disagree { name: String, first: (u64, String), other: (u64, String) },
     Raw(String),
     Partial,
     NotAName(String),
@@ -67,9 +71,25 @@ impl fmt::Display for TemplateProblem {
             Self::NoColumn { name, .. } => write!(f, "there is no column for {{{{{name}}}}}"),
             Self::NoHelper { name, .. } => write!(f, "there is no helper \"{name}\""),
             Self::BlockOverColumn(name) => write!(f, "{{{{#{name}}}}} is not a block"),
-            Self::NothingToLoop(name) => {
+            Self::NothingToLoop { name, .. } => {
                 write!(f, "{{{{#{name}}}}} has nothing to go through: a column holds one value")
             }
+            Self::EachWhat(what) if what == "rows" => f.write_str("\"rows\" are gone through, and not a value"),
+            Self::EachWhat(_) => f.write_str("{{#each}} goes through rows, and through nothing else"),
+            Self::YesNoShown(name) => write!(f, "{{{{{name}}}}} is yes or no, and can only be asked"),
+            Self::UntypedYesNo { asks, name, cell, .. } => write!(
+                f,
+                "the cell says {}, and {{{{#{asks} {name}}}}} only asks whether it is filled in",
+                quoted(cell)
+            ),
+            Self::Disagree { name, first, other } => write!(
+                f,
+                "the message shows {{{{{name}}}}} once, and it is {} in row {} and {} in row {}",
+                quoted(&first.1),
+                first.0,
+                quoted(&other.1),
+                other.0
+            ),
             Self::Raw(name) => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
             Self::Partial => f.write_str("partials and decorators are not available"),
             Self::NotAName(path) => write!(f, "\"{path}\" is not the name of a column"),
@@ -116,7 +136,10 @@ impl Complaint for TemplateProblem {
             Self::HelperAlone(_) => "template.helper-alone",
             Self::NoColumn { .. } | Self::NotAName(_) => "template.no-column",
             Self::NoHelper { .. } => "template.no-helper",
-            Self::BlockOverColumn(_) | Self::NothingToLoop(_) => "template.block",
+            Self::BlockOverColumn(_) | Self::NothingToLoop { .. } | Self::EachWhat(_) => "template.block",
+            Self::YesNoShown(_) => "template.yes-or-no",
+            Self::UntypedYesNo { .. } => "list.untyped-yes-or-no",
+            Self::Disagree { .. } => "list.rows-disagree",
             Self::Raw(_) => "template.raw",
             Self::Partial => "template.partial",
             Self::HeaderRefused { .. } | Self::HeaderName(_) | Self::HeaderTwice(_) => "template.header",
@@ -145,6 +168,17 @@ impl Complaint for TemplateProblem {
             Self::NoColumn { columns, .. } => format!("the list has the columns {columns}"),
             Self::NoHelper { .. } => format!("the helpers are {}", super::lint::HELPERS.join(", ")),
             Self::BlockOverColumn(name) => format!("to ask whether a cell is filled in, write {{{{#if {name}}}}}…{{{{/if}}}}"),
+            Self::NothingToLoop { rows: true, .. } => {
+                "rows of one address become one message with group_by under [recipients_options] in campaign.toml".into()
+            }
+            Self::EachWhat(_) => "for example {{#each rows}}{{name}}{{/each}}".into(),
+            Self::YesNoShown(name) => format!("write {{{{#if {name}}}}}yes{{{{else}}}}no{{{{/if}}}}"),
+            Self::UntypedYesNo { heading, .. } => format!(
+                "say what the column is, under [columns] in campaign.toml or with --column: {} = \"yes_no\"; or \"text\", \
+                 if that is the question",
+                quoted(heading)
+            ),
+            Self::Disagree { .. } => "make them the same, or show it within {{#each rows}}".into(),
             Self::Raw(name) => format!("write {{{{{name}}}}}"),
             Self::EmptyCell(name) => format!(
                 "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column under optional in \

@@ -1,0 +1,208 @@
+//! The bytes of a list, and what they are: delimited text or a workbook, whatever the name says.
+
+use std::{
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{Columns, ListProblem, RecipientList, delimited, problem::counted, read, text, workbook};
+use crate::{
+    campaign::{Hidden, ListOptions, read_bytes},
+    diagnostic::{Diagnostic, Diagnostics, Place, quoted},
+};
+
+/// The name for standard input in place of a file.
+pub const STANDARD_INPUT: &str = "-";
+
+/// A list as it was read, not understood yet.
+#[derive(Debug)]
+pub struct ListFile {
+    name: Arc<str>,
+    bytes: Vec<u8>,
+}
+
+/// What can be done with the rows of a list, delimited or in a sheet.
+pub(super) trait WithRows {
+    type Output;
+
+    fn with(self, rows: &mut impl read::Rows) -> Self::Output;
+}
+
+impl ListFile {
+    /// Reads a file, or standard input for `-`; not more of it than the limits allow.
+    pub fn read(path: &Path, options: &ListOptions) -> Result<Self, Diagnostics> {
+        let most = options.limits.bytes();
+        if path == Path::new(STANDARD_INPUT) {
+            let mut bytes = Vec::new();
+            let read = io::stdin().lock().take(most + 1).read_to_end(&mut bytes);
+            let file = Self { name: "standard input".into(), bytes };
+            let too_large = file.bytes.len() as u64 > most;
+            let wrong = match read {
+                Err(why) => Some(ListProblem::StandardInput(why.to_string())),
+                Ok(_) if too_large => Some(ListProblem::TooLarge(most >> 20)),
+                Ok(_) => None,
+            };
+            return match wrong {
+                Some(problem) => Err(file.complaint(&problem).into()),
+                None => Ok(file),
+            };
+        }
+        let too_large = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > most);
+        let file = Self { name: path.display().to_string().into(), bytes: Vec::new() };
+        if too_large {
+            return Err(file.complaint(&ListProblem::TooLarge(most >> 20)).into());
+        }
+        Ok(Self { bytes: read_bytes(path, most)?, ..file })
+    }
+
+    /// The same from bytes; `name` stands in complaints.
+    #[must_use]
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Self {
+        Self { name: name.into(), bytes }
+    }
+
+    /// The columns, if they can be told, whatever else is wrong.
+    #[must_use]
+    pub fn headings(&self, options: &ListOptions) -> Option<Columns> {
+        struct HeadingsOf<'o>(&'o ListOptions);
+        impl WithRows for HeadingsOf<'_> {
+            type Output = Option<Columns>;
+
+            fn with(self, rows: &mut impl read::Rows) -> Option<Columns> {
+                read::headings(rows, self.0)
+            }
+        }
+        self.rows(options, &mut Diagnostics::default(), HeadingsOf(options)).ok()?
+    }
+
+    /// Everything in it that can be a list; what is wrong is added to `problems`, or is so wrong that there are no rows.
+    pub(super) fn list(
+        &self,
+        options: &ListOptions,
+        problems: &mut Diagnostics,
+    ) -> Result<Option<RecipientList>, Diagnostics> {
+        struct ListOf<'o>(&'o Arc<str>, &'o ListOptions);
+        impl WithRows for ListOf<'_> {
+            type Output = (Option<RecipientList>, Diagnostics);
+
+            fn with(self, rows: &mut impl read::Rows) -> Self::Output {
+                let mut problems = Diagnostics::default();
+                (read::read(self.0, rows, self.1, &mut problems), problems)
+            }
+        }
+        let (list, more) = self.rows(options, problems, ListOf(&self.name, options))?;
+        problems.extend(more);
+        Ok(list)
+    }
+
+    /// Does something with the rows.
+    pub(super) fn rows<W: WithRows>(
+        &self,
+        options: &ListOptions,
+        problems: &mut Diagnostics,
+        with: W,
+    ) -> Result<W::Output, Diagnostics> {
+        if workbook::kind(&self.bytes).is_some() {
+            return self.sheet_rows(options, problems, with);
+        }
+        if options.sheet.is_some() {
+            problems.push(self.complaint(&ListProblem::NoSheets));
+        }
+        let decoded = text::decode(&self.name, &self.bytes, options)?;
+        if decoded.marked {
+            problems.push(Diagnostic::note(self.place(), &ListProblem::ByteOrderMark));
+        }
+        let mut rows = delimited::rows(&decoded.text, options);
+        if let Some(row) = rows.open_quote() {
+            let place = Place::Row { list: Arc::clone(&self.name), row, column: None };
+            return Err(Diagnostic::error(place, &ListProblem::Quote).into());
+        }
+        Ok(with.with(&mut rows))
+    }
+
+    fn sheet_rows<W: WithRows>(
+        &self,
+        options: &ListOptions,
+        problems: &mut Diagnostics,
+        with: W,
+    ) -> Result<W::Output, Diagnostics> {
+        let wanted = workbook::Wanted {
+            sheet: options.sheet.as_deref(),
+            most_rows: options.limits.rows() as u64,
+            most_columns: options.limits.columns(),
+            most_bytes: options.limits.bytes(),
+        };
+        let sheet = workbook::read(&self.bytes, &wanted)
+            .map_err(|problem| Diagnostics::from(Diagnostic::error(self.place(), &problem)))?;
+        let mut note = |problem: ListProblem| problems.push(Diagnostic::note(self.place(), &problem));
+        if sheet.was_hidden() {
+            note(ListProblem::HiddenSheet(sheet.name().to_owned()));
+        }
+        if sheet.others() > 0 && options.sheet.is_none() {
+            note(ListProblem::OtherSheets { sheet: sheet.name().to_owned(), others: sheet.others() });
+        }
+        let mut rows = sheet.rows();
+        if !sheet.hidden_columns().is_empty() {
+            let headings = sheet.rows().first_headings();
+            let names: Vec<String> = sheet
+                .hidden_columns()
+                .iter()
+                .map(|nth| headings.get(*nth).map_or_else(|| format!("column {}", nth + 1), |heading| quoted(heading)))
+                .collect();
+            let word = if names.len() == 1 { "column" } else { "columns" };
+            note(ListProblem::HiddenColumns(format!("the {word} {}", names.join(", "))));
+        }
+        if !sheet.hidden_rows().is_empty() {
+            let hidden = listed(sheet.hidden_rows());
+            match options.hidden {
+                Some(Hidden::Use) => note(ListProblem::HiddenRowsUsed(hidden)),
+                Some(Hidden::Skip) => {
+                    note(ListProblem::HiddenRowsSkipped(hidden));
+                    rows.skip_hidden();
+                }
+                None => problems.push(self.complaint(&ListProblem::HiddenRows(hidden))),
+            }
+        }
+        let skipped = options.hidden == Some(Hidden::Skip);
+        for fault in sheet.faults() {
+            if skipped && sheet.hidden_rows().binary_search(&fault.row).is_ok() {
+                continue;
+            }
+            let column = sheet.rows().first_headings().get(fault.column).map(|heading| heading.as_str().into());
+            let place = Place::Row { list: Arc::clone(&self.name), row: fault.row, column };
+            problems.push(Diagnostic::error(place, fault));
+        }
+        Ok(with.with(&mut rows))
+    }
+
+    fn place(&self) -> Place {
+        Place::File(self.name.as_ref().into())
+    }
+
+    fn complaint(&self, problem: &ListProblem) -> Diagnostic {
+        Diagnostic::error(self.place(), problem)
+    }
+}
+
+/// `rows 3-5, 9`
+fn listed(rows: &[u64]) -> String {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for row in rows {
+        match ranges.last_mut() {
+            Some(last) if last.1 + 1 == *row => last.1 = *row,
+            _ => ranges.push((*row, *row)),
+        }
+    }
+    let shown = ranges.iter().take(20).map(
+        |(first, last)| {
+            if first == last { first.to_string() } else { format!("{first}-{last}") }
+        },
+    );
+    let mut shown: Vec<String> = shown.collect();
+    if ranges.len() > 20 {
+        shown.push(format!("… ({} in all)", counted(rows.len(), "row")));
+    }
+    let word = if rows.len() == 1 { "row" } else { "rows" };
+    format!("{word} {}", shown.join(", "))
+}

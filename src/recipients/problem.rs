@@ -1,0 +1,263 @@
+//! What can be wrong with a list, and what is said about it.
+
+use std::fmt;
+
+use crate::{
+    address::AddressError,
+    diagnostic::{Complaint, quoted},
+};
+
+/// What can be wrong with a list, or worth a word.
+#[derive(Debug)]
+pub(crate) enum ListProblem {
+    StandardInput(String),
+    TooLarge(u64),
+    NoSheets,
+    Empty,
+    NoRows,
+    NotUtf8 { sample: String, likely: &'static str },
+    NotEncoded { sample: String, encoding: &'static str, sure: bool },
+    PersonInHeadings,
+    NoHeading { nth: usize, sample: String, row: u64 },
+    SameHeading { first: String, second: String },
+    NoAddressColumn { headings: String },
+    NoSuchColumn { wanted: String, role: &'static str, nearest: Option<String>, headings: String },
+    SeveralAddressColumns(String),
+    GroupByOther { wanted: String, address: String },
+    RowsIsTaken,
+    TooManyColumns { found: usize, most: usize },
+    TooManyRows(usize),
+    Cells { wanted: usize, found: usize, delimiter: Option<u8> },
+    Control { character: char },
+    CellTooLong(usize),
+    Quote,
+    Address(AddressError),
+    Twice { address: String, rows: String },
+    LeftOut { address: String, first: u64 },
+    NotYesNo(String),
+    NeitherYesNorNo,
+    NotNumber(String),
+    NotDate { cell: String, format: Option<String> },
+    HiddenRows(String),
+    HiddenRowsUsed(String),
+    HiddenRowsSkipped(String),
+    HiddenColumns(String),
+    HiddenSheet(String),
+    OtherSheets { sheet: String, others: usize },
+    ByteOrderMark,
+    Trimmed { cells: usize, rows: String },
+    SmtpUtf8(String),
+    Slip { address: String, meant: String },
+    Moved { direction: &'static str, evidence: String },
+    OtherPerson { address: String, name: String, row: u64 },
+}
+
+impl fmt::Display for ListProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandardInput(why) => write!(f, "it cannot be read: {why}"),
+            Self::TooLarge(most) => write!(f, "this is larger than {most} MiB"),
+            Self::NoSheets => f.write_str("this is no workbook, and has no sheets"),
+            Self::Empty => f.write_str("the list is empty"),
+            Self::NoRows => f.write_str("the list has headings and nobody under them"),
+            Self::NotUtf8 { sample, likely } => {
+                write!(f, "this is not UTF-8 text; as {likely} it would be {sample}")
+            }
+            Self::NotEncoded { sample, encoding, .. } => write!(f, "this is not {encoding} text: {sample}"),
+            Self::PersonInHeadings => f.write_str("the first row holds a person, and must hold the headings"),
+            Self::NoHeading { nth, sample, row } => {
+                write!(f, "column {nth} has no heading, and row {row} has {sample} in it")
+            }
+            Self::SameHeading { first, second } => {
+                write!(f, "the headings {} and {} are the same for a template", quoted(first), quoted(second))
+            }
+            Self::NoAddressColumn { headings } => {
+                write!(f, "no column looks like the one with the addresses; the headings are {headings}")
+            }
+            Self::NoSuchColumn { wanted, role, headings, .. } => {
+                write!(f, "there is no column {}, {role}; the headings are {headings}", quoted(wanted))
+            }
+            Self::SeveralAddressColumns(headings) => {
+                write!(f, "more than one column could hold the addresses: {headings}")
+            }
+            Self::GroupByOther { wanted, address } => write!(
+                f,
+                "rows are grouped by the address, {}, and not by {}: a message has one recipient",
+                quoted(address),
+                quoted(wanted)
+            ),
+            Self::RowsIsTaken => f.write_str("a column is called \"rows\", and so are all rows of a person"),
+            Self::TooManyColumns { found, most } => write!(f, "the list has {found} columns, and the most is {most}"),
+            Self::TooManyRows(most) => write!(f, "the list has more than {most} rows"),
+            Self::Cells { wanted, found, .. } => {
+                write!(f, "the row has {}, and there are {wanted} headings", counted(*found, "cell"))
+            }
+            Self::Control { character } => {
+                write!(f, "the cell holds the control character U+{:04X}", u32::from(*character))
+            }
+            Self::CellTooLong(most) => write!(f, "the cell is longer than {most} bytes"),
+            Self::Quote => {
+                f.write_str("a quotation mark is opened and never closed, so that the rest of the file is one cell")
+            }
+            Self::Address(error) => error.fmt(f),
+            Self::Twice { address, rows } => write!(f, "{} stands in rows {rows}", quoted(address)),
+            Self::LeftOut { address, first } => {
+                write!(f, "{} stands in row {first} already, and this row is left out", quoted(address))
+            }
+            Self::NotYesNo(cell) => write!(f, "{} is neither yes nor no", quoted(cell)),
+            Self::NeitherYesNorNo => f.write_str("the cell is empty, and must say yes or no"),
+            Self::NotNumber(cell) => write!(f, "{} is not a number", quoted(cell)),
+            Self::NotDate { cell, format: None } => {
+                write!(f, "{} is not a date like 2026-11-24", quoted(cell))
+            }
+            Self::NotDate { cell, format: Some(format) } => {
+                write!(f, "{} is not a date of the format {format}, nor one like 2026-11-24", quoted(cell))
+            }
+            Self::HiddenRows(rows) => write!(
+                f,
+                "the sheet hides {rows}, by hand or by a filter, and it cannot be known whether these people are meant"
+            ),
+            Self::HiddenRowsUsed(rows) => write!(f, "{rows}, which the sheet hides, are on the list"),
+            Self::HiddenRowsSkipped(rows) => write!(f, "{rows}, which the sheet hides, are left out"),
+            Self::HiddenColumns(columns) => write!(f, "the sheet hides {columns}, which a template can show"),
+            Self::HiddenSheet(sheet) => write!(f, "the sheet {} is hidden in the workbook", quoted(sheet)),
+            Self::OtherSheets { sheet, others } => {
+                write!(f, "the list is read from the sheet {}; the workbook has {others} more", quoted(sheet))
+            }
+            Self::ByteOrderMark => {
+                f.write_str("the file begins with a byte order mark, which is no part of the first heading")
+            }
+            Self::Trimmed { cells, rows } => {
+                let cells = counted(*cells, "cell");
+                write!(f, "white space around {cells} was taken off ({rows})")
+            }
+            Self::SmtpUtf8(address) => write!(
+                f,
+                "{} has letters before the @ that only servers with the extension SMTPUTF8 take",
+                quoted(address)
+            ),
+            Self::Slip { address, .. } => write!(f, "{} looks like a slip of the keyboard", quoted(address)),
+            Self::Moved { direction, evidence } => {
+                write!(f, "from this row on the addresses look like those of the people {direction}:\n{evidence}")
+            }
+            Self::OtherPerson { address, name, row } => {
+                write!(f, "{} looks like the address of {} in row {row}", quoted(address), quoted(name))
+            }
+        }
+    }
+}
+
+/// `1 cell`, `2 cells`
+pub(super) fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+impl Complaint for ListProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::StandardInput(_) => "file.unreadable",
+            Self::TooLarge(_) => "list.too-large",
+            Self::NoSheets => "list.no-such-sheet",
+            Self::Empty | Self::NoRows => "list.empty",
+            Self::NotUtf8 { .. } | Self::NotEncoded { .. } => "list.encoding",
+            Self::NoHeading { .. } | Self::PersonInHeadings => "list.no-heading",
+            Self::SameHeading { .. } => "list.same-heading",
+            Self::NoAddressColumn { .. } => "list.no-address-column",
+            Self::NoSuchColumn { .. } => "list.no-such-column",
+            Self::SeveralAddressColumns(_) => "list.several-address-columns",
+            Self::GroupByOther { .. } | Self::RowsIsTaken => "list.group-by",
+            Self::TooManyColumns { .. } => "list.too-many-columns",
+            Self::TooManyRows(_) => "list.too-many-rows",
+            Self::Cells { .. } => "list.cells",
+            Self::Control { .. } => "list.control-character",
+            Self::CellTooLong(_) => "list.cell-too-long",
+            Self::Quote => "list.quote",
+            Self::Address(error) => error.code(),
+            Self::Twice { .. } | Self::LeftOut { .. } => "list.twice",
+            Self::NotYesNo(_) | Self::NeitherYesNorNo => "list.not-yes-or-no",
+            Self::NotNumber(_) => "list.not-a-number",
+            Self::NotDate { .. } => "list.not-a-date",
+            Self::HiddenRows(_) | Self::HiddenRowsUsed(_) | Self::HiddenRowsSkipped(_) => "list.hidden-rows",
+            Self::HiddenColumns(_) => "list.hidden-columns",
+            Self::HiddenSheet(_) => "list.hidden-sheet",
+            Self::OtherSheets { .. } => "list.other-sheets",
+            Self::ByteOrderMark => "list.byte-order-mark",
+            Self::Trimmed { .. } => "list.trimmed",
+            Self::SmtpUtf8(_) => "address.smtputf8",
+            Self::Slip { .. } => "address.slip",
+            Self::Moved { .. } => "list.moved",
+            Self::OtherPerson { .. } => "list.other-person",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NotUtf8 { likely, .. } => format!(
+                "if that reads right, say --encoding {likely} (or encoding = \"{likely}\" under [recipients_options] in \
+                 campaign.toml); or save the list as \"CSV UTF-8\" in the spreadsheet program"
+            ),
+            Self::NotEncoded { sure: false, .. } => "try another --encoding, or save the list as \"CSV UTF-8\"".into(),
+            Self::TooLarge(_) => "send in several parts, or raise max_file_mib under [recipients_options]".into(),
+            Self::NoSheets => "take sheet away".into(),
+            Self::PersonInHeadings => {
+                "put a row with a heading for each column above it, for example name,email".into()
+            }
+            Self::NoHeading { .. } => "give the column a heading, or empty it".into(),
+            Self::SameHeading { .. } => {
+                "rename one of them: upper case, spaces and punctuation make no difference".into()
+            }
+            Self::NoAddressColumn { .. } | Self::SeveralAddressColumns(_) => {
+                "name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml"
+                    .into()
+            }
+            Self::NoSuchColumn { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
+            Self::GroupByOther { address, .. } => format!("write group_by = {}", quoted(address)),
+            Self::RowsIsTaken => "give the column another heading".into(),
+            Self::TooManyColumns { .. } => "delete columns that are not needed, or raise max_columns".into(),
+            Self::TooManyRows(_) => "send in several parts, or raise max_rows under [recipients_options]".into(),
+            Self::CellTooLong(_) => {
+                "is a quotation mark missing? Else raise max_cell_bytes under [recipients_options]".into()
+            }
+            Self::Cells { wanted, found, delimiter } if found > wanted => match delimiter.map(char::from) {
+                Some(delimiter) => {
+                    let name = match delimiter {
+                        ',' => "comma".to_owned(),
+                        ';' => "semicolon".to_owned(),
+                        '\t' => "tab".to_owned(),
+                        other => format!("\"{other}\""),
+                    };
+                    format!("a cell with a {name} in it must stand in quotation marks; or a heading is missing")
+                }
+                None => "give every column that holds something a heading".into(),
+            },
+            Self::Cells { .. } => "leave a cell empty rather than out".into(),
+            Self::Quote => "close it, or write it twice where it belongs to the text".into(),
+            Self::Twice { .. } => {
+                "each person gets one message: take the other rows out; or say --duplicates first to \
+                                   take the first row, or group_by for one message about all of them"
+                    .into()
+            }
+            Self::Address(error) => return error.help(),
+            Self::NotYesNo(_) => "write yes or no (ja, oui, sí, y, true, 1 … will do, too)".into(),
+            Self::NeitherYesNorNo => {
+                "fill it in; or name the column under optional in [recipients_options], and empty is no".into()
+            }
+            Self::NotDate { .. } => "write it like that; or say how it is written, for example \
+                                     visit = \"date %d.%m.%Y\" under [columns] in campaign.toml"
+                .into(),
+            Self::HiddenRows(_) => "show or delete them; or say --hidden use to write to them, or --hidden skip to \
+                                    leave them out"
+                .into(),
+            Self::OtherSheets { .. } => "another one is chosen with --sheet NAME".into(),
+            Self::SmtpUtf8(_) => "if the server does not offer it, the message fails; ask the person for another \
+                                  address"
+                .into(),
+            Self::Slip { meant, .. } => format!("did you mean {}?", quoted(meant)),
+            Self::Moved { .. } => "a cell seems to have been deleted or added, and those below it to have moved: put \
+                                   the columns right in the spreadsheet; if they are right, say --rows-are-right"
+                .into(),
+            Self::OtherPerson { .. } => "look at both rows".into(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,404 @@
+//! Rows become a list: headings first, then one row after the other, each with all that is wrong with it.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use super::{Columns, Index, ListProblem, ROWS, RecipientList, Row, typed};
+use crate::{
+    address::{self, Address, clings},
+    campaign::{ColumnType, ListOptions},
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, nearest, quoted},
+};
+
+/// What has rows of cells: delimited text, or the sheet of a workbook.
+pub(super) trait Rows {
+    /// Goes to the next row that is not blank; gives its number in the spreadsheet.
+    fn next(&mut self) -> Option<u64>;
+
+    /// How many cells it has.
+    fn len(&self) -> usize;
+
+    /// All cells of the row, one after the other.
+    fn text(&self) -> &str;
+
+    /// Where a cell stands in [`Rows::text`].
+    fn range(&self, nth: usize) -> Range<usize>;
+
+    /// What stands between cells; in a sheet nothing does, and cells that are not there are empty.
+    fn delimiter(&self) -> Option<u8>;
+
+    /// A cell of the row.
+    fn cell(&self, nth: usize) -> &str {
+        &self.text()[self.range(nth)]
+    }
+
+    /// All of them.
+    fn cells(&self) -> impl DoubleEndedIterator<Item = &str> {
+        (0..self.len()).map(|nth| self.cell(nth))
+    }
+
+    /// How many there are up to the last one that holds something.
+    fn filled(&self) -> usize {
+        (0..self.len()).rev().find(|nth| !self.cell(*nth).trim_matches(clings).is_empty()).map_or(0, |nth| nth + 1)
+    }
+
+    /// The cells as headings.
+    fn headings(&self) -> Vec<String> {
+        self.cells().take(self.filled()).map(|cell| cell.trim_matches(clings).to_owned()).collect()
+    }
+}
+
+/// Cells were trimmed in so many rows that are named.
+const NAMED_ROWS: usize = 10;
+
+/// Reads a list. `None` where it is too wrong to go on; whatever else is wrong is added to `problems`.
+pub(super) fn read(
+    name: &Arc<str>,
+    rows: &mut impl Rows,
+    options: &ListOptions,
+    problems: &mut Diagnostics,
+) -> Option<RecipientList> {
+    let mut heading_row = None;
+    while let Some(number) = rows.next() {
+        if rows.filled() > 0 {
+            heading_row = Some(number);
+            break;
+        }
+    }
+    let file = || Place::File(name.as_ref().into());
+    let Some(heading_row) = heading_row else {
+        problems.push(Diagnostic::error(file(), &ListProblem::Empty));
+        return None;
+    };
+    let headings = Headings::read(name, heading_row, rows, options, problems)?;
+    let mut reader = Reader {
+        list: RecipientList {
+            name: Arc::clone(name),
+            address_column: headings.address,
+            cells: String::new(),
+            ends: Vec::new(),
+            rows: Vec::new(),
+            rewritten: BTreeMap::new(),
+            groups: None,
+            index: Index::default(),
+            remarks: Diagnostics::default(),
+            columns: headings.columns,
+        },
+        sources: headings.sources,
+        unnamed: headings.unnamed,
+        width: headings.width,
+        typed: false,
+        most_cell: options.limits.cell(),
+        trimmed: Trimmed::default(),
+        problems,
+    };
+    reader.typed = (0..reader.list.columns.len()).any(|nth| *reader.list.columns.kind(nth) != ColumnType::Text);
+    let mut found = 0;
+    while let Some(number) = rows.next() {
+        if rows.text().chars().all(clings) {
+            continue;
+        }
+        found += 1;
+        if found > options.limits.rows() || number > u64::from(u32::MAX) {
+            reader.problems.push(Diagnostic::error(file(), &ListProblem::TooManyRows(options.limits.rows())));
+            return None;
+        }
+        reader.row(number, rows);
+    }
+    if found == 0 {
+        reader.problems.push(Diagnostic::error(file(), &ListProblem::NoRows));
+    }
+    let Reader { list, trimmed, .. } = reader;
+    if trimmed.cells > 0 {
+        let problem = ListProblem::Trimmed { cells: trimmed.cells, rows: trimmed.rows() };
+        problems.push(Diagnostic::note(file(), &problem));
+    }
+    Some(list)
+}
+
+/// The first row, understood.
+struct Headings {
+    columns: Columns,
+    /// Where the columns stand in the file.
+    sources: Vec<usize>,
+    /// Columns in the file that have no heading; nothing may stand in them.
+    unnamed: Vec<usize>,
+    /// How many columns the file has.
+    width: usize,
+    address: usize,
+}
+
+impl Headings {
+    fn read(
+        name: &Arc<str>,
+        row: u64,
+        rows: &impl Rows,
+        options: &ListOptions,
+        problems: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut complain = |column: Option<&str>, problem: &dyn Complaint| {
+            let place = Place::Row { list: Arc::clone(name), row, column: column.map(Into::into) };
+            problems.push(Diagnostic::error(place, problem));
+        };
+        let headings = rows.headings();
+        let (width, most) = (headings.len(), options.limits.columns());
+        if width > most {
+            complain(None, &ListProblem::TooManyColumns { found: width, most });
+            return None;
+        }
+        if headings.iter().any(|heading| heading.parse::<Address>().is_ok()) {
+            complain(None, &ListProblem::PersonInHeadings);
+            return None;
+        }
+        let mut columns = Columns::new(headings);
+        let (unnamed, sources): (Vec<usize>, Vec<usize>) = (0..width).partition(|nth| columns.name(*nth).is_empty());
+        columns.only(&sources);
+        for nth in 0..columns.len() {
+            if let Some(first) = (0..nth).find(|first| columns.name(*first) == columns.name(nth)) {
+                let (first, second) = (columns.heading(first).into(), columns.heading(nth).into());
+                complain(None, &ListProblem::SameHeading { first, second });
+            }
+        }
+        let mut find = |wanted: &str, role: &'static str, columns: &Columns| {
+            let found = columns.find(wanted);
+            if found.is_none() {
+                let nearest = nearest(&Columns::name_for(wanted), columns.names()).map(str::to_owned);
+                let wanted = wanted.to_owned();
+                complain(None, &ListProblem::NoSuchColumn { wanted, role, nearest, headings: columns.listed() });
+            }
+            found
+        };
+        for wanted in &options.optional {
+            if let Some(column) = find(wanted, "which is to be optional", &columns) {
+                columns.make_optional(column);
+            }
+        }
+        for (wanted, kind) in &options.columns {
+            if let Some(column) = find(wanted, "which has a type", &columns) {
+                columns.set_kind(column, kind.clone());
+            }
+        }
+        let address = match &options.address {
+            Some(wanted) => find(wanted, "which is to hold the addresses", &columns)?,
+            None => match columns.usual_for_addresses().as_slice() {
+                [only] => *only,
+                [] => {
+                    complain(None, &ListProblem::NoAddressColumn { headings: columns.listed() });
+                    return None;
+                }
+                several => {
+                    let headings: Vec<String> = several.iter().map(|nth| quoted(columns.heading(*nth))).collect();
+                    complain(None, &ListProblem::SeveralAddressColumns(headings.join(", ")));
+                    return None;
+                }
+            },
+        };
+        if let Some(wanted) = &options.group_by {
+            if columns.find(wanted) != Some(address) {
+                let address = columns.heading(address).to_owned();
+                complain(None, &ListProblem::GroupByOther { wanted: wanted.clone(), address });
+            }
+            if columns.find(ROWS).is_some() {
+                complain(columns.find(ROWS).map(|rows| columns.heading(rows)), &ListProblem::RowsIsTaken);
+            }
+            columns.group();
+        }
+        Some(Self { columns, sources, unnamed, width, address })
+    }
+}
+
+/// White space that was taken off.
+#[derive(Default)]
+struct Trimmed {
+    cells: usize,
+    rows: Vec<u64>,
+    more: bool,
+}
+
+impl Trimmed {
+    fn add(&mut self, row: u64) {
+        self.cells += 1;
+        if self.rows.last() == Some(&row) {
+        } else if self.rows.len() < NAMED_ROWS {
+            self.rows.push(row);
+        } else {
+            self.more = true;
+        }
+    }
+
+    fn rows(&self) -> String {
+        let rows: Vec<String> = self.rows.iter().map(u64::to_string).collect();
+        let word = if rows.len() == 1 { "row" } else { "rows" };
+        format!("{word} {}{}", rows.join(", "), if self.more { " …" } else { "" })
+    }
+}
+
+struct Reader<'p> {
+    list: RecipientList,
+    sources: Vec<usize>,
+    unnamed: Vec<usize>,
+    width: usize,
+    /// Whether any column is more than text.
+    typed: bool,
+    most_cell: usize,
+    trimmed: Trimmed,
+    problems: &'p mut Diagnostics,
+}
+
+impl Reader<'_> {
+    /// Adds a row to the list, if all is right with it.
+    fn row(&mut self, number: u64, rows: &impl Rows) {
+        let Some(width) = self.width_of(number, rows) else { return };
+        let start = self.list.cells.len();
+        let simple =
+            self.unnamed.is_empty() && !self.typed && width == self.width && rows.text().len() <= self.most_cell;
+        let right = if simple && is_clean(rows, width) {
+            let end = rows.range(width - 1).end;
+            self.list.cells.push_str(&rows.text()[..end]);
+            self.list.ends.extend((0..width).map(|nth| rows.range(nth).end as u32));
+            true
+        } else {
+            self.cells(number, rows, width)
+        };
+        let place = self.list.rows.len();
+        // So long as the row is not on the list, its cells are behind all others.
+        self.list.rows.push(Row { start, number: number as u32 });
+        let right = self.address(place, number) && right;
+        if !right {
+            self.list.rows.pop();
+            self.list.rewritten.remove(&place);
+            self.list.cells.truncate(start);
+            self.list.ends.truncate(place * self.list.columns.len());
+        }
+    }
+
+    /// How many cells of a row count, if the number is right.
+    fn width_of(&mut self, number: u64, rows: &impl Rows) -> Option<usize> {
+        let (found, wanted) = (rows.len(), self.width);
+        if found == wanted {
+            return Some(wanted);
+        }
+        let filled = rows.filled();
+        let delimiter = rows.delimiter();
+        if filled <= wanted && (found >= wanted || delimiter.is_none()) {
+            return Some(found.min(wanted));
+        }
+        let found = filled.max(found.min(wanted));
+        self.complain(number, None, &ListProblem::Cells { wanted, found, delimiter });
+        None
+    }
+
+    /// One cell after the other; whether all of them are right.
+    fn cells(&mut self, number: u64, rows: &impl Rows, width: usize) -> bool {
+        let mut right = true;
+        let start = self.list.cells.len();
+        let mut unnamed = std::mem::take(&mut self.unnamed);
+        // The first row with something in a column without a heading is enough.
+        unnamed.retain(|nth| {
+            let sample = if *nth < width { rows.cell(*nth).trim_matches(clings) } else { "" };
+            if !sample.is_empty() {
+                let problem = ListProblem::NoHeading { nth: nth + 1, sample: quoted(sample), row: number };
+                self.complain(number, None, &problem);
+            }
+            sample.is_empty()
+        });
+        self.unnamed = unnamed;
+        for column in 0..self.list.columns.len() {
+            let source = self.sources[column];
+            let cell = if source < width { rows.cell(source) } else { "" };
+            let trimmed = cell.trim_matches(clings);
+            if trimmed.len() < cell.len() {
+                self.trimmed.add(number);
+            }
+            let problem =
+                if cell.len() > self.most_cell || self.list.cells.len() - start + cell.len() > u32::MAX as usize {
+                    Some(ListProblem::CellTooLong(self.most_cell))
+                } else if column == self.list.address_column {
+                    // An address has its own words for it.
+                    None
+                } else {
+                    let control = |c: &char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+                    trimmed.chars().find(control).map(|character| ListProblem::Control { character })
+                };
+            let optional = self.list.columns.is_optional(column);
+            let kept = match problem {
+                Some(problem) => Err(problem),
+                None => typed::checked(trimmed, self.list.columns.kind(column), optional),
+            };
+            match kept {
+                Ok(kept) => self.list.cells.push_str(&kept),
+                Err(problem) => {
+                    self.complain(number, Some(column), &problem);
+                    right = false;
+                }
+            }
+            self.list.ends.push((self.list.cells.len() - start) as u32);
+        }
+        right
+    }
+
+    /// Whether the address of the last row is one.
+    fn address(&mut self, place: usize, number: u64) -> bool {
+        let column = self.list.address_column;
+        let cell = self.list.cell(place, column);
+        if address::travels_as_written(cell) {
+            if let Some(meant) = address::domains::probably_meant(&cell[cell.find('@').map_or(0, |at| at + 1)..]) {
+                let local = cell.split('@').next().unwrap_or("");
+                let problem = ListProblem::Slip { address: cell.to_owned(), meant: format!("{local}@{meant}") };
+                self.list.warn(place, column, &problem, self.problems);
+            }
+            return true;
+        }
+        match cell.parse::<Address>() {
+            Ok(address) => {
+                if address.needs_smtputf8() {
+                    self.list.warn(place, column, &ListProblem::SmtpUtf8(address.to_string()), self.problems);
+                }
+                self.list.rewritten.insert(place, address);
+                true
+            }
+            Err(error) => {
+                self.complain(number, Some(column), &ListProblem::Address(error));
+                false
+            }
+        }
+    }
+
+    fn complain(&mut self, number: u64, column: Option<usize>, problem: &ListProblem) {
+        self.problems.push(Diagnostic::error(self.list.place(number, column), problem));
+    }
+}
+
+/// Whether a row is ASCII text without control characters, and none of its cells has a space around it: nothing in it
+/// needs a closer look.
+fn is_clean(rows: &impl Rows, width: usize) -> bool {
+    let bytes = rows.text().as_bytes();
+    let spaced = |nth| {
+        let cell = &bytes[rows.range(nth)];
+        cell.first() == Some(&b' ') || cell.last() == Some(&b' ')
+    };
+    bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) && !(0..width).any(spaced)
+}
+
+/// The columns that the first row names, whatever else is wrong; none if it names no column for the addresses, and may
+/// be anything.
+pub(super) fn headings(rows: &mut impl Rows, options: &ListOptions) -> Option<Columns> {
+    while rows.next().is_some() {
+        if rows.filled() > 0 {
+            let mut columns = Columns::new(rows.headings().into_iter().filter(|heading| !heading.is_empty()));
+            let address = options.address.as_ref().and_then(|wanted| columns.find(wanted));
+            if address.is_none() && columns.usual_for_addresses().is_empty() {
+                return None;
+            }
+            for (wanted, kind) in &options.columns {
+                if let Some(column) = columns.find(wanted) {
+                    columns.set_kind(column, kind.clone());
+                }
+            }
+            if options.group_by.is_some() {
+                columns.group();
+            }
+            return Some(columns);
+        }
+    }
+    None
+}

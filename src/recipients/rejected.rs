@@ -1,0 +1,82 @@
+//! The bad rows of a list as a file of their own, to be mended in the spreadsheet and given back.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use csv::WriterBuilder;
+
+use super::{
+    Columns,
+    file::{ListFile, WithRows},
+    read::Rows,
+};
+use crate::{
+    campaign::ListOptions,
+    diagnostic::{Diagnostics, Place},
+};
+
+/// The heading of the column that says why; it is the first one, so that a row with too many cells stays as it was.
+pub const WHY: &str = "why";
+
+impl ListFile {
+    /// Writes every row that stands in `problems` as it was, with a first column `why`: UTF-8 with a byte order mark,
+    /// as spreadsheet programs want it. Gives the number of rows.
+    pub fn write_rejected(
+        &self,
+        options: &ListOptions,
+        problems: &Diagnostics,
+        to: &mut dyn Write,
+    ) -> io::Result<usize> {
+        let mut whys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for diagnostic in problems.iter().filter(|diagnostic| diagnostic.is_error()) {
+            let Place::Row { row, column, .. } = diagnostic.place() else { continue };
+            let why = match column {
+                Some(column) => format!("{column}: {}", diagnostic.message()),
+                None => diagnostic.message().to_owned(),
+            };
+            whys.entry(*row).or_default().push(why.lines().next().unwrap_or("").to_owned());
+        }
+        let rejected = Rejected { whys: &whys, to };
+        self.rows(options, &mut Diagnostics::default(), rejected).unwrap_or(Ok(0))
+    }
+}
+
+struct Rejected<'r> {
+    whys: &'r BTreeMap<u64, Vec<String>>,
+    to: &'r mut dyn Write,
+}
+
+impl WithRows for Rejected<'_> {
+    type Output = io::Result<usize>;
+
+    fn with(self, rows: &mut impl Rows) -> io::Result<usize> {
+        let mut written = 0;
+        self.to.write_all("\u{feff}".as_bytes())?;
+        let mut writer = WriterBuilder::new()
+            .flexible(true)
+            .delimiter(rows.delimiter().unwrap_or(b','))
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(self.to);
+        let mut headings_done = false;
+        // A file that was given back has a column of that name already.
+        let mut first = 0;
+        while let Some(number) = rows.next() {
+            let why = if headings_done {
+                let Some(whys) = self.whys.get(&number) else { continue };
+                written += 1;
+                whys.join("; ")
+            } else if rows.filled() > 0 {
+                headings_done = true;
+                first = usize::from(Columns::name_for(rows.cell(0)) == WHY);
+                WHY.to_owned()
+            } else {
+                continue;
+            };
+            writer.write_record(std::iter::once(why.as_str()).chain(rows.cells().skip(first)))?;
+        }
+        writer.flush()?;
+        Ok(written)
+    }
+}
