@@ -105,8 +105,10 @@ fn medians(results: &[(f64, f64)]) -> (f64, f64) {
 
 /// Made-up people; most addresses show their names, as real ones do.
 fn write_list(directory: &Path, rows: usize) -> PathBuf {
-    let first = ["Ada", "Björn", "Chiara", "Dmitri", "Élodie", "Femi", "Grace", "Hans", "Imani", "Jürgen", "Kofi", "Layla"];
-    let last = ["Abbott", "Brandt", "Castillo", "Dubois", "Eriksen", "Fischer", "Greenwood", "Haddad", "Ivanova", "Jensen"];
+    let first =
+        ["Ada", "Björn", "Chiara", "Dmitri", "Élodie", "Femi", "Grace", "Hans", "Imani", "Jürgen", "Kofi", "Layla"];
+    let last =
+        ["Abbott", "Brandt", "Castillo", "Dubois", "Eriksen", "Fischer", "Greenwood", "Haddad", "Ivanova", "Jensen"];
     let plain = |name: &str| name.chars().filter(char::is_ascii).collect::<String>().to_lowercase();
     let path = directory.join("people.csv");
     let mut out = BufWriter::new(File::create(&path).unwrap());

@@ -35,18 +35,23 @@ fn every_bad_row_is_named_as_the_spreadsheet_numbers_it() {
     let home = two_files(("t.txt.hbs", TEMPLATE), list);
     assert_eq!(
         refused(&home, &["t.txt.hbs", "people.csv"], 65),
-        "error: people.csv, row 4, column \"E-Mail address\": there is no address\n  \
-           help: fill in the address, or take the row out of the list\n\
-         error: people.csv, row 5, column \"E-Mail address\": \"cem@one.example; cem@two.example\" holds more than one address\n  \
-           help: one cell, one address: give each person a row of their own\n\
-         error: people.csv, row 6, column \"E-Mail address\": \"Dee <dee@one.example>\" has a name around the address\n  \
-           help: write the address alone: \"dee@one.example\"\n\
-         error: people.csv, row 7, column \"E-Mail address\": \"ADA@one.example\" stands in row 2 already\n  \
-           help: each person gets one message: take one of the rows out of the list, or say --duplicates first\n\
-         error: people.csv, row 8, column \"E-Mail address\": \"fay@one\" has no dot in its domain\n\
-         error: people.csv, row 9, column \"E-Mail address\": \"gil @one.example\" has the character space inside, which no address may hold\n\
-         error: people.csv, row 10: the row has 1 cells, and there are 2 headings\n  \
-           help: leave a cell empty rather than out\n"
+        "error: people.csv: 8 mistakes in 8 rows\n  \
+           row  column          what is wrong\n    \
+             2  E-Mail address  \"ada@one.example\" stands in rows 2 and 7\n    \
+             4  E-Mail address  there is no address\n    \
+             5  E-Mail address  \"cem@one.example; cem@two.example\" holds more than one address\n    \
+             6  E-Mail address  \"Dee <dee@one.example>\" has a name around the address\n    \
+             7  E-Mail address  \"ADA@one.example\" stands in rows 2 and 7\n    \
+             8  E-Mail address  \"fay@one\" has no dot in its domain\n    \
+             9  E-Mail address  \"gil @one.example\" has the character space inside, which no address may hold\n   \
+            10                  the row has 1 cell, and there are 2 headings\n  \
+           help: rows 2, 7: each person gets one message: take the other rows out; or say --duplicates first to take the first row, or group_by for one message about all of them\n  \
+           help: row 4: fill in the address, or take the row out of the list\n  \
+           help: row 5: one cell, one address: give each person a row of their own\n  \
+           help: row 6: write the address alone: \"dee@one.example\"\n  \
+           help: row 8: it needs something like .org behind it\n  \
+           help: row 9: did you mean \"gil@one.example\"?\n  \
+           help: row 10: leave a cell empty rather than out\n"
     );
 }
 
@@ -171,12 +176,15 @@ fn nobody_but_the_recipient_can_be_written_into_a_template() {
 #[test]
 fn a_line_break_in_a_header_is_refused_for_every_row_that_has_one() {
     let list =
-        "name,email\n\"Ada\nBcc: bo@two.example\",ada@one.example\nBo,bo@two.example\n\"Cem\r\",cem@three.example\n";
+        "name,email\n\"Ada\nBcc: bo@two.example\",ada@one.example\nBo,bo@two.example\n\"Cem\rx\",cem@three.example\n";
     let home = two_files(("t.txt.hbs", TEMPLATE), list);
     assert_eq!(
         refused(&home, &["t.txt.hbs", "people.csv"], 65),
-        "error: people.csv, row 2: \"subject\" would hold a line break, which a header may not\n  help: take it out of the cell\n\
-         error: people.csv, row 4: \"subject\" would hold a line break, which a header may not\n"
+        "error: people.csv: 2 mistakes in 2 rows\n  \
+           row  column  what is wrong\n    \
+             2          \"subject\" would hold a line break, which a header may not\n    \
+             4          \"subject\" would hold a line break, which a header may not\n  \
+           help: rows 2, 4: take it out of the cell\n"
     );
 }
 
@@ -201,18 +209,21 @@ fn another_persons_address_in_a_message_is_found_before_anything_is_sent() {
 fn an_empty_cell_that_the_message_shows_is_an_error() {
     let template = "+++\nfrom = \"u@police.example\"\nsubject = \"{{ref}}\"\n+++\n{{#if name}}Dear {{name}}{{else}}{{ref}}{{/if}}\n\
                     {{#unless note}}x{{else}}{{note}}{{/unless}}{{#if (or a b)}}{{a}}{{b}}{{/if}}{{#if (eq ref \"1\")}}{{ref}}{{else}}{{a}}{{/if}}\n";
-    let list = "Ref,Name,Note,a,b,email\n1,Ada,,x,,ada@one.example\n,,n,, ,bo@two.example\n3,,,x,,cem@three.example\n";
+    let list = "Ref,Name,Note,a,b,email\n1,Ada,,x,,ada@one.example\n,,so,,,bo@two.example\n3,,,x,,cem@three.example\n";
     let home = two_files(("t.txt.hbs", template), list);
     let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
     assert_eq!(
         said,
-        "error: people.csv, row 3, column \"Ref\": the cell is empty, and the message shows {{ref}}\n  \
-           help: fill it in; or ask for it first, {{#if ref}}…{{/if}}; or name the column under optional in [recipients_options] of campaign.toml\n\
-         error: people.csv, row 3, column \"a\": the cell is empty, and the message shows {{a}}\n"
+        "error: people.csv: 2 mistakes in 1 row\n  \
+           row  column  what is wrong\n    \
+             3  Ref     the cell is empty, and the message shows {{ref}}\n    \
+             3  a       the cell is empty, and the message shows {{a}}\n  \
+           help: row 3: fill it in; or ask for it first, {{#if ref}}…{{/if}}; or name the column under optional in [recipients_options] of campaign.toml\n  \
+           help: row 3: fill it in; or ask for it first, {{#if a}}…{{/if}}; or name the column under optional in [recipients_options] of campaign.toml\n"
     );
     home.write("c/campaign.toml", "template = \"../t.txt.hbs\"\nrecipients = \"../people.csv\"\n[recipients_options]\noptional = [\"A\", \"reff\"]\n");
     let said = refused(&home, &["c"], 65);
-    assert!(said.starts_with("error: c/../people.csv, row 1: there is no column \"reff\", which is to be optional\n  help: did you mean \"ref\"?\n"), "{said}");
+    assert!(said.starts_with("error: c/../people.csv, row 1: there is no column \"reff\", which is to be optional; the headings are \"Ref\", \"Name\", \"Note\", \"a\", \"b\", \"email\"\n  help: did you mean \"ref\"?\n"), "{said}");
     let run = home.run(&["check", "c", "--optional", "A"]).ended(65);
     assert_eq!(run.stderr.matches("error:").count(), 1, "{}", run.stderr);
     // An optional column may be empty; the subject may not, whatever is optional.
@@ -224,14 +235,15 @@ fn an_empty_cell_that_the_message_shows_is_an_error() {
 fn of_a_person_who_stands_there_twice_the_first_row_can_be_taken() {
     let list = "name,email,note\nAda,ada@one.example,x\nAdah,ADA@one.example,y\nBo,bo@two.example,z\nA.,ada@one.example,\nCem,cem@three.example,\n";
     let home = two_files(("t.txt.hbs", TEMPLATE), list);
-    assert_eq!(refused(&home, &["t.txt.hbs", "people.csv"], 65).matches("stands in row 2 already").count(), 2);
+    assert_eq!(refused(&home, &["t.txt.hbs", "people.csv"], 65).matches("stands in rows 2, 3 and 5").count(), 3);
     let run = home.run(&["check", "t.txt.hbs", "people.csv", "--duplicates", "first"]).ended(0);
     assert_eq!(run.stdout, "the template does not use \"note\"\n3 recipients, 3 columns, all well\n");
     assert_eq!(
         run.stderr,
-        "warning: people.csv, row 3, column \"email\": \"ADA@one.example\" stands in row 2 already\n  \
-           help: each person gets one message: take one of the rows out of the list, or say --duplicates first\n\
-         warning: people.csv, row 5, column \"email\": \"ada@one.example\" stands in row 2 already\n"
+        "warning: people.csv: 2 things to look at in 2 rows\n  \
+           row  column  what\n    \
+             3  email   \"ADA@one.example\" stands in row 2 already, and this row is left out\n    \
+             5  email   \"ada@one.example\" stands in row 2 already, and this row is left out\n"
     );
     let shown =
         home.run(&["preview", "t.txt.hbs", "people.csv", "--duplicates", "first", "--row", "6"]).ended(0).stdout;

@@ -14,11 +14,13 @@ mod support;
 
 mod a_real_server_says_no;
 mod a_stall_ends;
+mod addresses_in_other_scripts;
 mod at_a_terminal;
 mod bad_input_is_refused_at_once;
 mod bytes_on_the_wire;
 mod docs_are_true;
 mod dry_run_opens_no_socket;
+mod lists_as_people_have_them;
 mod lost_connections_are_opened_again;
 mod messages_are_well_formed;
 mod one_recipient_each;

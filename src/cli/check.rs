@@ -24,11 +24,11 @@ Examples:
   apiece check update.md.hbs people.csv --rejected bad.csv   # bad rows into a file, to be mended
   export-list | apiece check update.md.hbs -                 # a list from another program")]
 pub(super) struct Check {
-    #[command(flatten)]
-    campaign: CampaignArgs,
     /// text, or a JSON object for each finding
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    campaign: CampaignArgs,
 }
 
 /// What `check` found out about a campaign with nothing wrong.
@@ -42,9 +42,7 @@ impl Check {
         let checked = self.check(screen);
         match self.format {
             Format::Text => {
-                let checked = checked?;
-                checked.loaded.say_remarks(screen);
-                screen.print(&checked.text());
+                screen.print(&checked?.text());
                 Ok(Exit::Ok)
             }
             Format::Json => Ok(match checked {
@@ -68,8 +66,18 @@ impl Check {
 
     fn check(&self, screen: Screen) -> Result<Checked, Failure> {
         let loaded = self.campaign.load(|_| {})?;
-        let recipients = loaded.prepare(loaded.select(None)?, screen)?.len();
-        Ok(Checked { loaded, recipients })
+        if self.format == Format::Text {
+            loaded.say_remarks(screen);
+        }
+        match loaded.prepare(loaded.select(None)?, screen) {
+            Ok(outbox) => Ok(Checked { loaded, recipients: outbox.len() }),
+            Err(failure) if self.format == Format::Json => {
+                let mut all = loaded.list().remarks().clone();
+                all.extend(failure.why);
+                Err(Failure { why: all, ..failure })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 }
 

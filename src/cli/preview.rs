@@ -22,8 +22,6 @@ Examples:
   apiece preview samples/notice --to renate@xn--mller-kva.example
   apiece preview samples/notice --eml out     # files for a mail program")]
 pub(super) struct Preview {
-    #[command(flatten)]
-    campaign: CampaignArgs,
     /// The message to the person in this row (the headings are row 1)
     #[arg(long, value_name = "N", conflicts_with = "to")]
     row: Option<u64>,
@@ -33,6 +31,8 @@ pub(super) struct Preview {
     /// Write .eml files into this directory instead of showing messages
     #[arg(long, value_name = "DIR")]
     eml: Option<PathBuf>,
+    #[command(flatten)]
+    campaign: CampaignArgs,
 }
 
 impl Preview {

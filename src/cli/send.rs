@@ -52,8 +52,6 @@ Exit codes: 0 all sent; 1 some failed or are in doubt; 64 usage; 65 list or temp
 unavailable; 70 fault in apiece; 73, 74 a file or the result cannot be written; 75 try again;
 76 no safe connection; 77 refused; 78 configuration; 130 Ctrl-C; 143 SIGTERM.")]
 pub(super) struct Send {
-    #[command(flatten)]
-    campaign: CampaignArgs,
     /// The account of your config file to send through
     #[arg(long, value_name = "NAME", env = "APIECE_ACCOUNT", hide_env_values = true)]
     account: Option<String>,
@@ -84,6 +82,8 @@ pub(super) struct Send {
     /// text, or a JSON object for each event
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    campaign: CampaignArgs,
 }
 
 impl Send {

@@ -27,7 +27,7 @@ impl Outbox {
         indices: Vec<usize>,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, Diagnostics> {
-        composer.template().check(composer.list())?;
+        let mut problems = composer.template().check(composer.list()).err().unwrap_or_default();
         let threads =
             std::thread::available_parallelism().map_or(1, usize::from).min(indices.len().div_ceil(STEP)).max(1);
         let share = indices.len().div_ceil(threads).max(1);
@@ -62,13 +62,12 @@ impl Outbox {
                 .collect()
         });
         let mut digests = Vec::with_capacity(indices.len());
-        let mut problems = Diagnostics::default();
         for (some, wrong) in parts {
             digests.extend(some);
             problems.extend(wrong);
         }
         progress(indices.len());
-        problems.checked(Some(Self::new(indices, digests)))
+        problems.sorted().checked(Some(Self::new(indices, digests)))
     }
 }
 

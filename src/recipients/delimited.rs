@@ -153,6 +153,9 @@ fn open_quote(text: &str, delimiter: Delimiter) -> Option<usize> {
         /// Behind a quotation mark in a quoted cell: the end, or the first of two
         Mark,
     }
+    if !text.contains('"') {
+        return None;
+    }
     let mut state = In::CellStart;
     let mut opened = 0;
     for (at, byte) in text.bytes().enumerate() {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The name for standard input in place of a file.
-pub const STANDARD_INPUT: &str = "-";
+const STANDARD_INPUT: &str = "-";
 
 /// A list as it was read, not understood yet.
 #[derive(Debug)]

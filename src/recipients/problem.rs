@@ -198,7 +198,7 @@ impl Complaint for ListProblem {
             ),
             Self::NotEncoded { sure: false, .. } => "try another --encoding, or save the list as \"CSV UTF-8\"".into(),
             Self::TooLarge(_) => "send in several parts, or raise max_file_mib under [recipients_options]".into(),
-            Self::NoSheets => "take sheet away".into(),
+            Self::NoSheets => "leave --sheet (or sheet = …) out".into(),
             Self::PersonInHeadings => {
                 "put a row with a heading for each column above it, for example name,email".into()
             }

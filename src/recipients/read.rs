@@ -262,7 +262,13 @@ impl Reader<'_> {
         let place = self.list.rows.len();
         // So long as the row is not on the list, its cells are behind all others.
         self.list.rows.push(Row { start, number: number as u32 });
-        let right = self.address(place, number) && right;
+        // Where no address was kept although there is one, it is complained of already.
+        let kept = right || {
+            let source = self.sources[self.list.address_column];
+            let empty = self.list.cell(place, self.list.address_column).is_empty();
+            !empty || source >= width || rows.cell(source).trim_matches(clings).is_empty()
+        };
+        let right = kept && self.address(place, number) && right;
         if !right {
             self.list.rows.pop();
             self.list.rewritten.remove(&place);

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The heading of the column that says why; it is the first one, so that a row with too many cells stays as it was.
-pub const WHY: &str = "why";
+const WHY: &str = "why";
 
 impl ListFile {
     /// Writes every row that stands in `problems` as it was, with a first column `why`: UTF-8 with a byte order mark,
@@ -32,11 +32,15 @@ impl ListFile {
         let mut whys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         for diagnostic in problems.iter().filter(|diagnostic| diagnostic.is_error()) {
             let Place::Row { row, column, .. } = diagnostic.place() else { continue };
+            // What comes with evidence is about more than the row.
+            if diagnostic.message().contains('\n') {
+                continue;
+            }
             let why = match column {
                 Some(column) => format!("{column}: {}", diagnostic.message()),
                 None => diagnostic.message().to_owned(),
             };
-            whys.entry(*row).or_default().push(why.lines().next().unwrap_or("").to_owned());
+            whys.entry(*row).or_default().push(why);
         }
         let rejected = Rejected { whys: &whys, to };
         self.rows(options, &mut Diagnostics::default(), rejected).unwrap_or(Ok(0))

@@ -254,6 +254,11 @@ impl Walk<'_> {
         } else if matches!(name.as_str(), "each" | "with") {
             let rows = block.params.first().is_some_and(|parameter| shown(parameter) == ROWS);
             self.complain(at, &name, &TemplateProblem::NothingToLoop { name: name.clone(), rows });
+            if rows && self.scope == Scope::Person {
+                // One complaint is enough for all that would be right if there were rows.
+                self.within_rows(block, at);
+                return;
+            }
         } else if self.columns.names().any(|column| column == name) {
             self.complain(at, &name, &TemplateProblem::BlockOverColumn(name.clone()));
         } else {
@@ -288,6 +293,10 @@ impl Walk<'_> {
             self.complain(at, &what, &TemplateProblem::EachWhat(what.clone()));
             return;
         }
+        self.within_rows(block, at);
+    }
+
+    fn within_rows(&mut self, block: &HelperTemplate, at: usize) {
         self.scope = Scope::Row;
         if let Some(template) = &block.template {
             self.template(template, at);

@@ -217,7 +217,9 @@ impl Template {
                     first: (recipient.row(), first.to_owned()),
                     other: (other.number(), other.field(*column).to_owned()),
                 };
-                problems.push(Diagnostic::error(other.place_in(*column), &problem));
+                for row in recipient.rows().take(1).chain([other]) {
+                    problems.push(Diagnostic::error(row.place_in(*column), &problem));
+                }
             }
         }
         problems.checked(Some(()))

@@ -1,0 +1,754 @@
+//! Lists come from spreadsheets, case systems and colleagues: each thing that can be wrong with one has its own words,
+//! and what is only odd is taken as it is meant, and said.
+
+use std::{io::Write, process::Stdio};
+
+use apiece::{
+    campaign::{Delimiter, ListOptions},
+    recipients::{ListFile, RecipientList},
+};
+use encoding_rs::Encoding;
+use proptest::prelude::*;
+
+use crate::support::{Home, Run, json};
+
+const FRONT: &str = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n";
+
+/// A home with a list and a template that shows {{name}}, and whatever `body` says.
+fn home(list: impl AsRef<[u8]>, body: &str) -> Home {
+    let home = Home::new();
+    home.write("p.csv", list);
+    home.write("t.txt.hbs", format!("{FRONT}Dear {{{{name}}}},\n{body}"));
+    home
+}
+
+fn check(home: &Home, more: &[&str]) -> Run {
+    home.run(&[&["check", "t.txt.hbs", "p.csv"], more].concat())
+}
+
+/// The list is refused with these words, and by `send`, too.
+#[track_caller]
+fn refused(list: impl AsRef<[u8]>, more: &[&str], said: &str) -> Home {
+    let home = home(list, "");
+    let run = check(&home, more).ended(65);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", said));
+    let send = [&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "2"], more].concat();
+    assert_eq!(home.run(&send).ended(65).stderr, said);
+    home
+}
+
+/// The list is taken, with these words about it on standard error.
+#[track_caller]
+fn taken(list: impl AsRef<[u8]>, more: &[&str], said: &str) -> Home {
+    let home = home(list, "");
+    assert_eq!(check(&home, more).ended(0).stderr, said);
+    home
+}
+
+/// What the people in a list are called.
+fn names(home: &Home, more: &[&str]) -> Vec<String> {
+    let shown = home.run(&[&["preview", "t.txt.hbs", "p.csv"], more].concat()).ended(0).stdout;
+    shown.lines().filter_map(|line| Some(line.strip_prefix("Dear ")?.trim_end_matches(',').to_owned())).collect()
+}
+
+#[test]
+fn delimiters_line_ends_and_quotes_are_as_the_program_wrote_them() {
+    for (list, more) in [
+        ("name,email\r\n\"Ada\r\nL.\",ada@one.example\r\nBo,bo@two.example\r\n", &[][..]),
+        ("name;email\n\"Ada\nL.\";ada@one.example\nBo;bo@two.example", &[]),
+        ("name\temail\r\"Ada\rL.\"\tada@one.example\rBo\tbo@two.example\r", &[]),
+        ("name|email\n\"Ada\nL.\"|ada@one.example\n\n\nBo|bo@two.example\n|\n", &[]),
+        ("sep=;\r\nname;email\r\n\"Ada\r\nL.\";ada@one.example\r\nBo;bo@two.example\r\n", &[]),
+        (
+            "name;email,x\n\"Ada\nL.\";ada@one.example\nBo;bo@two.example\n",
+            &["--delimiter", ";", "--address", "email,x"],
+        ),
+    ] {
+        let home = home(list, "");
+        assert_eq!(names(&home, more), ["Ada", "Bo"], "{list:?}");
+        check(&home, more).ended(0);
+    }
+    refused(
+        "name;email\nAda;ada@one.example\n",
+        &["--delimiter", ","],
+        "error: p.csv, row 1: no column looks like the one with the addresses; the headings are \"name;email\"\n  \
+           help: name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml\n",
+    );
+}
+
+#[test]
+fn standard_input_is_a_list_too() {
+    let home = home("", "");
+    let mut child = home
+        .command(&["check", "t.txt.hbs", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"name,email\nAda,ada@one.example\nBo,bo\n").unwrap();
+    let run = Run::of(child.wait_with_output().unwrap()).ended(65);
+    assert_eq!(run.stderr, "error: standard input, row 3, column \"email\": \"bo\" has no @\n");
+}
+
+#[test]
+fn encodings_are_marked_or_named_and_never_guessed() {
+    let list = "name,email\nZoë,zoe@one.example\n";
+    let utf16 = |unit: fn(u16) -> [u8; 2]| format!("\u{feff}{list}").encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+    let marked = "note: p.csv: the file begins with a byte order mark, which is no part of the first heading\n";
+    for (bytes, more, said) in [
+        (list.as_bytes().to_vec(), &[][..], ""),
+        (format!("\u{feff}{list}").into_bytes(), &[], marked),
+        (utf16(u16::to_le_bytes), &[], marked),
+        (utf16(u16::to_be_bytes), &[], marked),
+        (b"name,email\nZo\xeb,zoe@one.example\n".to_vec(), &["--encoding", "windows-1252"], ""),
+        (b"name,email\nZo\xeb,zoe@one.example\n".to_vec(), &["--encoding", "latin1"], ""),
+    ] {
+        assert_eq!(names(&taken(bytes, more, said), more), ["Zoë"]);
+    }
+    let latin = b"name,email\nAda,ada@one.example\nZo\xeb,zoe@one.example\n";
+    let home = refused(
+        latin,
+        &[],
+        "error: p.csv, row 3: this is not UTF-8 text; as windows-1252 it would be \"Zoë\"\n  \
+           help: if that reads right, say --encoding windows-1252 (or encoding = \"windows-1252\" under [recipients_options] in campaign.toml); \
+         or save the list as \"CSV UTF-8\" in the spreadsheet program\n",
+    );
+    home.write(
+        "campaign.toml",
+        "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n[recipients_options]\nencoding = \"windows-1252\"\n",
+    );
+    home.run(&["check", "."]).ended(0);
+    let run = check(&home, &["--encoding", "klingon"]).ended(64);
+    assert!(
+        run.stderr.contains("there is no encoding \"klingon\"; usual ones are utf-8, windows-1252, utf-16le"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn headings_are_matched_and_must_be_clear() {
+    let home = home("N-A_M e,E-Mail Address\nAda,ada@one.example\n", "{{n_a_m_e}}");
+    home.write("t.txt.hbs", format!("{FRONT}Dear {{{{n_a_m_e}}}},\n"));
+    check(&home, &[]).ended(0);
+    refused(
+        "First name,first_name,email,FIRST-NAME\nA,B,a@one.example,C\n",
+        &[],
+        "error: p.csv: 2 mistakes in 1 row\n  \
+           row  column  what is wrong\n    \
+             1          the headings \"First name\" and \"first_name\" are the same for a template\n    \
+             1          the headings \"First name\" and \"FIRST-NAME\" are the same for a template\n  \
+           help: row 1: rename one of them: upper case, spaces and punctuation make no difference\n\
+         error: there is no column for {{name}}\n --> t.txt.hbs:5:8\n  |\n5 | Dear {{name}},\n  |        ^^^^\n  |\n  \
+         = help: the list has the columns \"first_name\", \"first_name\", \"email\", \"first_name\"\n",
+    );
+    refused(
+        "name,,email\nAda,,ada@one.example\nBo,x,bo@one.example\n",
+        &[],
+        "error: p.csv, row 3: column 2 has no heading, and row 3 has \"x\" in it\n  help: give the column a heading, or empty it\n",
+    );
+    // Columns and rows without anything in them are what spreadsheets write.
+    assert_eq!(
+        names(&taken("name,,email,,\nAda,,ada@one.example,,\n,,,,\nBo,,bo@one.example,,\n,,,,\n", &[], ""), &[]),
+        ["Ada", "Bo"]
+    );
+    refused(
+        "name,mobile\nAda,1\n",
+        &[],
+        "error: p.csv, row 1: no column looks like the one with the addresses; the headings are \"name\", \"mobile\"\n  \
+           help: name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml\n",
+    );
+    refused(
+        "name,email,E-Mail-Adresse\nAda,ada@one.example,x\n",
+        &[],
+        "error: p.csv, row 1: more than one column could hold the addresses: \"email\", \"E-Mail-Adresse\"\n  \
+           help: name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml\n",
+    );
+    refused(
+        "name,email\nAda,ada@one.example\n",
+        &["--address", "e-mial", "--optional", "nam", "--column", "Visit=date"],
+        "error: p.csv: 3 mistakes in 1 row\n  \
+           row  column  what is wrong\n    \
+             1          there is no column \"nam\", which is to be optional; the headings are \"name\", \"email\"\n    \
+             1          there is no column \"Visit\", which has a type; the headings are \"name\", \"email\"\n    \
+             1          there is no column \"e-mial\", which is to hold the addresses; the headings are \"name\", \"email\"\n  \
+           help: row 1: did you mean \"name\"?\n  \
+           help: row 1: did you mean \"email\"?\n",
+    );
+    refused(
+        "Ada,ada@one.example\n",
+        &[],
+        "error: p.csv, row 1: the first row holds a person, and must hold the headings\n  \
+           help: put a row with a heading for each column above it, for example name,email\n",
+    );
+    refused("", &[], "error: p.csv: the list is empty\n");
+    refused("name,email\n,\n\n", &[], "error: p.csv: the list has headings and nobody under them\n");
+}
+
+#[test]
+fn columns_that_the_template_does_not_use_are_said() {
+    let home = home("name,Note,Naem,email\nAda,1,2,ada@one.example\n", "");
+    assert_eq!(
+        check(&home, &[]).ended(0).stdout,
+        "the template does not use \"Note\", \"Naem\" (is it meant to be {{name}}?)\n1 recipient, 4 columns, all well\n"
+    );
+}
+
+#[test]
+fn every_kind_of_wrong_address_has_its_sentence() {
+    let long = format!("{}@one.example", "a".repeat(65));
+    let wrong = [
+        "",
+        "ada.one.example",
+        "ada@one.example, bo@one.example",
+        "ada@one.example;bo@one.example",
+        "ada@one.example bo@one.example",
+        "ada@one.example and bo@one.example",
+        "Ada L <ada@one.example>",
+        "mailto:ada@one.example",
+        "ada l@one.example",
+        "ada\u{a0}l@one.example",
+        "ada\u{200b}@one.example",
+        "ada\u{202e}l@one.example",
+        "ada@one.example;",
+        "“ada@one.example”",
+        "o’neil@one.example",
+        "ada..l@one.example",
+        ".ada@one.example",
+        "@one.example",
+        "ada@",
+        long.as_str(),
+        "ada@one",
+        "ada@[192.0.2.1]",
+        "ada@192.0.2.1",
+        "ada@one.example1",
+        "ada@one_two.example",
+        "ada@-one.example",
+        "ada\"x@one.example",
+        "ada\u{2665}@one.example",
+    ];
+    let mut list = csv::Writer::from_writer(Vec::new());
+    list.write_record(["name", "email"]).unwrap();
+    wrong.iter().for_each(|address| list.write_record(["x", address]).unwrap());
+    refused(
+        list.into_inner().unwrap(),
+        &[],
+        "error: p.csv: 28 mistakes in 28 rows\n  \
+           row  column  what is wrong\n    \
+             2  email   there is no address\n    \
+             3  email   \"ada.one.example\" has no @\n    \
+             4  email   \"ada@one.example, bo@one.example\" holds more than one address\n    \
+             5  email   \"ada@one.example;bo@one.example\" holds more than one address\n    \
+             6  email   \"ada@one.example bo@one.example\" holds more than one address\n    \
+             7  email   \"ada@one.example and bo@one.example\" holds more than one address\n    \
+             8  email   \"Ada L <ada@one.example>\" has a name around the address\n    \
+             9  email   \"mailto:ada@one.example\" begins with mailto:\n   \
+            10  email   \"ada l@one.example\" has the character space inside, which no address may hold\n   \
+            11  email   \"ada\u{a0}l@one.example\" has the character no-break space (U+00A0) inside, which no address may hold\n   \
+            12  email   \"ada<U+200B>@one.example\" has the character U+200B inside, which no address may hold\n   \
+            13  email   \"ada<U+202E>l@one.example\" has the character U+202E inside, which no address may hold\n   \
+            14  email   \"ada@one.example;\" has the character \";\" inside, which no address may hold\n   \
+            15  email   \"“ada@one.example”\" has the curly quotation mark “ (U+201C)\n   \
+            16  email   \"o’neil@one.example\" has the curly quotation mark ’ (U+2019)\n   \
+            17  email   \"ada..l@one.example\" has a dot at the beginning or end of the part before the @, or two dots in a row\n   \
+            18  email   \".ada@one.example\" has a dot at the beginning or end of the part before the @, or two dots in a row\n   \
+            19  email   \"@one.example\" has nothing before the @\n   \
+            20  email   \"ada@\" has nothing behind the @\n   \
+            21  email   \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…\" is too long: at most 64 octets before the @ and 254 in all\n   \
+            22  email   \"ada@one\" has no dot in its domain\n   \
+            23  email   \"ada@[192.0.2.1]\" has an IP address in place of a domain\n   \
+            24  email   \"ada@192.0.2.1\" has an IP address in place of a domain\n   \
+            25  email   \"ada@one.example1\" has a domain that ends with \".example1\", which no domain does\n   \
+            26  email   \"ada@one_two.example\" has a domain that cannot exist\n   \
+            27  email   \"ada@-one.example\" has a domain that cannot exist\n   \
+            28  email   \"ada\"x@one.example\" has the character \"\"\" inside, which no address may hold\n   \
+            29  email   \"ada\u{2665}@one.example\" has the character U+2665 inside, which no address may hold\n  \
+           help: row 2: fill in the address, or take the row out of the list\n  \
+           help: rows 4, 5, 6 …: one cell, one address: give each person a row of their own\n  \
+           help: row 8: write the address alone: \"ada@one.example\"\n  \
+           help: row 9: write the address alone\n  \
+           help: rows 12, 14, 15 …: did you mean \"ada@one.example\"?\n  \
+           help: row 13: did you mean \"adal@one.example\"?\n  \
+           help: row 16: did you mean \"o'neil@one.example\"?\n  \
+           help: row 17: did you mean \"ada.l@one.example\"?\n  \
+           help: row 22: it needs something like .org behind it\n",
+    );
+}
+
+#[test]
+fn white_space_that_clings_to_cells_is_taken_off_and_said() {
+    let list = "name,email\n Ada ,\u{a0}ada@one.example\u{200b}\nBo,\u{feff}bo@two.example\nCem,cem@three.example\n";
+    let home = taken(list, &[], "note: p.csv: white space around 3 cells was taken off (rows 2, 3)\n");
+    assert_eq!(names(&home, &[]), ["Ada", "Bo", "Cem"]);
+    let shown = home.run(&["preview", "t.txt.hbs", "p.csv", "--row", "2"]).ended(0).stdout;
+    assert!(shown.starts_with("── row 2 ── to ada@one.example alone ──\n"), "{shown}");
+}
+
+#[test]
+fn slips_of_the_keyboard_and_addresses_that_need_smtputf8_are_warned_of() {
+    taken(
+        "name,email\nAda,ada@gmial.com\nBo,bo@hotmail.con\nJörg,jörg@bücher.example\nDee,dee@ymail.com\n",
+        &[],
+        "warning: p.csv: 3 things to look at in 3 rows\n  \
+           row  column  what\n    \
+             2  email   \"ada@gmial.com\" looks like a slip of the keyboard\n    \
+             3  email   \"bo@hotmail.con\" looks like a slip of the keyboard\n    \
+             4  email   \"jörg@bücher.example\" has letters before the @ that only servers with the extension SMTPUTF8 take\n  \
+           help: row 2: did you mean \"ada@gmail.com\"?\n  \
+           help: row 3: did you mean \"bo@hotmail.com\"?\n  \
+           help: row 4: if the server does not offer it, the message fails; ask the person for another address\n",
+    );
+}
+
+#[test]
+fn domains_in_other_scripts_are_shown_as_written_and_travel_as_a_labels() {
+    let home = taken("name,email\nAda,Ada@Bücher.example\n", &[], "");
+    let shown = home.run(&["preview", "t.txt.hbs", "p.csv", "--to", "ada@xn--bcher-kva.example"]).ended(0).stdout;
+    assert!(shown.starts_with("── row 2 ── to Ada@bücher.example alone ──\n"), "{shown}");
+    assert!(shown.contains("To:       Ada@xn--bcher-kva.example\n"), "{shown}");
+}
+
+#[test]
+fn the_same_person_twice_is_refused_with_all_rows_or_left_out_or_one_person() {
+    let list = "name,email,ref\nAda,ada@one.example,1\nBo,bo@two.example,2\nAda,ADA@One.Example,3\nA,ada+x@one.example,4\nAda,ada@one.example,5\n";
+    refused(
+        list,
+        &[],
+        "error: p.csv: 3 mistakes in 3 rows\n  \
+           row  column  what is wrong\n    \
+             2  email   \"ada@one.example\" stands in rows 2, 4 and 6\n    \
+             4  email   \"ADA@One.Example\" stands in rows 2, 4 and 6\n    \
+             6  email   \"ada@one.example\" stands in rows 2, 4 and 6\n  \
+           help: rows 2, 4, 6: each person gets one message: take the other rows out; or say --duplicates first to take the first row, \
+         or group_by for one message about all of them\n",
+    );
+    let home = taken(
+        list,
+        &["--duplicates", "first"],
+        "warning: p.csv: 2 things to look at in 2 rows\n  \
+           row  column  what\n    \
+             4  email   \"ADA@One.Example\" stands in row 2 already, and this row is left out\n    \
+             6  email   \"ada@one.example\" stands in row 2 already, and this row is left out\n",
+    );
+    home.write("t.txt.hbs", format!("{FRONT}Dear {{{{name}}}},\n{{{{#each rows}}}}{{{{#unless @first}}}}, {{{{/unless}}}}{{{{ref}}}}{{{{/each}}}} for {{{{email}}}}\n"));
+    let run = check(&home, &[]).ended(65);
+    assert!(
+        run.stderr.ends_with(
+            "= help: rows of one address become one message with group_by under [recipients_options] in campaign.toml\n"
+        ),
+        "{}",
+        run.stderr
+    );
+    // Grouped: what the message shows once must agree, and here the address is written in two ways.
+    assert_eq!(
+        check(&home, &["--group-by", "email"]).ended(65).stderr,
+        "error: p.csv: 2 mistakes in 2 rows\n  \
+           row  column  what is wrong\n    \
+             2  email   the message shows {{email}} once, and it is \"ada@one.example\" in row 2 and \"ADA@One.Example\" in row 4\n    \
+             4  email   the message shows {{email}} once, and it is \"ada@one.example\" in row 2 and \"ADA@One.Example\" in row 4\n  \
+           help: rows 2, 4: make them the same, or show it within {{#each rows}}\n"
+    );
+    home.write("p.csv", list.replace("ADA@One.Example", "ada@one.example"));
+    let shown = home.run(&["preview", "t.txt.hbs", "p.csv", "--group-by", "E-mail", "--row", "6"]).ended(65);
+    assert!(
+        shown.stderr.contains("there is no column \"E-mail\"")
+            || shown.stderr.contains("rows are grouped by the address"),
+        "{}",
+        shown.stderr
+    );
+    let shown = home.run(&["preview", "t.txt.hbs", "p.csv", "--group-by", "EMAIL", "--row", "6"]).ended(0).stdout;
+    assert!(shown.ends_with("\nDear Ada,\n1, 3, 5 for ada@one.example\n\n"), "{shown}");
+    assert_eq!(names(&home, &["--group-by", "email"]), ["Ada", "Bo", "A"]);
+    let run = home.run(&["send", "t.txt.hbs", "p.csv", "--group-by", "email", "--sandbox", "--confirm", "3"]).ended(0);
+    assert!(run.stdout.contains("people with exactly one message      3 of 3 on the list"), "{}", run.stdout);
+    refused(
+        list,
+        &["--group-by", "ref"],
+        "error: p.csv, row 1: rows are grouped by the address, \"email\", and not by \"ref\": a message has one recipient\n  \
+           help: write group_by = \"email\"\n",
+    );
+}
+
+#[test]
+fn rows_have_as_many_cells_as_there_are_headings() {
+    refused(
+        "name;email;ref\nAda;ada@one.example;1;;\nBo;bo@two.example\nCem;cem@three.example;1;2\nDee\n",
+        &[],
+        "error: p.csv: 3 mistakes in 3 rows\n  \
+           row  column  what is wrong\n    \
+             3          the row has 2 cells, and there are 3 headings\n    \
+             4          the row has 4 cells, and there are 3 headings\n    \
+             5          the row has 1 cell, and there are 3 headings\n  \
+           help: rows 3, 5: leave a cell empty rather than out\n  \
+           help: row 4: a cell with a semicolon in it must stand in quotation marks; or a heading is missing\n",
+    );
+    refused(
+        "name,email\nAda,ada@one.example\n\"Bo,bo@two.example\nCem,cem@three.example\n",
+        &[],
+        "error: p.csv, row 3: a quotation mark is opened and never closed, so that the rest of the file is one cell\n  \
+           help: close it, or write it twice where it belongs to the text\n",
+    );
+}
+
+#[test]
+fn a_cell_is_text_and_nothing_else() {
+    refused(
+        b"name,email\nA\0da,ada@one.example\nB\x1bo,bo@two.example\nC\xc2\x9bem,cem@three.example\n",
+        &[],
+        "error: p.csv: 3 mistakes in 3 rows\n  \
+           row  column  what is wrong\n    \
+             2  name    the cell holds the control character U+0000\n    \
+             3  name    the cell holds the control character U+001B\n    \
+             4  name    the cell holds the control character U+009B\n",
+    );
+    let home = taken("name,email\n=cmd|'/C calc'!A0,ada@one.example\n@SUM(1),bo@two.example\n", &[], "");
+    assert_eq!(names(&home, &[]), ["=cmd|'/C calc'!A0", "@SUM(1)"]);
+}
+
+#[test]
+fn columns_with_a_type_hold_nothing_else() {
+    let list = "name,Consent,Visit,Sum,email\nAda,Yes,24.11.2026,\"1.234,50\",ada@one.example\nBo,nein,2026-12-01,7,bo@two.example\nCem,yess,32.11.2026,7 €,cem@three.example\nDee,,,,dee@four.example\n";
+    let body = "{{#if consent}}You agreed{{else}}You did not agree{{/if}} on {{visit}}.\n";
+    let home = home(list, body);
+    assert_eq!(
+        check(&home, &[]).ended(65).stderr,
+        "error: p.csv: 2 mistakes in 2 rows\n  \
+           row  column   what is wrong\n    \
+             2  Consent  the cell says \"Yes\", and {{#if consent}} only asks whether it is filled in\n    \
+             5  Visit    the cell is empty, and the message shows {{visit}}\n  \
+           help: row 2: say what the column is, under [columns] in campaign.toml or with --column: \"Consent\" = \"yes_no\"; or \"text\", if that is the question\n  \
+           help: row 5: fill it in; or ask for it first, {{#if visit}}…{{/if}}; or name the column under optional in [recipients_options] of campaign.toml\n"
+    );
+    let types = ["--column", "consent=yes_no", "--column", "Visit=date %d.%m.%Y", "--column", "Sum=number"];
+    assert_eq!(
+        check(&home, &types).ended(65).stderr,
+        "error: p.csv: 4 mistakes in 2 rows\n  \
+           row  column   what is wrong\n    \
+             4  Consent  \"yess\" is neither yes nor no\n    \
+             4  Visit    \"32.11.2026\" is not a date of the format %d.%m.%Y, nor one like 2026-11-24\n    \
+             4  Sum      \"7 €\" is not a number\n    \
+             5  Consent  the cell is empty, and must say yes or no\n  \
+           help: row 4: write yes or no (ja, oui, sí, y, true, 1 … will do, too)\n  \
+           help: row 4: write it like that; or say how it is written, for example visit = \"date %d.%m.%Y\" under [columns] in campaign.toml\n  \
+           help: row 5: fill it in; or name the column under optional in [recipients_options], and empty is no\n"
+    );
+    home.write("p.csv", list.replace("yess,32.11.2026,7 €", "0,30.11.2026,\"7,5\""));
+    home.write(
+        "campaign.toml",
+        "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n[recipients_options]\noptional = [\"Consent\", \"Visit\"]\n\
+         [columns]\nConsent = \"yes_no\"\nvisit = \"date %d.%m.%Y\"\nSum = \"number\"\n",
+    );
+    let shown = home.run(&["preview", ".", "--eml", "out"]).ended(0);
+    assert_eq!(shown.stdout, "4 messages written to out\n");
+    let texts: Vec<String> = (2..6)
+        .map(|row| {
+            let eml = std::fs::read_to_string(home.path().join(format!("out/row-{row:06}.eml"))).unwrap();
+            eml.lines().find(|line| line.starts_with("You")).unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "You agreed on 24.11.2026.",
+            "You did not agree on 01.12.2026.",
+            "You did not agree on 30.11.2026.",
+            "You did not agree on ."
+        ]
+    );
+    home.write(
+        "t.txt.hbs",
+        format!("{FRONT}{{{{consent}}}} {{{{#if (eq consent \"yes\")}}}}x{{{{/if}}}} {{{{name}}}}\n"),
+    );
+    assert_eq!(
+        home.run(&["check", "."]).ended(65).stderr,
+        "error: {{consent}} is yes or no, and can only be asked\n \
+           --> ./t.txt.hbs:5:3\n  |\n5 | {{consent}} {{#if (eq consent \"yes\")}}x{{/if}} {{name}}\n  |   ^^^^^^^\n  |\n  \
+             = help: write {{#if consent}}yes{{else}}no{{/if}}\n\
+         error: {{consent}} is yes or no, and can only be asked\n \
+           --> ./t.txt.hbs:5:23\n  |\n5 | {{consent}} {{#if (eq consent \"yes\")}}x{{/if}} {{name}}\n  |                       ^^^^^^^\n  |\n  \
+             = help: write {{#if consent}}yes{{else}}no{{/if}}\n"
+    );
+    home.write(
+        "campaign.toml",
+        "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n[columns]\nvisit = \"date dd.mm.yyyy\"\nname = \"txt\"\n",
+    );
+    assert_eq!(
+        home.run(&["check", "."]).ended(65).stderr,
+        "error: \"columns.visit\": \"dd.mm.yyyy\" is no format that a date can be read and written in; for example %d.%m.%Y is 24.11.2026\n \
+           --> ./campaign.toml:4:9\n  |\n4 | visit = \"date dd.mm.yyyy\"\n  |         ^^^^^^^^^^^^^^^^^\n\
+         error: \"columns.name\": a column is \"yes_no\", \"date\", \"number\" or \"text\"; a date may have a format, as in \"date %d.%m.%Y\"\n \
+           --> ./campaign.toml:5:8\n  |\n5 | name = \"txt\"\n  |        ^^^^^\n"
+    );
+}
+
+#[test]
+fn a_column_of_text_may_say_no_and_be_asked_whether_it_is_filled_in() {
+    let home =
+        home("name,note,email\nAda,no,ada@one.example\nBo,,bo@two.example\n", "{{#if note}}Note: {{note}}{{/if}}\n");
+    assert!(
+        check(&home, &[])
+            .ended(65)
+            .stderr
+            .starts_with("error: p.csv, row 2, column \"note\": the cell says \"no\", and {{#if note}}")
+    );
+    check(&home, &["--column", "note=text"]).ended(0);
+    // Where its words are compared nothing is taken for true.
+    home.write("t.txt.hbs", format!("{FRONT}{{{{name}}}}{{{{#if (eq note \"no\")}}}}x{{{{/if}}}}\n"));
+    check(&home, &[]).ended(0);
+    home.write("t.txt.hbs", format!("{FRONT}{{{{name}}}}{{{{#if (and name (not note))}}}}x{{{{/if}}}}\n"));
+    check(&home, &[]).ended(65);
+}
+
+#[test]
+fn a_column_that_moved_is_refused_with_the_evidence() {
+    let list = "Name,E-Mail\nAda Berg,ada.berg@one.example\nBo Cole,cem.dunn@one.example\nCem Dunn,eve.frey@two.example\n\
+                Eve Frey,gil.hall@three.example\nGil Hall,ida.jong@four.example\nIda Jong,\n";
+    let list = list.replace("Ida Jong,\n", "Ida Jong,bo.cole@five.example\n");
+    let home = refused(
+        &list,
+        &[],
+        "error: p.csv, row 3, column \"E-Mail\": from this row on the addresses look like those of the people in the row below:\n  \
+           row  name      address                 looks like\n    \
+             3  Bo Cole   cem.dunn@one.example    Cem Dunn (row 4)\n    \
+             4  Cem Dunn  eve.frey@two.example    Eve Frey (row 5)\n    \
+             5  Eve Frey  gil.hall@three.example  Gil Hall (row 6)\n    \
+             6  Gil Hall  ida.jong@four.example   Ida Jong (row 7)\n  \
+           help: a cell seems to have been deleted or added, and those below it to have moved: put the columns right in the spreadsheet; \
+         if they are right, say --rows-are-right\n",
+    );
+    check(&home, &["--rows-are-right"]).ended(0);
+    home.run(&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "6", "--rows-are-right"]).ended(0);
+    // A single row is only worth a look.
+    taken(
+        "Name,E-Mail\nAda Berg,ada@one.example\nBo Cole,ada.berg@one.example\n",
+        &[],
+        "warning: p.csv, row 3, column \"E-Mail\": \"ada.berg@one.example\" looks like the address of \"Ada Berg\" in row 2\n  help: look at both rows\n",
+    );
+}
+
+#[test]
+fn limits_are_said_and_can_be_set() {
+    let list = "name,email\nAda,ada@one.example\nBo,bo@two.example\n";
+    refused(
+        list,
+        &["--max-rows", "1"],
+        "error: p.csv: the list has more than 1 rows\n  help: send in several parts, or raise max_rows under [recipients_options]\n",
+    );
+    refused(
+        list,
+        &["--max-columns", "1"],
+        "error: p.csv, row 1: the list has 2 columns, and the most is 1\n  help: delete columns that are not needed, or raise max_columns\n",
+    );
+    refused(
+        list,
+        &["--max-cell-bytes", "14"],
+        "error: p.csv, row 2, column \"email\": the cell is longer than 14 bytes\n  \
+           help: is a quotation mark missing? Else raise max_cell_bytes under [recipients_options]\n",
+    );
+    let large = format!("name,email\n{}", "Ada,ada@one.example\n".repeat(60_000));
+    refused(
+        &large,
+        &["--max-file-mib", "1"],
+        "error: p.csv: this is larger than 1 MiB\n  help: send in several parts, or raise max_file_mib under [recipients_options]\n",
+    );
+    let home =
+        taken(list, &["--max-rows", "2", "--max-columns", "2", "--max-cell-bytes", "16", "--max-file-mib", "1"], "");
+    home.write(
+        "campaign.toml",
+        "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n[recipients_options]\nmax_rows = 1\nmax_file_mib = 0\n",
+    );
+    let said = home.run(&["check", "."]).ended(65).stderr;
+    assert!(
+        said.starts_with("error: \"recipients_options.max_file_mib\": a whole number from 1 to 1048576 is wanted\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn bad_rows_are_written_as_they_were_and_can_be_given_back() {
+    let list = "\u{feff}Name;E-Mail;Ref\r\nAda;ada@one.example;1\r\n Bo ;bo(at)two.example;\"2;\"\"x\"\"\"\r\nCem;cem@three.example;3;4\r\nDee;dee@four.example;5\r\nEve;;\"6\r\n7\"\r\n";
+    let home = home(list, "");
+    let run = check(&home, &["--rejected", "bad.csv"]).ended(65);
+    assert!(run.stderr.ends_with("3 bad rows written to bad.csv\n"), "{}", run.stderr);
+    let bad = std::fs::read_to_string(home.path().join("bad.csv")).unwrap();
+    assert_eq!(
+        bad,
+        "\u{feff}why;Name;E-Mail;Ref\r\n\
+         \"E-Mail: \"\"bo(at)two.example\"\" has no @\"; Bo ;bo(at)two.example;\"2;\"\"x\"\"\"\r\n\
+         the row has 4 cells, and there are 3 headings;Cem;cem@three.example;3;4\r\n\
+         E-Mail: there is no address;Eve;;\"6\r\n7\"\r\n"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(home.path().join("bad.csv")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(
+        check(&home, &["--rejected", "bad.csv"]).ended(73).stderr,
+        "error: bad.csv is there already, and is not overwritten\n  help: choose another name\n"
+    );
+    // Half mended and given back: one row is still wrong, and its old reason is not kept.
+    home.write("p.csv", bad.replace("bo(at)two", "bo@two").replace(";3;4\r", ";3\r"));
+    let run = check(&home, &["--rejected", "bad2.csv"]).ended(65);
+    assert!(run.stderr.ends_with("1 bad row written to bad2.csv\n"), "{}", run.stderr);
+    assert_eq!(
+        std::fs::read_to_string(home.path().join("bad2.csv")).unwrap(),
+        "\u{feff}why;Name;E-Mail;Ref\r\nE-Mail: there is no address;Eve;;\"6\r\n7\"\r\n"
+    );
+    home.write(
+        "p.csv",
+        std::fs::read_to_string(home.path().join("bad2.csv")).unwrap().replace("Eve;;", "Eve;eve@five.example;"),
+    );
+    check(&home, &["--rejected", "bad3.csv"]).ended(0);
+    assert!(!home.path().join("bad3.csv").exists());
+}
+
+#[test]
+fn rows_that_are_wrong_for_the_template_are_bad_rows_too() {
+    let home = home("name,email\nAda,ada@one.example\n,bo@two.example\n", "");
+    let run =
+        home.run(&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "2", "--rejected", "bad.csv"]).ended(65);
+    assert!(run.stderr.ends_with("1 bad row written to bad.csv\n"), "{}", run.stderr);
+    assert_eq!(
+        std::fs::read_to_string(home.path().join("bad.csv")).unwrap(),
+        "\u{feff}why,name,email\r\n\"name: the cell is empty, and the message shows {{name}}\",,bo@two.example\r\n"
+    );
+}
+
+#[test]
+fn findings_come_as_json_with_code_row_and_column() {
+    let home = home("\u{feff}name,email,x\nAda,ada@gmial.com,\nBo,bo,1\n", "{{nme}}");
+    let run = check(&home, &["--format", "json"]).ended(65);
+    let found: Vec<String> = json(&run)
+        .iter()
+        .map(|o| {
+            format!("{} {} {} {} {} {}", o["event"], o["severity"], o["code"], o["row"], o["column"], o["line"])
+                .replace('"', "")
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "finding warning address.slip 2 email null",
+            "finding error address.no-at 3 email null",
+            "finding error template.no-column null null 6",
+            "checked null null null null null",
+        ]
+    );
+    assert_eq!(json(&run)[3], serde_json::json!({"event": "checked", "well": false, "errors": 2, "warnings": 1}));
+    home.write("t.txt.hbs", format!("{FRONT}{{{{name}}}}\n"));
+    home.write("p.csv", "\u{feff}name,email,x\nAda,ada@gmail.com,\n");
+    let run = check(&home, &["--format", "json"]).ended(0);
+    assert_eq!(run.stderr, "");
+    assert_eq!(
+        json(&run),
+        [
+            serde_json::json!({"event": "finding", "severity": "note", "code": "list.byte-order-mark", "file": "p.csv", "help": null,
+            "message": "the file begins with a byte order mark, which is no part of the first heading"}),
+            serde_json::json!({"event": "checked", "well": true, "errors": 0, "warnings": 0, "recipients": 1, "columns": 3, "unused_columns": ["x"]}),
+        ]
+    );
+    home.write("p.csv", "name,email\n,ada@gmial.com\n");
+    let run = check(&home, &["--format", "json"]).ended(65);
+    assert_eq!(
+        json(&run).iter().map(|o| o["code"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>(),
+        ["address.slip", "list.empty-cell", ""]
+    );
+}
+
+#[test]
+fn the_first_fifty_bad_rows_are_shown_and_the_rest_counted() {
+    let list = (2..80).fold("name,email\n".to_owned(), |list, row| list + &format!("P{row},p{row}\n"));
+    let home = home(&list, "");
+    let run = check(&home, &["--rejected", "bad.csv"]).ended(65);
+    assert!(
+        run.stderr.starts_with(
+            "error: p.csv: 78 mistakes in 78 rows\n  row  column  what is wrong\n    2  email   \"p2\" has no @\n"
+        ),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.ends_with(
+        "   51  email   \"p51\" has no @\n  … and 28 more; --rejected FILE.csv writes all of these rows into a file\n78 bad rows written to bad.csv\n"
+    ), "{}", run.stderr);
+    assert_eq!(json(&check(&home, &["--format", "json"]).ended(65)).len(), 79);
+}
+
+fn cases() -> ProptestConfig {
+    let long = std::env::var_os("APIECE_LONG").is_some();
+    ProptestConfig { cases: if long { 20_000 } else { 500 }, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// Whatever the csv crate writes comes back as it was, in every encoding that has its letters.
+    #[test]
+    fn lists_come_back_as_they_were_written(
+        rows in prop::collection::vec(prop::collection::vec("[ -~äöüßé€\n\"',;|\t=@-]{0,12}", 3), 1..20),
+        delimiter in 0..4usize,
+        end in 0..3usize,
+        encoding in 0..6usize,
+    ) {
+        let delimiter = Delimiter::ALL[delimiter];
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(delimiter.byte())
+            .terminator([csv::Terminator::CRLF, csv::Terminator::Any(b'\n'), csv::Terminator::Any(b'\r')][end])
+            .from_writer(Vec::new());
+        writer.write_record(["one", "email", "two", "three"]).unwrap();
+        for (nth, row) in rows.iter().enumerate() {
+            writer.write_record([row[0].as_str(), &format!("p{nth}@one.example"), &row[1], &row[2]]).unwrap();
+        }
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        let utf16 = |unit: fn(u16) -> [u8; 2]| format!("\u{feff}{text}").encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+        let named = |label: &str| (Encoding::for_label(label.as_bytes()).unwrap().encode(&text).0.into_owned(), Encoding::for_label(label.as_bytes()));
+        let (bytes, encoding) = match encoding {
+            0 => (text.clone().into_bytes(), None),
+            1 => (format!("\u{feff}{text}").into_bytes(), None),
+            2 => (utf16(u16::to_le_bytes), None),
+            3 => (utf16(u16::to_be_bytes), None),
+            4 => named("windows-1252"),
+            _ => named("gb18030"),
+        };
+        let options = ListOptions { encoding, delimiter: Some(delimiter), ..ListOptions::default() };
+        let list = RecipientList::of(&ListFile::from_bytes("p.csv", bytes), &options).map_err(|why| TestCaseError::fail(why.to_string()))?;
+        prop_assert_eq!(list.len(), rows.len());
+        for (recipient, row) in list.iter().zip(&rows) {
+            // White space around a cell is all that is not kept.
+            let cells = [0, 2, 3].map(|column| recipient.field(column));
+            let written: Vec<&str> = row.iter().map(|cell| cell.trim_matches(apiece::address::clings)).collect();
+            prop_assert_eq!(&cells[..], &written[..]);
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_too_odd(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        text in "(name|email|[,;|\t\n\r\"@. ]|[a-z]{1,3}|\\PC){0,60}",
+        delimiter in 0..5usize,
+        label in 0..5usize,
+    ) {
+        let encoding = ["utf-8", "windows-1252", "utf-16le", "shift_jis", "iso-2022-jp"][label];
+        let options = ListOptions {
+            delimiter: Delimiter::ALL.get(delimiter).copied(),
+            encoding: Encoding::for_label(encoding.as_bytes()),
+            group_by: (delimiter % 2 == 0).then(|| "email".into()),
+            columns: vec![("name".into(), "date %d.%m.%Y".parse().unwrap())],
+            ..ListOptions::default()
+        };
+        for bytes in [bytes.clone(), text.clone().into_bytes(), format!("name,email\n{text}").into_bytes(), [b"\xff\xfe".to_vec(), bytes].concat()] {
+            let file = ListFile::from_bytes("p.csv", bytes);
+            for options in [&options, &ListOptions::default()] {
+                match RecipientList::of(&file, options) {
+                    Ok(list) => assert!(list.iter().all(|person| list.find(person.address().as_str()) == Some(person.index()))),
+                    Err(why) => {
+                        let _ = why.to_string();
+                        file.write_rejected(options, &why, &mut Vec::new()).unwrap();
+                    }
+                }
+                let _ = file.headings(options);
+            }
+        }
+    }
+}
