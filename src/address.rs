@@ -144,10 +144,10 @@ pub(crate) fn travels_as_written(text: &str) -> bool {
 const LOCAL: [bool; 256] = {
     let mut table = [false; 256];
     let marks = b".!#$%&'*+-/=?^_`{|}~";
-    let mut nth = 0;
-    while nth < 256 {
-        table[nth] = (nth as u8).is_ascii_alphanumeric();
-        nth += 1;
+    let mut letter = b'0';
+    while letter <= b'z' {
+        table[letter as usize] = letter.is_ascii_alphanumeric();
+        letter += 1;
     }
     let mut nth = 0;
     while nth < marks.len() {

@@ -66,7 +66,7 @@ fn the_examples_of_settings_are_ones() {
     let home = Home::new();
     home.write("c/campaign.toml", campaign);
     home.write("c/update.md.hbs", "+++\nfrom = \"a@b.example\"\nsubject = \"x\"\n+++\nHello {{contact}}\n");
-    home.write("c/recipients.csv", "Contact\na@one.example\n");
+    home.write("c/recipients.csv", "Contact;Consent;Next visit;Sum\na@one.example;yes;24.11.2026;7\n");
     home.run(&["check", "c"]).ended(0);
     home.config(config);
     let run = home.run(&["send", "c", "--account", "nope", "--confirm", "1"]).ended(78);
@@ -76,8 +76,18 @@ fn the_examples_of_settings_are_ones() {
         run.stderr
     );
     let guide = &docs.iter().find(|(path, _)| path.ends_with("guide.md")).unwrap().1;
-    let template = fenced(guide, "handlebars").join("\n");
-    home.write("update.md.hbs", template);
+    let templates: Vec<&str> =
+        guide.split("```handlebars\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let [grouped, update] = templates.as_slice() else { panic!("two templates") };
+    home.write("loans.md.hbs", grouped);
+    home.write("loans.csv", "name,title,due,email\nAda,Emma,1 May,a@one.example\nAda,Persuasion,2 May,a@one.example\n");
+    let shown = home.run(&["preview", "loans.md.hbs", "loans.csv", "--group-by", "email"]).ended(0).stdout;
+    assert!(
+        shown.contains("• Emma, due on 1 May\n• Persuasion, due on 2 May\n")
+            || shown.contains("- Emma, due on 1 May\n- Persuasion, due on 2 May\n"),
+        "{shown}"
+    );
+    home.write("update.md.hbs", update);
     home.write("people.csv", "Name,Email,CASE-REF,Note\nAda,a@one.example,7,\n");
     let shown = home.run(&["preview", "update.md.hbs", "people.csv"]).ended(0).stdout;
     assert!(shown.contains("There is nothing that you need to do.") && shown.contains("case 7"), "{shown}");

@@ -110,6 +110,11 @@ impl Index {
     }
 }
 
+/// A number that is known to fit: of rows there are at most 2^30, and a row is no longer than that.
+fn short(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// Whether two addresses are the same mailbox; see [`Address::key`].
 fn same(one: &str, other: &str) -> bool {
     if one.is_ascii() && other.is_ascii() {

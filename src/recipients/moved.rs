@@ -6,7 +6,7 @@
 
 use std::{fmt::Write as _, hash::BuildHasher};
 
-use super::{ListProblem, RecipientList, same};
+use super::{ListProblem, RecipientList, same, short};
 use crate::diagnostic::Diagnostics;
 
 /// Words in the headings of columns with names of people, in the languages that we know.
@@ -205,8 +205,7 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 /// A letter of European languages without what is above or below it.
 fn folded(c: char) -> Option<&'static str> {
     Some(match c {
-        'À'..='Å' | 'à'..='å' | 'Ā'..='ą' => "a",
-        'Æ' | 'æ' => "a",
+        'À'..='Æ' | 'à'..='æ' | 'Ā'..='ą' => "a",
         'Ç' | 'ç' | 'Ć'..='č' => "c",
         'Ð' | 'ð' | 'Ď'..='đ' => "d",
         'È'..='Ë' | 'è'..='ë' | 'Ē'..='ě' => "e",
@@ -390,14 +389,14 @@ impl Names<'_> {
             }
             self.words(place, &mut words);
             if words.len() > 0 && words.shown_in(&local) == 0 {
-                wanted.push((hasher.hash_one(&local.letters), place as u32));
+                wanted.push((hasher.hash_one(&local.letters), short(place)));
             }
         }
         if wanted.is_empty() {
             return;
         }
         wanted.sort_unstable();
-        let mut joined = Vec::new();
+        let mut joined: Vec<u8> = Vec::new();
         let mut found: Vec<(u32, u32)> = Vec::new();
         for place in 0..self.list.rows.len() {
             self.words(place, &mut words);
@@ -407,14 +406,14 @@ impl Names<'_> {
             };
             for pair in [[first, last], [last, first]] {
                 joined.clear();
-                pair.iter().for_each(|word| joined.extend_from_slice(word));
+                joined.extend(pair.into_iter().flatten());
                 let hash = hasher.hash_one(&joined);
                 let start = wanted.partition_point(|one| one.0 < hash);
                 for (_, other) in wanted[start..].iter().take_while(|one| one.0 == hash) {
                     let stranger = *other as usize;
                     let is_it = Words::of(self.local(stranger)).letters == joined;
                     if is_it && !same(self.list.written(stranger), self.list.written(place)) {
-                        found.push((*other, place as u32));
+                        found.push((*other, short(place)));
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use super::{Columns, Index, ListProblem, ROWS, RecipientList, Row, typed};
+use super::{Columns, Index, ListProblem, ROWS, RecipientList, Row, short, typed};
 use crate::{
     address::{self, Address, clings},
     campaign::{ColumnType, ListOptions},
@@ -254,14 +254,14 @@ impl Reader<'_> {
         let right = if simple && is_clean(rows, width) {
             let end = rows.range(width - 1).end;
             self.list.cells.push_str(&rows.text()[..end]);
-            self.list.ends.extend((0..width).map(|nth| rows.range(nth).end as u32));
+            self.list.ends.extend((0..width).map(|nth| short(rows.range(nth).end)));
             true
         } else {
             self.cells(number, rows, width)
         };
         let place = self.list.rows.len();
         // So long as the row is not on the list, its cells are behind all others.
-        self.list.rows.push(Row { start, number: number as u32 });
+        self.list.rows.push(Row { start, number: u32::try_from(number).unwrap_or(u32::MAX) });
         // Where no address was kept although there is one, it is complained of already.
         let kept = right || {
             let source = self.sources[self.list.address_column];
@@ -337,7 +337,7 @@ impl Reader<'_> {
                     right = false;
                 }
             }
-            self.list.ends.push((self.list.cells.len() - start) as u32);
+            self.list.ends.push(short(self.list.cells.len() - start));
         }
         right
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::hash_table::Entry;
 
-use super::{Groups, ListProblem, RecipientList, same};
+use super::{Groups, ListProblem, RecipientList, same, short};
 use crate::{
     campaign::{Duplicates, ListOptions},
     diagnostic::Diagnostics,
@@ -36,7 +36,7 @@ impl RecipientList {
         // All at once: growing step by step would hash everybody again each time.
         places.reserve(self.rows.len(), |place| hash(&index, place));
         let mut again = Vec::new();
-        for place in 0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX) {
+        for place in 0..short(self.rows.len()) {
             let address = self.written(place as usize);
             let is_same = |other: &u32| same(self.written(*other as usize), address);
             match places.entry(index.hash(address), is_same, |other| hash(&index, other)) {
@@ -97,16 +97,16 @@ impl RecipientList {
     fn grouped(&self, again: &[(u32, u32)]) -> Groups {
         let count = self.rows.len();
         // The first place of each person, at every place.
-        let mut first: Vec<u32> = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
+        let mut first: Vec<u32> = (0..short(count)).collect();
         for (place, of) in again {
             first[*place as usize] = *of;
         }
         let mut groups = Groups { person: vec![0; count], ..Groups::default() };
         let mut sizes: Vec<u32> = Vec::new();
-        for place in 0..count {
-            let of = first[place] as usize;
+        for (place, of) in first.iter().enumerate() {
+            let of = *of as usize;
             if of == place {
-                groups.person[place] = u32::try_from(sizes.len()).unwrap_or(u32::MAX);
+                groups.person[place] = short(sizes.len());
                 sizes.push(1);
             } else {
                 groups.person[place] = groups.person[of];
@@ -122,7 +122,7 @@ impl RecipientList {
         groups.members = vec![0; count];
         for place in 0..count {
             let person = groups.person[place] as usize;
-            groups.members[next[person] as usize] = u32::try_from(place).unwrap_or(u32::MAX);
+            groups.members[next[person] as usize] = short(place);
             next[person] += 1;
         }
         groups
