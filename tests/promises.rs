@@ -30,3 +30,4 @@ mod stopping;
 mod the_pace_is_kept;
 mod the_sandbox_proves_it;
 mod what_a_server_may_do;
+mod workbooks;

@@ -89,6 +89,12 @@ impl Limits {
         u64::from(self.file_mib.unwrap_or(1024)) << 20
     }
 
+    /// The most octets of what is packed in a workbook, which takes more memory than text.
+    #[must_use]
+    pub fn unpacked_bytes(&self) -> u64 {
+        u64::from(self.file_mib.unwrap_or(256)) << 20
+    }
+
     /// The most rows.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -1,7 +1,5 @@
 //! Text with a delimiter between cells becomes rows, numbered as a spreadsheet numbers them.
 
-use std::ops::Range;
-
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::{Columns, read::Rows};
@@ -112,13 +110,14 @@ impl Rows for DelimitedRows<'_> {
         self.record.len()
     }
 
-    fn text(&self) -> &str {
+    fn cell(&self, nth: usize) -> &str {
         // The text is UTF-8 and is cut at ASCII characters, so that its cells are, too.
-        std::str::from_utf8(self.record.as_slice()).unwrap_or("")
+        self.record.get(nth).and_then(|cell| std::str::from_utf8(cell).ok()).unwrap_or("")
     }
 
-    fn range(&self, nth: usize) -> Range<usize> {
-        self.record.range(nth).unwrap_or(0..0)
+    fn joined(&self) -> Option<(&str, impl Fn(usize) -> usize)> {
+        let text = std::str::from_utf8(self.record.as_slice()).ok()?;
+        Some((text, |nth| self.record.range(nth).map_or(0, |range| range.end)))
     }
 
     fn delimiter(&self) -> Option<u8> {

@@ -131,7 +131,7 @@ impl ListFile {
             sheet: options.sheet.as_deref(),
             most_rows: options.limits.rows() as u64,
             most_columns: options.limits.columns(),
-            most_bytes: options.limits.bytes(),
+            most_bytes: options.limits.unpacked_bytes(),
         };
         let sheet = workbook::read(&self.bytes, &wanted)
             .map_err(|problem| Diagnostics::from(Diagnostic::error(self.place(), &problem)))?;
@@ -143,8 +143,8 @@ impl ListFile {
             note(ListProblem::OtherSheets { sheet: sheet.name().to_owned(), others: sheet.others() });
         }
         let mut rows = sheet.rows();
+        let headings = first_headings(&mut sheet.rows());
         if !sheet.hidden_columns().is_empty() {
-            let headings = sheet.rows().first_headings();
             let names: Vec<String> = sheet
                 .hidden_columns()
                 .iter()
@@ -159,7 +159,7 @@ impl ListFile {
                 Some(Hidden::Use) => note(ListProblem::HiddenRowsUsed(hidden)),
                 Some(Hidden::Skip) => {
                     note(ListProblem::HiddenRowsSkipped(hidden));
-                    rows.skip_hidden();
+                    rows = rows.without_hidden();
                 }
                 None => problems.push(self.complaint(&ListProblem::HiddenRows(hidden))),
             }
@@ -169,7 +169,7 @@ impl ListFile {
             if skipped && sheet.hidden_rows().binary_search(&fault.row).is_ok() {
                 continue;
             }
-            let column = sheet.rows().first_headings().get(fault.column).map(|heading| heading.as_str().into());
+            let column = headings.get(fault.column).map(|heading| heading.as_str().into());
             let place = Place::Row { list: Arc::clone(&self.name), row: fault.row, column };
             problems.push(Diagnostic::error(place, fault));
         }
@@ -183,6 +183,11 @@ impl ListFile {
     fn complaint(&self, problem: &ListProblem) -> Diagnostic {
         Diagnostic::error(self.place(), problem)
     }
+}
+
+/// The cells of the first row.
+fn first_headings(rows: &mut impl read::Rows) -> Vec<String> {
+    rows.next().map(|_| rows.headings()).unwrap_or_default()
 }
 
 /// `rows 3-5, 9`

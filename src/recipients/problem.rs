@@ -117,8 +117,8 @@ impl fmt::Display for ListProblem {
                 f,
                 "the sheet hides {rows}, by hand or by a filter, and it cannot be known whether these people are meant"
             ),
-            Self::HiddenRowsUsed(rows) => write!(f, "{rows}, which the sheet hides, are on the list"),
-            Self::HiddenRowsSkipped(rows) => write!(f, "{rows}, which the sheet hides, are left out"),
+            Self::HiddenRowsUsed(rows) => write!(f, "{rows}, which the sheet hides, {} on the list", is_or_are(rows)),
+            Self::HiddenRowsSkipped(rows) => write!(f, "{rows}, which the sheet hides, {} left out", is_or_are(rows)),
             Self::HiddenColumns(columns) => write!(f, "the sheet hides {columns}, which a template can show"),
             Self::HiddenSheet(sheet) => write!(f, "the sheet {} is hidden in the workbook", quoted(sheet)),
             Self::OtherSheets { sheet, others } => {
@@ -145,6 +145,11 @@ impl fmt::Display for ListProblem {
             }
         }
     }
+}
+
+/// The verb for `row 3` or `rows 3, 4`.
+fn is_or_are(rows: &str) -> &'static str {
+    if rows.starts_with("rows") { "are" } else { "is" }
 }
 
 /// `1 cell`, `2 cells`

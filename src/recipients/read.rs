@@ -1,6 +1,6 @@
 //! Rows become a list: headings first, then one row after the other, each with all that is wrong with it.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Columns, Index, ListProblem, ROWS, RecipientList, Row, short, typed};
 use crate::{
@@ -17,18 +17,15 @@ pub(super) trait Rows {
     /// How many cells it has.
     fn len(&self) -> usize;
 
-    /// All cells of the row, one after the other.
-    fn text(&self) -> &str;
-
-    /// Where a cell stands in [`Rows::text`].
-    fn range(&self, nth: usize) -> Range<usize>;
+    /// A cell of the row.
+    fn cell(&self, nth: usize) -> &str;
 
     /// What stands between cells; in a sheet nothing does, and cells that are not there are empty.
     fn delimiter(&self) -> Option<u8>;
 
-    /// A cell of the row.
-    fn cell(&self, nth: usize) -> &str {
-        &self.text()[self.range(nth)]
+    /// All cells one after the other, where the row has them so, and where a cell ends in that text.
+    fn joined(&self) -> Option<(&str, impl Fn(usize) -> usize)> {
+        None::<(&str, fn(usize) -> usize)>
     }
 
     /// All of them.
@@ -94,7 +91,7 @@ pub(super) fn read(
     reader.typed = (0..reader.list.columns.len()).any(|nth| *reader.list.columns.kind(nth) != ColumnType::Text);
     let mut found = 0;
     while let Some(number) = rows.next() {
-        if rows.text().chars().all(clings) {
+        if rows.filled() == 0 {
             continue;
         }
         found += 1;
@@ -249,16 +246,7 @@ impl Reader<'_> {
     fn row(&mut self, number: u64, rows: &impl Rows) {
         let Some(width) = self.width_of(number, rows) else { return };
         let start = self.list.cells.len();
-        let simple =
-            self.unnamed.is_empty() && !self.typed && width == self.width && rows.text().len() <= self.most_cell;
-        let right = if simple && is_clean(rows, width) {
-            let end = rows.range(width - 1).end;
-            self.list.cells.push_str(&rows.text()[..end]);
-            self.list.ends.extend((0..width).map(|nth| short(rows.range(nth).end)));
-            true
-        } else {
-            self.cells(number, rows, width)
-        };
+        let right = self.clean_cells(rows, width) || self.cells(number, rows, width);
         let place = self.list.rows.len();
         // So long as the row is not on the list, its cells are behind all others.
         self.list.rows.push(Row { start, number: u32::try_from(number).unwrap_or(u32::MAX) });
@@ -291,6 +279,28 @@ impl Reader<'_> {
         let found = filled.max(found.min(wanted));
         self.complain(number, None, &ListProblem::Cells { wanted, found, delimiter });
         None
+    }
+
+    /// Keeps all cells at once, if the row is ASCII text without control characters and none of its cells has a space
+    /// around it or a type: nothing in it needs a closer look. Whether it was so.
+    fn clean_cells(&mut self, rows: &impl Rows, width: usize) -> bool {
+        if !self.unnamed.is_empty() || self.typed || width != self.width {
+            return false;
+        }
+        let Some((text, end)) = rows.joined() else { return false };
+        let text = &text[..end(width - 1)];
+        let spaced = |nth: usize| {
+            let cell = &text.as_bytes()[if nth == 0 { 0 } else { end(nth - 1) }..end(nth)];
+            cell.first() == Some(&b' ') || cell.last() == Some(&b' ')
+        };
+        let clean = text.len() <= self.most_cell
+            && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+            && !(0..width).any(spaced);
+        if clean {
+            self.list.cells.push_str(text);
+            self.list.ends.extend((0..width).map(|nth| short(end(nth))));
+        }
+        clean
     }
 
     /// One cell after the other; whether all of them are right.
@@ -372,17 +382,6 @@ impl Reader<'_> {
     fn complain(&mut self, number: u64, column: Option<usize>, problem: &ListProblem) {
         self.problems.push(Diagnostic::error(self.list.place(number, column), problem));
     }
-}
-
-/// Whether a row is ASCII text without control characters, and none of its cells has a space around it: nothing in it
-/// needs a closer look.
-fn is_clean(rows: &impl Rows, width: usize) -> bool {
-    let bytes = rows.text().as_bytes();
-    let spaced = |nth| {
-        let cell = &bytes[rows.range(nth)];
-        cell.first() == Some(&b' ') || cell.last() == Some(&b' ')
-    };
-    bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) && !(0..width).any(spaced)
 }
 
 /// The columns that the first row names, whatever else is wrong; none if it names no column for the addresses, and may
