@@ -5,8 +5,9 @@
 
 pub(crate) mod domains;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use thiserror::Error;
 
 use crate::diagnostic::{Complaint, quoted};
@@ -35,10 +36,12 @@ pub enum AddressError {
     NoAt(String),
     #[error("{0} holds more than one address")]
     Several(String),
+    #[error("{0} has more than one @")]
+    TwoAts(String),
     #[error("{text} has a name around the address")]
     DisplayName { text: String, bare: String },
-    #[error("{0} begins with mailto:")]
-    Mailto(String),
+    #[error("{text} begins with mailto:")]
+    Mailto { text: String, bare: String },
     #[error("{text} has the character {} inside, which no address may hold", described(*.character))]
     Character { text: String, character: char, meant: Option<String> },
     #[error("{text} has the curly quotation mark {character} (U+{:04X})", u32::from(*.character))]
@@ -51,6 +54,10 @@ pub enum AddressError {
     Dots { text: String, meant: Option<String> },
     #[error("{0} is too long: at most 64 octets before the @ and 254 in all")]
     TooLong(String),
+    #[error("{text} has a dot at the beginning or end of its domain, or two dots in a row")]
+    DomainDots { text: String, meant: Option<String> },
+    #[error("{text} has the character {} in its domain, which no domain may hold", described(*.character))]
+    DomainCharacter { text: String, character: char, meant: Option<String> },
     #[error("{0} has a domain that cannot exist")]
     Domain(String),
     #[error("{text} has a domain that ends with {top}, which no domain does")]
@@ -64,6 +71,9 @@ pub enum AddressError {
 fn described(character: char) -> String {
     match character {
         ' ' => "space".into(),
+        '\t' => "tab".into(),
+        '"' => "quotation mark".into(),
+        '＠' => "full-width @ (U+FF20)".into(),
         '\u{a0}' => "no-break space (U+00A0)".into(),
         c if c.is_ascii_graphic() => format!("\"{c}\""),
         c => format!("U+{:04X}", u32::from(c)),
@@ -76,15 +86,16 @@ impl Complaint for AddressError {
             Self::Empty => "address.empty",
             Self::NoAt(_) => "address.no-at",
             Self::Several(_) => "address.several",
+            Self::TwoAts(_) => "address.two-ats",
             Self::DisplayName { .. } => "address.display-name",
-            Self::Mailto(_) => "address.mailto",
+            Self::Mailto { .. } => "address.mailto",
             Self::Character { .. } => "address.character",
             Self::CurlyQuote { .. } => "address.curly-quote",
             Self::NoLocal(_) => "address.no-local-part",
             Self::NoDomain(_) => "address.no-domain",
-            Self::Dots { .. } => "address.dots",
+            Self::Dots { .. } | Self::DomainDots { .. } => "address.dots",
             Self::TooLong(_) => "address.too-long",
-            Self::Domain(_) => "address.domain",
+            Self::DomainCharacter { .. } | Self::Domain(_) => "address.domain",
             Self::TopLevel { .. } => "address.top-level",
             Self::NoDot(_) => "address.no-dot",
             Self::Literal(_) => "address.literal",
@@ -94,11 +105,13 @@ impl Complaint for AddressError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Empty => "fill in the address, or take the row out of the list".into(),
+            Self::TwoAts(_) => "correct it; one cell holds one address".into(),
             Self::Several(_) => "one cell, one address: give each person a row of their own".into(),
-            Self::DisplayName { bare, .. } => format!("write the address alone: {bare}"),
-            Self::Mailto(_) => "write the address alone".into(),
+            Self::DisplayName { bare, .. } | Self::Mailto { bare, .. } => format!("write the address alone: {bare}"),
             Self::Character { meant: Some(meant), .. }
             | Self::CurlyQuote { meant: Some(meant), .. }
+            | Self::DomainDots { meant: Some(meant), .. }
+            | Self::DomainCharacter { meant: Some(meant), .. }
             | Self::Dots { meant: Some(meant), .. } => format!("did you mean {}?", quoted(meant)),
             Self::NoDot(_) => "it needs something like .org behind it".into(),
             _ => return None,
@@ -110,7 +123,11 @@ impl Complaint for AddressError {
 #[must_use]
 pub fn clings(c: char) -> bool {
     c.is_whitespace()
-        || matches!(c, '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        )
 }
 
 fn is_curly(c: char) -> bool {
@@ -196,15 +213,18 @@ impl std::str::FromStr for Address {
 
 /// What is no address, or one with a domain or a local part in another script.
 fn parse(text: &str) -> Result<Address, AddressError> {
+    let text = &*composed(text);
     let shown = || quoted(text);
     if text.is_empty() {
         return Err(AddressError::Empty);
     }
     if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) {
-        return Err(AddressError::Mailto(shown()));
+        return Err(AddressError::Mailto { text: shown(), bare: quoted(text[7..].trim_matches(clings)) });
     }
     if text.matches('@').count() > 1 {
-        return Err(AddressError::Several(shown()));
+        let words = text.split(|c: char| clings(c) || matches!(c, ',' | ';' | '/' | '|'));
+        let several = words.filter(|word| word.trim_matches('.').contains('@')).count() > 1;
+        return Err(if several { AddressError::Several(shown()) } else { AddressError::TwoAts(shown()) });
     }
     if let Some((_, rest)) = text.split_once('<')
         && let Some((bare, _)) = rest.split_once('>')
@@ -213,8 +233,14 @@ fn parse(text: &str) -> Result<Address, AddressError> {
     }
     let curly = text.chars().find(|c| is_curly(*c));
     let Some((local, domain)) = text.split_once('@') else {
+        if text.contains('＠') {
+            return Err(AddressError::Character { text: shown(), character: '＠', meant: meant(text) });
+        }
         return Err(AddressError::NoAt(shown()));
     };
+    if let Some(bare) = named(text) {
+        return Err(AddressError::DisplayName { text: shown(), bare: quoted(bare) });
+    }
     if let Some(character) = curly {
         return Err(AddressError::CurlyQuote { text: shown(), character, meant: meant(text) });
     }
@@ -237,6 +263,13 @@ fn parse(text: &str) -> Result<Address, AddressError> {
     if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
         return Err(AddressError::Dots { text: shown(), meant: meant(text) });
     }
+    if domain.starts_with('.') || domain.ends_with('.') || domain.contains("..") {
+        return Err(AddressError::DomainDots { text: shown(), meant: meant(text) });
+    }
+    let allowed = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if let Some(character) = domain.chars().find(|c| !allowed(*c)).filter(|_| !domain.starts_with('[')) {
+        return Err(AddressError::DomainCharacter { text: shown(), character, meant: meant(text) });
+    }
     let domain = check_domain(domain, &shown)?;
     // RFC 5321 §4.5.3.1.3: a path is at most 256 octets with its angle brackets.
     if local.len() > 64 || local.len() + 1 + domain.len() > 254 {
@@ -245,10 +278,32 @@ fn parse(text: &str) -> Result<Address, AddressError> {
     Ok(Address(format!("{local}@{domain}").into()))
 }
 
+/// The address in `Ann ann@one.example` or `ann@one.example (Ann)`. What is no name for certain, as in
+/// `ann lee@one.example`, may belong to the address.
+fn named(text: &str) -> Option<&str> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let address = words.iter().find(|word| word.contains('@'))?;
+    let is_name = |word: &&str| word.starts_with(|c: char| c.is_uppercase() || c == '(' || c == '"');
+    let others = || words.iter().filter(|word| *word != address);
+    let bare = address.trim_matches(['<', '>', '(', ')']);
+    (words.len() > 1 && others().any(is_name) && travels_as_written(bare)).then_some(bare)
+}
+
+/// A text with each letter and its accents as one character, where there is one (NFC, UAX #15).
+pub(crate) fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { ComposingNormalizerBorrowed::new_nfc().normalize(text) }
+}
+
 /// What somebody may have meant by a text that only just is no address.
 fn meant(text: &str) -> Option<String> {
-    let straight: String = text.chars().map(|c| if matches!(c, '\u{2018}' | '\u{2019}') { '\'' } else { c }).collect();
-    let around = |c: char| clings(c) || is_curly(c) || ".,;:<>()[]\"'".contains(c);
+    let straight = |c: char| match c {
+        '\u{2018}' | '\u{2019}' => '\'',
+        '＠' => '@',
+        '．' => '.',
+        c => c,
+    };
+    let straight: String = text.chars().map(straight).collect();
+    let around = |c: char| clings(c) || is_curly(c) || ".,;:<>()[]\"'!?".contains(c);
     let inner = straight.trim_matches(around);
     // A slip of the space bar beside the @ or a dot; elsewhere a space may stand for anything.
     let mut close = String::with_capacity(inner.len());
@@ -410,11 +465,14 @@ mod tests {
         assert!(error("a@localhost").contains("no dot in its domain"));
         assert!(error("a@[127.0.0.1]").contains("IP address"));
         assert!(error("a@127.0.0.1").contains("IP address"));
-        assert!(error("a@one..example").contains("domain that cannot exist"));
+        assert!(error("a@one..example").contains("end of its domain, or two dots"));
+        assert_eq!(error("a@@one.example"), "\"a@@one.example\" has more than one @");
+        assert_eq!(error("Ann ann@one.example"), "\"Ann ann@one.example\" has a name around the address");
+        assert_eq!(error("ann@one.example (Ann)"), "\"ann@one.example (Ann)\" has a name around the address");
         assert!(error("a@-one.example").contains("domain that cannot exist"));
         assert!(error("a@one.example1").contains("ends with \".example1\""));
         assert!(error("a@one.e").contains("ends with \".e\""));
-        assert!(error("a@under_score.example").contains("domain that cannot exist"));
+        assert!(error("a@under_score.example").contains("character \"_\" in its domain"));
         assert!(error(&format!("{}@one.example", "a".repeat(65))).contains("too long"));
         assert!(error("a\r\nBcc: b@one.example").contains("U+000D"));
     }
@@ -432,6 +490,13 @@ mod tests {
             ("o’brien@one.example", "o'brien@one.example"),
             ("ada..l@one.example", "ada.l@one.example"),
             (".ada@one.example", "ada@one.example"),
+            ("ada@one..example", "ada@one.example"),
+            ("ada@one.example.", "ada@one.example"),
+            ("'ada@one.example'", "ada@one.example"),
+            ("ada@one.example!", "ada@one.example"),
+            ("ada＠one.example", "ada@one.example"),
+            ("a\u{ad}da@one.example", "ada@one.example"),
+            ("ada\t@one.example", "ada@one.example"),
         ] {
             assert_eq!(help(text), Some(format!("did you mean \"{meant}\"?")), "{text}");
         }
@@ -448,7 +513,8 @@ mod tests {
         assert_eq!(address.key(), "jörg.ünal@xn--bcher-kva.example");
         assert_eq!(address.shortened(), "j…@xn--bcher-kva.example");
         assert!(!"jorg@bücher.example".parse::<Address>().unwrap().needs_smtputf8());
-        assert!(error("ann＠one.example").contains("has no @"));
+        assert!(error("ann＠one.example").contains("full-width @"));
+        assert_eq!("x@mu\u{308}ller.example".parse::<Address>().unwrap().as_str(), "x@xn--mller-kva.example");
         assert!(error("ann♥@one.example").contains("U+2665"));
     }
 

@@ -190,21 +190,14 @@ impl Diagnostics {
         self.0.extend(other.0);
     }
 
-    /// Puts them in the order of their places: row by row, line by line.
+    /// Puts them in the order of their places: files, then row by row, then line by line.
     #[must_use]
     pub fn sorted(mut self) -> Self {
         self.0.sort_by_key(|diagnostic| match &diagnostic.place {
-            Place::Nowhere | Place::File(_) => 0,
-            Place::Text(_, span) => span.start as u64,
-            Place::Row { row, .. } => *row,
+            Place::Nowhere | Place::File(_) => (0, 0),
+            Place::Row { row, .. } => (1, *row),
+            Place::Text(_, span) => (2, span.start as u64),
         });
-        self
-    }
-
-    /// Only what stops the campaign or is worth a look.
-    #[must_use]
-    pub fn without_notes(mut self) -> Self {
-        self.0.retain(|diagnostic| diagnostic.severity != Severity::Note);
         self
     }
 
@@ -247,8 +240,7 @@ impl Diagnostics {
                 continue;
             }
             tables.push(diagnostic.severity);
-            let alike =
-                |other: &&Diagnostic| matches!(other.place, Place::Row { .. }) && other.severity == diagnostic.severity;
+            let alike = |other: &&Diagnostic| other.fits_a_table() && other.severity == diagnostic.severity;
             match self.0.iter().filter(alike).collect::<Vec<_>>().as_slice() {
                 [only] => text.push_str(&only.render(colour)),
                 several => {
@@ -394,7 +386,11 @@ pub fn visible(text: &str) -> String {
 
 fn push_visible(text: &mut String, c: char) {
     let hidden = c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        );
     if hidden {
         text.push_str(&format!("<U+{:04X}>", u32::from(c)));
     } else {

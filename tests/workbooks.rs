@@ -42,15 +42,22 @@ fn what_a_sheet_hides_or_cannot_show_is_refused_in_every_format() {
     let home = home();
     for name in FIXTURES {
         let run = check(&home, name, &["--rejected", &format!("{name}.csv")]).ended(65);
-        let said = "error: NAME: the sheet hides rows 8-9, by hand or by a filter, and it cannot be known whether these people are meant\n  \
+        let said = "note: NAME: the list is read from the sheet \"People\"; the workbook has 2 more\n  \
+                      help: another one is chosen with --sheet NAME\n\
+                    note: NAME: the sheet hides the column \"Secret\", which a template can show\n\
+                    error: NAME: the sheet hides rows 8-9, by hand or by a filter, and it cannot be known whether these people are meant\n  \
                       help: show or delete them; or say --hidden use to write to them, or --hidden skip to leave them out\n\
+                    note: NAME: white space or invisible characters around 1 cell were taken off (row 6)\n\
                     error: NAME: 2 mistakes in 1 row\n  \
                       row  column  what is wrong\n   \
                        11  Name    the sheet shows the error \"#N/A\" here\n   \
                        11  Phone   the sheet shows the error \"#DIV/0!\" here\n  \
                       help: row 11: put it right in the spreadsheet, or write the value in place of the formula\n\
                     1 bad row written to NAME.csv\n";
-        assert_eq!(run.stderr, said.replace("NAME", name));
+        assert_eq!(
+            run.stderr,
+            said.replace("--sheet NAME", "--sheet SHEET").replace("NAME", name).replace("SHEET", "NAME")
+        );
         let bad = std::fs::read_to_string(home.path().join(format!("{name}.csv"))).unwrap();
         assert_eq!(
             bad,
@@ -94,7 +101,7 @@ fn each_cell_is_what_the_sheet_shows() {
     assert_eq!(
         shown.stderr,
         "error: p.csv, row 4, column \"When\": \"by phone\" is not a date of the format %-d %B %Y, nor one like 2026-11-24\n  \
-           help: write it like that; or say how it is written, for example visit = \"date %d.%m.%Y\" under [columns] in campaign.toml\n"
+           help: write it like that; or say how dates are written there, for example --column \"Visit=date %d.%m.%Y\", or visit = \"date %d.%m.%Y\" under [columns] in campaign.toml\n"
     );
     let shown = home.run(&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "2"]).ended(0).stdout;
     assert!(shown.contains("people with exactly one message      2 of 2 on the list"), "{shown}");

@@ -102,6 +102,27 @@ const OTHERS: &[&str] = &[
     "ymail.com",
 ];
 
+/// Endings of domains that are none, and what they were meant to be.
+const ENDINGS: &[(&str, &str)] = &[
+    (".cim", ".com"),
+    (".cmo", ".com"),
+    (".co.ku", ".co.uk"),
+    (".comm", ".com"),
+    (".con", ".com"),
+    (".coom", ".com"),
+    (".couk", ".co.uk"),
+    (".cpm", ".com"),
+    (".ner", ".net"),
+    (".nett", ".net"),
+    (".nte", ".net"),
+    (".ocm", ".com"),
+    (".ogr", ".org"),
+    (".orgg", ".org"),
+    (".rog", ".org"),
+    (".vom", ".com"),
+    (".xom", ".com"),
+];
+
 /// Names that are too short to tell a slip from another name.
 const LEAST_LENGTH: usize = 8;
 
@@ -127,8 +148,21 @@ const LETTERS: [u32; COMMON.len()] = {
     table
 };
 
+/// The domain that was probably meant: a common one that is one keystroke away, or the same with an ending that there
+/// is.
+pub(crate) fn probably_meant(domain: &str) -> Option<String> {
+    if let Some(common) = common(domain) {
+        return Some(common.to_owned());
+    }
+    let ends = |ending: &str| {
+        let start = domain.len().checked_sub(ending.len()).filter(|start| *start > 0)?;
+        domain.get(start..)?.eq_ignore_ascii_case(ending).then(|| &domain[..start])
+    };
+    ENDINGS.iter().find_map(|(ending, meant)| Some(format!("{}{meant}", ends(ending)?)))
+}
+
 /// The common domain that is one keystroke away from this one, if this one is nobody's that we know.
-pub(crate) fn probably_meant(domain: &str) -> Option<&'static str> {
+fn common(domain: &str) -> Option<&'static str> {
     if !(LEAST_LENGTH - 1..=24).contains(&domain.len()) {
         return None;
     }
@@ -165,8 +199,11 @@ mod tests {
             ("t-onlin.de", "t-online.de"),
             ("icloud.cm", "icloud.com"),
             ("btinternet.co", "btinternet.com"),
+            ("police.con", "police.com"),
+            ("Clinic.OGR", "Clinic.org"),
+            ("school.co.ku", "school.co.uk"),
         ] {
-            assert_eq!(probably_meant(slip), Some(meant), "{slip}");
+            assert_eq!(probably_meant(slip).as_deref(), Some(meant), "{slip}");
         }
         for domain in
             COMMON.iter().chain(OTHERS).chain(&["police.example", "web.de", "gmx.li", "x.org", "hushmail.com"])

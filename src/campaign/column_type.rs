@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime, Time};
 use thiserror::Error;
 
 /// What the cells of a column are, where they are more than text.
@@ -61,14 +61,37 @@ impl FromStr for ColumnType {
     }
 }
 
-/// Whether a day written in a format can be told from it again.
-fn reads_back(format: &str) -> bool {
+/// A moment in a format; `None` where the format is none.
+pub(crate) fn written(when: DateTime, format: &str) -> Option<String> {
     use std::fmt::Write;
-    let day = DateTime::constant(2021, 9, 28, 0, 0, 0, 0);
-    let mut written = String::new();
+    let mut text = String::new();
     // Unknown directives are errors of `write`, and would be panics of `to_string`.
-    write!(written, "{}", day.strftime(format)).is_ok()
-        && jiff::civil::Date::strptime(format, &written).is_ok_and(|read| read == day.date())
+    write!(text, "{}", when.strftime(format)).ok()?;
+    Some(text)
+}
+
+/// Whether a format shows the time of day.
+pub(crate) fn has_time(format: &str) -> bool {
+    let at = |hour, minute, second| written(DateTime::constant(2021, 9, 28, hour, minute, second, 0), format);
+    at(4, 5, 6) != at(17, 38, 49)
+}
+
+/// The moment that a text in a format says; midnight where the format has no time.
+pub(crate) fn read(text: &str, format: &str) -> Option<DateTime> {
+    let when = if has_time(format) {
+        DateTime::strptime(format, text).ok()?
+    } else {
+        Date::strptime(format, text).ok()?.to_datetime(Time::midnight())
+    };
+    // `%Y` takes 26 for the year 26.
+    (when.year() >= 1000).then_some(when)
+}
+
+/// Whether a moment written in a format can be told from it again.
+fn reads_back(format: &str) -> bool {
+    let when = DateTime::constant(2021, 9, 28, 17, 38, 0, 0);
+    let expected = if has_time(format) { when } else { when.date().to_datetime(Time::midnight()) };
+    written(when, format).and_then(|written| read(&written, format)) == Some(expected)
 }
 
 /// As it is written in settings.
@@ -102,8 +125,18 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ColumnType>().unwrap().to_string(), text);
         }
-        for text in ["", "yesno", "dates", "date:", "date %", "date %Q", "date dd.mm.yyyy", "date %d.%m", "date %H:%M"]
-        {
+        for text in [
+            "",
+            "yesno",
+            "dates",
+            "date:",
+            "date %",
+            "date %Q",
+            "date dd.mm.yyyy",
+            "date %d.%m",
+            "date %H:%M",
+            "date %d.%m.%Y %I:%M",
+        ] {
             assert!(text.parse::<ColumnType>().is_err(), "{text}");
         }
     }

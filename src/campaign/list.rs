@@ -25,8 +25,9 @@ pub struct ListOptions {
     pub hidden: Option<Hidden>,
     /// Headings of columns whose cells may be empty although the template shows them.
     pub optional: Vec<String>,
-    /// What the cells of columns are, by heading; text if left out.
-    pub columns: Vec<(String, ColumnType)>,
+    /// What the cells of columns are, by heading; text if left out. Each place where that is said is a list of its own,
+    /// and the first one goes before the others.
+    pub columns: Vec<Vec<(String, ColumnType)>>,
     /// What is done about an address that stands in several rows; refused if left out.
     pub duplicates: Option<Duplicates>,
     /// The heading of the address column, where all rows of an address make one message.
@@ -41,8 +42,8 @@ impl ListOptions {
     /// What is said here, and for the rest what `other` says.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        let mut columns = other.columns;
-        columns.extend(self.columns);
+        let mut columns = self.columns;
+        columns.extend(other.columns);
         Self {
             address: self.address.or(other.address),
             encoding: self.encoding.or(other.encoding),
@@ -206,7 +207,8 @@ impl FromStr for Delimiter {
 
 /// The encoding of a label, as the WHATWG's standard lists them: `windows-1252`, `latin1`, `utf-16le`, `shift_jis` …
 pub fn encoding(label: &str) -> Result<&'static Encoding, String> {
-    Encoding::for_label(label.trim().as_bytes()).ok_or_else(|| {
+    // The standard lists "replacement" for encodings that are not to be decoded.
+    Encoding::for_label_no_replacement(label.trim().as_bytes()).ok_or_else(|| {
         format!(
             "there is no encoding {}; usual ones are utf-8, windows-1252, utf-16le",
             crate::diagnostic::quoted(label)
@@ -247,12 +249,14 @@ pub(super) fn read(keys: &mut Keys<'_>) -> ListOptions {
         keys.adopt(options.finish());
     }
     if let Some(mut columns) = keys.table("columns") {
+        let mut types = Vec::new();
         for (heading, kind) in columns.named_strings() {
             match kind.value.parse::<ColumnType>() {
-                Ok(kind) => list.columns.push((heading.value, kind)),
+                Ok(kind) => types.push((heading.value, kind)),
                 Err(why) => columns.complain(kind.span, &heading.value, why.to_string(), None),
             }
         }
+        list.columns.push(types);
         keys.adopt(columns.finish());
     }
     list

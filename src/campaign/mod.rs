@@ -4,7 +4,7 @@
 //! files themselves.
 
 mod account;
-mod column_type;
+pub(crate) mod column_type;
 pub(crate) mod keys;
 mod list;
 mod rate;

@@ -30,7 +30,7 @@ pub(super) struct ListArgs {
     /// A column whose cells may be empty although the template shows them; may be given several times
     #[arg(long, value_name = "HEADING")]
     optional: Vec<String>,
-    /// What a column holds: yes_no, number, text, date, or a date's format as in "Visit=date %d.%m.%Y"; may be given
+    /// What a column holds: `yes_no`, number, text, date, or a date's format as in "Visit=date %d.%m.%Y"; may be given
     /// several times
     #[arg(long = "column", value_name = "HEADING=TYPE", value_parser = column)]
     columns: Vec<(String, ColumnType)>,
@@ -75,7 +75,7 @@ impl ListArgs {
             sheet: self.sheet.clone(),
             hidden: self.hidden,
             optional: self.optional.clone(),
-            columns: self.columns.clone(),
+            columns: vec![self.columns.clone()],
             duplicates: self.duplicates,
             group_by: self.group_by.clone(),
             limits: Limits {

@@ -76,25 +76,41 @@ impl CampaignArgs {
         let mut rejected = Rejected { to: self.list_args.rejected.clone(), file: None };
         rejected.check()?;
         let file = ListFile::read(&campaign.recipients, &campaign.list).map_err(data)?;
-        let list = match RecipientList::of(&file, &campaign.list) {
-            Ok(list) => list,
-            Err(mut why) => {
-                let written = rejected.write(&file, &campaign.list, &why);
-                // The template's mistakes are said in the same go, if the headings can be told.
-                let columns = file.headings(&campaign.list);
-                let template = columns.map(|columns| Template::read(&campaign.template, &columns));
-                if let Some(Err(more)) = template {
-                    why.extend(more);
+        let (list, findings) = RecipientList::examined(&file, &campaign.list);
+        // What is wrong with the template is said in the same go, if the headings can be told.
+        let template = match &list {
+            Some(list) => Template::read(&campaign.template, list.columns()),
+            None => match file.headings(&campaign.list) {
+                Some(columns) => Template::read(&campaign.template, &columns),
+                None => {
+                    return Err(data(findings.clone()).saying(rejected.write(&file, &campaign.list, &findings, None)));
                 }
-                return Err(data(why).saying(written));
-            }
+            },
         };
-        // Only who wants bad rows written needs the file again.
-        rejected.file = rejected.to.is_some().then_some(file);
-        let template = Template::read(&campaign.template, list.columns()).map_err(data)?;
+        let refuse = |mut why: Diagnostics, more: Diagnostics, list: Option<&RecipientList>| {
+            why.extend(more);
+            let why = why.sorted();
+            let written = rejected.write(&file, &campaign.list, &why, list);
+            Err(data(why).saying(written))
+        };
+        let (list, template) = match (list, template) {
+            (list, Err(more)) => return refuse(findings, more, list.as_ref()),
+            (None, Ok(_)) => return refuse(findings, Diagnostics::default(), None),
+            (Some(list), Ok(template)) => (list, template),
+        };
+        let wrong = findings.has_errors();
+        let list = if wrong { list } else { list.with_remarks(findings.clone()) };
         let allowed = [campaign.allow.clone(), template.fixed_addresses()].concat();
         let composer = Composer::new(Arc::new(template), Arc::new(list));
         let guard = Guard::new(Arc::clone(composer.list()), &allowed);
+        if wrong {
+            // Nothing is sent, but what else is wrong is said.
+            let all = (0..composer.list().len()).collect();
+            let more = Outbox::prepare(&composer, &guard, all, &|_| {}).err().unwrap_or_default();
+            return refuse(findings, more, Some(composer.list()));
+        }
+        // Only who wants bad rows written needs the file again.
+        rejected.file = rejected.to.is_some().then_some(file);
         Ok(Loaded { campaign, composer, allowed, guard, rejected })
     }
 }
@@ -119,11 +135,11 @@ impl Rejected {
     }
 
     /// Writes the bad rows; gives what is to be said about it.
-    fn write(&self, file: &ListFile, options: &ListOptions, why: &Diagnostics) -> String {
+    fn write(&self, file: &ListFile, options: &ListOptions, why: &Diagnostics, list: Option<&RecipientList>) -> String {
         let Some(to) = &self.to else { return String::new() };
         let shown = visible(&to.display().to_string());
         let mut rows = Vec::new();
-        let written = file.write_rejected(options, why, &mut rows).and_then(|count| {
+        let written = file.write_rejected(options, why, list, &mut rows).and_then(|count| {
             if count > 0 {
                 secret::create_file(to)?.write_all(&rows)?;
             }
@@ -189,7 +205,8 @@ impl Loaded {
         let outbox = Outbox::prepare(&self.composer, &self.guard, indices, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
         outbox.map_err(|why| {
-            let written = self.rejected.file.as_ref().map(|file| self.rejected.write(file, &self.campaign.list, &why));
+            let write = |file| self.rejected.write(file, &self.campaign.list, &why, Some(self.list()));
+            let written = self.rejected.file.as_ref().map(write);
             Failure::new(Exit::Data, why).saying(written.unwrap_or_default())
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{campaign::ColumnType, diagnostic::quoted};
+use crate::{address::composed, campaign::ColumnType, diagnostic::quoted};
 
 /// One column.
 #[derive(Debug, Clone)]
@@ -64,6 +64,7 @@ impl Columns {
     /// ```
     #[must_use]
     pub fn name_for(heading: &str) -> String {
+        let heading = composed(heading);
         let mut name = String::with_capacity(heading.len());
         let apart = |c: char| c.is_whitespace() || (c.is_ascii() && !c.is_ascii_alphanumeric());
         for word in heading.split(apart).filter(|word| !word.is_empty()) {
@@ -151,11 +152,17 @@ impl Columns {
         self.columns.iter().map(|column| column.name.as_str())
     }
 
-    /// The column of a name or a heading.
+    /// The column of a name or a heading; case, spaces and punctuation make no difference.
     #[must_use]
     pub fn find(&self, heading: &str) -> Option<usize> {
-        let name = Self::name_for(heading);
-        self.columns.iter().position(|column| column.name == name)
+        (0..self.columns.len()).find(|column| self.is_called(*column, heading))
+    }
+
+    /// Whether a column has this name or heading.
+    #[must_use]
+    pub fn is_called(&self, column: usize, heading: &str) -> bool {
+        let letters = |name: &str| name.replace('_', "");
+        letters(&self.columns[column].name) == letters(&Self::name_for(heading))
     }
 
     /// All headings in quotation marks, for a complaint; the first twenty.

@@ -2,8 +2,11 @@
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{Columns, read::Rows};
+use super::{Columns, ListProblem, read::Rows};
 use crate::campaign::{Delimiter, ListOptions};
+
+/// After so many wrong quotation marks the file is understood to be full of them.
+const MOST_QUOTES: usize = 1000;
 
 /// By so many rows delimiters are told apart.
 const SAMPLE: usize = 50;
@@ -13,9 +16,7 @@ pub(super) fn delimiter_of(text: &str) -> Delimiter {
     let mut best = (Delimiter::Comma, (false, 0, 0));
     for delimiter in Delimiter::ALL {
         let mut rows = DelimitedRows::new(text, delimiter);
-        if rows.next().is_none() {
-            continue;
-        }
+        while rows.next().is_some() && rows.filled() == 0 {}
         let headings = rows.headings();
         let width = headings.len();
         let has_address = width > 1 && !Columns::new(headings).usual_for_addresses().is_empty();
@@ -34,17 +35,18 @@ pub(super) fn delimiter_of(text: &str) -> Delimiter {
     best.0
 }
 
-/// The text without the line `sep=;` that Excel may write on top of it and never shows, and what that says.
+/// The text without the line `sep=;` that Excel may write on top of it and never shows, and what that says. A program
+/// that did not know the line may have quoted it, or filled it up with delimiters.
 fn without_sep_line(text: &str) -> (&str, Option<Delimiter>) {
     let line = text.split(['\r', '\n']).next().unwrap_or("");
-    match line.strip_prefix("sep=").map(str::parse) {
-        Some(Ok(delimiter)) => {
-            let rest = &text[line.len()..];
-            let rest = rest.strip_prefix("\r\n").or(rest.strip_prefix(['\r', '\n'])).unwrap_or(rest);
-            (rest, Some(delimiter))
-        }
-        _ => (text, None),
-    }
+    let says = line.trim_start_matches('"');
+    let delimiter = says.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).and_then(|_| {
+        let delimiter: Delimiter = says[4..].chars().next()?.to_string().parse().ok()?;
+        says[5..].bytes().all(|byte| b"\",;\t|".contains(&byte)).then_some(delimiter)
+    });
+    let Some(delimiter) = delimiter else { return (text, None) };
+    let rest = &text[line.len()..];
+    (rest.strip_prefix("\r\n").or(rest.strip_prefix(['\r', '\n'])).unwrap_or(rest), Some(delimiter))
 }
 
 /// The rows of a text, with the delimiter that it has or that somebody says.
@@ -83,16 +85,10 @@ impl<'t> DelimitedRows<'t> {
         usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX)
     }
 
-    /// The row in which a cell begins with a quotation mark that is never closed. The csv crate takes the rest of the
-    /// file for that cell without a word.
-    pub(super) fn open_quote(&self) -> Option<u64> {
-        let at = open_quote(self.text, self.delimiter)?;
-        let mut before = Self::new(&self.text[..at], self.delimiter);
-        let mut row = 1;
-        while let Some(number) = before.next() {
-            row = number + u64::from(self.text[..at].ends_with(['\n', '\r']));
-        }
-        Some(row)
+    /// Rows in which quotation marks are not as they must be, and what is wrong. The csv crate takes such cells as it
+    /// can, without a word, and may take a person into the cell of another.
+    pub(super) fn wrong_quotes(&self) -> Vec<(u64, ListProblem)> {
+        wrong_quotes(self.text, self.delimiter.byte())
     }
 }
 
@@ -142,40 +138,94 @@ fn blank_lines(text: &[u8], mut at: usize) -> u64 {
     }
 }
 
-/// Where a cell begins with a quotation mark that is never closed.
-fn open_quote(text: &str, delimiter: Delimiter) -> Option<usize> {
+/// See [`DelimitedRows::wrong_quotes`].
+fn wrong_quotes(text: &str, delimiter: u8) -> Vec<(u64, ListProblem)> {
     #[derive(PartialEq)]
     enum In {
         CellStart,
+        /// Spaces at the beginning of a cell
+        Space,
         Bare,
         Quoted,
         /// Behind a quotation mark in a quoted cell: the end, or the first of two
         Mark,
     }
+    let mut wrong = Vec::new();
     if !text.contains('"') {
-        return None;
+        return wrong;
     }
     let mut state = In::CellStart;
-    let mut opened = 0;
-    for (at, byte) in text.bytes().enumerate() {
+    let mut row = 1;
+    let mut before = 0;
+    for byte in text.bytes() {
         state = match (state, byte) {
             (In::Quoted, b'"') => In::Mark,
-            (In::CellStart, b'"') => {
-                opened = at;
-                In::Quoted
+            (In::Mark | In::CellStart, b'"') | (In::Quoted, _) => In::Quoted,
+            (_, b'\n' | b'\r') => {
+                row += u64::from(byte == b'\r' || before != b'\r');
+                In::CellStart
             }
-            (In::Mark, b'"') | (In::Quoted, _) => In::Quoted,
-            (_, b'\n' | b'\r') => In::CellStart,
-            (_, byte) if byte == delimiter.byte() => In::CellStart,
+            (_, byte) if byte == delimiter => In::CellStart,
+            (In::CellStart | In::Space, b' ') => In::Space,
+            (In::Mark, _) => {
+                wrong.push((row, ListProblem::BehindQuote));
+                In::Bare
+            }
+            (In::Space, b'"') => {
+                wrong.push((row, ListProblem::SpaceBeforeQuote));
+                In::Bare
+            }
             _ => In::Bare,
         };
+        before = byte;
+        if wrong.len() >= MOST_QUOTES {
+            return wrong;
+        }
     }
-    (state == In::Quoted).then_some(opened)
+    if state == In::Quoted {
+        wrong.push((row, ListProblem::Quote));
+    }
+    wrong
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotation_marks_stand_around_cells_or_are_written_twice() {
+        let wrong = |text: &str| {
+            let rows = wrong_quotes(text, b',').into_iter().map(|(row, problem)| {
+                let kind = match problem {
+                    ListProblem::Quote => "open",
+                    ListProblem::BehindQuote => "behind",
+                    _ => "space",
+                };
+                format!("{row} {kind}")
+            });
+            rows.collect::<Vec<_>>().join(", ")
+        };
+        for (text, found) in [
+            ("a,b\r\n\"x\r\ny\",\"\"\r\n5\" pipe,\"say \"\"hi\"\"\"\r\n", ""),
+            ("a\n\n\"x\ny\"\n\"z", "4 open"),
+            ("a,b\rAnn,\"1\rBob,\"2\"\rCid,3\r", "2 behind"),
+            ("a\n\"Big\" Joe\n\"say \"hi\" now\"\n", "2 behind, 3 behind"),
+            ("a,b\nx, \"y\"\n", "2 space"),
+        ] {
+            assert_eq!(wrong(text), found, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_line_for_excel_is_understood_however_it_was_saved() {
+        for line in ["sep=;", "SEP=;", "\"sep=;\"", "sep=;;;;", "\"sep=;\",,,"] {
+            let text = format!("{line}\r\nname;email\r\n");
+            assert_eq!(without_sep_line(&text), ("name;email\r\n", Some(Delimiter::Semicolon)), "{line}");
+        }
+        for text in ["separator;email\n", "sep=x\n", "sep=\n", "sep"] {
+            assert_eq!(without_sep_line(text), (text, None));
+        }
+    }
 
     #[test]
     fn the_delimiter_is_found_from_the_file() {
@@ -188,6 +238,7 @@ mod tests {
             ("\"a,b,c,d\";email\nx;a@one.example\n", Delimiter::Semicolon),
             ("email\na@one.example\n", Delimiter::Comma),
             ("", Delimiter::Comma),
+            (";;\n\n;;\nname;email\nA;b@one.example\n", Delimiter::Semicolon),
             ("Anrede, Name;Kontakt, privat;Ort\nA;b@one.example;C\n", Delimiter::Semicolon),
         ] {
             assert_eq!(delimiter_of(text), delimiter, "{text}");

@@ -114,9 +114,14 @@ impl ListFile {
             problems.push(Diagnostic::note(self.place(), &ListProblem::ByteOrderMark));
         }
         let mut rows = delimited::rows(&decoded.text, options);
-        if let Some(row) = rows.open_quote() {
-            let place = Place::Row { list: Arc::clone(&self.name), row, column: None };
-            return Err(Diagnostic::error(place, &ListProblem::Quote).into());
+        let wrong = rows.wrong_quotes();
+        if !wrong.is_empty() {
+            let mut all = Diagnostics::default();
+            for (row, problem) in wrong {
+                let place = Place::Row { list: Arc::clone(&self.name), row, column: None };
+                all.push(Diagnostic::error(place, &problem));
+            }
+            return Err(all);
         }
         Ok(with.with(&mut rows))
     }

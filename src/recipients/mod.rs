@@ -31,7 +31,7 @@ use self::problem::ListProblem;
 pub use self::{
     columns::{Columns, ROWS},
     file::ListFile,
-    typed::yes_or_no,
+    typed::{is_zero, yes_or_no},
 };
 use crate::{
     address::Address,
@@ -146,19 +146,27 @@ impl RecipientList {
 
     /// The list in a file that has been read.
     pub fn of(file: &ListFile, options: &ListOptions) -> Result<Self, Diagnostics> {
+        match Self::examined(file, options) {
+            (Some(list), problems) if !problems.has_errors() => Ok(list.with_remarks(problems)),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// The list as far as it can be understood, and all that is said about it. A list with errors is good for nothing
+    /// but looking for more of them.
+    pub(crate) fn examined(file: &ListFile, options: &ListOptions) -> (Option<Self>, Diagnostics) {
         let mut problems = Diagnostics::default();
-        let list = file.list(options, &mut problems)?;
+        let list = file.list(options, &mut problems).unwrap_or_else(|why| {
+            problems.extend(why);
+            None
+        });
         let list = list.map(|list| list.by_person(options, &mut problems));
         if let Some(list) = &list
             && !options.rows_are_right
         {
             moved::check(list, &mut problems);
         }
-        let problems = problems.sorted();
-        match list {
-            Some(list) if !problems.has_errors() => Ok(Self { remarks: problems, ..list }),
-            _ => Err(problems.without_notes()),
-        }
+        (list, problems.sorted())
     }
 
     /// The same from text; `name` stands in complaints.
@@ -237,6 +245,11 @@ impl RecipientList {
         Place::Row { list: Arc::clone(&self.name), row, column }
     }
 
+    /// With what was said about it.
+    pub(crate) fn with_remarks(self, remarks: Diagnostics) -> Self {
+        Self { remarks, ..self }
+    }
+
     fn person_at(&self, place: usize) -> usize {
         self.groups.as_ref().map_or(place, |groups| groups.person[place] as usize)
     }
@@ -278,6 +291,7 @@ impl<'l> Recipient<'l> {
     }
 
     /// The rows of the person: one, or, where rows are grouped, one or more.
+    #[must_use]
     pub fn rows(self) -> impl ExactSizeIterator<Item = PersonRow<'l>> {
         let list = self.list;
         let range = match &list.groups {
@@ -321,12 +335,6 @@ impl<'l> Recipient<'l> {
     #[must_use]
     pub fn field(self, column: usize) -> &'l str {
         self.first().field(column)
-    }
-
-    /// Whether all rows of the person have the same in a column.
-    #[must_use]
-    pub fn agrees(self, column: usize) -> bool {
-        self.rows().all(|row| row.field(column) == self.field(column))
     }
 
     /// Where the person stands, for a complaint.
@@ -413,7 +421,7 @@ mod tests {
                  6  E-Mail  \"e@one\" has no dot in its domain\n    \
                  7  E-Mail  \"A@one.example\" stands in rows 2 and 7\n    \
                  8          the row has 3 cells, and there are 2 headings\n  \
-               help: rows 2, 7: each person gets one message: take the other rows out; or say --duplicates first to take the first row, or group_by for one message about all of them\n  \
+               help: rows 2, 7: each person gets one message: take the other rows out; or say --duplicates first to take the first row, or --group-by for one message about all of them\n  \
                help: row 3: fill in the address, or take the row out of the list\n  \
                help: row 4: one cell, one address: give each person a row of their own\n  \
                help: row 5: leave a cell empty rather than out\n  \

@@ -1,5 +1,5 @@
-//! Addresses that stand beside somebody else's name: a column that moved by a row, which is how everybody gets what is
-//! meant for the next person; or a single row.
+//! Addresses that stand beside somebody else's name: a column that moved by a row or a few, which is how everybody gets
+//! what is meant for the next person; or a single row.
 //!
 //! Only addresses that show a name can tell. How well an address shows a row's name is counted in letters: those of
 //! the words of the name that stand in the part before the @.
@@ -59,29 +59,14 @@ const NAME_WORDS: &[&str] = &[
     "vorname",
 ];
 
-/// Words in the headings of columns with names of other things.
-const OTHER_WORDS: &[&str] = &[
-    "account",
-    "company",
-    "date",
-    "event",
-    "file",
-    "firm",
-    "firma",
-    "id",
-    "number",
-    "organisation",
-    "organization",
-    "phone",
-    "product",
-    "ref",
-    "school",
-    "street",
-    "user",
-];
-
 /// So many columns make a name at most.
 const MOST_COLUMNS: usize = 6;
+
+/// By so many rows columns with names are found.
+const SAMPLE: usize = 500;
+
+/// A column may have moved by so many rows.
+const FURTHEST: usize = 3;
 
 /// An address shows a name better than another if it has so many more letters of it.
 const CLEARLY: usize = 3;
@@ -101,25 +86,56 @@ pub(super) fn check(list: &RecipientList, problems: &mut Diagnostics) {
     if columns.is_empty() || list.rows.is_empty() {
         return;
     }
-    let mut names = Names { list, columns };
-    match names.moved() {
-        Some(run) => {
-            let direction = if run.below { "in the row below" } else { "in the row above" };
-            let problem = ListProblem::Moved { direction, evidence: names.evidence(&run) };
-            list.complain(run.rows[0], list.address_column, &problem, problems);
+    let all = Names { list, columns };
+    // First names can move without the last ones.
+    let each = all.columns.iter().map(|column| Names { list, columns: vec![*column] });
+    let several = all.columns.len() > 1;
+    let moved = all.moved().map(|run| (all.evidence(&run), run));
+    let moved = moved
+        .or_else(|| each.filter(|_| several).find_map(|names| names.moved().map(|run| (names.evidence(&run), run))));
+    match moved {
+        Some((evidence, run)) => {
+            let rows =
+                if run.by.unsigned_abs() == 1 { "row".to_owned() } else { format!("{} rows", run.by.unsigned_abs()) };
+            let direction = match (run.by > 0, run.by.unsigned_abs()) {
+                (true, 1) => "in the row below".to_owned(),
+                (false, 1) => "in the row above".to_owned(),
+                (true, _) => format!("{rows} below"),
+                (false, _) => format!("{rows} above"),
+            };
+            list.complain(run.first[0], list.address_column, &ListProblem::Moved { direction, evidence }, problems);
         }
-        None => names.strangers(problems),
+        None => all.strangers(problems),
     }
 }
 
+/// The columns with names: those that are called so, and those whose words addresses show, in their own row or near it.
 fn name_columns(list: &RecipientList) -> Vec<usize> {
-    let is_name = |column: &usize| {
-        let mut words = list.columns.name(*column).split('_');
-        *column != list.address_column
-            && words.clone().any(|word| NAME_WORDS.contains(&word))
-            && !words.any(|word| OTHER_WORDS.contains(&word))
+    let rows = list.rows.len().min(SAMPLE);
+    let locals: Vec<Words> = (0..rows).map(|place| Words::of(local(list, place))).collect();
+    let is_called_so = |column: usize| list.columns.name(column).split('_').any(|word| NAME_WORDS.contains(&word));
+    let is_shown = |column: usize| {
+        let shown = (0..rows).filter(|place| {
+            let near = place.saturating_sub(FURTHEST)..(place + FURTHEST + 1).min(rows);
+            let cell = list.cell(*place, column);
+            let words = if cell.contains('@') { Words::default() } else { Words::of(cell) };
+            near.into_iter().any(|other| words.shown_in(&locals[other]) >= CLEARLY)
+        });
+        let shown = shown.count();
+        shown >= LEAST_RUN && shown >= rows / 3
     };
-    (0..list.columns.len()).filter(is_name).take(MOST_COLUMNS).collect()
+    let named = (0..list.columns.len()).filter(|column| *column != list.address_column);
+    let named: Vec<usize> = named.filter(|column| is_called_so(*column)).take(MOST_COLUMNS).collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let others = (0..list.columns.len()).filter(|column| *column != list.address_column).take(50);
+    others.filter(|column| is_shown(*column)).take(MOST_COLUMNS).collect()
+}
+
+/// What stands before the @ of a row's address.
+fn local(list: &RecipientList, place: usize) -> &str {
+    list.written(place).split('@').next().unwrap_or("")
 }
 
 /// Words in lower-case ASCII: those of a name, or those of an address before the @.
@@ -181,7 +197,8 @@ impl Words {
         (0..self.len()).map(|nth| self.word(nth))
     }
 
-    /// How many letters of these words stand in an address. Two letters count only where they are a word there.
+    /// How many letters of these words stand in an address. Two letters count only where they are a word there, and an
+    /// initial where it is all that stands beside a word, as in `jsmith`.
     fn shown_in(&self, local: &Self) -> usize {
         let mut letters = 0;
         for (nth, word) in self.iter().enumerate() {
@@ -190,8 +207,18 @@ impl Words {
                 2 => local.iter().any(|other| other == word),
                 _ => contains(&local.letters, word),
             };
-            if shown && !self.iter().take(nth).any(|before| before == word) {
-                letters += word.len().max(CLEARLY);
+            if !shown || self.iter().take(nth).any(|before| before == word) {
+                continue;
+            }
+            letters += word.len().max(CLEARLY);
+            let initial = match local.letters.len() - word.len() {
+                1 if local.letters.ends_with(word) => local.letters.first(),
+                1 => local.letters.last(),
+                _ => None,
+            };
+            let others = || self.iter().enumerate().filter(|(other, _)| *other != nth);
+            if initial.is_some_and(|initial| others().any(|(_, other)| other[0] == *initial)) {
+                letters += CLEARLY;
             }
         }
         letters
@@ -226,21 +253,27 @@ fn folded(c: char) -> Option<&'static str> {
     })
 }
 
-/// Rows one after the other whose addresses show the names of their neighbours on one side, by their places.
+/// Rows one after the other whose addresses show the names of rows at the same distance.
 struct Run {
-    below: bool,
-    rows: Vec<usize>,
+    /// How many rows further down.
+    by: isize,
+    /// Their places, the first ones.
+    first: Vec<usize>,
+    count: usize,
 }
 
-/// What is known of such rows on one side while the list is gone through.
+/// What is known of such rows at one distance while the list is gone through.
 #[derive(Default)]
 struct Side {
-    run: Vec<usize>,
+    /// The first places of the run under way, and how many there are.
+    first: Vec<usize>,
+    count: usize,
     /// Rows in between that tell nothing: all of them, and the last ones in a row.
     silent: usize,
     silent_now: usize,
-    /// The longest run, and all rows that were in any.
+    /// The same of the longest run.
     best: Vec<usize>,
+    best_count: usize,
     hits: usize,
 }
 
@@ -248,26 +281,32 @@ impl Side {
     fn hit(&mut self, place: usize) {
         self.hits += 1;
         self.silent_now = 0;
-        self.run.push(place);
-        if self.run.len() > self.best.len() {
-            // Only as far as it is shown, and counted.
-            self.best.clone_from(&self.run);
+        self.count += 1;
+        if self.first.len() < SHOWN {
+            self.first.push(place);
+        }
+        if self.count > self.best_count {
+            self.best_count = self.count;
+            if self.best.len() < SHOWN || self.best[0] != self.first[0] {
+                self.best.clone_from(&self.first);
+            }
         }
     }
 
     fn silent(&mut self) {
-        if self.run.is_empty() {
+        if self.count == 0 {
             return;
         }
         self.silent += 1;
         self.silent_now += 1;
-        if self.silent_now > 3 || self.silent > self.run.len() {
+        if self.silent_now > 3 || self.silent > self.count {
             self.over();
         }
     }
 
     fn over(&mut self) {
-        self.run.clear();
+        self.first.clear();
+        self.count = 0;
         self.silent = 0;
         self.silent_now = 0;
     }
@@ -286,10 +325,6 @@ impl Names<'_> {
         }
     }
 
-    fn local(&self, place: usize) -> &str {
-        self.list.written(place).split('@').next().unwrap_or("")
-    }
-
     /// The name as it stands in the list.
     fn shown(&self, place: usize) -> String {
         let cells: Vec<&str> = self.columns.iter().map(|column| self.list.cell(place, *column)).collect();
@@ -300,33 +335,32 @@ impl Names<'_> {
     fn moved(&self) -> Option<Run> {
         let count = self.list.rows.len();
         let mut own_shown = 0;
-        let (mut above, mut below) = (Side::default(), Side::default());
-        let (mut before, mut own, mut behind) = (Words::default(), Words::default(), Words::default());
-        let mut local = Words::default();
-        self.words(0, &mut behind);
+        let distances: Vec<isize> = (1..=FURTHEST.cast_signed()).flat_map(|by| [by, -by]).collect();
+        let mut sides: Vec<Side> = distances.iter().map(|_| Side::default()).collect();
+        // The words of the rows from so far above to so far below, in turn.
+        let mut window: Vec<Words> = (0..=2 * FURTHEST).map(|_| Words::default()).collect();
+        let turns = window.len();
+        for place in 0..FURTHEST.min(count) {
+            self.words(place, &mut window[place % turns]);
+        }
+        let mut at = Words::default();
         for place in 0..count {
-            std::mem::swap(&mut before, &mut own);
-            std::mem::swap(&mut own, &mut behind);
-            behind.clear();
-            if place + 1 < count {
-                self.words(place + 1, &mut behind);
+            if place + FURTHEST < count {
+                self.words(place + FURTHEST, &mut window[(place + FURTHEST) % turns]);
             }
-            local.clear();
-            local.add(self.local(place));
-            let score = own.shown_in(&local);
-            // No name can show so much more of what is left of the address.
-            let settled = score + CLEARLY > local.letters.len().max(CLEARLY);
-            let neighbour = |other: Option<usize>, words: &Words| {
-                !settled
-                    && words.shown_in(&local) >= score + CLEARLY
-                    && other.is_some_and(|other| !same(self.list.written(other), self.list.written(place)))
-            };
-            let hits = [
-                neighbour(place.checked_sub(1), &before),
-                neighbour(Some(place + 1).filter(|next| *next < count), &behind),
-            ];
-            own_shown += usize::from(score >= CLEARLY && hits == [false; 2]);
-            for (side, hit) in [&mut above, &mut below].into_iter().zip(hits) {
+            at.clear();
+            at.add(local(self.list, place));
+            let score = window[place % turns].shown_in(&at);
+            // All of it is shown, and no other name can show clearly more.
+            let settled = score >= at.letters.len();
+            let mut any = false;
+            for (by, side) in distances.iter().zip(&mut sides) {
+                let other = place.checked_add_signed(*by).filter(|other| *other < count && !settled);
+                let hit = other.is_some_and(|other| {
+                    window[other % turns].shown_in(&at) >= score + CLEARLY
+                        && !same(self.list.written(other), self.list.written(place))
+                });
+                any |= hit;
                 if hit {
                     side.hit(place);
                 } else if score >= CLEARLY {
@@ -335,24 +369,28 @@ impl Names<'_> {
                     side.silent();
                 }
             }
+            own_shown += usize::from(score >= CLEARLY && !any);
         }
         // Accidents become likelier with the length of the list.
         let enough = LEAST_RUN + (count.ilog10() as usize).saturating_sub(1);
-        let both = [above.hits, below.hits];
-        [(above, both[1], false), (below, both[0], true)]
-            .into_iter()
-            .filter(|(side, other, _)| {
-                side.best.len() >= enough
-                    || (!side.best.is_empty() && side.hits >= 2 * enough && side.hits >= 3 * (own_shown + other))
-            })
-            .max_by_key(|(side, ..)| side.best.len())
-            .map(|(side, _, below)| Run { below, rows: side.best })
+        let hits: Vec<usize> = sides.iter().map(|side| side.hits).collect();
+        let likely = |nth: usize, side: &Side| {
+            let others = hits.iter().enumerate().filter(|(other, _)| *other != nth).map(|(_, hits)| *hits).max();
+            side.best_count >= enough || (side.hits >= 2 * enough && side.hits >= 3 * (own_shown + others.unwrap_or(0)))
+        };
+        let runs = sides.into_iter().enumerate().zip(distances).filter(|((nth, side), _)| likely(*nth, side));
+        // Of equally long ones the nearest.
+        runs.rev().max_by_key(|((_, side), _)| side.best_count).map(|((_, side), by)| Run {
+            by,
+            first: side.best,
+            count: side.best_count,
+        })
     }
 
     /// The first rows of a run, side by side with whose names their addresses show.
     fn evidence(&self, run: &Run) -> String {
-        let rows = run.rows.iter().take(SHOWN).map(|place| {
-            let other = if run.below { place + 1 } else { place - 1 };
+        let rows = run.first.iter().map(|place| {
+            let other = place.saturating_add_signed(run.by);
             let number = |place: usize| self.list.rows[place].number;
             [
                 number(*place).to_string(),
@@ -369,27 +407,27 @@ impl Names<'_> {
         for [row, name, address, like] in &table {
             let _ = writeln!(text, "  {row:>row_width$}  {name:name_width$}  {address:address_width$}  {like}");
         }
-        if run.rows.len() > SHOWN {
-            let _ = writeln!(text, "  … and {} more", run.rows.len() - SHOWN);
+        if run.count > run.first.len() {
+            let _ = writeln!(text, "  … and {} more", run.count - run.first.len());
         }
         text.truncate(text.trim_end().len());
         text
     }
 
     /// Warns of every row whose address shows nothing of its own name, and is just the name of another row.
-    fn strangers(&mut self, problems: &mut Diagnostics) {
+    fn strangers(&self, problems: &mut Diagnostics) {
         let hasher = &self.list.index.hasher;
-        let (mut words, mut local) = (Words::default(), Words::default());
+        let (mut words, mut at) = (Words::default(), Words::default());
         let mut wanted: Vec<(u64, u32)> = Vec::new();
         for place in 0..self.list.rows.len() {
-            local.clear();
-            local.add(self.local(place));
-            if local.letters.len() < LEAST_NAME {
+            at.clear();
+            at.add(local(self.list, place));
+            if at.letters.len() < LEAST_NAME {
                 continue;
             }
             self.words(place, &mut words);
-            if words.len() > 0 && words.shown_in(&local) == 0 {
-                wanted.push((hasher.hash_one(&local.letters), short(place)));
+            if words.len() > 0 && words.shown_in(&at) == 0 {
+                wanted.push((hasher.hash_one(&at.letters), short(place)));
             }
         }
         if wanted.is_empty() {
@@ -411,7 +449,7 @@ impl Names<'_> {
                 let start = wanted.partition_point(|one| one.0 < hash);
                 for (_, other) in wanted[start..].iter().take_while(|one| one.0 == hash) {
                     let stranger = *other as usize;
-                    let is_it = Words::of(self.local(stranger)).letters == joined;
+                    let is_it = Words::of(local(self.list, stranger)).letters == joined;
                     if is_it && !same(self.list.written(stranger), self.list.written(place)) {
                         found.push((*other, short(place)));
                     }
@@ -479,6 +517,45 @@ mod tests {
         assert!(down.contains("row 3, column \"E-Mail\": from this row on the addresses look like those of the people in the row above:"), "{down}");
         let late = said(shifted(1, 4, &PEOPLE));
         assert!(late.contains("row 6, column"), "{late}");
+    }
+
+    #[test]
+    fn a_column_that_moved_further_or_alone_or_in_families_is_seen() {
+        let two = said(shifted(2, 0, &PEOPLE));
+        assert!(two.contains("from this row on the addresses look like those of the people 2 rows below:"), "{two}");
+        // Families, sorted: only the initial tells.
+        let families: Vec<(String, String)> = ["Adler", "Bauer", "Cole", "Dunn", "Ernst", "Frey"]
+            .iter()
+            .flat_map(|family| {
+                ["Anna", "Max"].map(|first| (format!("{first} {family}"), format!("{}.{family}", &first[..1])))
+            })
+            .collect();
+        assert_eq!(said(families.clone()), "");
+        let moved = families
+            .iter()
+            .enumerate()
+            .map(|(nth, (name, _))| (name.clone(), families[(nth + 1) % families.len()].1.to_lowercase()));
+        let moved = said(moved);
+        assert!(
+            moved.contains("from this row on the addresses look like those of the people in the row below:"),
+            "{moved}"
+        );
+        // First names that moved, last names that did not, under headings that say nothing.
+        let mut text = "A,B,E-Mail\n".to_owned();
+        let people = [
+            ("Ada", "Berg"),
+            ("Bo", "Cole"),
+            ("Cem", "Dunn"),
+            ("Dee", "East"),
+            ("Eve", "Frey"),
+            ("Finn", "Gray"),
+            ("Gus", "Hill"),
+        ];
+        for (nth, (first, last)) in people.iter().enumerate() {
+            let _ = writeln!(text, "{},{last},{first}.{last}@one.example", people[(nth + 1) % people.len()].0);
+        }
+        let wrong = RecipientList::parse("p.csv", &text, &ListOptions::default()).unwrap_err().to_string();
+        assert!(wrong.contains("look like those of the people in the row above:"), "{wrong}");
     }
 
     #[test]

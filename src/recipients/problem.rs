@@ -16,21 +16,27 @@ pub(crate) enum ListProblem {
     Empty,
     NoRows,
     NotUtf8 { sample: String, likely: &'static str },
+    IsUtf8 { named: &'static str, sample: String, misread: String },
     NotEncoded { sample: String, encoding: &'static str, sure: bool },
     PersonInHeadings,
     NoHeading { nth: usize, sample: String, row: u64 },
     SameHeading { first: String, second: String },
-    NoAddressColumn { headings: String },
+    NoAddressColumn { headings: String, unsplit: Option<u8> },
     NoSuchColumn { wanted: String, role: &'static str, nearest: Option<String>, headings: String },
     SeveralAddressColumns(String),
     GroupByOther { wanted: String, address: String },
     RowsIsTaken,
+    TwoTypes,
     TooManyColumns { found: usize, most: usize },
     TooManyRows(usize),
     Cells { wanted: usize, found: usize, delimiter: Option<u8> },
     Control { character: char },
     CellTooLong(usize),
     Quote,
+    BehindQuote,
+    SpaceBeforeQuote,
+    Swallowed,
+    Damaged(String),
     Address(AddressError),
     Twice { address: String, rows: String },
     LeftOut { address: String, first: u64 },
@@ -48,11 +54,12 @@ pub(crate) enum ListProblem {
     Trimmed { cells: usize, rows: String },
     SmtpUtf8(String),
     Slip { address: String, meant: String },
-    Moved { direction: &'static str, evidence: String },
+    Moved { direction: String, evidence: String },
     OtherPerson { address: String, name: String, row: u64 },
 }
 
 impl fmt::Display for ListProblem {
+    #[allow(clippy::too_many_lines, reason = "a sentence for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StandardInput(why) => write!(f, "it cannot be read: {why}"),
@@ -63,6 +70,9 @@ impl fmt::Display for ListProblem {
             Self::NotUtf8 { sample, likely } => {
                 write!(f, "this is not UTF-8 text; as {likely} it would be {sample}")
             }
+            Self::IsUtf8 { named, sample, misread } => {
+                write!(f, "this is UTF-8 text with {sample}, which as {named} would be {misread}")
+            }
             Self::NotEncoded { sample, encoding, .. } => write!(f, "this is not {encoding} text: {sample}"),
             Self::PersonInHeadings => f.write_str("the first row holds a person, and must hold the headings"),
             Self::NoHeading { nth, sample, row } => {
@@ -71,7 +81,7 @@ impl fmt::Display for ListProblem {
             Self::SameHeading { first, second } => {
                 write!(f, "the headings {} and {} are the same for a template", quoted(first), quoted(second))
             }
-            Self::NoAddressColumn { headings } => {
+            Self::NoAddressColumn { headings, .. } => {
                 write!(f, "no column looks like the one with the addresses; the headings are {headings}")
             }
             Self::NoSuchColumn { wanted, role, headings, .. } => {
@@ -87,10 +97,14 @@ impl fmt::Display for ListProblem {
                 quoted(wanted)
             ),
             Self::RowsIsTaken => f.write_str("a column is called \"rows\", and so are all rows of a person"),
-            Self::TooManyColumns { found, most } => write!(f, "the list has {found} columns, and the most is {most}"),
-            Self::TooManyRows(most) => write!(f, "the list has more than {most} rows"),
+            Self::TwoTypes => f.write_str("the column is given two types"),
+            Self::TooManyColumns { found, most } => {
+                write!(f, "the list has {found} columns, and the most is {most}")
+            }
+            Self::TooManyRows(most) => write!(f, "the list has more than {}", counted(*most, "row")),
             Self::Cells { wanted, found, .. } => {
-                write!(f, "the row has {}, and there are {wanted} headings", counted(*found, "cell"))
+                let are = if *wanted == 1 { "is" } else { "are" };
+                write!(f, "the row has {}, and there {are} {}", counted(*found, "cell"), counted(*wanted, "heading"))
             }
             Self::Control { character } => {
                 write!(f, "the cell holds the control character U+{:04X}", u32::from(*character))
@@ -99,6 +113,12 @@ impl fmt::Display for ListProblem {
             Self::Quote => {
                 f.write_str("a quotation mark is opened and never closed, so that the rest of the file is one cell")
             }
+            Self::BehindQuote => f.write_str("there is text behind the quotation mark that closes a cell"),
+            Self::SpaceBeforeQuote => {
+                f.write_str("a space stands before a quotation mark, which then is one of the cell's own letters")
+            }
+            Self::Swallowed => f.write_str("the cell has several lines, and in one of them a cell with an address"),
+            Self::Damaged(cell) => write!(f, "the cell says {}", quoted(cell)),
             Self::Address(error) => error.fmt(f),
             Self::Twice { address, rows } => write!(f, "{} stands in rows {rows}", quoted(address)),
             Self::LeftOut { address, first } => {
@@ -129,7 +149,7 @@ impl fmt::Display for ListProblem {
             }
             Self::Trimmed { cells, rows } => {
                 let cells = counted(*cells, "cell");
-                write!(f, "white space around {cells} was taken off ({rows})")
+                write!(f, "white space or invisible characters around {cells} were taken off ({rows})")
             }
             Self::SmtpUtf8(address) => write!(
                 f,
@@ -144,6 +164,16 @@ impl fmt::Display for ListProblem {
                 write!(f, "{} looks like the address of {} in row {row}", quoted(address), quoted(name))
             }
         }
+    }
+}
+
+/// A delimiter in words.
+fn named(delimiter: u8) -> &'static str {
+    match delimiter {
+        b',' => "comma",
+        b';' => "semicolon",
+        b'\t' => "tab",
+        _ => "vertical bar",
     }
 }
 
@@ -164,19 +194,22 @@ impl Complaint for ListProblem {
             Self::TooLarge(_) => "list.too-large",
             Self::NoSheets => "list.no-such-sheet",
             Self::Empty | Self::NoRows => "list.empty",
-            Self::NotUtf8 { .. } | Self::NotEncoded { .. } => "list.encoding",
+            Self::NotUtf8 { .. } | Self::NotEncoded { .. } | Self::IsUtf8 { .. } => "list.encoding",
             Self::NoHeading { .. } | Self::PersonInHeadings => "list.no-heading",
             Self::SameHeading { .. } => "list.same-heading",
             Self::NoAddressColumn { .. } => "list.no-address-column",
             Self::NoSuchColumn { .. } => "list.no-such-column",
             Self::SeveralAddressColumns(_) => "list.several-address-columns",
             Self::GroupByOther { .. } | Self::RowsIsTaken => "list.group-by",
+            Self::TwoTypes => "list.two-types",
             Self::TooManyColumns { .. } => "list.too-many-columns",
             Self::TooManyRows(_) => "list.too-many-rows",
             Self::Cells { .. } => "list.cells",
             Self::Control { .. } => "list.control-character",
             Self::CellTooLong(_) => "list.cell-too-long",
-            Self::Quote => "list.quote",
+            Self::Quote | Self::BehindQuote | Self::SpaceBeforeQuote => "list.quote",
+            Self::Swallowed => "list.swallowed-row",
+            Self::Damaged(_) => "list.damaged-cell",
             Self::Address(error) => error.code(),
             Self::Twice { .. } | Self::LeftOut { .. } => "list.twice",
             Self::NotYesNo(_) | Self::NeitherYesNorNo => "list.not-yes-or-no",
@@ -201,8 +234,12 @@ impl Complaint for ListProblem {
                 "if that reads right, say --encoding {likely} (or encoding = \"{likely}\" under [recipients_options] in \
                  campaign.toml); or save the list as \"CSV UTF-8\" in the spreadsheet program"
             ),
+            Self::IsUtf8 { .. } => "leave --encoding (or encoding = …) out".into(),
+            Self::Control { character } if u32::from(*character) >= 0x80 => {
+                "is the encoding right? Such characters are none in text".into()
+            }
             Self::NotEncoded { sure: false, .. } => "try another --encoding, or save the list as \"CSV UTF-8\"".into(),
-            Self::TooLarge(_) => "send in several parts, or raise max_file_mib under [recipients_options]".into(),
+            Self::TooLarge(_) => "send in several parts, or raise the limit with --max-file-mib".into(),
             Self::NoSheets => "leave --sheet (or sheet = …) out".into(),
             Self::PersonInHeadings => {
                 "put a row with a heading for each column above it, for example name,email".into()
@@ -211,44 +248,53 @@ impl Complaint for ListProblem {
             Self::SameHeading { .. } => {
                 "rename one of them: upper case, spaces and punctuation make no difference".into()
             }
+            Self::NoAddressColumn { unsplit: Some(delimiter), .. } => format!(
+                "all of it stands in one cell: is the delimiter {}? Then say so with --delimiter",
+                named(*delimiter)
+            ),
             Self::NoAddressColumn { .. } | Self::SeveralAddressColumns(_) => {
                 "name it with --address HEADING, or address = \"HEADING\" under [recipients_options] in campaign.toml"
                     .into()
             }
             Self::NoSuchColumn { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
-            Self::GroupByOther { address, .. } => format!("write group_by = {}", quoted(address)),
+            Self::GroupByOther { address, .. } => format!("group by {}", quoted(address)),
             Self::RowsIsTaken => "give the column another heading".into(),
-            Self::TooManyColumns { .. } => "delete columns that are not needed, or raise max_columns".into(),
-            Self::TooManyRows(_) => "send in several parts, or raise max_rows under [recipients_options]".into(),
-            Self::CellTooLong(_) => {
-                "is a quotation mark missing? Else raise max_cell_bytes under [recipients_options]".into()
+            Self::TooManyColumns { .. } => {
+                "delete columns that are not needed, or raise the limit with --max-columns".into()
             }
-            Self::Cells { wanted, found, delimiter } if found > wanted => match delimiter.map(char::from) {
-                Some(delimiter) => {
-                    let name = match delimiter {
-                        ',' => "comma".to_owned(),
-                        ';' => "semicolon".to_owned(),
-                        '\t' => "tab".to_owned(),
-                        other => format!("\"{other}\""),
-                    };
-                    format!("a cell with a {name} in it must stand in quotation marks; or a heading is missing")
-                }
+            Self::TooManyRows(_) => "send in several parts, or raise the limit with --max-rows".into(),
+            Self::CellTooLong(_) => "is a quotation mark missing? Else raise the limit with --max-cell-bytes".into(),
+            Self::Cells { wanted, found, delimiter } if found > wanted => match delimiter {
+                Some(delimiter) => format!(
+                    "a cell with a {} in it must stand in quotation marks; or a heading is missing",
+                    named(*delimiter)
+                ),
                 None => "give every column that holds something a heading".into(),
             },
             Self::Cells { .. } => "leave a cell empty rather than out".into(),
+            Self::BehindQuote => {
+                "a quotation mark that belongs to the text is written twice, with one more around the \
+                                  cell; if one is missing in another row, put it there"
+                    .into()
+            }
+            Self::SpaceBeforeQuote => "take the space out".into(),
+            Self::Swallowed => "is a quotation mark missing, so that a person is in the cell of another?".into(),
+            Self::Damaged(cell) if cell.contains('\u{fffd}') => {
+                "a letter was lost when the list was saved: write it again".into()
+            }
+            Self::Damaged(_) => "this is an error of the spreadsheet's: is it meant to be shown?".into(),
             Self::Quote => "close it, or write it twice where it belongs to the text".into(),
             Self::Twice { .. } => {
                 "each person gets one message: take the other rows out; or say --duplicates first to \
-                                   take the first row, or group_by for one message about all of them"
+                                   take the first row, or --group-by for one message about all of them"
                     .into()
             }
             Self::Address(error) => return error.help(),
             Self::NotYesNo(_) => "write yes or no (ja, oui, sí, y, true, 1 … will do, too)".into(),
-            Self::NeitherYesNorNo => {
-                "fill it in; or name the column under optional in [recipients_options], and empty is no".into()
-            }
-            Self::NotDate { .. } => "write it like that; or say how it is written, for example \
-                                     visit = \"date %d.%m.%Y\" under [columns] in campaign.toml"
+            Self::NeitherYesNorNo => "fill it in; or name the column with --optional, and empty is no".into(),
+            Self::NotDate { .. } => "write it like that; or say how dates are written there, for example \
+                                     --column \"Visit=date %d.%m.%Y\", or visit = \"date %d.%m.%Y\" under [columns] in \
+                                     campaign.toml"
                 .into(),
             Self::HiddenRows(_) => "show or delete them; or say --hidden use to write to them, or --hidden skip to \
                                     leave them out"

@@ -44,6 +44,21 @@ pub(super) trait Rows {
     }
 }
 
+/// What spreadsheet programs show where a formula went wrong.
+const ERRORS: [&str; 8] = ["#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#SPILL!"];
+
+/// Whether a cell has several lines, and one of them looks like the row of a person.
+fn has_address_cell(cell: &str) -> bool {
+    let separator = |c: char| matches!(c, ',' | ';' | '\t' | '|');
+    let is_address = |word: &str| address::travels_as_written(word.trim_matches(|c| clings(c) || c == '"'));
+    cell.contains(['\n', '\r'])
+        && cell.contains('@')
+        && cell.split(['\n', '\r']).any(|line| line.contains(separator) && line.split(separator).any(is_address))
+}
+
+/// So many rows with something wrong are kept, for what else is wrong with them.
+const KEPT_FLAWED: usize = 1000;
+
 /// Cells were trimmed in so many rows that are named.
 const NAMED_ROWS: usize = 10;
 
@@ -85,7 +100,8 @@ pub(super) fn read(
         width: headings.width,
         typed: false,
         most_cell: options.limits.cell(),
-        trimmed: Trimmed::default(),
+        trimmed: headings.trimmed,
+        flawed: 0,
         problems,
     };
     reader.typed = (0..reader.list.columns.len()).any(|nth| *reader.list.columns.kind(nth) != ColumnType::Text);
@@ -122,6 +138,7 @@ struct Headings {
     /// How many columns the file has.
     width: usize,
     address: usize,
+    trimmed: Trimmed,
 }
 
 impl Headings {
@@ -150,11 +167,15 @@ impl Headings {
         let (unnamed, sources): (Vec<usize>, Vec<usize>) = (0..width).partition(|nth| columns.name(*nth).is_empty());
         columns.only(&sources);
         for nth in 0..columns.len() {
-            if let Some(first) = (0..nth).find(|first| columns.name(*first) == columns.name(nth)) {
+            if let Some(character) = columns.heading(nth).chars().find(|c| c.is_control()) {
+                complain(Some(columns.heading(nth)), &ListProblem::Control { character });
+            }
+            if let Some(first) = (0..nth).find(|first| columns.is_called(*first, columns.heading(nth))) {
                 let (first, second) = (columns.heading(first).into(), columns.heading(nth).into());
                 complain(None, &ListProblem::SameHeading { first, second });
             }
         }
+        let mut twice = Vec::new();
         let mut find = |wanted: &str, role: &'static str, columns: &Columns| {
             let found = columns.find(wanted);
             if found.is_none() {
@@ -169,17 +190,30 @@ impl Headings {
                 columns.make_optional(column);
             }
         }
-        for (wanted, kind) in &options.columns {
-            if let Some(column) = find(wanted, "which has a type", &columns) {
-                columns.set_kind(column, kind.clone());
+        let mut settled = Vec::new();
+        for layer in &options.columns {
+            let mut said: Vec<usize> = Vec::new();
+            for (wanted, kind) in layer {
+                let Some(column) = find(wanted, "which has a type", &columns) else { continue };
+                if said.contains(&column) && columns.kind(column) != kind {
+                    twice.push(columns.heading(column).to_owned());
+                }
+                if !settled.contains(&column) {
+                    columns.set_kind(column, kind.clone());
+                }
+                said.push(column);
             }
+            settled.extend(said);
         }
         let address = match &options.address {
             Some(wanted) => find(wanted, "which is to hold the addresses", &columns)?,
             None => match columns.usual_for_addresses().as_slice() {
                 [only] => *only,
                 [] => {
-                    complain(None, &ListProblem::NoAddressColumn { headings: columns.listed() });
+                    let unsplit = b",;\t|".iter().copied().find(|delimiter| {
+                        columns.len() == 1 && columns.heading(0).bytes().any(|byte| byte == *delimiter)
+                    });
+                    complain(None, &ListProblem::NoAddressColumn { headings: columns.listed(), unsplit });
                     return None;
                 }
                 several => {
@@ -189,6 +223,9 @@ impl Headings {
                 }
             },
         };
+        for heading in twice {
+            complain(Some(heading.as_str()), &ListProblem::TwoTypes);
+        }
         if let Some(wanted) = &options.group_by {
             if columns.find(wanted) != Some(address) {
                 let address = columns.heading(address).to_owned();
@@ -199,7 +236,11 @@ impl Headings {
             }
             columns.group();
         }
-        Some(Self { columns, sources, unnamed, width, address })
+        let mut trimmed = Trimmed::default();
+        for _ in rows.cells().take(width).filter(|cell| cell.trim_matches(clings).len() < cell.len()) {
+            trimmed.add(row);
+        }
+        Some(Self { columns, sources, unnamed, width, address, trimmed })
     }
 }
 
@@ -238,6 +279,8 @@ struct Reader<'p> {
     typed: bool,
     most_cell: usize,
     trimmed: Trimmed,
+    /// How many rows had something wrong in a cell.
+    flawed: usize,
     problems: &'p mut Diagnostics,
 }
 
@@ -250,16 +293,19 @@ impl Reader<'_> {
         let place = self.list.rows.len();
         // So long as the row is not on the list, its cells are behind all others.
         self.list.rows.push(Row { start, number: u32::try_from(number).unwrap_or(u32::MAX) });
-        // Where no address was kept although there is one, it is complained of already.
-        let kept = right || {
-            let source = self.sources[self.list.address_column];
-            let empty = self.list.cell(place, self.list.address_column).is_empty();
-            !empty || source >= width || rows.cell(source).trim_matches(clings).is_empty()
-        };
-        let right = kept && self.address(place, number) && right;
-        if !right {
+        let source = self.sources[self.list.address_column];
+        let too_long = source < width && rows.cell(source).len() > self.most_cell;
+        let right = !too_long && self.address(place, number) && right;
+        if right {
+            return;
+        }
+        self.flawed += 1;
+        if self.flawed <= KEPT_FLAWED {
+            // The rest of the row is looked at in the same go. Nobody is mailed: the list is refused.
+            let nobody = Address::as_written(&format!("row-{number}@flawed.invalid"));
+            self.list.rewritten.insert(place, nobody);
+        } else {
             self.list.rows.pop();
-            self.list.rewritten.remove(&place);
             self.list.cells.truncate(start);
             self.list.ends.truncate(place * self.list.columns.len());
         }
@@ -281,8 +327,8 @@ impl Reader<'_> {
         None
     }
 
-    /// Keeps all cells at once, if the row is ASCII text without control characters and none of its cells has a space
-    /// around it or a type: nothing in it needs a closer look. Whether it was so.
+    /// Keeps all cells at once, if the row is ASCII text without control characters and `#`, and none of its cells has a
+    /// space around it or a type: nothing in it needs a closer look. Whether it was so.
     fn clean_cells(&mut self, rows: &impl Rows, width: usize) -> bool {
         if !self.unnamed.is_empty() || self.typed || width != self.width {
             return false;
@@ -294,7 +340,7 @@ impl Reader<'_> {
             cell.first() == Some(&b' ') || cell.last() == Some(&b' ')
         };
         let clean = text.len() <= self.most_cell
-            && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+            && text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'#')
             && !(0..width).any(spaced);
         if clean {
             self.list.cells.push_str(text);
@@ -335,6 +381,13 @@ impl Reader<'_> {
                     let control = |c: &char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
                     trimmed.chars().find(control).map(|character| ListProblem::Control { character })
                 };
+            if rows.delimiter().is_some() && has_address_cell(trimmed) {
+                self.warn(number, column, &ListProblem::Swallowed);
+            }
+            // What is wrong in a sheet was found there.
+            if trimmed.contains('\u{fffd}') || (rows.delimiter().is_some() && ERRORS.contains(&trimmed)) {
+                self.warn(number, column, &ListProblem::Damaged(trimmed.to_owned()));
+            }
             let optional = self.list.columns.is_optional(column);
             let kept = match problem {
                 Some(problem) => Err(problem),
@@ -344,6 +397,9 @@ impl Reader<'_> {
                 Ok(kept) => self.list.cells.push_str(&kept),
                 Err(problem) => {
                     self.complain(number, Some(column), &problem);
+                    // What is wrong is not empty, too.
+                    let shown = if trimmed.len() > self.most_cell { "…" } else { trimmed };
+                    self.list.cells.extend(shown.chars().filter(|c| !c.is_control()));
                     right = false;
                 }
             }
@@ -382,6 +438,10 @@ impl Reader<'_> {
     fn complain(&mut self, number: u64, column: Option<usize>, problem: &ListProblem) {
         self.problems.push(Diagnostic::error(self.list.place(number, column), problem));
     }
+
+    fn warn(&mut self, number: u64, column: usize, problem: &ListProblem) {
+        self.problems.push(Diagnostic::warning(self.list.place(number, Some(column)), problem));
+    }
 }
 
 /// The columns that the first row names, whatever else is wrong; none if it names no column for the addresses, and may
@@ -394,7 +454,8 @@ pub(super) fn headings(rows: &mut impl Rows, options: &ListOptions) -> Option<Co
             if address.is_none() && columns.usual_for_addresses().is_empty() {
                 return None;
             }
-            for (wanted, kind) in &options.columns {
+            // The first place that says so goes before the others.
+            for (wanted, kind) in options.columns.iter().rev().flatten() {
                 if let Some(column) = columns.find(wanted) {
                     columns.set_kind(column, kind.clone());
                 }

@@ -8,7 +8,7 @@ use std::{
 use csv::WriterBuilder;
 
 use super::{
-    Columns,
+    Columns, Recipient, RecipientList,
     file::{ListFile, WithRows},
     read::Rows,
 };
@@ -17,16 +17,19 @@ use crate::{
     diagnostic::{Diagnostics, Place},
 };
 
-/// The heading of the column that says why; it is the first one, so that a row with too many cells stays as it was.
-const WHY: &str = "why";
+/// The heading of the column that says why; it is the first one, so that a row with too many cells stays as it was. The
+/// second is for lists that have such a column of their own.
+const WHY: [&str; 2] = ["why", "why_rejected"];
 
 impl ListFile {
     /// Writes every row that stands in `problems` as it was, with a first column `why`: UTF-8 with a byte order mark,
-    /// as spreadsheet programs want it. Gives the number of rows.
+    /// as spreadsheet programs want it. Where a person of `list` has several rows, a bad one takes the others with it.
+    /// Gives the number of rows.
     pub fn write_rejected(
         &self,
         options: &ListOptions,
         problems: &Diagnostics,
+        list: Option<&RecipientList>,
         to: &mut dyn Write,
     ) -> io::Result<usize> {
         let mut whys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -41,6 +44,17 @@ impl ListFile {
                 None => diagnostic.message().to_owned(),
             };
             whys.entry(*row).or_default().push(why);
+        }
+        if let Some(list) = list.filter(|list| list.columns().is_grouped()) {
+            for row in whys.keys().copied().collect::<Vec<_>>() {
+                let person = list.index_of_row(row).and_then(|index| list.get(index));
+                for other in person.into_iter().flat_map(Recipient::rows).filter(|other| other.number() != row) {
+                    let why = whys.entry(other.number()).or_default();
+                    if why.is_empty() {
+                        why.push(format!("row {row} of the same person is wrong"));
+                    }
+                }
+            }
         }
         let rejected = Rejected { whys: &whys, to };
         self.rows(options, &mut Diagnostics::default(), rejected).unwrap_or(Ok(0))
@@ -73,8 +87,9 @@ impl WithRows for Rejected<'_> {
                 whys.join("; ")
             } else if rows.filled() > 0 {
                 headings_done = true;
-                first = usize::from(Columns::name_for(rows.cell(0)) == WHY);
-                WHY.to_owned()
+                first = usize::from(WHY.contains(&rows.cell(0)));
+                let own = rows.cells().skip(first).any(|heading| Columns::name_for(heading) == WHY[0]);
+                WHY[usize::from(own)].to_owned()
             } else {
                 continue;
             };

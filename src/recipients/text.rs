@@ -17,6 +17,17 @@ pub(super) fn decode<'b>(name: &Arc<str>, bytes: &'b [u8], options: &ListOptions
     let marked = Encoding::for_bom(bytes);
     let (bytes, mark) = marked.map_or((bytes, None), |(encoding, length)| (&bytes[length..], Some(encoding)));
     let encoding = mark.or(options.encoding).unwrap_or(UTF_8);
+    if mark.is_none() && options.encoding.is_none() && likely_utf16(bytes).is_some() {
+        return Err(not_utf8(name, bytes, 0, options).into());
+    }
+    // By accident no text of single bytes is UTF-8 with more than ASCII in it.
+    if mark.is_none()
+        && encoding.is_single_byte()
+        && !bytes.is_ascii()
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return Err(is_utf8(name, text, encoding, options).into());
+    }
     if encoding == UTF_8 {
         return match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Decoded { text: text.into(), marked: mark.is_some() }),
@@ -43,14 +54,37 @@ pub(super) struct Decoded<'b> {
 
 /// The complaint about the first cell whose bytes are not UTF-8.
 fn not_utf8(name: &Arc<str>, bytes: &[u8], valid_up_to: usize, options: &ListOptions) -> Diagnostic {
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    detector.feed(bytes, true);
-    let likely = detector.guess(None, Utf8Detection::Deny);
+    let likely = likely_utf16(bytes).unwrap_or_else(|| {
+        let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+        detector.feed(bytes, true);
+        detector.guess(None, Utf8Detection::Deny)
+    });
     let (text, _) = likely.decode_without_bom_handling(bytes);
     let (before, _) = likely.decode_without_bom_handling(&bytes[..valid_up_to]);
     let (row, sample) = cell_at(&text, before.len(), options);
     let place = Place::Row { list: Arc::clone(name), row, column: None };
     Diagnostic::error(place, &ListProblem::NotUtf8 { sample, likely: likely.name() })
+}
+
+/// The complaint about text that is said to be something else than the UTF-8 that it is.
+fn is_utf8(name: &Arc<str>, text: &str, named: &'static Encoding, options: &ListOptions) -> Diagnostic {
+    let (row, sample) = cell_at(text, text.find(|c: char| !c.is_ascii()).unwrap_or(0), options);
+    let misread = named.decode_without_bom_handling(sample.as_bytes()).0.into_owned();
+    let place = Place::Row { list: Arc::clone(name), row, column: None };
+    Diagnostic::error(place, &ListProblem::IsUtf8 { named: named.name(), sample, misread })
+}
+
+/// UTF-16 without a byte order mark: mostly ASCII, with a NUL in every second place.
+fn likely_utf16(bytes: &[u8]) -> Option<&'static Encoding> {
+    let start = &bytes[..bytes.len().min(400) / 2 * 2];
+    let nuls = |first: usize| start.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd) = (nuls(0), nuls(1));
+    match start.len() {
+        length if length < 4 => None,
+        length if odd > length / 4 && even == 0 => Some(UTF_16LE),
+        length if even > length / 4 && odd == 0 => Some(UTF_16BE),
+        _ => None,
+    }
 }
 
 /// The row, and the first odd cell in it, around a byte of a text.
@@ -61,7 +95,8 @@ fn cell_at(text: &str, at: usize, options: &ListOptions) -> (u64, String) {
         if rows.end() > at {
             // Of a cell with several lines the one that matters.
             let mut lines = rows.cells().flat_map(str::lines);
-            return (row, quoted(lines.find(|line| !line.is_ascii()).unwrap_or("")));
+            let odd = lines.find(|line| !line.is_ascii());
+            return (row, quoted(odd.or(rows.cells().next()).unwrap_or("")));
         }
     }
     (1, String::new())
@@ -98,6 +133,15 @@ mod tests {
         );
         assert!(read(bytes, Some("windows-1252")).unwrap().contains("\nMüller;"));
         assert!(read(bytes, Some("latin1")).unwrap().contains("\nGroß;"));
+        let utf16: Vec<u8> = "Name;E-Mail\nAda;a@one.example\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let said = read(&utf16, None).unwrap_err();
+        assert!(said.starts_with("error: p.csv, row 1: this is not UTF-8 text; as UTF-16LE it would be \"Name\"\n  help: if that reads right, say --encoding UTF-16LE"), "{said}");
+        assert_eq!(read(&utf16, Some("utf-16le")).as_deref(), Ok("Name;E-Mail\nAda;a@one.example\n"));
+        assert_eq!(
+            read("Name;E-Mail\nJürgen Groß;a@one.example\n".as_bytes(), Some("windows-1252")).unwrap_err(),
+            "error: p.csv, row 2: this is UTF-8 text with \"Jürgen Groß\", which as windows-1252 would be \"JÃ¼rgen GroÃŸ\"\n  \
+             help: leave --encoding (or encoding = …) out\n"
+        );
         let wrong = read(b"a,\x81\xff\n", Some("shift_jis")).unwrap_err();
         assert!(wrong.contains("row 1: this is not Shift_JIS text"), "{wrong}");
     }

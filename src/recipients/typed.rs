@@ -1,11 +1,14 @@
 //! Cells that are more than text: yes or no, numbers, dates.
 
-use std::{borrow::Cow, fmt::Write};
+use std::borrow::Cow;
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 
 use super::ListProblem;
-use crate::campaign::ColumnType;
+use crate::{
+    address::composed,
+    campaign::{ColumnType, column_type},
+};
 
 /// What people write for yes, in lower case.
 const YES: &[&str] =
@@ -18,11 +21,11 @@ const NO: &[&str] =
 /// Whether a cell says yes or no; `None` where it says something else, or nothing.
 #[must_use]
 pub fn yes_or_no(cell: &str) -> Option<bool> {
-    // None of the words has more octets.
-    if cell.len() > 8 {
+    // None of the words has more octets, in whatever way its accents are written.
+    if cell.len() > 12 {
         return None;
     }
-    let cell = cell.trim().to_lowercase();
+    let cell = composed(cell.trim()).to_lowercase();
     if YES.contains(&cell.as_str()) {
         Some(true)
     } else if NO.contains(&cell.as_str()) {
@@ -75,23 +78,36 @@ fn is_grouped(text: &str, mark: impl Fn(char) -> bool) -> bool {
 
 /// A date in the format, or as ISO 8601 has it, written in the format.
 fn date<'c>(cell: &'c str, format: Option<&str>) -> Option<Cow<'c, str>> {
-    let plain = cell.len() >= 8 && cell.bytes().all(|byte| byte.is_ascii_digit() || b"-T: .".contains(&byte));
-    let iso = || {
-        if cell.bytes().filter(|byte| *byte == b'-').count() != 2 || !plain {
-            return None;
-        }
-        cell.parse::<DateTime>()
-            .ok()
-            .or_else(|| Some(cell.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight())))
+    let Some(format) = format else { return iso(cell).map(|_| cell.into()) };
+    let when = match column_type::read(cell, format) {
+        Some(when) => when,
+        None => match iso(cell)? {
+            // Nobody said at what time.
+            Iso::Date(_) if column_type::has_time(format) => return None,
+            Iso::Date(date) => date.to_datetime(Time::midnight()),
+            Iso::DateTime(when) => when,
+        },
     };
-    let Some(format) = format else { return iso().map(|_| cell.into()) };
-    let when = match Date::strptime(format, cell) {
-        Ok(date) => date.to_datetime(jiff::civil::Time::midnight()),
-        Err(_) => iso()?,
-    };
-    let mut written = String::new();
-    write!(written, "{}", when.strftime(format)).ok()?;
-    Some(written.into())
+    column_type::written(when, format).map(Cow::from)
+}
+
+enum Iso {
+    Date(Date),
+    DateTime(DateTime),
+}
+
+/// `2026-11-24`, `2026-11-24 14:30`, `2026-11-24T14:30:05`
+fn iso(cell: &str) -> Option<Iso> {
+    let plain = cell.bytes().all(|byte| byte.is_ascii_digit() || b"-T: .".contains(&byte));
+    let date = cell.get(..10).filter(|_| plain && cell.bytes().filter(|byte| *byte == b'-').count() == 2)?;
+    let date: Date = date.parse().ok().filter(|date: &Date| date.year() >= 1000)?;
+    if cell.len() == 10 { Some(Iso::Date(date)) } else { cell.parse().ok().map(Iso::DateTime) }
+}
+
+/// Whether a cell of numbers says zero, which `{{#if}}` would take for true.
+#[must_use]
+pub fn is_zero(cell: &str) -> bool {
+    !cell.is_empty() && cell.chars().all(|c| matches!(c, '0' | '.' | ',' | '-' | '+')) && cell.contains('0')
 }
 
 #[cfg(test)]
@@ -142,6 +158,13 @@ mod tests {
             ("20261124", None, None),
             ("soon", None, None),
             ("2026-11-24T14:30:00Z", None, None),
+            ("24.11.26", Some("%d.%m.%Y"), None),
+            ("1.1.202", Some("%d.%m.%Y"), None),
+            ("1/2/26", Some("%m/%d/%y"), Some("01/02/26")),
+            ("24.11.2026 14:30", Some("%d.%m.%Y %H:%M"), Some("24.11.2026 14:30")),
+            ("2026-11-24 14:30", Some("%d.%m.%Y %I:%M %p"), Some("24.11.2026 02:30 PM")),
+            ("2026-11-24", Some("%d.%m.%Y %H:%M"), None),
+            ("24.11.2026", Some("%d.%m.%Y %H:%M"), None),
         ] {
             assert_eq!(read(cell, format).as_deref(), shown, "{cell} {format:?}");
         }
@@ -156,6 +179,7 @@ mod tests {
             ("yess", None),
             ("", None),
             ("Não", Some(false)),
+            ("na\u{303}o", Some(false)),
         ] {
             assert_eq!(yes_or_no(cell), said, "{cell}");
         }

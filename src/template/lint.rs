@@ -268,11 +268,10 @@ impl Walk<'_> {
             };
             self.complain(at, &name, &problem);
         }
-        // What `if` asks about is filled in before its `else`, and with `unless` behind it.
         let before = self.asked.len();
-        for (template, answered) in [(&block.template, name == "if"), (&block.inverse, name == "unless")] {
-            if answered {
-                block.params.iter().for_each(|parameter| self.mentioned(parameter));
+        for (template, answer) in [(&block.template, name == "if"), (&block.inverse, name == "unless")] {
+            for parameter in &block.params {
+                self.remember(parameter, answer);
             }
             if let Some(template) = template {
                 self.template(template, at);
@@ -320,12 +319,35 @@ impl Walk<'_> {
         }
     }
 
-    /// Remembers all columns that a parameter mentions, in brackets, too: they are asked about.
-    fn mentioned(&mut self, parameter: &Parameter) {
-        if let Parameter::Subexpression(inner) = parameter {
-            inner.params().into_iter().flatten().for_each(|parameter| self.mentioned(parameter));
+    /// Remembers the columns that are filled in where the answer to a question is this one.
+    fn remember(&mut self, parameter: &Parameter, answer: bool) {
+        if answer {
+            self.asked.extend(self.column_of(parameter));
         }
-        self.asked.extend(self.column_of(parameter));
+        let Parameter::Subexpression(inner) = parameter else { return };
+        let parameters = inner.params().map_or(&[][..], Vec::as_slice);
+        match (inner.name(), answer) {
+            ("not", _) => parameters.iter().for_each(|parameter| self.remember(parameter, !answer)),
+            // Of all that `and` joins each is true, and of what `or` joins each is false, where they are.
+            ("and", true) | ("or", false) => {
+                for parameter in parameters {
+                    self.remember(parameter, answer);
+                }
+            }
+            ("eq" | "ne", _) => {
+                // What equals a text is filled in, and so is what does not equal nothing.
+                let text = parameters.iter().find_map(|parameter| match parameter {
+                    Parameter::Literal(literal) => literal.as_str(),
+                    _ => None,
+                });
+                let equal = answer == (inner.name() == "eq");
+                if text.is_some_and(|text| equal != text.is_empty()) {
+                    let columns: Vec<_> = parameters.iter().filter_map(|parameter| self.column_of(parameter)).collect();
+                    self.asked.extend(columns);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The column that a parameter names, and whose.

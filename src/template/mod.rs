@@ -21,10 +21,10 @@ use serde_json::{Map, Value};
 use self::front_matter::FrontMatter;
 pub(crate) use self::problem::TemplateProblem;
 use crate::{
-    address::Address,
+    address::{Address, composed},
     campaign::{ColumnType, read_text},
     diagnostic::{Diagnostic, Diagnostics, Place, Source},
-    recipients::{Columns, PersonRow, ROWS, Recipient, RecipientList, yes_or_no},
+    recipients::{Columns, PersonRow, ROWS, Recipient, RecipientList, is_zero, yes_or_no},
 };
 
 /// A template larger than this is refused.
@@ -111,7 +111,8 @@ impl Template {
     /// Compiles a text; `name` stands in complaints.
     pub fn compile(name: &str, text: &str, format: Format, columns: &Columns) -> Result<Self, Diagnostics> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
-        let source = Source::new(name, text);
+        // Names are compared with headings, which are composed, too.
+        let source = Source::new(name, composed(&text).into_owned());
         lint::check_characters(&source, format)?;
         let parts = front_matter::split(&source)?;
 
@@ -172,14 +173,23 @@ impl Template {
     pub fn check(&self, list: &RecipientList) -> Result<(), Diagnostics> {
         let columns = list.columns();
         let mut problems = Diagnostics::default();
-        for (column, asks) in self.uses.truth.iter().filter(|(column, _)| !columns.is_typed(**column)) {
+        for (column, asks) in &self.uses.truth {
             let mut rows = list.iter().flat_map(Recipient::rows);
-            let Some(row) = rows.find(|row| yes_or_no(row.field(*column)).is_some()) else { continue };
+            let number = *columns.kind(*column) == ColumnType::Number;
+            let found = if number {
+                rows.find(|row| is_zero(row.field(*column)))
+            } else if columns.is_typed(*column) {
+                None
+            } else {
+                rows.find(|row| yes_or_no(row.field(*column)).is_some())
+            };
+            let Some(row) = found else { continue };
             let problem = TemplateProblem::UntypedYesNo {
                 asks,
                 name: columns.name(*column).to_owned(),
                 heading: columns.heading(*column).to_owned(),
                 cell: row.field(*column).to_owned(),
+                number,
             };
             problems.push(Diagnostic::error(row.place_in(*column), &problem));
         }
@@ -211,7 +221,11 @@ impl Template {
         }
         for column in &self.uses.of_person {
             let first = recipient.field(*column);
-            if let Some(other) = recipient.rows().find(|row| row.field(*column) != first) {
+            let differs = |row: &PersonRow<'_>| match columns.kind(*column) {
+                ColumnType::YesNo => yes_or_no(row.field(*column)) != yes_or_no(first),
+                _ => row.field(*column) != first,
+            };
+            if let Some(other) = recipient.rows().find(differs) {
                 let problem = TemplateProblem::Disagree {
                     name: name(*column),
                     first: (recipient.row(), first.to_owned()),

@@ -27,7 +27,7 @@ pub(crate) enum TemplateProblem {
     NothingToLoop { name: String, rows: bool },
     EachWhat(String),
     YesNoShown(String),
-    UntypedYesNo { asks: &'static str, name: String, heading: String, cell: String },
+    UntypedYesNo { asks: &'static str, name: String, heading: String, cell: String, number: bool },
     Disagree { name: String, first: (u64, String), other: (u64, String) },
     Raw(String),
     Partial,
@@ -84,7 +84,7 @@ impl fmt::Display for TemplateProblem {
             ),
             Self::Disagree { name, first, other } => write!(
                 f,
-                "the message shows {{{{{name}}}}} once, and it is {} in row {} and {} in row {}",
+                "the message uses {{{{{name}}}}} once, and it is {} in row {} and {} in row {}",
                 quoted(&first.1),
                 first.0,
                 quoted(&other.1),
@@ -169,20 +169,23 @@ impl Complaint for TemplateProblem {
             Self::NoHelper { .. } => format!("the helpers are {}", super::lint::HELPERS.join(", ")),
             Self::BlockOverColumn(name) => format!("to ask whether a cell is filled in, write {{{{#if {name}}}}}…{{{{/if}}}}"),
             Self::NothingToLoop { rows: true, .. } => {
-                "rows of one address become one message with group_by under [recipients_options] in campaign.toml".into()
+                "rows of one address become one message with --group-by (group_by under [recipients_options] in campaign.toml)".into()
             }
             Self::EachWhat(_) => "for example {{#each rows}}{{name}}{{/each}}".into(),
             Self::YesNoShown(name) => format!("write {{{{#if {name}}}}}yes{{{{else}}}}no{{{{/if}}}}"),
+            Self::UntypedYesNo { name, cell, number: true, .. } => {
+                format!("compare it: {{{{#if (eq {name} {})}}}}", quoted(cell))
+            }
             Self::UntypedYesNo { heading, .. } => format!(
                 "say what the column is, under [columns] in campaign.toml or with --column: {} = \"yes_no\"; or \"text\", \
                  if that is the question",
                 quoted(heading)
             ),
-            Self::Disagree { .. } => "make them the same, or show it within {{#each rows}}".into(),
+            Self::Disagree { .. } => "make them the same, or use it within {{#each rows}}".into(),
             Self::Raw(name) => format!("write {{{{{name}}}}}"),
             Self::EmptyCell(name) => format!(
-                "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column under optional in \
-                 [recipients_options] of campaign.toml"
+                "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column with --optional \
+                 (optional under [recipients_options] in campaign.toml)"
             ),
             Self::TagOpen => "close it with }}".into(),
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),

@@ -119,12 +119,12 @@ impl Complaint for WorkbookProblem {
             Self::NoSuchSheet { nearest: None, sheets, .. } if sheets.is_empty() => "it has no sheets of cells".into(),
             Self::NoSuchSheet { nearest: None, sheets, .. } => format!("the sheets are {sheets}"),
             Self::TooLarge { .. } => {
-                "copy the list alone into a new workbook, as values, and save that; or raise max_file_mib".into()
+                "copy the list alone into a new workbook, as values, and save that; or raise the limit with --max-file-mib".into()
             }
             Self::TooManyRows { .. } => {
-                "delete what stands below the list, split it into several lists, or raise max_rows".into()
+                "delete what stands below the list, split it into several lists, or raise the limit with --max-rows".into()
             }
-            Self::TooManyColumns { .. } => "delete what stands to the right of the list, or raise max_columns".into(),
+            Self::TooManyColumns { .. } => "delete what stands to the right of the list, or raise the limit with --max-columns".into(),
         })
     }
 }

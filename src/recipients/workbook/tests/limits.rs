@@ -17,14 +17,14 @@ fn at_once(bytes: &[u8], wanted: &Wanted<'_>) -> String {
 }
 
 const TOO_LARGE: &str = "list.too-large: this workbook holds more than 1 MiB once it is unpacked, and that is the most (copy \
-                         the list alone into a new workbook, as values, and save that; or raise max_file_mib)";
+                         the list alone into a new workbook, as values, and save that; or raise the limit with --max-file-mib)";
 const TOO_MANY_ROWS: &str = "list.too-large: the sheet has more than 1000 rows, and that is the most (delete what stands below \
-                             the list, split it into several lists, or raise max_rows)";
+                             the list, split it into several lists, or raise the limit with --max-rows)";
 
 fn too_many_columns(row: u64) -> String {
     format!(
         "list.too-many-columns: row {row} of the sheet has more than 50 columns, and that is the most (delete what stands to \
-         the right of the list)"
+         the right of the list, or raise the limit with --max-columns)"
     )
 }
 
