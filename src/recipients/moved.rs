@@ -10,54 +10,11 @@ use super::{ListProblem, RecipientList, same, short};
 use crate::diagnostic::Diagnostics;
 
 /// Words in the headings of columns with names of people, in the languages that we know.
-const NAME_WORDS: &[&str] = &[
-    "achternaam",
-    "apellido",
-    "apellidos",
-    "attendee",
-    "child",
-    "client",
-    "cognome",
-    "contact",
-    "customer",
-    "efternamn",
-    "etternavn",
-    "family",
-    "familienname",
-    "first",
-    "firstname",
-    "forename",
-    "fornavn",
-    "fullname",
-    "förnamn",
-    "given",
-    "imię",
-    "imie",
-    "last",
-    "lastname",
-    "member",
-    "naam",
-    "nachname",
-    "name",
-    "namn",
-    "navn",
-    "nazwisko",
-    "nom",
-    "nombre",
-    "nome",
-    "parent",
-    "patient",
-    "person",
-    "prenom",
-    "prénom",
-    "pupil",
-    "recipient",
-    "student",
-    "surname",
-    "victim",
-    "voornaam",
-    "vorname",
-];
+const NAME_WORDS: &str = "\
+    achternaam apellido apellidos attendee child client cognome contact customer efternamn etternavn \
+    family familienname first firstname forename fornavn fullname förnamn given imię imie last lastname \
+    member naam nachname name namn navn nazwisko nom nombre nome parent patient person prenom prénom \
+    pupil recipient student surname victim voornaam vorname";
 
 /// So many columns make a name at most.
 const MOST_COLUMNS: usize = 6;
@@ -113,7 +70,8 @@ pub(super) fn check(list: &RecipientList, problems: &mut Diagnostics) {
 fn name_columns(list: &RecipientList) -> Vec<usize> {
     let rows = list.rows.len().min(SAMPLE);
     let locals: Vec<Words> = (0..rows).map(|place| Words::of(local(list, place))).collect();
-    let is_called_so = |column: usize| list.columns.name(column).split('_').any(|word| NAME_WORDS.contains(&word));
+    let is_name = |word: &str| NAME_WORDS.split(' ').any(|name| name == word);
+    let is_called_so = |column: usize| list.columns.name(column).split('_').any(is_name);
     let is_shown = |column: usize| {
         let shown = (0..rows).filter(|place| {
             let near = place.saturating_sub(FURTHEST)..(place + FURTHEST + 1).min(rows);
