@@ -75,7 +75,7 @@ fn every_mistake_in_a_template_has_its_line_and_column() {
          error: {{{name}}} would put a value from the list in unescaped\n \
            --> t.md.hbs:7:28\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                            ^^^^\n  |\n  = help: write {{name}}\n\
          error: there is no helper \"uper\"\n \
-           --> t.md.hbs:7:45\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                             ^^^^\n  |\n  = help: the helpers are eq, ne, and, or, not\n\
+           --> t.md.hbs:7:45\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                             ^^^^\n  |\n  = help: did you mean {{upper}}?\n\
          error: partials and decorators are not available\n \
            --> t.md.hbs:7:57\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                                         ^^\n"
     );

@@ -94,6 +94,36 @@ fn the_examples_of_settings_are_ones() {
 }
 
 #[test]
+fn each_helper_does_what_its_example_says() {
+    let docs = documents();
+    let guide = &docs.iter().find(|(path, _)| path.ends_with("guide.md")).unwrap().1;
+    let table = guide.split("### Helpers\n").nth(1).unwrap().trim_start().split("\n\n").next().unwrap();
+    let code =
+        |text: &str| text.trim().strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or("").to_owned();
+    let mut seen = 0;
+    for row in table.lines().skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [template, values, result] = cells.as_slice() else { panic!("{row}") };
+        let values = values.split(';').map(|value| value.split_once(':').unwrap());
+        let (headings, cells): (Vec<String>, Vec<String>) =
+            values.map(|(name, value)| (name.trim().to_owned(), code(value))).unzip();
+        let mut list = csv::Writer::from_writer(Vec::new());
+        list.write_record(headings.iter().map(String::as_str).chain(["email"])).unwrap();
+        list.write_record(cells.iter().map(String::as_str).chain(["ada@one.example"])).unwrap();
+        let home = Home::new();
+        home.write("p.csv", list.into_inner().unwrap());
+        home.write(
+            "t.txt.hbs",
+            format!("+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n{}\n", code(template)),
+        );
+        let shown = home.run(&["preview", "t.txt.hbs", "p.csv"]).ended(0).stdout;
+        assert_eq!(shown.split("\n\n").nth(1), Some(code(result).as_str()), "{row}");
+        seen += 1;
+    }
+    assert!(seen >= 18, "{seen}");
+}
+
+#[test]
 fn links_lead_somewhere() {
     for (path, document) in documents() {
         for link in document.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {

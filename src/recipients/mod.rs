@@ -31,7 +31,7 @@ use self::problem::ListProblem;
 pub use self::{
     columns::{Columns, ROWS},
     file::ListFile,
-    typed::{is_zero, yes_or_no},
+    typed::{as_number, is_zero, iso_date, yes_or_no},
 };
 use crate::{
     address::Address,

@@ -76,6 +76,44 @@ fn is_grouped(text: &str, mark: impl Fn(char) -> bool) -> bool {
         && groups.all(|group| digits(group) && group.len() == 3)
 }
 
+/// The number that a cell says, as digits with a decimal point or none; `None` where it is none, or could be two:
+/// `1,234` is a thousand and more in one country and one and some in another.
+#[must_use]
+pub fn as_number(cell: &str) -> Option<String> {
+    if !is_number(cell) {
+        return None;
+    }
+    let unsigned = cell.strip_prefix(['-', '+', '\u{2212}']).unwrap_or(cell);
+    let sign = if cell.starts_with(['-', '\u{2212}']) { "-" } else { "" };
+    let marks: Vec<char> = unsigned.chars().filter(|c| matches!(c, '.' | ',')).collect();
+    let other_marks = unsigned.chars().any(|c| !c.is_ascii_digit() && !matches!(c, '.' | ','));
+    let decimal = match marks.as_slice() {
+        [mark] => {
+            let at = unsigned.rfind(*mark)?;
+            let thousands = unsigned.len() - at - 1 == 3 && (1..=3).contains(&at) && !unsigned.starts_with('0');
+            if thousands && !other_marks {
+                return None;
+            }
+            Some(at)
+        }
+        // Of several, the last is the decimal one only if it is another.
+        [.., before, last] if before != last => unsigned.rfind(*last),
+        _ => None,
+    };
+    let (whole, decimals) = decimal.map_or((unsigned, ""), |at| (&unsigned[..at], &unsigned[at + 1..]));
+    let digits: String = whole.chars().filter(char::is_ascii_digit).collect();
+    Some(if decimals.is_empty() { format!("{sign}{digits}") } else { format!("{sign}{digits}.{decimals}") })
+}
+
+/// The moment that a cell says as ISO 8601 has it; midnight where it is only a day.
+#[must_use]
+pub fn iso_date(cell: &str) -> Option<DateTime> {
+    Some(match iso(cell)? {
+        Iso::Date(date) => date.to_datetime(Time::midnight()),
+        Iso::DateTime(when) => when,
+    })
+}
+
 /// A date in the format, or as ISO 8601 has it, written in the format.
 fn date<'c>(cell: &'c str, format: Option<&str>) -> Option<Cow<'c, str>> {
     let Some(format) = format else { return iso(cell).map(|_| cell.into()) };
@@ -139,6 +177,26 @@ mod tests {
             ["", "-", "1,23,4", "1.2.3", "12a", "£5", "1,234,56", "1..2", ".", "1.", "12 34", "1,234.567,8", "1e5", "٣"]
         {
             assert!(!is_number(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_read_in_one_way_or_not_at_all() {
+        for (cell, number) in [
+            ("1234.50", Some("1234.50")),
+            ("1234,5", Some("1234.5")),
+            ("-1.234,50", Some("-1234.50")),
+            ("1,234,567", Some("1234567")),
+            ("1 234,567", Some("1234.567")),
+            ("1'234.5", Some("1234.5")),
+            ("0.125", Some("0.125")),
+            ("+7", Some("7")),
+            ("1,234", None),
+            ("12.345", None),
+            ("£5", None),
+            ("", None),
+        ] {
+            assert_eq!(as_number(cell).as_deref(), number, "{cell}");
         }
     }
 

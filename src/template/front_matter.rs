@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 
-use super::{Mailbox, TemplateProblem, lint};
+use super::{Format, Mailbox, TemplateProblem, language::Language, lint};
 use crate::{
     address::Address,
     campaign::keys::{At, Keys},
@@ -49,6 +49,8 @@ pub(super) struct FrontMatter {
     reply_to: Option<MailboxTemplate>,
     to: bool,
     headers: Vec<(String, String)>,
+    /// In which dates and numbers are written.
+    pub(super) language: Option<Language>,
 }
 
 #[derive(Debug)]
@@ -129,6 +131,13 @@ impl FrontMatter {
             }
             compiler.value("to", to);
         }
+        let language = keys.string("language").and_then(|tag| {
+            let language = Language::new(&tag.value);
+            if language.is_none() {
+                compiler.complain(tag.span, &TemplateProblem::Language(tag.value));
+            }
+            language
+        });
         let mut headers: Vec<(String, String)> = Vec::new();
         if let Some(mut table) = keys.table("headers") {
             for (name, value) in table.named_strings() {
@@ -138,7 +147,7 @@ impl FrontMatter {
         }
         problems.extend(keys.finish());
         subject?;
-        Some(Self { from: from?, reply_to, to: to.is_some(), headers })
+        Some(Self { from: from?, reply_to, to: to.is_some(), headers, language })
     }
 
     pub(super) fn fixed_addresses(&self) -> Vec<Address> {
@@ -212,7 +221,8 @@ impl Compiler<'_> {
 
     fn value(&mut self, name: &str, value: &At<String>) {
         let piece = lint::Piece::of_value(self.source, &value.value, value.span.clone());
-        lint::compile(self.registry, name, &piece, self.columns, self.uses, self.problems);
+        // Headers are text, whatever the body is.
+        lint::compile(self.registry, name, &piece, Format::Text, self.columns, self.uses, self.problems);
     }
 
     /// `Name <address>` or `address`; which part is which is decided here, before any value is known.

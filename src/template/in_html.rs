@@ -192,18 +192,23 @@ pub(super) fn link(veiled: &str, escape: fn(&str) -> String) -> Result<String, T
                 }
                 target.push_str(&escape(value));
             }
-            Stretch::Value(value) => {
-                for byte in value.bytes() {
-                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                        target.push(char::from(byte));
-                    } else {
-                        target.push_str(&format!("%{byte:02X}"));
-                    }
-                }
-            }
+            Stretch::Value(value) => target.push_str(&percent_encoded(&value)),
         }
     }
     Ok(target)
+}
+
+/// A component of a web address (RFC 3986 §2.1).
+pub(super) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 fn is_harmless(address: &str) -> bool {

@@ -14,15 +14,12 @@ use handlebars::{
     template::{HelperTemplate, Parameter, Template as Compiled, TemplateElement},
 };
 
-use super::{Format, TemplateProblem, tags, veil::VEILED};
+use super::{Format, TemplateProblem, helpers, tags, veil::VEILED};
 use crate::{
     campaign::ColumnType,
     diagnostic::{Diagnostic, Diagnostics, Place, Source, nearest, quoted},
     recipients::{Columns, ROWS},
 };
-
-/// The helpers that give a value; those of Handlebars that make sense for a flat row.
-pub(super) const HELPERS: &[&str] = &["eq", "ne", "and", "or", "not"];
 
 /// The helpers that hold a block.
 const BLOCKS: &[&str] = &["if", "unless"];
@@ -105,6 +102,7 @@ pub(super) fn compile(
     registry: &mut Handlebars<'static>,
     name: &str,
     piece: &Piece<'_>,
+    format: Format,
     columns: &Columns,
     uses: &mut Uses,
     problems: &mut Diagnostics,
@@ -117,7 +115,8 @@ pub(super) fn compile(
         Ok(compiled) => {
             let lines = Lines::of(&piece.text);
             let scope = Scope::Person;
-            let mut walk = Walk { piece, lines, columns, uses, scope, asked: Vec::new(), problems, complaints: 0 };
+            let mut walk =
+                Walk { piece, lines, columns, uses, format, scope, asked: Vec::new(), problems, complaints: 0 };
             walk.template(&compiled, 0);
             registry.register_template(name, compiled);
         }
@@ -146,6 +145,7 @@ struct Walk<'a> {
     lines: Lines,
     columns: &'a Columns,
     uses: &'a mut Uses,
+    format: Format,
     scope: Scope,
     /// The columns about which the blocks around ask.
     asked: Vec<(Scope, usize)>,
@@ -180,7 +180,8 @@ impl Walk<'_> {
     fn expression(&mut self, expression: &HelperTemplate, at: usize) {
         if expression.params.is_empty() && expression.hash.is_empty() {
             let name = shown(&expression.name);
-            if HELPERS.contains(&name.as_str()) || BLOCKS.contains(&name.as_str()) {
+            let is_column = helpers::gives_way(&name) && self.columns.names().any(|column| column == name);
+            if !is_column && (helpers::find(&name).is_some() || BLOCKS.contains(&name.as_str())) {
                 self.complain(at, &name, &TemplateProblem::HelperAlone(name.clone()));
                 return;
             }
@@ -189,31 +190,77 @@ impl Walk<'_> {
             if *self.columns.kind(column) == ColumnType::YesNo {
                 self.complain(at, &name, &TemplateProblem::YesNoShown(name.clone()));
             }
-            if !self.asked.contains(&(scope, column)) {
-                match scope {
-                    Scope::Person => self.uses.required.insert(column),
-                    Scope::Row => self.uses.required_in_rows.insert(column),
-                };
-            }
+            self.require(scope, column);
         } else {
             self.call(expression, at);
+            self.shown_by(expression);
+        }
+    }
+
+    /// The columns that a helper shows must be filled in.
+    fn shown_by(&mut self, call: &HelperTemplate) {
+        if !helpers::find(&shown(&call.name)).is_some_and(|helper| helper.shows) {
+            return;
+        }
+        let Some(first) = call.params.first() else { return };
+        if let Some((scope, column)) = self.column_of(first) {
+            self.require(scope, column);
+        }
+        if let Parameter::Subexpression(inner) = first
+            && let TemplateElement::Expression(inner) = inner.as_element()
+        {
+            self.shown_by(inner);
+        }
+    }
+
+    fn require(&mut self, scope: Scope, column: usize) {
+        if !self.asked.contains(&(scope, column)) {
+            match scope {
+                Scope::Person => self.uses.required.insert(column),
+                Scope::Row => self.uses.required_in_rows.insert(column),
+            };
         }
     }
 
     fn call(&mut self, call: &HelperTemplate, at: usize) {
         let name = shown(&call.name);
-        if !HELPERS.contains(&name.as_str()) {
+        let Some(helper) = helpers::find(&name) else {
             let problem = TemplateProblem::NoHelper {
-                nearest: nearest(&name, HELPERS.iter().copied()).map(str::to_owned),
+                nearest: nearest(&name, helpers::names()).map(str::to_owned),
                 name: name.clone(),
             };
             self.complain(at, &name, &problem);
+            self.arguments(call, at);
+            return;
+        };
+        if self.format != Format::Text && name == "url_encode" {
+            self.complain(at, &name, &TemplateProblem::UrlEncode);
         }
-        // `eq` compares text with text, and 10 is a number.
-        if let Some(Parameter::Literal(number)) =
-            call.params.iter().find(|p| matches!(p, Parameter::Literal(v) if !v.is_string()))
+        let (least, most) = helper.parameters;
+        if !(least..=most).contains(&call.params.len()) {
+            self.complain(at, &name, &TemplateProblem::Arguments { name: name.clone(), least, most });
+        }
+        for unknown in call.hash.keys().filter(|key| !helper.named.contains(&key.as_str())) {
+            let problem = TemplateProblem::NoSuchArgument {
+                helper: name.clone(),
+                name: unknown.clone(),
+                known: helper.named.join(", "),
+            };
+            self.complain(at, unknown, &problem);
+        }
+        // `eq` compares text with text, and 10 is a number; `number` may be told how many decimals.
+        let takes_numbers = matches!(name.as_str(), "number" | "default");
+        if let Some(Parameter::Literal(number)) = call
+            .params
+            .iter()
+            .chain(call.hash.values())
+            .find(|p| matches!(p, Parameter::Literal(v) if !(v.is_string() || takes_numbers && v.is_number())))
         {
             self.complain(at, &number.to_string(), &TemplateProblem::NotText(number.to_string()));
+        }
+        if name == "join" && call.params.first().is_some_and(|first| shown(first) == ROWS) && self.joins_rows(call, at)
+        {
+            return;
         }
         if matches!(name.as_str(), "eq" | "ne") {
             for parameter in &call.params {
@@ -226,6 +273,24 @@ impl Walk<'_> {
             }
         }
         self.arguments(call, at);
+    }
+
+    /// `{{join rows "title"}}`
+    fn joins_rows(&mut self, call: &HelperTemplate, at: usize) -> bool {
+        if !self.columns.is_grouped() || self.scope == Scope::Row {
+            return false;
+        }
+        let column = match call.params.get(1) {
+            Some(Parameter::Literal(name)) => name.as_str().unwrap_or(""),
+            _ => "",
+        };
+        match self.columns.names().position(|name| name == column) {
+            Some(nth) => {
+                self.uses.any.insert(nth);
+            }
+            None => self.complain(at, column, &TemplateProblem::JoinWhat),
+        }
+        true
     }
 
     fn arguments(&mut self, call: &HelperTemplate, at: usize) {

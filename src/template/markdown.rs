@@ -2,10 +2,11 @@
 
 mod text;
 
-use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html::push_html};
 
 use super::{
     TemplateProblem,
+    html::escape,
     in_html::{InHtml, link},
     veil::{Stretch, stretches, unveil},
     with_lf,
@@ -14,8 +15,8 @@ use super::{
 /// What stands around the HTML of a message, with `{{body}}` where it goes.
 const DOCUMENT: &str = include_str!("../../templates/document.html");
 
-/// The text part and the HTML document of a Markdown body with veiled values.
-pub(super) fn render(markdown: &str) -> Result<(String, String), TemplateProblem> {
+/// The text part and the HTML document of a Markdown body with veiled values, in a language if one is named.
+pub(super) fn render(markdown: &str, language: Option<&str>) -> Result<(String, String), TemplateProblem> {
     let mut events = Vec::new();
     let mut paragraph = 0;
     let mut block = InHtml::default();
@@ -39,8 +40,9 @@ pub(super) fn render(markdown: &str) -> Result<(String, String), TemplateProblem
     }
     let text = text::write(&events);
     let mut body = String::with_capacity(markdown.len() * 2);
-    html::push_html(&mut body, events.into_iter());
-    Ok((text, DOCUMENT.replacen("{{body}}", &body, 1)))
+    push_html(&mut body, events.into_iter());
+    let language = language.map(|tag| format!(" lang=\"{}\"", escape(tag))).unwrap_or_default();
+    Ok((text, DOCUMENT.replacen("{{language}}", &language, 1).replacen("{{body}}", &body, 1)))
 }
 
 fn is_nothing(event: &Event<'_>) -> bool {
@@ -104,7 +106,7 @@ mod tests {
     use crate::template::veil::veil;
 
     fn body(markdown: &str) -> (String, String) {
-        let (text, html) = render(markdown).unwrap();
+        let (text, html) = render(markdown, None).unwrap();
         let html = html.split_once("<body>").unwrap().1.split_once("</body>").unwrap().0.trim().to_owned();
         (text, html)
     }
@@ -167,7 +169,7 @@ mod tests {
             "//one.example",
             "java\nscript:x",
         ] {
-            assert!(render(&format!("[go]({})", veil(evil))).is_err(), "{evil}");
+            assert!(render(&format!("[go]({})", veil(evil)), None).is_err(), "{evil}");
         }
     }
 }

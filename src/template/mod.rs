@@ -5,8 +5,10 @@
 //! when it is known what each stands in.
 
 mod front_matter;
+mod helpers;
 mod html;
 mod in_html;
+mod language;
 mod lint;
 mod markdown;
 mod problem;
@@ -18,8 +20,11 @@ use std::{path::Path, sync::Arc};
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
 
-use self::front_matter::FrontMatter;
 pub(crate) use self::problem::TemplateProblem;
+use self::{
+    front_matter::FrontMatter,
+    language::{DEFAULT_LANGUAGE, Language},
+};
 use crate::{
     address::{Address, composed},
     campaign::{ColumnType, read_text},
@@ -62,6 +67,8 @@ pub struct Template {
     source: Arc<Source>,
     format: Format,
     front: FrontMatter,
+    /// The tag of the language that it names.
+    language: Option<String>,
     /// Escapes as the body's format wants it.
     body: Handlebars<'static>,
     /// Escapes nothing; what comes out is checked by where it goes.
@@ -127,7 +134,7 @@ impl Template {
         let mut body = registry(escape, columns);
         let span = parts.body..source.text().len();
         let piece = lint::Piece::of(&source, span.clone());
-        lint::compile(&mut body, BODY, &piece, columns, &mut uses, &mut problems);
+        lint::compile(&mut body, BODY, &piece, format, columns, &mut uses, &mut problems);
         if format == Format::Html
             && let Some((place, problem)) = in_html::check(&source.text()[span.clone()])
         {
@@ -139,7 +146,15 @@ impl Template {
         let must_be_filled = |column: &usize| !columns.is_optional(*column);
         uses.required.retain(must_be_filled);
         uses.required_in_rows.retain(must_be_filled);
-        let template = front.map(|front| Self { source, format, front, body, headers, uses, lines_before });
+        let template = front.and_then(|mut front| {
+            let named = front.language.take();
+            let tag = named.as_ref().map(Language::tag);
+            let language = named.or_else(|| Language::new(DEFAULT_LANGUAGE))?;
+            let knowledge = Arc::new(helpers::Knowledge { language, columns: columns.clone() });
+            helpers::register(&mut headers, &knowledge);
+            helpers::register(&mut body, &knowledge);
+            Some(Self { source, format, front, language: tag, body, headers, uses, lines_before })
+        });
         problems.sorted().checked(template)
     }
 
@@ -260,7 +275,7 @@ impl Template {
         let (text, html) = match self.format {
             Format::Text => (body, None),
             Format::Markdown => {
-                let (text, html) = markdown::render(&body)?;
+                let (text, html) = markdown::render(&body, self.language.as_deref())?;
                 (text, Some(html))
             }
             Format::Html => {

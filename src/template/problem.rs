@@ -20,6 +20,11 @@ pub(crate) enum TemplateProblem {
     BlockOpen(String),
     NotText(String),
     HelperAlone(String),
+    Arguments { name: String, least: usize, most: usize },
+    NoSuchArgument { helper: String, name: String, known: String },
+    UrlEncode,
+    JoinWhat,
+    Language(String),
     TwoAuthors(&'static str),
     NoColumn { name: String, nearest: Option<String>, columns: String },
     NoHelper { name: String, nearest: Option<String> },
@@ -67,6 +72,14 @@ impl fmt::Display for TemplateProblem {
             Self::BlockOpen(name) => write!(f, "{{{{#{name}}}}} is opened here and never closed"),
             Self::NotText(literal) => write!(f, "cells hold text, and {literal} is none"),
             Self::HelperAlone(name) => write!(f, "{{{{{name}}}}} is a helper without anything to work on"),
+            Self::Arguments { name, least, most } if least == most => {
+                write!(f, "{name} takes {least} {}", if *least == 1 { "value" } else { "values" })
+            }
+            Self::Arguments { name, least, most } => write!(f, "{name} takes {least} to {most} values"),
+            Self::NoSuchArgument { helper, name, .. } => write!(f, "{helper} has nothing that is called {name}"),
+            Self::UrlEncode => f.write_str("a value in a link's target is encoded by itself"),
+            Self::JoinWhat => f.write_str("join needs the name of a column in quotation marks behind rows"),
+            Self::Language(tag) => write!(f, "{} is not a language that is known", quoted(tag)),
             Self::TwoAuthors(key) => write!(f, "\"{key}\" holds more than one address"),
             Self::NoColumn { name, .. } => write!(f, "there is no column for {{{{{name}}}}}"),
             Self::NoHelper { name, .. } => write!(f, "there is no helper \"{name}\""),
@@ -134,6 +147,10 @@ impl Complaint for TemplateProblem {
             Self::Syntax(_) | Self::TagOpen | Self::BlockOpen(_) => "template.syntax",
             Self::NotText(_) => "template.not-text",
             Self::HelperAlone(_) => "template.helper-alone",
+            Self::Arguments { .. } | Self::NoSuchArgument { .. } | Self::UrlEncode | Self::JoinWhat => {
+                "template.arguments"
+            }
+            Self::Language(_) => "template.language",
             Self::NoColumn { .. } | Self::NotAName(_) => "template.no-column",
             Self::NoHelper { .. } => "template.no-helper",
             Self::BlockOverColumn(_) | Self::NothingToLoop { .. } | Self::EachWhat(_) => "template.block",
@@ -166,7 +183,7 @@ impl Complaint for TemplateProblem {
                 format!("did you mean {{{{{nearest}}}}}?")
             }
             Self::NoColumn { columns, .. } => format!("the list has the columns {columns}"),
-            Self::NoHelper { .. } => format!("the helpers are {}", super::lint::HELPERS.join(", ")),
+            Self::NoHelper { .. } => format!("the helpers are {}", super::helpers::names().collect::<Vec<_>>().join(", ")),
             Self::BlockOverColumn(name) => format!("to ask whether a cell is filled in, write {{{{#if {name}}}}}…{{{{/if}}}}"),
             Self::NothingToLoop { rows: true, .. } => {
                 "rows of one address become one message with --group-by (group_by under [recipients_options] in campaign.toml)".into()
@@ -187,6 +204,10 @@ impl Complaint for TemplateProblem {
                 "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column with --optional \
                  (optional under [recipients_options] in campaign.toml)"
             ),
+            Self::NoSuchArgument { known, .. } if !known.is_empty() => format!("it has {known}"),
+            Self::UrlEncode => "write {{name}} alone; url_encode is for plain text".into(),
+            Self::JoinWhat => "for example {{join rows \"title\"}}".into(),
+            Self::Language(_) => "write a tag such as \"en-GB\", \"de\" or \"fr\"".into(),
             Self::TagOpen => "close it with }}".into(),
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),
             Self::NotText(literal) => format!("write \"{literal}\""),
