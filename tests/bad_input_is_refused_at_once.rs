@@ -76,8 +76,8 @@ fn every_mistake_in_a_template_has_its_line_and_column() {
            --> t.md.hbs:7:28\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                            ^^^^\n  |\n  = help: write {{name}}\n\
          error: there is no helper \"uper\"\n \
            --> t.md.hbs:7:45\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                             ^^^^\n  |\n  = help: did you mean {{upper}}?\n\
-         error: partials and decorators are not available\n \
-           --> t.md.hbs:7:57\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                                         ^^\n"
+         error: there is no partial \"footer\"\n \
+           --> t.md.hbs:7:61\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                                             ^^^^^^\n  |\n  = help: it would be the file footer.md.hbs or footer.hbs\n"
     );
 }
 
@@ -96,7 +96,7 @@ fn what_follows_an_else_in_the_same_tag_is_looked_at_too() {
         ("{{else if name}}{{lookup this \"x\"}}", "there is no helper \"lookup\"", "7:32"),
         (
             "{{else if name}}{{#*inline \"p\"}}{{> p}}{{/inline}}{{> p}}",
-            "partials and decorators are not available",
+            "decorators, blocks of partials, and partials in headers are not available",
             "7:30",
         ),
         ("{{else if (eq x 1)}}", "cells hold text, and 1 is none", "7:30"),

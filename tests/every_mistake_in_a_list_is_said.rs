@@ -284,6 +284,15 @@ fn a_column_of_text_may_say_no_and_be_asked_whether_it_is_filled_in() {
             .starts_with("error: p.csv, row 2, column \"note\": the cell says \"no\", and {{#if note}}")
     );
     check(&home, &["--column", "note=text"]).ended(0);
+    // A number or a letter is no answer among others, but a 0 would be taken for true.
+    for (notes, right) in
+        [(["1", "3"], true), (["N", "J. R."], true), (["0", "3"], false), (["1", ""], false), (["n", "y"], false)]
+    {
+        let list = format!("name,note,email\nAda,{},ada@one.example\nBo,{},bo@two.example\n", notes[0], notes[1]);
+        home.write("p.csv", list);
+        assert_eq!(check(&home, &[]).code == 0, right, "{notes:?}");
+    }
+    home.write("p.csv", "name,note,email\nAda,no,ada@one.example\nBo,,bo@two.example\n");
     // Where its words are compared nothing is taken for true.
     home.write("t.txt.hbs", format!("{FRONT}{{{{name}}}}{{{{#if (eq note \"no\")}}}}x{{{{/if}}}}\n"));
     check(&home, &[]).ended(0);

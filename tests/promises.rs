@@ -28,6 +28,7 @@ mod one_recipient_each;
 mod secrets_stay_secret;
 mod starttls_is_safe;
 mod stopping;
+mod templates_share_pieces;
 mod the_pace_is_kept;
 mod the_sandbox_proves_it;
 mod what_a_server_may_do;

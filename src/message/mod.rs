@@ -176,7 +176,7 @@ impl Composer {
             hash.update(part);
         };
         part("apiece campaign 1");
-        part(template.source());
+        template.sources().for_each(&mut part);
         list.columns().names().for_each(&mut part);
         (0..list.columns().len()).for_each(|column| part(&list.columns().kind(column).to_string()));
         for row in list.iter().flat_map(Recipient::rows) {

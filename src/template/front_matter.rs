@@ -222,7 +222,14 @@ impl Compiler<'_> {
     fn value(&mut self, name: &str, value: &At<String>) {
         let piece = lint::Piece::of_value(self.source, &value.value, value.span.clone());
         // Headers are text, whatever the body is.
-        lint::compile(self.registry, name, &piece, Format::Text, self.columns, self.uses, self.problems);
+        let checking = lint::Checking {
+            format: Format::Text,
+            columns: self.columns,
+            uses: self.uses,
+            partials: None,
+            problems: self.problems,
+        };
+        lint::compile(self.registry, name, &piece, checking);
     }
 
     /// `Name <address>` or `address`; which part is which is decided here, before any value is known.

@@ -11,10 +11,15 @@ use std::{
 
 use handlebars::{
     Handlebars, Path,
-    template::{HelperTemplate, Parameter, Template as Compiled, TemplateElement},
+    template::{DecoratorTemplate, HelperTemplate, Parameter, Template as Compiled, TemplateElement},
 };
 
-use super::{Format, TemplateProblem, helpers, tags, veil::VEILED};
+use super::{
+    Format, TemplateProblem, helpers,
+    partials::{Partials, Unusable},
+    tags,
+    veil::VEILED,
+};
 use crate::{
     campaign::ColumnType,
     diagnostic::{Diagnostic, Diagnostics, Place, Source, nearest, quoted},
@@ -97,36 +102,54 @@ enum Scope {
     Row,
 }
 
-/// Compiles a piece under `name`, after checking every name in it. The columns that it uses are added to `uses`.
-pub(super) fn compile(
-    registry: &mut Handlebars<'static>,
-    name: &str,
-    piece: &Piece<'_>,
-    format: Format,
-    columns: &Columns,
-    uses: &mut Uses,
-    problems: &mut Diagnostics,
-) {
-    if let Err((span, problem)) = tags::check(&piece.text) {
-        problems.push(Diagnostic::error(piece.place(span), &problem));
-        return;
+/// What a template is checked against, and what is found out about it.
+pub(super) struct Checking<'c> {
+    pub(super) format: Format,
+    pub(super) columns: &'c Columns,
+    pub(super) uses: &'c mut Uses,
+    /// The partials that it can use; a header has none.
+    pub(super) partials: Option<&'c mut Partials>,
+    pub(super) problems: &'c mut Diagnostics,
+}
+
+/// A text as Handlebars reads it.
+pub(super) struct Syntax;
+
+impl Syntax {
+    /// Compiles a text; else where in it something is wrong, and what.
+    pub(super) fn of(text: &str) -> Result<Compiled, (Range<usize>, TemplateProblem)> {
+        tags::check(text)?;
+        Compiled::compile(text).map_err(|error| {
+            let (line, column) = error.pos().unwrap_or((1, 1));
+            let at = Lines::of(text).offset(text, line, column);
+            let reason = error.reason().to_string();
+            let why = reason.strip_prefix("invalid handlebars syntax: ").unwrap_or(&reason).replace('\n', " ");
+            (at..at + 1, TemplateProblem::Syntax(why))
+        })
     }
-    match Compiled::compile(&piece.text) {
+}
+
+/// Compiles a piece under `name`, after checking every name in it. The columns that it uses are added to `uses`.
+pub(super) fn compile(registry: &mut Handlebars<'static>, name: &str, piece: &Piece<'_>, checking: Checking<'_>) {
+    match Syntax::of(&piece.text) {
         Ok(compiled) => {
-            let lines = Lines::of(&piece.text);
-            let scope = Scope::Person;
-            let mut walk =
-                Walk { piece, lines, columns, uses, format, scope, asked: Vec::new(), problems, complaints: 0 };
+            let mut walk = Walk {
+                piece,
+                lines: Lines::of(&piece.text),
+                columns: checking.columns,
+                uses: checking.uses,
+                format: checking.format,
+                partials: checking.partials,
+                within: Vec::new(),
+                scope: Scope::Person,
+                asked: Vec::new(),
+                problems: checking.problems,
+                complaints: 0,
+            };
             walk.template(&compiled, 0);
             registry.register_template(name, compiled);
         }
-        Err(error) => {
-            let (line, column) = error.pos().unwrap_or((1, 1));
-            let at = Lines::of(&piece.text).offset(&piece.text, line, column);
-            let reason = error.reason().to_string();
-            let why = reason.strip_prefix("invalid handlebars syntax: ").unwrap_or(&reason).replace('\n', " ");
-            problems.push(Diagnostic::error(piece.place(at..at + 1), &TemplateProblem::Syntax(why)));
-        }
+        Err((span, problem)) => checking.problems.push(Diagnostic::error(piece.place(span), &problem)),
     }
 }
 
@@ -146,6 +169,9 @@ struct Walk<'a> {
     columns: &'a Columns,
     uses: &'a mut Uses,
     format: Format,
+    partials: Option<&'a mut Partials>,
+    /// The partials in which this is, the outermost first.
+    within: Vec<String>,
     scope: Scope,
     /// The columns about which the blocks around ask.
     asked: Vec<(Scope, usize)>,
@@ -170,10 +196,50 @@ impl Walk<'_> {
                     self.complain(at, &name, &TemplateProblem::Raw(name.clone()));
                 }
                 TemplateElement::HelperBlock(block) => self.block(block, at),
-                // Partials and decorators, and whatever a later Handlebars may add.
+                TemplateElement::PartialExpression(partial) => self.partial(partial, at),
+                // Decorators and blocks of partials, and whatever a later Handlebars may add.
                 _ => self.complain(at, "{{", &TemplateProblem::Partial),
             }
         }
+    }
+
+    /// `{{> footer}}`: what is in it is checked as if it stood here.
+    fn partial(&mut self, partial: &DecoratorTemplate, at: usize) {
+        let name = shown(&partial.name);
+        let named = matches!(&partial.name, Parameter::Name(_) | Parameter::Path(_));
+        if !named || !partial.params.is_empty() || !partial.hash.is_empty() {
+            self.complain(at, &name, &TemplateProblem::PartialArguments);
+            return;
+        }
+        if self.within.contains(&name) {
+            self.complain(at, &name, &TemplateProblem::PartialCycle(self.within.join(", ")));
+            return;
+        }
+        let Some(partials) = &mut self.partials else {
+            self.complain(at, &name, &TemplateProblem::Partial);
+            return;
+        };
+        let loaded = match partials.get(&name) {
+            Ok(loaded) => loaded,
+            Err(Unusable::Here(problem)) => return self.complain(at, &name, &problem),
+            Err(Unusable::There(wrong)) => return self.problems.extend(wrong),
+        };
+        let piece = Piece::of(&loaded.source, 0..loaded.source.text().len());
+        let mut walk = Walk {
+            piece: &piece,
+            lines: Lines::of(&piece.text),
+            columns: self.columns,
+            uses: self.uses,
+            format: self.format,
+            partials: self.partials.as_deref_mut(),
+            within: self.within.iter().cloned().chain([name]).collect(),
+            scope: self.scope,
+            asked: self.asked.clone(),
+            problems: self.problems,
+            complaints: self.complaints,
+        };
+        walk.template(&loaded.compiled, 0);
+        self.complaints = walk.complaints;
     }
 
     /// `{{name}}` or `{{helper …}}`

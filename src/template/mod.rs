@@ -11,11 +11,12 @@ mod in_html;
 mod language;
 mod lint;
 mod markdown;
+mod partials;
 mod problem;
 mod tags;
 mod veil;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
@@ -24,6 +25,7 @@ pub(crate) use self::problem::TemplateProblem;
 use self::{
     front_matter::FrontMatter,
     language::{DEFAULT_LANGUAGE, Language},
+    partials::Partials,
 };
 use crate::{
     address::{Address, composed},
@@ -65,6 +67,8 @@ impl Format {
 #[derive(Debug)]
 pub struct Template {
     source: Arc<Source>,
+    /// The texts of the partials that it uses, by name.
+    partials: BTreeMap<String, Arc<Source>>,
     format: Format,
     front: FrontMatter,
     /// The tag of the language that it names.
@@ -112,11 +116,21 @@ impl Template {
         let ending = || Diagnostic::error(Place::File(path.into()), &TemplateProblem::Ending);
         let format = Format::of(path).ok_or_else(ending)?;
         let text = read_text(path, MOST_BYTES)?;
-        Self::compile(&path.display().to_string(), &text, format, columns)
+        Self::compile_with(&path.display().to_string(), &text, format, columns, Partials::beside(path, format))
     }
 
-    /// Compiles a text; `name` stands in complaints.
+    /// Compiles a text, which has no partials; `name` stands in complaints.
     pub fn compile(name: &str, text: &str, format: Format, columns: &Columns) -> Result<Self, Diagnostics> {
+        Self::compile_with(name, text, format, columns, Partials::default())
+    }
+
+    fn compile_with(
+        name: &str,
+        text: &str,
+        format: Format,
+        columns: &Columns,
+        mut partials: Partials,
+    ) -> Result<Self, Diagnostics> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
         // Names are compared with headings, which are composed, too.
         let source = Source::new(name, composed(&text).into_owned());
@@ -134,7 +148,14 @@ impl Template {
         let mut body = registry(escape, columns);
         let span = parts.body..source.text().len();
         let piece = lint::Piece::of(&source, span.clone());
-        lint::compile(&mut body, BODY, &piece, format, columns, &mut uses, &mut problems);
+        let checking =
+            lint::Checking { format, columns, uses: &mut uses, partials: Some(&mut partials), problems: &mut problems };
+        lint::compile(&mut body, BODY, &piece, checking);
+        let mut sources = BTreeMap::new();
+        for (name, loaded) in partials.into_all() {
+            body.register_template(&name, Arc::unwrap_or_clone(loaded.compiled));
+            sources.insert(name, loaded.source);
+        }
         if format == Format::Html
             && let Some((place, problem)) = in_html::check(&source.text()[span.clone()])
         {
@@ -153,7 +174,7 @@ impl Template {
             let knowledge = Arc::new(helpers::Knowledge { language, columns: columns.clone() });
             helpers::register(&mut headers, &knowledge);
             helpers::register(&mut body, &knowledge);
-            Some(Self { source, format, front, language: tag, body, headers, uses, lines_before })
+            Some(Self { source, partials: sources, format, front, language: tag, body, headers, uses, lines_before })
         });
         problems.sorted().checked(template)
     }
@@ -177,10 +198,9 @@ impl Template {
         self.uses.any.contains(&column)
     }
 
-    /// The text that it was compiled from.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        self.source.text()
+    /// The texts that it was compiled from: its own, and those of its partials.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.source).chain(self.partials.values()).map(|source| source.text())
     }
 
     /// What is wrong with a whole list for this template: a column that is asked `{{#if consent}}` and says "no"
@@ -189,14 +209,18 @@ impl Template {
         let columns = list.columns();
         let mut problems = Diagnostics::default();
         for (column, asks) in &self.uses.truth {
-            let mut rows = list.iter().flat_map(Recipient::rows);
+            let rows = || list.iter().flat_map(Recipient::rows);
             let number = *columns.kind(*column) == ColumnType::Number;
             let found = if number {
-                rows.find(|row| is_zero(row.field(*column)))
+                rows().find(|row| is_zero(row.field(*column)))
             } else if columns.is_typed(*column) {
                 None
             } else {
-                rows.find(|row| yes_or_no(row.field(*column)).is_some())
+                let says = |row: &PersonRow<'_>| yes_or_no(row.field(*column)).is_some();
+                // A letter or a 1 says so only where nothing else is said; a 0 always would be taken for true.
+                let plainly = |row: &PersonRow<'_>| row.field(*column).len() > 1 || row.field(*column) == "0";
+                let nothing_else = || rows().all(|row| row.field(*column).is_empty() || says(&row));
+                rows().find(|row| says(row) && plainly(row)).or_else(|| rows().find(says).filter(|_| nothing_else()))
             };
             let Some(row) = found else { continue };
             let problem = TemplateProblem::UntypedYesNo {
@@ -269,8 +293,10 @@ impl Template {
         let context = Context::from(Value::Object(all));
         let front = self.front.render(&self.headers, &context)?;
         let body = self.body.render_with_context(BODY, &context).map_err(|error| {
-            let line = error.line_no.map_or(0, |line| line + self.lines_before);
-            TemplateProblem::render(self.source.name(), line, error.column_no.unwrap_or(0), &error)
+            let partial = error.template_name.as_ref().and_then(|name| self.partials.get(name));
+            let (source, before) = partial.map_or((&self.source, self.lines_before), |partial| (partial, 0));
+            let line = error.line_no.map_or(0, |line| line + before);
+            TemplateProblem::render(source.name(), line, error.column_no.unwrap_or(0), &error)
         })?;
         let (text, html) = match self.format {
             Format::Text => (body, None),
@@ -313,8 +339,8 @@ fn value(cell: &str, kind: &ColumnType) -> Value {
     }
 }
 
-/// The name of the body among the compiled templates.
-const BODY: &str = "body";
+/// The name of the body among the compiled templates; no partial has a space in its name.
+const BODY: &str = "the body";
 
 fn registry(escape: fn(&str) -> String, columns: &Columns) -> Handlebars<'static> {
     let mut registry = Handlebars::new();

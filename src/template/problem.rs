@@ -36,6 +36,12 @@ pub(crate) enum TemplateProblem {
     Disagree { name: String, first: (u64, String), other: (u64, String) },
     Raw(String),
     Partial,
+    PartialArguments,
+    PartialCycle(String),
+    PartialNowhere(String),
+    PartialName(String),
+    PartialMissing { name: String, tried: String },
+    PartialOutside(String),
     NotAName(String),
     HeaderRefused { name: String, why: &'static str },
     HeaderName(String),
@@ -104,7 +110,19 @@ impl fmt::Display for TemplateProblem {
                 other.0
             ),
             Self::Raw(name) => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
-            Self::Partial => f.write_str("partials and decorators are not available"),
+            Self::Partial => f.write_str("decorators, blocks of partials, and partials in headers are not available"),
+            Self::PartialArguments => f.write_str("a partial has a fixed name, and takes no values"),
+            Self::PartialCycle(within) => write!(f, "this partial is within itself ({within})"),
+            Self::PartialNowhere(name) => {
+                write!(f, "there is no directory to look for the partial {} in", quoted(name))
+            }
+            Self::PartialName(name) => {
+                write!(f, "{} is not the name of a file below the template's directory", quoted(name))
+            }
+            Self::PartialMissing { name, .. } => write!(f, "there is no partial {}", quoted(name)),
+            Self::PartialOutside(name) => {
+                write!(f, "the partial {} lies outside of the template's directory", quoted(name))
+            }
             Self::NotAName(path) => write!(f, "\"{path}\" is not the name of a column"),
             Self::HeaderRefused { name, why } => write!(f, "the header \"{name}\" cannot be set here: {why}"),
             Self::HeaderName(name) => write!(f, "{} is not a header name", quoted(name)),
@@ -158,7 +176,13 @@ impl Complaint for TemplateProblem {
             Self::UntypedYesNo { .. } => "list.untyped-yes-or-no",
             Self::Disagree { .. } => "list.rows-disagree",
             Self::Raw(_) => "template.raw",
-            Self::Partial => "template.partial",
+            Self::Partial
+            | Self::PartialArguments
+            | Self::PartialCycle(_)
+            | Self::PartialNowhere(_)
+            | Self::PartialName(_)
+            | Self::PartialMissing { .. }
+            | Self::PartialOutside(_) => "template.partial",
             Self::HeaderRefused { .. } | Self::HeaderName(_) | Self::HeaderTwice(_) => "template.header",
             Self::ToHasAddress => "template.to-has-address",
             Self::AuthorAddress { .. } | Self::TwoAuthors(_) => "template.author-address",
@@ -208,6 +232,9 @@ impl Complaint for TemplateProblem {
             Self::UrlEncode => "write {{name}} alone; url_encode is for plain text".into(),
             Self::JoinWhat => "for example {{join rows \"title\"}}".into(),
             Self::Language(_) => "write a tag such as \"en-GB\", \"de\" or \"fr\"".into(),
+            Self::PartialArguments => "it sees the same columns as the place where it stands".into(),
+            Self::PartialMissing { tried, .. } => format!("it would be the file {tried}"),
+            Self::PartialOutside(_) | Self::PartialName(_) => "put a copy beside the template".into(),
             Self::TagOpen => "close it with }}".into(),
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),
             Self::NotText(literal) => format!("write \"{literal}\""),

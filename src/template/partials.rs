@@ -1,0 +1,113 @@
+//! Pieces that several templates share: `{{> footer}}` is the file `footer.md.hbs` (or `footer.hbs`) beside the template.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use handlebars::template::Template as Compiled;
+
+use super::{
+    Format, MOST_BYTES, TemplateProblem,
+    lint::{Syntax, check_characters},
+};
+use crate::{
+    address::composed,
+    campaign::read_text,
+    diagnostic::{Diagnostic, Diagnostics, Place, Source},
+};
+
+/// A template uses partials so often at most, those within partials included; each time it is checked anew.
+const MOST_USES: usize = 1000;
+
+/// The partials of a template.
+#[derive(Debug, Default)]
+pub(super) struct Partials {
+    /// Where they are; nowhere for a template that is no file.
+    directory: Option<PathBuf>,
+    format: Option<Format>,
+    loaded: BTreeMap<String, Loaded>,
+    uses: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    pub(super) source: Arc<Source>,
+    pub(super) compiled: Arc<Compiled>,
+}
+
+/// Why a partial cannot be used.
+pub(super) enum Unusable {
+    /// What is wrong at the place where it is used.
+    Here(TemplateProblem),
+    /// What is wrong in it.
+    There(Diagnostics),
+}
+
+impl Partials {
+    /// Those beside a template.
+    pub(super) fn beside(template: &Path, format: Format) -> Self {
+        let directory = template.parent().map(Path::to_owned);
+        Self { directory, format: Some(format), ..Self::default() }
+    }
+
+    /// The partial of a name, read and compiled once.
+    pub(super) fn get(&mut self, name: &str) -> Result<Loaded, Unusable> {
+        self.uses += 1;
+        if self.uses > MOST_USES {
+            return Err(Unusable::Here(TemplateProblem::TooDeep));
+        }
+        if let Some(loaded) = self.loaded.get(name) {
+            return Ok(loaded.clone());
+        }
+        let path = self.find(name).map_err(Unusable::Here)?;
+        let text = read_text(&path, MOST_BYTES).map_err(Unusable::There)?.replace("\r\n", "\n");
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let source = Source::new(path.display().to_string(), composed(text).into_owned());
+        let format = self.format.unwrap_or(Format::Text);
+        check_characters(&source, format).map_err(Unusable::There)?;
+        let mut compiled = Syntax::of(source.text()).map_err(|(span, problem)| {
+            let place = Place::Text(Arc::clone(&source), span);
+            Unusable::There(Diagnostic::error(place, &problem).into())
+        })?;
+        // Errors while rendering say so.
+        compiled.name = Some(name.to_owned());
+        let loaded = Loaded { source, compiled: Arc::new(compiled) };
+        self.loaded.insert(name.to_owned(), loaded.clone());
+        Ok(loaded)
+    }
+
+    /// All that are used, by name.
+    pub(super) fn into_all(self) -> BTreeMap<String, Loaded> {
+        self.loaded
+    }
+
+    /// The file of a partial. It lies in the template's directory, and so does what a link leads to.
+    fn find(&self, name: &str) -> Result<PathBuf, TemplateProblem> {
+        let Some(directory) = &self.directory else { return Err(TemplateProblem::PartialNowhere(name.to_owned())) };
+        let plain = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        };
+        if !name.split('/').all(plain) {
+            return Err(TemplateProblem::PartialName(name.to_owned()));
+        }
+        let endings: [&str; 2] = match self.format {
+            Some(Format::Markdown) => [".md.hbs", ".hbs"],
+            Some(Format::Html) => [".html.hbs", ".hbs"],
+            _ => [".txt.hbs", ".hbs"],
+        };
+        let candidates = endings.map(|ending| directory.join(format!("{name}{ending}")));
+        let Some(path) = candidates.iter().find(|path| path.exists()) else {
+            let tried = candidates.map(|path| path.display().to_string()).join(" or ");
+            return Err(TemplateProblem::PartialMissing { name: name.to_owned(), tried });
+        };
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        match (directory.canonicalize(), path.canonicalize()) {
+            (Ok(directory), Ok(file)) if file.starts_with(&directory) => Ok(path.clone()),
+            _ => Err(TemplateProblem::PartialOutside(name.to_owned())),
+        }
+    }
+}
