@@ -32,8 +32,8 @@ pub struct Address(Box<str>);
 pub enum AddressError {
     #[error("there is no address")]
     Empty,
-    #[error("{0} has no @")]
-    NoAt(String),
+    #[error("{text} has no @")]
+    NoAt { text: String, meant: Option<String> },
     #[error("{0} holds more than one address")]
     Several(String),
     #[error("{0} has more than one @")]
@@ -84,7 +84,7 @@ impl Complaint for AddressError {
     fn code(&self) -> &'static str {
         match self {
             Self::Empty => "address.empty",
-            Self::NoAt(_) => "address.no-at",
+            Self::NoAt { .. } => "address.no-at",
             Self::Several(_) => "address.several",
             Self::TwoAts(_) => "address.two-ats",
             Self::DisplayName { .. } => "address.display-name",
@@ -109,12 +109,14 @@ impl Complaint for AddressError {
             Self::Several(_) => "one cell, one address: give each person a row of their own".into(),
             Self::DisplayName { bare, .. } | Self::Mailto { bare, .. } => format!("write the address alone: {bare}"),
             Self::Character { meant: Some(meant), .. }
+            | Self::NoAt { meant: Some(meant), .. }
             | Self::CurlyQuote { meant: Some(meant), .. }
             | Self::DomainDots { meant: Some(meant), .. }
             | Self::DomainCharacter { meant: Some(meant), .. }
             | Self::Dots { meant: Some(meant), .. } => format!("did you mean {}?", quoted(meant)),
             Self::NoDot(_) => "it needs something like .org behind it".into(),
-            _ => return None,
+            Self::NoAt { .. } | Self::NoLocal(_) | Self::NoDomain(_) => "an address is like name@example.org".into(),
+            _ => "correct it, or ask the person".into(),
         })
     }
 }
@@ -219,7 +221,10 @@ fn parse(text: &str) -> Result<Address, AddressError> {
         return Err(AddressError::Empty);
     }
     if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("mailto:")) {
-        return Err(AddressError::Mailto { text: shown(), bare: quoted(text[7..].trim_matches(clings)) });
+        return Err(AddressError::Mailto {
+            text: shown(),
+            bare: quoted(text[7..].split('?').next().unwrap_or("").trim_matches(clings)),
+        });
     }
     if text.matches('@').count() > 1 {
         let words = text.split(|c: char| clings(c) || matches!(c, ',' | ';' | '/' | '|'));
@@ -236,7 +241,7 @@ fn parse(text: &str) -> Result<Address, AddressError> {
         if text.contains('＠') {
             return Err(AddressError::Character { text: shown(), character: '＠', meant: meant(text) });
         }
-        return Err(AddressError::NoAt(shown()));
+        return Err(AddressError::NoAt { text: shown(), meant: meant(text) });
     };
     if let Some(bare) = named(text) {
         return Err(AddressError::DisplayName { text: shown(), bare: quoted(bare) });
@@ -302,7 +307,16 @@ fn meant(text: &str) -> Option<String> {
         '．' => '.',
         c => c,
     };
-    let straight: String = text.chars().map(straight).collect();
+    let mut straight: String = text.chars().map(straight).collect();
+    for at in ["(at)", "[at]", "(AT)", "[AT]"] {
+        straight = straight.replace(at, "@");
+    }
+    // A comma for a dot: `ada@one,example`
+    if let Some((local, domain)) = straight.split_once('@')
+        && !domain.contains(' ')
+    {
+        straight = format!("{local}@{}", domain.trim_end_matches(',').replace(',', "."));
+    }
     let around = |c: char| clings(c) || is_curly(c) || ".,;:<>()[]\"'!?".contains(c);
     let inner = straight.trim_matches(around);
     // A slip of the space bar beside the @ or a dot; elsewhere a space may stand for anything.
@@ -501,7 +515,7 @@ mod tests {
             assert_eq!(help(text), Some(format!("did you mean \"{meant}\"?")), "{text}");
         }
         for text in ["ada l@one.example", "ada@one example", "a;b@one.example", "ada!\u{2014}@one.example"] {
-            assert_eq!(help(text), None, "{text}");
+            assert_eq!(help(text).as_deref(), Some("correct it, or ask the person"), "{text}");
         }
     }
 

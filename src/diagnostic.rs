@@ -5,12 +5,15 @@
 
 mod rows;
 
-use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, fmt, ops::Range, path::PathBuf, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// Row complaints are shown one by one up to this many; the rest are counted.
 pub const SHOWN_ROWS: usize = 50;
+
+/// The code of a message with nothing in it, which may be so because something else is wrong.
+pub(crate) const EMPTY_BODY: &str = "template.empty-body";
 
 /// Something that can be wrong: its sentence is its `Display`.
 pub trait Complaint: fmt::Display {
@@ -197,6 +200,34 @@ impl Diagnostics {
             Place::Nowhere | Place::File(_) => (0, 0),
             Place::Row { row, .. } => (1, *row),
             Place::Text(_, span) => (2, span.start as u64),
+        });
+        self
+    }
+
+    /// Without those of one code.
+    #[must_use]
+    pub fn without(mut self, code: &str) -> Self {
+        self.0.retain(|diagnostic| diagnostic.code != code);
+        self
+    }
+
+    /// Without what only follows from something else: of several errors about one cell the first is kept, and a row
+    /// with errors is not blamed for an empty message.
+    #[must_use]
+    pub fn without_consequences(mut self) -> Self {
+        let mut cells = HashSet::new();
+        let mut rows = HashSet::new();
+        for diagnostic in self.0.iter().filter(|diagnostic| diagnostic.is_error()) {
+            if let Place::Row { row, column: Some(_), .. } = &diagnostic.place {
+                rows.insert(*row);
+            }
+        }
+        self.0.retain(|diagnostic| match &diagnostic.place {
+            Place::Row { row, column: Some(column), .. } if diagnostic.is_error() => {
+                cells.insert((*row, Arc::clone(column)))
+            }
+            Place::Row { row, column: None, .. } => diagnostic.code != EMPTY_BODY || !rows.contains(row),
+            _ => true,
         });
         self
     }
@@ -405,7 +436,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= (name.chars().count().max(word.chars().count()) / 3).max(1))
+        .filter(|(distance, name)| {
+            let length = name.chars().count().max(word.chars().count());
+            // Of two short words each is nearly the other.
+            *distance <= if length < 3 { 0 } else { (length / 3).max(1) }
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -72,8 +72,10 @@ fn every_kind_of_wrong_address_has_its_sentence() {
             28  email   \"ada\"x@one.example\" has the character quotation mark inside, which no address may hold\n   \
             29  email   \"ada\u{2665}@one.example\" has the character U+2665 inside, which no address may hold\n  \
            help: row 2: fill in the address, or take the row out of the list\n  \
+           help: rows 3, 19, 20: an address is like name@example.org\n  \
            help: rows 4, 5, 6 …: one cell, one address: give each person a row of their own\n  \
            help: rows 8, 9: write the address alone: \"ada@one.example\"\n  \
+           help: rows 10, 11, 21 …: correct it, or ask the person\n  \
            help: rows 12, 14, 15 …: did you mean \"ada@one.example\"?\n  \
            help: row 13: did you mean \"adal@one.example\"?\n  \
            help: row 16: did you mean \"o'neil@one.example\"?\n  \
@@ -170,6 +172,7 @@ fn a_cell_is_text_and_nothing_else() {
              2  name    the cell holds the control character U+0000\n    \
              3  name    the cell holds the control character U+001B\n    \
              4  name    the cell holds the control character U+009B\n  \
+           help: rows 2, 3: take it out of the cell\n  \
            help: row 4: is the encoding right? Such characters are none in text\n",
     );
     let home = taken("name,email\n=cmd|'/C calc'!A0,ada@one.example\n@SUM(1),bo@two.example\n", &[], "");
@@ -202,6 +205,7 @@ fn columns_with_a_type_hold_nothing_else() {
              5  Visit    the cell is empty, and the message shows {{visit}}\n  \
            help: row 4: write yes or no (ja, oui, sí, y, true, 1 … will do, too)\n  \
            help: row 4: write it like that; or say how dates are written there, for example --column \"Visit=date %d.%m.%Y\", or visit = \"date %d.%m.%Y\" under [columns] in campaign.toml\n  \
+           help: row 4: write it in digits, with a decimal point or comma\n  \
            help: row 5: fill it in; or name the column with --optional, and empty is no\n  \
            help: row 5: fill it in; or ask for it first, {{#if visit}}…{{/if}}; or name the column with --optional (optional under [recipients_options] in campaign.toml)\n"
     );
@@ -372,6 +376,7 @@ fn everything_wrong_is_said_in_one_go_whatever_it_is() {
              6  email   \"eve\" has no @\n    \
              6  name    the cell is empty, and the message shows {{name}}\n    \
              6  ref     the cell is empty, and the message shows {{ref}}\n  \
+           help: rows 2, 6: an address is like name@example.org\n  \
            help: rows 3, 4, 6: fill it in; or ask for it first, {{#if ref}}…{{/if}}; or name the column with --optional (optional under [recipients_options] in campaign.toml)\n  \
            help: rows 4, 6: fill it in; or ask for it first, {{#if name}}…{{/if}}; or name the column with --optional (optional under [recipients_options] in campaign.toml)\n  \
            help: row 5: take it out of the template or the cell; an address that everybody may see belongs under allow in [guard] of campaign.toml\n\

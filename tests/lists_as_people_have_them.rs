@@ -52,7 +52,10 @@ fn standard_input_is_a_list_too() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"name,email\nAda,ada@one.example\nBo,bo\n").unwrap();
     let run = Run::of(child.wait_with_output().unwrap()).ended(65);
-    assert_eq!(run.stderr, "error: standard input, row 3, column \"email\": \"bo\" has no @\n");
+    assert_eq!(
+        run.stderr,
+        "error: standard input, row 3, column \"email\": \"bo\" has no @\n  help: an address is like name@example.org\n"
+    );
 }
 
 #[test]
@@ -337,7 +340,8 @@ fn the_first_fifty_bad_rows_are_shown_and_the_rest_counted() {
         run.stderr
     );
     assert!(run.stderr.ends_with(
-        "   51  email   \"p51\" has no @\n  … and 28 more; --rejected FILE.csv writes all of these rows into a file\n78 bad rows written to bad.csv\n"
+        "   51  email   \"p51\" has no @\n  … and 28 more; --rejected FILE.csv writes all of these rows into a file\n  \
+             help: rows 2, 3, 4 …: an address is like name@example.org\n78 bad rows written to bad.csv\n"
     ), "{}", run.stderr);
     assert_eq!(json(&check(&home, &["--format", "json"]).ended(65)).len(), 79);
 }
@@ -380,8 +384,65 @@ fn accents_are_the_same_however_they_are_written() {
     home.write("t.txt.hbs", format!("{FRONT}{{{{größe}}}}\n"));
     assert_eq!(
         check(&home, &[]).ended(65).stderr,
-        "error: p.csv, row 1, column \"na<U+0007>me\": the cell holds the control character U+0007\n"
+        "error: p.csv, row 1, column \"na<U+0007>me\": the cell holds the control character U+0007\n  help: take it out of the cell\n"
     );
+}
+
+#[test]
+fn what_is_no_list_is_called_what_it_is() {
+    for (bytes, what) in [
+        (&b"%PDF-1.7\n"[..], "a PDF document"),
+        (b"\x89PNG\r\n", "a picture"),
+        (b"\x1f\x8b\x08", "a compressed file (gzip)"),
+        (b"  <html><table><tr><td>email", "a web page (HTML), which some systems call .xls"),
+        (
+            b"<?xml version=\"1.0\"?><Workbook xmlns=\"urn:schemas-microsoft-com:office:spreadsheet\">",
+            "a workbook in XML",
+        ),
+        (b"{\\rtf1", "a text document (RTF)"),
+    ] {
+        refused(
+            bytes,
+            &[],
+            &format!(
+                "error: p.csv: this is {what}, and no list\n  \
+               help: open it in the program that made it, and save the list as .xlsx or as \"CSV UTF-8\"\n"
+            ),
+        );
+    }
+}
+
+#[test]
+fn titles_above_the_headings_are_said() {
+    refused(
+        "Victims of 2026,,\n,,\nas of May,,\nname,email,ref\nAda,ada@one.example,1\n",
+        &[],
+        "error: p.csv, row 1: the headings must stand in the first row, and seem to stand in row 4\n  help: delete the rows above them\n",
+    );
+}
+
+#[test]
+fn what_stands_before_the_unreadable_is_looked_at_too() {
+    let home = home("name,email\nAda,ada\nBo,bo@two.example\n\"Ce\"m,cem@three.example\nDee,dee\n", "");
+    let run = check(&home, &["--rejected", "bad.csv"]).ended(65);
+    assert_eq!(
+        run.stderr,
+        "error: p.csv: 2 mistakes in 2 rows\n  \
+           row  column  what is wrong\n    \
+             2  email   \"ada\" has no @\n    \
+             4          there is text behind the quotation mark that closes a cell\n  \
+           help: row 2: an address is like name@example.org\n  \
+           help: row 4: a quotation mark that belongs to the text is written twice, with one more around the cell; if one is missing in another row, put it there\n\
+         bad.csv cannot be written: the list cannot be read to its end\n"
+    );
+    home.write("p.csv", b"name,email\nAda,ada\nB\xfcb,bo@two.example\n");
+    let run = check(&home, &[]).ended(65);
+    assert!(
+        run.stderr.contains("    2  email   \"ada\" has no @\n    3          this is not UTF-8 text"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("say --encoding windows-1252"), "{}", run.stderr);
 }
 
 #[test]
@@ -502,7 +563,7 @@ proptest! {
                     Ok(list) => assert!(list.iter().all(|person| list.find(person.address().as_str()) == Some(person.index()))),
                     Err(why) => {
                         let _ = why.to_string();
-                        file.write_rejected(options, &why, None, &mut Vec::new()).unwrap();
+                        let _ = file.write_rejected(options, &why, None, &mut Vec::new());
                     }
                 }
                 let _ = file.headings(options);

@@ -45,27 +45,37 @@ fn what_a_sheet_hides_or_cannot_show_is_refused_in_every_format() {
         let said = "note: NAME: the list is read from the sheet \"People\"; the workbook has 2 more\n  \
                       help: another one is chosen with --sheet NAME\n\
                     note: NAME: the sheet hides the column \"Secret\", which a template can show\n\
-                    error: NAME: the sheet hides rows 8-9, by hand or by a filter, and it cannot be known whether these people are meant\n  \
-                      help: show or delete them; or say --hidden use to write to them, or --hidden skip to leave them out\n\
                     note: NAME: white space or invisible characters around 1 cell were taken off (row 6)\n\
-                    error: NAME: 2 mistakes in 1 row\n  \
-                      row  column  what is wrong\n   \
+                    error: NAME: 4 mistakes in 3 rows\n  \
+                      row  column  what is wrong\n    \
+                        8          the sheet hides this row, by hand or by a filter: is the person meant or not?\n    \
+                        9          the sheet hides this row, by hand or by a filter: is the person meant or not?\n   \
                        11  Name    the sheet shows the error \"#N/A\" here\n   \
                        11  Phone   the sheet shows the error \"#DIV/0!\" here\n  \
+                      help: rows 8, 9: show or delete such rows; or say --hidden use to write to them, or --hidden skip to leave them out\n  \
                       help: row 11: put it right in the spreadsheet, or write the value in place of the formula\n\
-                    1 bad row written to NAME.csv\n";
+                    3 bad rows written to NAME.csv\n";
         assert_eq!(
             run.stderr,
             said.replace("--sheet NAME", "--sheet SHEET").replace("NAME", name).replace("SHEET", "NAME")
         );
         let bad = std::fs::read_to_string(home.path().join(format!("{name}.csv"))).unwrap();
+        let hidden = "\"the sheet hides this row, by hand or by a filter: is the person meant or not?\",";
+        let hidden = hidden.replace('"', "");
+        let errors = "\"Name: the sheet shows the error \"\"#N/A\"\" here; Phone: the sheet shows the error \"\"#DIV/0!\"\" here\",";
+        let headings = "\u{feff}why,Name,E-Mail,Phone,Amount,Secret,When\r\n";
+        let plain = bad
+            .replace(&format!("\"{}\",", hidden.trim_end_matches(',')), "HIDDEN,")
+            .replace(errors, "ERRORS,")
+            .replace(headings, "");
         assert_eq!(
-            bad,
-            "\u{feff}why,Name,E-Mail,Phone,Amount,Secret,When\r\n\
-             \"Name: the sheet shows the error \"\"#N/A\"\" here; Phone: the sheet shows the error \"\"#DIV/0!\"\" here\",#N/A,eve@one.example,#DIV/0!,1.23E+04,,FALSE\r\n"
+            plain,
+            "HIDDEN,Hidden,hidden@one.example,12-345,0.3,,26:05\r\n\
+             HIDDEN,Filtered,filtered@one.example,441234567890,29%,,2026-11-25\r\n\
+             ERRORS,#N/A,eve@one.example,#DIV/0!,1.23E+04,,FALSE\r\n"
         );
         let run = check(&home, name, &["--hidden", "skip"]).ended(65);
-        assert!(!run.stderr.contains("the sheet hides rows"), "{}", run.stderr);
+        assert!(!run.stderr.contains("the sheet hides this row"), "{}", run.stderr);
     }
 }
 
@@ -105,6 +115,34 @@ fn each_cell_is_what_the_sheet_shows() {
     );
     let shown = home.run(&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "2"]).ended(0).stdout;
     assert!(shown.contains("people with exactly one message      2 of 2 on the list"), "{shown}");
+}
+
+#[test]
+fn bad_rows_of_a_sheet_can_be_mended_and_given_back() {
+    let home = home();
+    let list = workbook(|sheet| {
+        let rows = [
+            ["E-Mail\nAddress", "name", "phone", "amount", "when", "note"],
+            ["ada", "Ada", "1", "2", "3", ""],
+            ["bo@two.example", "Bo", "1", "2", "3", ""],
+        ];
+        for (row, cells) in rows.iter().enumerate() {
+            cells.iter().enumerate().for_each(|(column, cell)| {
+                sheet.write(row as u32, column as u16, *cell).unwrap();
+            });
+        }
+        sheet.set_row_hidden(0).unwrap();
+    });
+    home.write("p.xlsx", list);
+    let run = check(&home, "p.xlsx", &["--hidden", "skip", "--rejected", "bad.csv"]).ended(65);
+    assert_eq!(
+        run.stderr,
+        "error: p.xlsx, row 2, column \"E-Mail Address\": \"ada\" has no @\n  help: an address is like name@example.org\n1 bad row written to bad.csv\n"
+    );
+    let bad = std::fs::read_to_string(home.path().join("bad.csv")).unwrap();
+    assert!(bad.ends_with(",ada,Ada,1,2,3,\r\n"), "{bad}");
+    home.write("again.csv", bad.replace(",ada,", ",ada@one.example,"));
+    check(&home, "again.csv", &[]).ended(0);
 }
 
 #[test]

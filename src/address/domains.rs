@@ -64,7 +64,6 @@ const OTHERS: &[&str] = &[
     "hotmail.nl",
     "hotmail.no",
     "hotmail.se",
-    "icloud.co",
     "libero.io",
     "live.at",
     "live.be",
@@ -106,6 +105,7 @@ const OTHERS: &[&str] = &[
 const ENDINGS: &[(&str, &str)] = &[
     (".cim", ".com"),
     (".cmo", ".com"),
+    (".com.com", ".com"),
     (".co.ku", ".co.uk"),
     (".comm", ".com"),
     (".con", ".com"),
@@ -124,7 +124,7 @@ const ENDINGS: &[(&str, &str)] = &[
 ];
 
 /// Names that are too short to tell a slip from another name.
-const LEAST_LENGTH: usize = 8;
+const LEAST_LENGTH: usize = 7;
 
 /// The letters of a name as bits; one keystroke changes at most two of them.
 const fn letters(domain: &str) -> u32 {

@@ -7,7 +7,7 @@ use super::{
     load::{CampaignArgs, Loaded},
 };
 use crate::{
-    diagnostic::{nearest, quoted},
+    diagnostic::{Severity, nearest, quoted},
     recipients::Columns,
     report,
 };
@@ -30,6 +30,9 @@ pub(super) struct Check {
     #[command(flatten)]
     campaign: CampaignArgs,
 }
+
+/// So many columns that the template does not use are named.
+const SHOWN_COLUMNS: usize = 20;
 
 /// What `check` found out about a campaign with nothing wrong.
 struct Checked {
@@ -95,20 +98,33 @@ impl Checked {
     fn text(&self) -> String {
         let columns = self.columns();
         let unused = self.unused();
-        let used = || (0..columns.len()).filter(|column| !unused.contains(column)).map(|column| columns.name(column));
-        let said: Vec<String> = unused
+        let template = self.loaded.composer.template();
+        let used = || (0..columns.len()).filter(|column| template.uses(*column)).map(|column| columns.name(column));
+        // "Street 2" is no slip in "Street".
+        let without_digits = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').to_owned();
+        let slip = |name: &str| {
+            nearest(name, used()).filter(|meant| name.len() > 3 && without_digits(name) != without_digits(meant))
+        };
+        let mut said: Vec<String> = unused
             .iter()
-            .map(|column| match nearest(columns.name(*column), used()) {
+            .take(SHOWN_COLUMNS)
+            .map(|column| match slip(columns.name(*column)) {
                 Some(meant) => format!("{} (is it meant to be {{{{{meant}}}}}?)", quoted(columns.heading(*column))),
                 None => quoted(columns.heading(*column)),
             })
             .collect();
+        if unused.len() > SHOWN_COLUMNS {
+            said.push(format!("and {} more", unused.len() - SHOWN_COLUMNS));
+        }
         let mut text = String::new();
         if !said.is_empty() {
             text = format!("the template does not use {}\n", said.join(", "));
         }
         let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let recipients = counted(self.recipients, "recipient");
-        text + &format!("{recipients}, {}, all well\n", counted(columns.len(), "column"))
+        let remarks = self.loaded.list().remarks();
+        let warned = remarks.iter().any(|remark| remark.severity() == Severity::Warning);
+        let well = if warned { "nothing wrong; look at the warnings above" } else { "all well" };
+        text + &format!("{recipients}, {}, {well}\n", counted(columns.len(), "column"))
     }
 }

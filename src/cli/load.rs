@@ -89,7 +89,7 @@ impl CampaignArgs {
         };
         let refuse = |mut why: Diagnostics, more: Diagnostics, list: Option<&RecipientList>| {
             why.extend(more);
-            let why = why.sorted();
+            let why = why.sorted().without_consequences();
             let written = rejected.write(&file, &campaign.list, &why, list);
             Err(data(why).saying(written))
         };

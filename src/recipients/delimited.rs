@@ -85,10 +85,19 @@ impl<'t> DelimitedRows<'t> {
         usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX)
     }
 
-    /// Rows in which quotation marks are not as they must be, and what is wrong. The csv crate takes such cells as it
-    /// can, without a word, and may take a person into the cell of another.
-    pub(super) fn wrong_quotes(&self) -> Vec<(u64, ListProblem)> {
-        wrong_quotes(self.text, self.delimiter.byte())
+    /// Rows in which quotation marks are not as they must be, what is wrong, and the rows before them. The csv crate
+    /// takes such cells as it can, without a word, and may take a person into the cell of another.
+    pub(super) fn with_right_quotes(self) -> (Self, Vec<(u64, ListProblem)>) {
+        let (wrong, right) = wrong_quotes(self.text, self.delimiter.byte());
+        if wrong.is_empty() {
+            return (self, wrong);
+        }
+        (Self::new(&self.text[..right], self.delimiter), wrong)
+    }
+
+    /// Whether there is nothing to read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 }
 
@@ -138,8 +147,8 @@ fn blank_lines(text: &[u8], mut at: usize) -> u64 {
     }
 }
 
-/// See [`DelimitedRows::wrong_quotes`].
-fn wrong_quotes(text: &str, delimiter: u8) -> Vec<(u64, ListProblem)> {
+/// See [`DelimitedRows::with_right_quotes`]; where something is wrong, also how far all is right.
+fn wrong_quotes(text: &str, delimiter: u8) -> (Vec<(u64, ListProblem)>, usize) {
     #[derive(PartialEq)]
     enum In {
         CellStart,
@@ -152,17 +161,19 @@ fn wrong_quotes(text: &str, delimiter: u8) -> Vec<(u64, ListProblem)> {
     }
     let mut wrong = Vec::new();
     if !text.contains('"') {
-        return wrong;
+        return (wrong, text.len());
     }
     let mut state = In::CellStart;
     let mut row = 1;
     let mut before = 0;
-    for byte in text.bytes() {
+    let (mut row_start, mut right) = (0, None);
+    for (at, byte) in text.bytes().enumerate() {
         state = match (state, byte) {
             (In::Quoted, b'"') => In::Mark,
             (In::Mark | In::CellStart, b'"') | (In::Quoted, _) => In::Quoted,
             (_, b'\n' | b'\r') => {
                 row += u64::from(byte == b'\r' || before != b'\r');
+                row_start = at + 1;
                 In::CellStart
             }
             (_, byte) if byte == delimiter => In::CellStart,
@@ -178,14 +189,17 @@ fn wrong_quotes(text: &str, delimiter: u8) -> Vec<(u64, ListProblem)> {
             _ => In::Bare,
         };
         before = byte;
+        if !wrong.is_empty() {
+            right.get_or_insert(row_start);
+        }
         if wrong.len() >= MOST_QUOTES {
-            return wrong;
+            break;
         }
     }
     if state == In::Quoted {
         wrong.push((row, ListProblem::Quote));
     }
-    wrong
+    (wrong, right.unwrap_or(row_start))
 }
 
 #[cfg(test)]
@@ -195,7 +209,7 @@ mod tests {
     #[test]
     fn quotation_marks_stand_around_cells_or_are_written_twice() {
         let wrong = |text: &str| {
-            let rows = wrong_quotes(text, b',').into_iter().map(|(row, problem)| {
+            let rows = wrong_quotes(text, b',').0.into_iter().map(|(row, problem)| {
                 let kind = match problem {
                     ListProblem::Quote => "open",
                     ListProblem::BehindQuote => "behind",

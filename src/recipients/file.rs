@@ -9,7 +9,7 @@ use std::{
 use super::{Columns, ListProblem, RecipientList, delimited, problem::counted, read, text, workbook};
 use crate::{
     campaign::{Hidden, ListOptions, read_bytes},
-    diagnostic::{Diagnostic, Diagnostics, Place, quoted},
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
 };
 
 /// The name for standard input in place of a file.
@@ -92,7 +92,8 @@ impl ListFile {
             }
         }
         let (list, more) = self.rows(options, problems, ListOf(&self.name, options))?;
-        problems.extend(more);
+        // Nobody may be left before what cannot be read, and somebody behind it.
+        problems.extend(if problems.has_errors() { more.without(ListProblem::NoRows.code()) } else { more });
         Ok(list)
     }
 
@@ -106,6 +107,9 @@ impl ListFile {
         if workbook::kind(&self.bytes).is_some() {
             return self.sheet_rows(options, problems, with);
         }
+        if let Some(what) = foreign(&self.bytes) {
+            return Err(self.complaint(&ListProblem::Foreign(what)).into());
+        }
         if options.sheet.is_some() {
             problems.push(self.complaint(&ListProblem::NoSheets));
         }
@@ -113,16 +117,19 @@ impl ListFile {
         if decoded.marked {
             problems.push(Diagnostic::note(self.place(), &ListProblem::ByteOrderMark));
         }
-        let mut rows = delimited::rows(&decoded.text, options);
-        let wrong = rows.wrong_quotes();
-        if !wrong.is_empty() {
-            let mut all = Diagnostics::default();
-            for (row, problem) in wrong {
-                let place = Place::Row { list: Arc::clone(&self.name), row, column: None };
-                all.push(Diagnostic::error(place, &problem));
-            }
-            return Err(all);
+        let (mut rows, wrong) = delimited::rows(&decoded.text, options).with_right_quotes();
+        let mut cut = Diagnostics::default();
+        // A text that ends early ends in the middle of a cell, perhaps.
+        let early = |problem: &ListProblem| decoded.wrong.is_some() && matches!(problem, ListProblem::Quote);
+        for (row, problem) in wrong.into_iter().filter(|(_, problem)| !early(problem)) {
+            let place = Place::Row { list: Arc::clone(&self.name), row, column: None };
+            cut.push(Diagnostic::error(place, &problem));
         }
+        decoded.wrong.into_iter().for_each(|wrong| cut.push(wrong));
+        if cut.has_errors() && rows.is_empty() {
+            return Err(cut);
+        }
+        problems.extend(cut);
         Ok(with.with(&mut rows))
     }
 
@@ -158,15 +165,22 @@ impl ListFile {
             let word = if names.len() == 1 { "column" } else { "columns" };
             note(ListProblem::HiddenColumns(format!("the {word} {}", names.join(", "))));
         }
-        if !sheet.hidden_rows().is_empty() {
-            let hidden = listed(sheet.hidden_rows());
+        // The headings are what they are, hidden or not.
+        let heading_row = read::Rows::next(&mut sheet.rows());
+        let hidden: Vec<u64> = sheet.hidden_rows().iter().copied().filter(|row| Some(*row) != heading_row).collect();
+        if !hidden.is_empty() {
             match options.hidden {
-                Some(Hidden::Use) => note(ListProblem::HiddenRowsUsed(hidden)),
+                Some(Hidden::Use) => note(ListProblem::HiddenRowsUsed(listed(&hidden))),
                 Some(Hidden::Skip) => {
-                    note(ListProblem::HiddenRowsSkipped(hidden));
+                    note(ListProblem::HiddenRowsSkipped(listed(&hidden)));
                     rows = rows.without_hidden();
                 }
-                None => problems.push(self.complaint(&ListProblem::HiddenRows(hidden))),
+                None => {
+                    for row in hidden {
+                        let place = Place::Row { list: Arc::clone(&self.name), row, column: None };
+                        problems.push(Diagnostic::error(place, &ListProblem::HiddenRow));
+                    }
+                }
             }
         }
         let skipped = options.hidden == Some(Hidden::Skip);
@@ -188,6 +202,36 @@ impl ListFile {
     fn complaint(&self, problem: &ListProblem) -> Diagnostic {
         Diagnostic::error(self.place(), problem)
     }
+}
+
+/// What a file is that holds no list, though its name may say so, by how it begins.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    const BINARY: [(&[u8], &str); 10] = [
+        (b"%PDF-", "a PDF document"),
+        (b"\x89PNG", "a picture"),
+        (b"\xff\xd8\xff", "a picture"),
+        (b"GIF8", "a picture"),
+        (b"\x1f\x8b", "a compressed file (gzip)"),
+        (b"BZh", "a compressed file (bzip2)"),
+        (b"\xfd7zXZ", "a compressed file (xz)"),
+        (b"7z\xbc\xaf", "an archive (7z)"),
+        (b"Rar!", "an archive (rar)"),
+        (b"{\\rtf", "a text document (RTF)"),
+    ];
+    if let Some((_, what)) = BINARY.iter().find(|(beginning, _)| bytes.starts_with(beginning)) {
+        return Some(what);
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let start = bytes.get(..bytes.len().min(1000)).unwrap_or_default().to_ascii_lowercase();
+    let begins = |words: &[&str]| words.iter().any(|word| start.starts_with(word.as_bytes()));
+    if begins(&["<html", "<!doctype html", "<table", "<meta"]) {
+        return Some("a web page (HTML), which some systems call .xls");
+    }
+    if begins(&["<?xml"]) {
+        let spreadsheet = start.windows(11).any(|part| part == b"spreadsheet");
+        return Some(if spreadsheet { "a workbook in XML" } else { "XML" });
+    }
+    begins(&["mime-version:"]).then_some("a web page in one file (MHTML)")
 }
 
 /// The cells of the first row.

@@ -43,9 +43,12 @@ pub(super) fn check(list: &RecipientList, problems: &mut Diagnostics) {
     if columns.is_empty() || list.rows.is_empty() {
         return;
     }
-    let all = Names { list, columns };
+    let all = Names { list, columns, fixed: Vec::new() };
     // First names can move without the last ones.
-    let each = all.columns.iter().map(|column| Names { list, columns: vec![*column] });
+    let each = all.columns.iter().map(|column| {
+        let fixed = all.columns.iter().copied().filter(|other| other != column).collect();
+        Names { list, columns: vec![*column], fixed }
+    });
     let several = all.columns.len() > 1;
     let moved = all.moved().map(|run| (all.evidence(&run), run));
     let moved = moved
@@ -159,6 +162,13 @@ impl Words {
     /// initial where it is all that stands beside a word, as in `jsmith`.
     fn shown_in(&self, local: &Self) -> usize {
         let mut letters = 0;
+        // `jks` for John Kenneth Smith
+        if self.len() > 1
+            && local.letters.len() == self.len()
+            && self.iter().map(|word| word[0]).eq(local.letters.iter().copied())
+        {
+            letters += CLEARLY;
+        }
         for (nth, word) in self.iter().enumerate() {
             let shown = match word.len() {
                 0 | 1 => false,
@@ -257,7 +267,8 @@ impl Side {
         }
         self.silent += 1;
         self.silent_now += 1;
-        if self.silent_now > 3 || self.silent > self.count {
+        // In a column that moved most addresses tell.
+        if self.silent_now > 2 || 2 * self.silent > self.count + 1 {
             self.over();
         }
     }
@@ -270,9 +281,13 @@ impl Side {
     }
 }
 
+/// Names as some columns have them.
 struct Names<'l> {
     list: &'l RecipientList,
+    /// Those that may have moved.
     columns: Vec<usize>,
+    /// Those that have not, where only a part of the name may have.
+    fixed: Vec<usize>,
 }
 
 impl Names<'_> {
@@ -281,6 +296,17 @@ impl Names<'_> {
         for column in &self.columns {
             words.add(self.list.cell(place, *column));
         }
+    }
+
+    /// The name of a row, with these words where the columns may have moved.
+    fn composed(&self, place: usize, moved: &Words, name: &mut Words) {
+        name.clear();
+        for column in &self.fixed {
+            name.add(self.list.cell(place, *column));
+        }
+        let before = name.letters.len();
+        name.letters.extend_from_slice(&moved.letters);
+        name.ends.extend(moved.ends.iter().map(|end| before + end));
     }
 
     /// The name as it stands in the list.
@@ -301,22 +327,23 @@ impl Names<'_> {
         for place in 0..FURTHEST.min(count) {
             self.words(place, &mut window[place % turns]);
         }
-        let mut at = Words::default();
+        let (mut at, mut name) = (Words::default(), Words::default());
         for place in 0..count {
             if place + FURTHEST < count {
                 self.words(place + FURTHEST, &mut window[(place + FURTHEST) % turns]);
             }
             at.clear();
             at.add(local(self.list, place));
-            let score = window[place % turns].shown_in(&at);
+            self.composed(place, &window[place % turns], &mut name);
+            let score = name.shown_in(&at);
             // All of it is shown, and no other name can show clearly more.
             let settled = score >= at.letters.len();
             let mut any = false;
             for (by, side) in distances.iter().zip(&mut sides) {
                 let other = place.checked_add_signed(*by).filter(|other| *other < count && !settled);
                 let hit = other.is_some_and(|other| {
-                    window[other % turns].shown_in(&at) >= score + CLEARLY
-                        && !same(self.list.written(other), self.list.written(place))
+                    self.composed(place, &window[other % turns], &mut name);
+                    name.shown_in(&at) >= score + CLEARLY && !same(self.list.written(other), self.list.written(place))
                 });
                 any |= hit;
                 if hit {
@@ -347,14 +374,20 @@ impl Names<'_> {
 
     /// The first rows of a run, side by side with whose names their addresses show.
     fn evidence(&self, run: &Run) -> String {
-        let rows = run.first.iter().map(|place| {
-            let other = place.saturating_add_signed(run.by);
+        let pairs: Vec<(usize, usize)> =
+            run.first.iter().map(|place| (*place, place.saturating_add_signed(run.by))).collect();
+        self.table(&pairs, run.count)
+    }
+
+    /// Rows, and those whose names their addresses show: the first ones of so many.
+    fn table(&self, pairs: &[(usize, usize)], count: usize) -> String {
+        let rows = pairs.iter().map(|(place, other)| {
             let number = |place: usize| self.list.rows[place].number;
             [
                 number(*place).to_string(),
                 self.shown(*place),
                 self.list.cell(*place, self.list.address_column).to_owned(),
-                format!("{} (row {})", self.shown(other), number(other)),
+                format!("{} (row {})", self.shown(*other), number(*other)),
             ]
         });
         let title = ["row", "name", "address", "looks like"].map(str::to_owned);
@@ -365,18 +398,20 @@ impl Names<'_> {
         for [row, name, address, like] in &table {
             let _ = writeln!(text, "  {row:>row_width$}  {name:name_width$}  {address:address_width$}  {like}");
         }
-        if run.count > run.first.len() {
-            let _ = writeln!(text, "  … and {} more", run.count - run.first.len());
+        if count > pairs.len() {
+            let _ = writeln!(text, "  … and {} more", count - pairs.len());
         }
         text.truncate(text.trim_end().len());
         text
     }
 
-    /// Warns of every row whose address shows nothing of its own name, and is just the name of another row.
+    /// Warns of every row whose address shows nothing of its own name, and is just the name of another row. Where that
+    /// is so for most rows, it is an error.
     fn strangers(&self, problems: &mut Diagnostics) {
         let hasher = &self.list.index.hasher;
         let (mut words, mut at) = (Words::default(), Words::default());
         let mut wanted: Vec<(u64, u32)> = Vec::new();
+        let mut own_shown = 0;
         for place in 0..self.list.rows.len() {
             at.clear();
             at.add(local(self.list, place));
@@ -384,7 +419,9 @@ impl Names<'_> {
                 continue;
             }
             self.words(place, &mut words);
-            if words.len() > 0 && words.shown_in(&at) == 0 {
+            let shown = words.shown_in(&at);
+            own_shown += usize::from(shown > 0);
+            if words.len() > 0 && shown == 0 {
                 wanted.push((hasher.hash_one(&at.letters), short(place)));
             }
         }
@@ -416,6 +453,14 @@ impl Names<'_> {
         }
         found.sort_unstable();
         found.dedup_by_key(|(stranger, _)| *stranger);
+        if found.len() > LEAST_RUN && found.len() >= 3 * own_shown {
+            let pairs: Vec<(usize, usize)> =
+                found.iter().take(SHOWN).map(|(one, other)| (*one as usize, *other as usize)).collect();
+            let evidence = self.table(&pairs, found.len());
+            let problem = ListProblem::Moved { direction: "in other rows".into(), evidence };
+            self.list.complain(pairs[0].0, self.list.address_column, &problem, problems);
+            return;
+        }
         for (stranger, place) in found {
             let problem = ListProblem::OtherPerson {
                 address: self.list.cell(stranger as usize, self.list.address_column).to_owned(),
@@ -498,6 +543,41 @@ mod tests {
             moved.contains("from this row on the addresses look like those of the people in the row below:"),
             "{moved}"
         );
+        // So far that only the names tell.
+        let far = said(shifted(
+            5,
+            0,
+            &[
+                ("Ada Berg", "ada.berg"),
+                ("Bo Cole", "bo.cole"),
+                ("Cem Dunn", "cem.dunn"),
+                ("Dee East", "dee.east"),
+                ("Eve Frey", "eve.frey"),
+                ("Finn Gray", "finn.gray"),
+                ("Gus Hill", "gus.hill"),
+                ("Hal Ives", "hal.ives"),
+                ("Ida Jong", "ida.jong"),
+                ("Jon Kay", "jon.kay"),
+                ("Kim Lee", "kim.lee"),
+                ("Leo Mann", "leo.mann"),
+            ],
+        ));
+        assert!(far.contains("from this row on the addresses look like those of the people in other rows:"), "{far}");
+        // Only first names moved, and of them addresses show the initials.
+        let mut text = "First,Last,E-Mail\n".to_owned();
+        let people = [
+            ("Ada", "Smith"),
+            ("Boris", "Jones"),
+            ("Clara", "Weber"),
+            ("David", "Koch"),
+            ("Emma", "Brown"),
+            ("Frank", "Taylor"),
+        ];
+        for (nth, (first, last)) in people.iter().enumerate() {
+            let _ = writeln!(text, "{},{last},{}{last}@one.example", people[(nth + 1) % people.len()].0, &first[..1]);
+        }
+        let wrong = RecipientList::parse("p.csv", &text, &ListOptions::default()).unwrap_err().to_string();
+        assert!(wrong.contains("look like those of the people in the row above:"), "{wrong}");
         // First names that moved, last names that did not, under headings that say nothing.
         let mut text = "A,B,E-Mail\n".to_owned();
         let people = [
@@ -529,6 +609,17 @@ mod tests {
             ("Hal Goss", "hal.goss2"),
         ];
         assert_eq!(said(shifted(0, 0, &couples)), "");
+        let partners = [
+            ("Elizabeth Moore", "richard.moore0"),
+            ("Richard Moore", "rm84"),
+            ("Patricia Moore", "isla.moore2"),
+            ("Isla Moore", "im55"),
+            ("Robert King", "amelia.king4"),
+            ("Amelia King", "ak53"),
+            ("James King", "joseph.king6"),
+            ("Joseph King", "jk48"),
+        ];
+        assert_eq!(said(shifted(0, 0, &partners)), "");
         let nicknames = [
             ("Ann Berg", "sunshine"),
             ("Bob Cole", "tiger77"),

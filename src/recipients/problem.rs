@@ -13,6 +13,8 @@ pub(crate) enum ListProblem {
     StandardInput(String),
     TooLarge(u64),
     NoSheets,
+    Foreign(&'static str),
+    Titles { headings: u64 },
     Empty,
     NoRows,
     NotUtf8 { sample: String, likely: &'static str },
@@ -44,7 +46,7 @@ pub(crate) enum ListProblem {
     NeitherYesNorNo,
     NotNumber(String),
     NotDate { cell: String, format: Option<String> },
-    HiddenRows(String),
+    HiddenRow,
     HiddenRowsUsed(String),
     HiddenRowsSkipped(String),
     HiddenColumns(String),
@@ -65,6 +67,10 @@ impl fmt::Display for ListProblem {
             Self::StandardInput(why) => write!(f, "it cannot be read: {why}"),
             Self::TooLarge(most) => write!(f, "this is larger than {most} MiB"),
             Self::NoSheets => f.write_str("this is no workbook, and has no sheets"),
+            Self::Foreign(what) => write!(f, "this is {what}, and no list"),
+            Self::Titles { headings } => {
+                write!(f, "the headings must stand in the first row, and seem to stand in row {headings}")
+            }
             Self::Empty => f.write_str("the list is empty"),
             Self::NoRows => f.write_str("the list has headings and nobody under them"),
             Self::NotUtf8 { sample, likely } => {
@@ -133,10 +139,9 @@ impl fmt::Display for ListProblem {
             Self::NotDate { cell, format: Some(format) } => {
                 write!(f, "{} is not a date of the format {format}, nor one like 2026-11-24", quoted(cell))
             }
-            Self::HiddenRows(rows) => write!(
-                f,
-                "the sheet hides {rows}, by hand or by a filter, and it cannot be known whether these people are meant"
-            ),
+            Self::HiddenRow => {
+                f.write_str("the sheet hides this row, by hand or by a filter: is the person meant or not?")
+            }
             Self::HiddenRowsUsed(rows) => write!(f, "{rows}, which the sheet hides, {} on the list", is_or_are(rows)),
             Self::HiddenRowsSkipped(rows) => write!(f, "{rows}, which the sheet hides, {} left out", is_or_are(rows)),
             Self::HiddenColumns(columns) => write!(f, "the sheet hides {columns}, which a template can show"),
@@ -193,6 +198,8 @@ impl Complaint for ListProblem {
             Self::StandardInput(_) => "file.unreadable",
             Self::TooLarge(_) => "list.too-large",
             Self::NoSheets => "list.no-such-sheet",
+            Self::Foreign(_) => "list.foreign",
+            Self::Titles { .. } => "list.titles",
             Self::Empty | Self::NoRows => "list.empty",
             Self::NotUtf8 { .. } | Self::NotEncoded { .. } | Self::IsUtf8 { .. } => "list.encoding",
             Self::NoHeading { .. } | Self::PersonInHeadings => "list.no-heading",
@@ -215,7 +222,7 @@ impl Complaint for ListProblem {
             Self::NotYesNo(_) | Self::NeitherYesNorNo => "list.not-yes-or-no",
             Self::NotNumber(_) => "list.not-a-number",
             Self::NotDate { .. } => "list.not-a-date",
-            Self::HiddenRows(_) | Self::HiddenRowsUsed(_) | Self::HiddenRowsSkipped(_) => "list.hidden-rows",
+            Self::HiddenRow | Self::HiddenRowsUsed(_) | Self::HiddenRowsSkipped(_) => "list.hidden-rows",
             Self::HiddenColumns(_) => "list.hidden-columns",
             Self::HiddenSheet(_) => "list.hidden-sheet",
             Self::OtherSheets { .. } => "list.other-sheets",
@@ -235,11 +242,16 @@ impl Complaint for ListProblem {
                  campaign.toml); or save the list as \"CSV UTF-8\" in the spreadsheet program"
             ),
             Self::IsUtf8 { .. } => "leave --encoding (or encoding = …) out".into(),
-            Self::Control { character } if u32::from(*character) >= 0x80 => {
-                "is the encoding right? Such characters are none in text".into()
-            }
+            Self::NotNumber(_) => "write it in digits, with a decimal point or comma".into(),
+            Self::Control { character } if u32::from(*character) < 0x80 => "take it out of the cell".into(),
+            Self::Control { .. } => "is the encoding right? Such characters are none in text".into(),
             Self::NotEncoded { sure: false, .. } => "try another --encoding, or save the list as \"CSV UTF-8\"".into(),
+            Self::NotEncoded { .. } => "save the list as \"CSV UTF-8\" in the spreadsheet program".into(),
             Self::TooLarge(_) => "send in several parts, or raise the limit with --max-file-mib".into(),
+            Self::Foreign(_) => {
+                "open it in the program that made it, and save the list as .xlsx or as \"CSV UTF-8\"".into()
+            }
+            Self::Titles { .. } => "delete the rows above them".into(),
             Self::NoSheets => "leave --sheet (or sheet = …) out".into(),
             Self::PersonInHeadings => {
                 "put a row with a heading for each column above it, for example name,email".into()
@@ -296,7 +308,7 @@ impl Complaint for ListProblem {
                                      --column \"Visit=date %d.%m.%Y\", or visit = \"date %d.%m.%Y\" under [columns] in \
                                      campaign.toml"
                 .into(),
-            Self::HiddenRows(_) => "show or delete them; or say --hidden use to write to them, or --hidden skip to \
+            Self::HiddenRow => "show or delete such rows; or say --hidden use to write to them, or --hidden skip to \
                                     leave them out"
                 .into(),
             Self::OtherSheets { .. } => "another one is chosen with --sheet NAME".into(),

@@ -40,7 +40,8 @@ pub(super) trait Rows {
 
     /// The cells as headings.
     fn headings(&self) -> Vec<String> {
-        self.cells().take(self.filled()).map(|cell| cell.trim_matches(clings).to_owned()).collect()
+        let in_a_line = |cell: &str| cell.trim_matches(clings).replace("\r\n", " ").replace(['\n', '\r', '\t'], " ");
+        self.cells().take(self.filled()).map(in_a_line).collect()
     }
 }
 
@@ -55,6 +56,9 @@ fn has_address_cell(cell: &str) -> bool {
         && cell.contains('@')
         && cell.split(['\n', '\r']).any(|line| line.contains(separator) && line.split(separator).any(is_address))
 }
+
+/// So many rows may be titles above the headings.
+const TITLE_ROWS: usize = 20;
 
 /// So many rows with something wrong are kept, for what else is wrong with them.
 const KEPT_FLAWED: usize = 1000;
@@ -81,6 +85,18 @@ pub(super) fn read(
         problems.push(Diagnostic::error(file(), &ListProblem::Empty));
         return None;
     };
+    let first = rows.headings();
+    if options.address.is_none() && Columns::new(first.clone()).usual_for_addresses().is_empty() {
+        // A title above the headings is no mistake of theirs.
+        if let Some(headings) = headings_below(rows) {
+            let place = Place::Row { list: Arc::clone(name), row: heading_row, column: None };
+            problems.push(Diagnostic::error(place, &ListProblem::Titles { headings }));
+            return None;
+        }
+        let place = Place::Row { list: Arc::clone(name), row: heading_row, column: None };
+        Headings::complain_of_none(place, first, options, problems);
+        return None;
+    }
     let headings = Headings::read(name, heading_row, rows, options, problems)?;
     let mut reader = Reader {
         list: RecipientList {
@@ -141,7 +157,34 @@ struct Headings {
     trimmed: Trimmed,
 }
 
+/// The row, among the next few, that looks like headings.
+fn headings_below(rows: &mut impl Rows) -> Option<u64> {
+    (0..TITLE_ROWS).find_map(|_| {
+        let number = rows.next()?;
+        let person = rows.cells().any(|cell| cell.contains('@'));
+        (!person && !Columns::new(rows.headings()).usual_for_addresses().is_empty()).then_some(number)
+    })
+}
+
 impl Headings {
+    /// Complains of a first row in which no column is called like one with addresses.
+    fn complain_of_none(place: Place, headings: Vec<String>, options: &ListOptions, problems: &mut Diagnostics) {
+        let most = options.limits.columns();
+        let problem = if headings.len() > most {
+            ListProblem::TooManyColumns { found: headings.len(), most }
+        } else if headings.iter().any(|heading| heading.parse::<Address>().is_ok()) {
+            ListProblem::PersonInHeadings
+        } else {
+            let columns = Columns::new(headings);
+            let unsplit = b",;\t|"
+                .iter()
+                .copied()
+                .find(|delimiter| columns.len() == 1 && columns.heading(0).bytes().any(|byte| byte == *delimiter));
+            ListProblem::NoAddressColumn { headings: columns.listed(), unsplit }
+        };
+        problems.push(Diagnostic::error(place, &problem));
+    }
+
     fn read(
         name: &Arc<str>,
         row: u64,
@@ -179,7 +222,9 @@ impl Headings {
         let mut find = |wanted: &str, role: &'static str, columns: &Columns| {
             let found = columns.find(wanted);
             if found.is_none() {
-                let nearest = nearest(&Columns::name_for(wanted), columns.names()).map(str::to_owned);
+                let nearest = nearest(&Columns::name_for(wanted), columns.names());
+                let nearest =
+                    nearest.and_then(|name| columns.find(name)).map(|column| columns.heading(column).to_owned());
                 let wanted = wanted.to_owned();
                 complain(None, &ListProblem::NoSuchColumn { wanted, role, nearest, headings: columns.listed() });
             }
@@ -209,13 +254,7 @@ impl Headings {
             Some(wanted) => find(wanted, "which is to hold the addresses", &columns)?,
             None => match columns.usual_for_addresses().as_slice() {
                 [only] => *only,
-                [] => {
-                    let unsplit = b",;\t|".iter().copied().find(|delimiter| {
-                        columns.len() == 1 && columns.heading(0).bytes().any(|byte| byte == *delimiter)
-                    });
-                    complain(None, &ListProblem::NoAddressColumn { headings: columns.listed(), unsplit });
-                    return None;
-                }
+                [] => return None,
                 several => {
                     let headings: Vec<String> = several.iter().map(|nth| quoted(columns.heading(*nth))).collect();
                     complain(None, &ListProblem::SeveralAddressColumns(headings.join(", ")));

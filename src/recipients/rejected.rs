@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     campaign::ListOptions,
-    diagnostic::{Diagnostics, Place},
+    diagnostic::{Diagnostic, Diagnostics, Place},
 };
 
 /// The heading of the column that says why; it is the first one, so that a row with too many cells stays as it was. The
@@ -57,7 +57,13 @@ impl ListFile {
             }
         }
         let rejected = Rejected { whys: &whys, to };
-        self.rows(options, &mut Diagnostics::default(), rejected).unwrap_or(Ok(0))
+        let mut problems = Diagnostics::default();
+        let written = self.rows(options, &mut problems, rejected);
+        let unreadable = |one: &Diagnostic| matches!(one.code(), "list.quote" | "list.encoding");
+        if written.is_err() || problems.iter().any(unreadable) {
+            return Err(io::Error::other("the list cannot be read to its end"));
+        }
+        written.unwrap_or(Ok(0))
     }
 }
 
@@ -80,6 +86,7 @@ impl WithRows for Rejected<'_> {
         let mut headings_done = false;
         // A file that was given back has a column of that name already.
         let mut first = 0;
+        let mut width = 0;
         while let Some(number) = rows.next() {
             let why = if headings_done {
                 let Some(whys) = self.whys.get(&number) else { continue };
@@ -88,12 +95,16 @@ impl WithRows for Rejected<'_> {
             } else if rows.filled() > 0 {
                 headings_done = true;
                 first = usize::from(WHY.contains(&rows.cell(0)));
+                width = rows.len();
                 let own = rows.cells().skip(first).any(|heading| Columns::name_for(heading) == WHY[0]);
                 WHY[usize::from(own)].to_owned()
             } else {
                 continue;
             };
-            writer.write_record(std::iter::once(why.as_str()).chain(rows.cells().skip(first)))?;
+            // A sheet does not say how wide it is; as text each row must be as wide as the headings.
+            let missing = if rows.delimiter().is_none() { width.saturating_sub(rows.len()) } else { 0 };
+            let cells = rows.cells().skip(first).chain(std::iter::repeat_n("", missing));
+            writer.write_record(std::iter::once(why.as_str()).chain(cells))?;
         }
         writer.flush()?;
         Ok(written)

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::{ListProblem, delimited, read::Rows};
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
 };
 
 /// The text of a list without its byte order mark.
+///
+/// What cannot be read is an error; the text then ends with the last line before it, so that the rest is looked at in the
+/// same go.
 pub(super) fn decode<'b>(name: &Arc<str>, bytes: &'b [u8], options: &ListOptions) -> Result<Decoded<'b>, Diagnostics> {
     let marked = Encoding::for_bom(bytes);
     let (bytes, mark) = marked.map_or((bytes, None), |(encoding, length)| (&bytes[length..], Some(encoding)));
@@ -30,26 +33,38 @@ pub(super) fn decode<'b>(name: &Arc<str>, bytes: &'b [u8], options: &ListOptions
     }
     if encoding == UTF_8 {
         return match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Decoded { text: text.into(), marked: mark.is_some() }),
-            Err(error) => Err(not_utf8(name, bytes, error.valid_up_to(), options).into()),
+            Ok(text) => Ok(Decoded { text: text.into(), marked: mark.is_some(), wrong: None }),
+            Err(error) => {
+                let wrong = Some(not_utf8(name, bytes, error.valid_up_to(), options));
+                let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or("");
+                Ok(Decoded { text: whole_lines(valid).into(), marked: mark.is_some(), wrong })
+            }
         };
     }
     let (text, wrong) = encoding.decode_without_bom_handling(bytes);
     if !wrong {
-        return Ok(Decoded { text, marked: mark.is_some() });
+        return Ok(Decoded { text, marked: mark.is_some(), wrong: None });
     }
     let at = text.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);
     let (row, sample) = cell_at(&text, at, options);
     let place = Place::Row { list: Arc::clone(name), row, column: None };
     let sure = encoding == UTF_16LE || encoding == UTF_16BE;
     let problem = ListProblem::NotEncoded { sample, encoding: encoding.name(), sure };
-    Err(Diagnostic::error(place, &problem).into())
+    let wrong = Some(Diagnostic::error(place, &problem));
+    Ok(Decoded { text: whole_lines(&text[..at]).to_owned().into(), marked: mark.is_some(), wrong })
+}
+
+/// The text without its last line, which is not all there.
+fn whole_lines(text: &str) -> &str {
+    &text[..text.rfind(['\n', '\r']).map_or(0, |end| end + 1)]
 }
 
 /// A text, and whether a byte order mark said what it is.
 pub(super) struct Decoded<'b> {
     pub(super) text: Cow<'b, str>,
     pub(super) marked: bool,
+    /// Why there is no more of it.
+    pub(super) wrong: Option<Diagnostic>,
 }
 
 /// The complaint about the first cell whose bytes are not UTF-8.
@@ -57,7 +72,10 @@ fn not_utf8(name: &Arc<str>, bytes: &[u8], valid_up_to: usize, options: &ListOpt
     let likely = likely_utf16(bytes).unwrap_or_else(|| {
         let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
         detector.feed(bytes, true);
-        detector.guess(None, Utf8Detection::Deny)
+        let likely = detector.guess(None, Utf8Detection::Deny);
+        // Of two that read the same the usual one.
+        let reads = |encoding: &'static Encoding| encoding.decode_without_bom_handling(bytes).0;
+        if likely.is_single_byte() && reads(likely) == reads(WINDOWS_1252) { WINDOWS_1252 } else { likely }
     });
     let (text, _) = likely.decode_without_bom_handling(bytes);
     let (before, _) = likely.decode_without_bom_handling(&bytes[..valid_up_to]);
@@ -110,6 +128,9 @@ mod tests {
         let encoding = encoding.map(|label| Encoding::for_label(label.as_bytes()).unwrap());
         let options = ListOptions { encoding, ..ListOptions::default() };
         let decoded = decode(&"p.csv".into(), bytes, &options).map_err(|why| why.to_string())?;
+        if let Some(wrong) = decoded.wrong {
+            return Err(Diagnostics::from(wrong).to_string());
+        }
         assert_eq!(decoded.marked, Encoding::for_bom(bytes).is_some());
         Ok(decoded.text.into_owned())
     }

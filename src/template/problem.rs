@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     address::AddressError,
-    diagnostic::{Complaint, quoted},
+    diagnostic::{Complaint, EMPTY_BODY, quoted},
 };
 
 /// What can be wrong with a template.
@@ -189,7 +189,7 @@ impl Complaint for TemplateProblem {
             Self::Render { .. } => "template.render",
             Self::HeaderLine { .. } => "template.header-line",
             Self::EmptyHeader(_) => "template.empty-header",
-            Self::EmptyBody => "template.empty-body",
+            Self::EmptyBody => EMPTY_BODY,
             Self::EmptyCell(_) => "list.empty-cell",
             Self::Link(_) => "template.link",
             Self::ValueInHtml(_) => "template.value-in-html",
@@ -240,6 +240,7 @@ impl Complaint for TemplateProblem {
             Self::NotText(literal) => format!("write \"{literal}\""),
             Self::HelperAlone(name) => format!("a column of that name is {{{{this.{name}}}}}"),
             Self::ValueInHtml(_) => "put the attribute in quotation marks, or the value into the text".into(),
+            Self::EmptyBody => "the template shows nothing for this row: see what its {{#if}} ask".into(),
             Self::HeaderLine { .. } => "take it out of the cell".into(),
             Self::ToHasAddress => "for example: to = \"{{name}}\"".into(),
             _ => return None,

@@ -155,7 +155,8 @@ impl Rows for SheetRows<'_> {
             self.next += 1;
             self.cells = self.sheet.cells.get(row.clone()).unwrap_or_default();
             let number = self.cells.first().map(|cell| u64::from(cell.row) + 1)?;
-            if !self.without_hidden || self.sheet.hidden_rows.binary_search(&number).is_err() {
+            // The first row holds the headings, hidden or not.
+            if !self.without_hidden || self.next == 1 || self.sheet.hidden_rows.binary_search(&number).is_err() {
                 return Some(number);
             }
         }
