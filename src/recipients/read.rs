@@ -295,10 +295,11 @@ impl Trimmed {
     fn add(&mut self, row: u64) {
         self.cells += 1;
         if self.rows.last() == Some(&row) {
-        } else if self.rows.len() < NAMED_ROWS {
+            return;
+        }
+        self.more |= self.rows.len() == NAMED_ROWS;
+        if !self.more {
             self.rows.push(row);
-        } else {
-            self.more = true;
         }
     }
 
