@@ -104,6 +104,23 @@ fn whatever_is_in_a_message_its_signature_verifies() {
     }
 }
 
+#[test]
+fn a_signature_is_not_part_of_what_was_checked_and_names_may_be_long() {
+    let key = Key::new(Kind::Ed25519);
+    let domain = format!("{}.police.example", ["x"; 3].map(|x| x.repeat(55)).join("."));
+    let signer = Signer::read(&key.dkim(&domain)).unwrap();
+    let message = compose(Format::Text, "hello\n");
+    assert!(message.signed(&ZonedDateTime::now(), &signer).is_err(), "its sender is of another domain");
+    let header = signer.sign(message.bytes(), now()).unwrap();
+    all_verify(&[key.record(&domain)], &[[header.as_bytes(), message.bytes()].concat()]);
+
+    let signer = Signer::read(&key.dkim(DOMAIN)).unwrap();
+    let now = ZonedDateTime::now();
+    let signed = message.signed(&now, &signer).unwrap();
+    assert!(signed.starts_with(b"DKIM-Signature: v=1; ") && signed.ends_with(&message.dated(&now)));
+    assert!(!message.bytes().starts_with(b"DKIM") && message.digest() == compose(Format::Text, "hello\n").digest());
+}
+
 /// Where the field of a name stands, without its line end.
 fn field(message: &str, name: &str) -> std::ops::Range<usize> {
     let start = message.find(&format!("\r\n{name}: ")).unwrap() + 2;
