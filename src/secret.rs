@@ -45,8 +45,8 @@ pub enum SecretError {
     FileUnreadable(&'static str, io::Error),
     #[error("what {0} names is not a regular file")]
     NotAFile(&'static str),
-    #[error("the password file {path} can be read by others (its mode is {mode:o})")]
-    FileOpenToOthers { path: PathBuf, mode: u32 },
+    #[error("the {what} {path} can be read by others (its mode is {mode:o})")]
+    FileOpenToOthers { what: &'static str, path: PathBuf, mode: u32 },
     #[error("the environment variable named by password_env is not set")]
     EnvMissing,
     #[error("there are no credentials: $CREDENTIALS_DIRECTORY is not set")]
@@ -92,14 +92,17 @@ impl SecretSource {
     pub fn read(&self, prompt: &str) -> Result<SecretString, SecretError> {
         match self {
             Self::Command(command) => from_command(command),
-            Self::File(path) => from_file(path, "password_file", Access::OwnerOnly),
+            Self::File(path) => first_line(&read_owner_only(path, "password_file", "password file")?, "password_file"),
             Self::Env(name) => match std::env::var(name) {
                 Ok(value) => first_line(&Zeroizing::new(value.into_bytes()), "password_env"),
                 Err(std::env::VarError::NotPresent) => Err(SecretError::EnvMissing),
                 Err(std::env::VarError::NotUnicode(_)) => Err(SecretError::NotText("password_env")),
             },
             Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                Some(directory) => from_file(&Path::new(&directory).join(name), "credential", Access::AsGiven),
+                Some(directory) => {
+                    let path = Path::new(&directory).join(name);
+                    first_line(&read(&path, "credential", Access::AsGiven)?, "credential")
+                }
                 None => Err(SecretError::NoCredentials),
             },
             Self::Ask => ask(prompt),
@@ -124,14 +127,25 @@ fn from_command(command: &[String]) -> Result<SecretString, SecretError> {
     first_line(&output, "password_command")
 }
 
+/// Reads a file that only its owner can read: all of it, or somewhat more than 64 KiB. `key` names it in the config
+/// file, and `what` says what it is.
+pub(crate) fn read_owner_only(
+    path: &Path,
+    key: &'static str,
+    what: &'static str,
+) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read(path, key, Access::OwnerOnly(what))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
-    OwnerOnly,
+    /// And what the file is.
+    OwnerOnly(&'static str),
     /// systemd answers for the permissions of its credentials.
     AsGiven,
 }
 
-fn from_file(path: &Path, key: &'static str, access: Access) -> Result<SecretString, SecretError> {
+fn read(path: &Path, key: &'static str, access: Access) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let unreadable = |why| SecretError::FileUnreadable(key, why);
     // Opening a pipe would wait for somebody to write into it.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -144,16 +158,18 @@ fn from_file(path: &Path, key: &'static str, access: Access) -> Result<SecretStr
         return Err(SecretError::NotAFile(key));
     }
     #[cfg(unix)]
-    if access == Access::OwnerOnly {
+    if let Access::OwnerOnly(what) = access {
         use std::os::unix::fs::PermissionsExt;
         let mode = metadata.permissions().mode() & 0o7777;
         if mode & 0o077 != 0 {
-            return Err(SecretError::FileOpenToOthers { path: path.to_owned(), mode });
+            return Err(SecretError::FileOpenToOthers { what, path: path.to_owned(), mode });
         }
     }
-    let mut content = Zeroizing::new(Vec::new());
+    // Room for all from the start: a vector that grows leaves copies behind.
+    let room = usize::try_from(metadata.len().min(MOST_BYTES)).unwrap_or_default() + 1;
+    let mut content = Zeroizing::new(Vec::with_capacity(room));
     file.take(MOST_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
-    first_line(&content, key)
+    Ok(content)
 }
 
 fn ask(prompt: &str) -> Result<SecretString, SecretError> {

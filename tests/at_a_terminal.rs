@@ -9,7 +9,9 @@ use std::{
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use crate::support::{
-    Home, account, people,
+    Home, account,
+    dkim::{Key, Kind},
+    people,
     scripted::{Act, Scripted, Stage, Tls},
 };
 
@@ -93,6 +95,20 @@ fn server() -> crate::support::scripted::Builder {
 }
 
 const SEND: [&str; 4] = ["send", "c", "--account", "work"];
+
+#[test]
+fn who_signs_is_shown_before_anything_is_sent() {
+    let server = server().start();
+    let key = Key::new(Kind::Ed25519);
+    let home = home_for(&server, &format!("password_env = \"P\"\n{}", key.settings("police.example")));
+    let mut terminal = Terminal::run(&home, &SEND, &[("P", "secret")]);
+    terminal.wait_for("Type the number of recipients to send: ");
+    let signed = "as case.team)\nSigned      DKIM for police.example, ed25519-sha256, key ed.s2026\nRecipients  12,";
+    assert!(terminal.seen().contains(signed), "{}", terminal.seen());
+    terminal.type_in("11\n");
+    terminal.ended(77);
+    assert!(server.accepted().is_empty());
+}
 
 #[test]
 fn the_number_of_recipients_has_to_be_typed() {

@@ -26,6 +26,7 @@ mod lost_connections_are_opened_again;
 mod messages_are_well_formed;
 mod one_recipient_each;
 mod secrets_stay_secret;
+mod signatures_verify;
 mod starttls_is_safe;
 mod stopping;
 mod templates_share_pieces;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     campaign::{
-        Rate,
+        Dkim, Rate, dkim,
         keys::{At, Keys},
     },
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
@@ -37,6 +37,8 @@ pub struct Account {
     pub connections: NonZeroUsize,
     /// No network step may take longer; each has a limit of its own besides (RFC 5321 §4.5.3.2).
     pub timeout: Option<Duration>,
+    /// How messages are signed, if they are.
+    pub dkim: Option<Dkim>,
 }
 
 /// Who logs in.
@@ -222,6 +224,7 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let connections = keys.integer("connections", 1, 1000).map_or(1, |number| number.value as usize);
     let timeout = read_timeout(&mut keys);
     let secret = read_secret(&mut keys, base);
+    let dkim = dkim::read(&mut keys, base);
 
     let tls_mode = tls
         .as_ref()
@@ -290,6 +293,7 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
         rates,
         connections: NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN),
         timeout,
+        dkim,
     };
     (Some(account), keys.finish())
 }
@@ -377,7 +381,7 @@ fn read_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
 }
 
 /// A path in the config file: `~/` is the home directory, and what is relative is relative to the file.
-fn resolve(base: &Path, path: &str) -> PathBuf {
+pub(super) fn resolve(base: &Path, path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), etcetera::home_dir()) {
         (Some(rest), Ok(home)) => home.join(rest),
         _ => base.join(path),

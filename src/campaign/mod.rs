@@ -5,6 +5,7 @@
 
 mod account;
 pub(crate) mod column_type;
+mod dkim;
 pub(crate) mod keys;
 mod list;
 mod rate;
@@ -18,6 +19,7 @@ use std::{
 
 pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
 pub use column_type::{ColumnType, ColumnTypeError};
+pub use dkim::Dkim;
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use rate::{Rate, RateError};
 

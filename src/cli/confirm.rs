@@ -23,6 +23,8 @@ pub(super) struct Question {
     pub(super) count: usize,
     /// In words.
     pub(super) server: String,
+    /// How the messages are signed, in words.
+    pub(super) signed: Option<String>,
     pub(super) rates: Vec<Rate>,
 }
 
@@ -61,6 +63,9 @@ impl Question {
         line("Subject", self.first.subject());
         line("From", &self.first.envelope().from().to_string());
         line("Server", &self.server);
+        if let Some(signed) = &self.signed {
+            line("Signed", signed);
+        }
         let person = |message: &Message| format!("row {} {}", message.row(), message.envelope().to());
         let ends = match self.count {
             1 => person(&self.first),

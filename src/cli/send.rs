@@ -24,9 +24,10 @@ use super::{
     signals::{self, Signals},
 };
 use crate::{
-    campaign::{Account, Accounts, Named, Rate},
+    campaign::{Account, Accounts, Dkim, Named, Rate},
     delivery::{self, Job, Signal, Stop, StopReason},
-    diagnostic::{Diagnostic, Place, visible},
+    diagnostic::{Diagnostic, Diagnostics, Place, visible},
+    message::Signer,
     outbox::{Outbox, Outcome},
     report::{self, Heard, Rows, Style, Summary},
     sandbox::{Proof, Sandbox},
@@ -98,7 +99,7 @@ impl Send {
         if self.dry_run {
             let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
             let server = format!("account {name}, which was not looked at");
-            let question = self.question(&loaded, &outbox, &server, &[])?;
+            let question = self.question(&loaded, &outbox, &server, None)?;
             if let Some(number) = self.confirm {
                 confirm(&question, Some(number), screen)?;
             }
@@ -114,12 +115,17 @@ impl Send {
         }
         let account = if self.sandbox { None } else { Some(self.account(&loaded)?) };
         let server = account.as_ref().map_or("the sandbox in this program; nothing is delivered".into(), server);
-        let rates = account.as_ref().map_or(&[][..], |account| &account.rates);
-        confirm(&self.question(&loaded, &outbox, &server, rates)?, self.confirm, screen)?;
+        let signer = account.as_ref().and_then(|account| account.dkim.as_ref()).map(read_signer).transpose()?;
+        if let Some(signer) = &signer {
+            check_senders(signer, &loaded, &outbox)?;
+        }
+        let mut question = self.question(&loaded, &outbox, &server, account.as_ref())?;
+        question.signed = signer.as_ref().map(ToString::to_string);
+        confirm(&question, self.confirm, screen)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
         let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
-        let exit = runtime.block_on(self.deliver(&loaded, Arc::new(outbox), account, secret, screen));
+        let exit = runtime.block_on(self.deliver(&loaded, Arc::new(outbox), account, secret, signer, screen));
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         exit
@@ -145,7 +151,14 @@ impl Send {
     }
 
     /// What is about to be sent, through `server`, at the account's rates.
-    fn question(&self, loaded: &Loaded, outbox: &Outbox, server: &str, rates: &[Rate]) -> Result<Question, Failure> {
+    fn question(
+        &self,
+        loaded: &Loaded,
+        outbox: &Outbox,
+        server: &str,
+        account: Option<&Account>,
+    ) -> Result<Question, Failure> {
+        let rates = account.map_or(&[][..], |account| &account.rates);
         let queued = outbox.with(Outcome::Queued);
         let compose = |index: Option<&usize>| {
             let index = index.copied().unwrap_or_default();
@@ -157,6 +170,7 @@ impl Send {
             last: compose(queued.last())?,
             count: outbox.len(),
             server: server.to_owned(),
+            signed: None,
             rates: rates.iter().copied().chain(self.rates(loaded)).collect(),
         })
     }
@@ -167,6 +181,7 @@ impl Send {
         outbox: Arc<Outbox>,
         account: Option<Account>,
         secret: Option<SecretString>,
+        signer: Option<Signer>,
         screen: Screen,
     ) -> Result<Exit, Failure> {
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
@@ -183,6 +198,7 @@ impl Send {
             rates: self.rates(loaded),
             connections,
             composer: loaded.composer.clone(),
+            signer,
             outbox: Arc::clone(&outbox),
             clock: ZonedDateTime::now,
         };
@@ -302,6 +318,27 @@ fn default_config() -> Result<PathBuf, Failure> {
     Ok(strategy.in_config_dir("config.toml"))
 }
 
+fn read_signer(dkim: &Dkim) -> Result<Signer, Failure> {
+    Signer::read(dkim).map_err(|why| Failure::new(Exit::Configuration, Diagnostic::error(Place::Nowhere, &why)))
+}
+
+/// Whether all messages come from the domain that the account signs for.
+fn check_senders(signer: &Signer, loaded: &Loaded, outbox: &Outbox) -> Result<(), Failure> {
+    let composer = &loaded.composer;
+    let wrong = |place, why| Failure::new(Exit::Data, Diagnostic::error(place, &why));
+    if let Some(from) = composer.template().fixed_sender() {
+        return signer.check_sender(from).map_err(|why| wrong(Place::Nowhere, why));
+    }
+    let mut problems = Diagnostics::default();
+    for index in outbox.with(Outcome::Queued) {
+        let message = composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))?;
+        if let Err(why) = signer.check_sender(message.envelope().from()) {
+            problems.push(Diagnostic::error(composer.list().place(message.row(), None), &why));
+        }
+    }
+    problems.checked(Some(())).map_err(|why| Failure::new(Exit::Data, why))
+}
+
 fn read_secret(account: &Account, runtime: &Runtime) -> Result<Option<SecretString>, Failure> {
     let Some(login) = account.login.clone() else { return Ok(None) };
     let asked = login.secret == SecretSource::Ask;
@@ -348,7 +385,7 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
         Some(StopReason::Insecure { .. }) => Exit::Protocol,
         Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. }) => Exit::Refused,
-        Some(StopReason::NoLogin(_)) => Exit::Configuration,
+        Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
         Some(StopReason::Changed { .. }) => Exit::Software,
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,

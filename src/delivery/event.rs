@@ -163,6 +163,13 @@ pub enum StopReason {
         /// Its row.
         row: u64,
     },
+    /// A message cannot be signed.
+    NotSigned {
+        /// Its row.
+        row: u64,
+        /// What went wrong.
+        why: String,
+    },
     /// Somebody wants it to stop.
     Interrupted(Signal),
 }
@@ -187,6 +194,7 @@ impl fmt::Display for StopReason {
             Self::NoLogin(why) => write!(f, "there is no way to log in: {why}"),
             Self::SenderRefused { from, reply } => write!(f, "the server takes no mail from {from}: {reply}"),
             Self::Changed { row } => write!(f, "the message of row {row} is not the one that was checked"),
+            Self::NotSigned { row, why } => write!(f, "row {row}: {why}"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
         }
@@ -215,6 +223,7 @@ impl StopReason {
             Self::Changed { .. } => {
                 "this is a fault in apiece or in this machine's memory; nothing was sent to that person".into()
             }
+            Self::NotSigned { .. } => "look at dkim in the account; nothing was sent to that person".into(),
             Self::Unavailable(_) | Self::LoginUnavailable(_) => "try again later".into(),
             Self::Interrupted(_) => return None,
         })

@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     campaign::{Account, Rate},
-    message::{Composer, Message},
+    message::{Composer, Message, Signer},
     outbox::{Claim, Outbox, Outcome},
     recipients::Recipient,
 };
@@ -67,6 +67,8 @@ pub struct Job {
     pub connections: usize,
     /// Makes the messages.
     pub composer: Composer,
+    /// Signs them.
+    pub signer: Option<Signer>,
     /// Knows which.
     pub outbox: Arc<Outbox>,
     /// What time it is, for `Date`.
@@ -133,6 +135,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         connector,
         pace: Pace::new(&rates),
         composer: job.composer,
+        signer: job.signer,
         outbox: job.outbox,
         clock: job.clock,
         events,
@@ -174,6 +177,7 @@ struct Run {
     connector: Connector,
     pace: Arc<Pace>,
     composer: Composer,
+    signer: Option<Signer>,
     outbox: Arc<Outbox>,
     clock: fn() -> ZonedDateTime,
     events: mpsc::Sender<Event>,
@@ -324,11 +328,24 @@ impl Run {
                 return Fate::Good;
             }
         };
-        let dated = message.dated(&(self.clock)());
+        let now = (self.clock)();
+        let bytes = match &self.signer {
+            None => message.dated(&now),
+            Some(signer) => match message.signed(&now, signer) {
+                Ok(bytes) => bytes,
+                Err(why) => {
+                    slot.unused();
+                    self.outbox.give_back(claim);
+                    let why = why.to_string();
+                    end_run(&self.stop, &self.events, StopReason::NotSigned { row: message.row(), why }).await;
+                    return Fate::Good;
+                }
+            },
+        };
         let mark = || {
             let _ = self.outbox.record(claim, Outcome::Sending);
         };
-        let verdict = connection.transact(message.envelope(), &dated, slot, mark).await;
+        let verdict = connection.transact(message.envelope(), &bytes, slot, mark).await;
         match verdict.end {
             End::Accepted(reply) => {
                 self.answered();

@@ -1,9 +1,11 @@
 //! Template + recipient become one [`Message`] in one [`Envelope`].
 //!
 //! The bytes are the same each time: Message-ID and MIME boundaries come from the campaign and the recipient.
-//! Only `Date` is not among them; it is set when the message is sent ([`Message::dated`]).
+//! Only `Date` is not among them, nor a signature: these are added when the message is sent ([`Message::dated`],
+//! [`Message::signed`]).
 
 mod bytes;
+mod dkim;
 mod headers;
 
 use std::{fmt, sync::Arc};
@@ -15,6 +17,7 @@ use lettre::message::{
 };
 use sha2::{Digest as _, Sha256};
 
+pub use self::dkim::{DkimError, Signer};
 use crate::{
     address::Address,
     diagnostic::{Complaint, Diagnostic, Diagnostics},
@@ -149,6 +152,15 @@ impl Message {
         bytes.extend_from_slice(format!("Date: {date}\r\n").as_bytes());
         bytes.extend_from_slice(&self.bytes);
         bytes
+    }
+
+    /// The same with a signature over all of it in front (RFC 6376).
+    pub fn signed(&self, now: &ZonedDateTime, signer: &Signer) -> Result<Vec<u8>, DkimError> {
+        signer.check_sender(self.envelope.from())?;
+        let dated = self.dated(now);
+        let mut bytes = signer.sign(&dated, now.timestamp())?.into_bytes();
+        bytes.extend(dated);
+        Ok(bytes)
     }
 
     /// Over [`Message::bytes`].

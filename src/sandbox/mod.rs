@@ -130,6 +130,7 @@ impl Sandbox {
             rates: Vec::new(),
             connections: NonZeroUsize::MIN.saturating_add(3),
             timeout: None,
+            dkim: None,
         }
     }
 

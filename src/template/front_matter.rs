@@ -154,6 +154,10 @@ impl FrontMatter {
         [Some(&self.from), self.reply_to.as_ref()].into_iter().flatten().filter_map(|one| one.fixed.clone()).collect()
     }
 
+    pub(super) fn fixed_sender(&self) -> Option<&Address> {
+        self.from.fixed.as_ref()
+    }
+
     pub(super) fn render(
         &self,
         registry: &Handlebars<'static>,

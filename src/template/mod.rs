@@ -192,6 +192,12 @@ impl Template {
         self.front.fixed_addresses()
     }
 
+    /// The address that all messages are from, where it is no placeholder.
+    #[must_use]
+    pub fn fixed_sender(&self) -> Option<&Address> {
+        self.front.fixed_sender()
+    }
+
     /// Whether it uses a column, if only to ask about it.
     #[must_use]
     pub fn uses(&self, column: usize) -> bool {
