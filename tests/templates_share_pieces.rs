@@ -116,6 +116,43 @@ fn a_link_out_of_the_directory_is_no_partial() {
 }
 
 #[test]
+fn each_way_through_a_template_can_be_seen_with_how_many_take_it() {
+    let home = Home::new();
+    home.write(
+        "t.txt.hbs",
+        "+++\nfrom = \"u@police.example\"\nsubject = \"{{#if note}}N{{else}}none{{/if}}\"\n+++\n{{> hello}}\n\
+         {{#if (eq (lower level) \"high\")}}urgent{{#unless note}} and no note{{/unless}}{{else if (eq level \"low\")}}low{{else}}other{{/if}}\n",
+    );
+    home.write("hello.hbs", "{{#unless name}}Hello{{else}}Dear {{name}}{{/unless}},\n");
+    let rows: Vec<String> = (0..300).map(|nth| format!("P{nth},,low,p{nth}@one.example\n")).collect();
+    let list = format!(
+        "name,note,level,email\nAda,x,high,ada@one.example\n,,HIGH,bo@two.example\nCem,y,High,cem@three.example\n{}",
+        rows.concat()
+    );
+    home.write("p.csv", list);
+    let run = home.run(&["preview", "t.txt.hbs", "p.csv", "--branches"]).ended(0);
+    let message = |row: u32, to: &str, subject: &str, text: &str| {
+        format!(
+            "── row {row} ── to {to} alone ──\nFrom:     u@police.example\nTo:       {to}\nSubject:  {subject}\n\n{text}\n\n"
+        )
+    };
+    assert_eq!(
+        run.stdout,
+        format!(
+            "══ 1 of 3 ways: 2 of 303 recipients ══\n{{{{#if note}}}} (t.txt.hbs:3): shown\n{{{{#unless name}}}} (hello.hbs:1): not shown\n\
+             {{{{#if (eq (lower level) \"high\")}}}} (t.txt.hbs:6): shown\n{{{{#unless note}}}} (t.txt.hbs:6): not shown\n\n{}\
+             ══ 2 of 3 ways: 1 of 303 recipients ══\n{{{{#if note}}}} (t.txt.hbs:3): not shown\n{{{{#unless name}}}} (hello.hbs:1): shown\n\
+             {{{{#if (eq (lower level) \"high\")}}}} (t.txt.hbs:6): shown\n{{{{#unless note}}}} (t.txt.hbs:6): shown\n\n{}\
+             ══ 3 of 3 ways: 300 of 303 recipients ══\n{{{{#if note}}}} (t.txt.hbs:3): not shown\n{{{{#unless name}}}} (hello.hbs:1): not shown\n\
+             {{{{#if (eq (lower level) \"high\")}}}} (t.txt.hbs:6): not shown\n{{{{#if (eq level \"low\")}}}} (t.txt.hbs:6): shown\n\n{}",
+            message(2, "ada@one.example", "N", "Dear Ada,\nurgent"),
+            message(3, "bo@two.example", "none", "Hello,\nurgent and no note"),
+            message(5, "p0@one.example", "none", "Dear P0,\nlow"),
+        )
+    );
+}
+
+#[test]
 fn values_in_partials_are_escaped_for_where_they_stand() {
     let home = Home::new();
     home.write(

@@ -1,12 +1,18 @@
 //! `apiece preview`
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 use clap::Args;
 use jiff::ZonedDateTime;
 
-use super::{Exit, Failure, Screen, load::CampaignArgs};
-use crate::{address::Address, diagnostic::visible, preview, secret};
+use super::{
+    Exit, Failure, Screen,
+    load::{CampaignArgs, Loaded},
+};
+use crate::{address::Address, diagnostic::visible, preview, secret, template::Answers};
+
+/// So many combinations of branches are shown.
+const SHOWN_WAYS: usize = 50;
 
 /// So many messages are shown if nobody says which.
 const SHOWN: usize = 3;
@@ -19,6 +25,7 @@ Without --row or --to, the first three messages are shown, or all are written wi
 Examples:
   apiece preview samples/notice
   apiece preview samples/notice --row 3
+  apiece preview samples/appointments --branches   # one for each way that {{#if}} and {{#unless}} can go
   apiece preview samples/notice --to renate@xn--mller-kva.example
   apiece preview samples/notice --eml out     # files for a mail program")]
 pub(super) struct Preview {
@@ -28,6 +35,9 @@ pub(super) struct Preview {
     /// The message to this person
     #[arg(long, value_name = "ADDRESS")]
     to: Option<Address>,
+    /// One message for each combination of branches that the list really takes, with how many people take it
+    #[arg(long, conflicts_with_all = ["row", "to", "eml"])]
+    branches: bool,
     /// Write .eml files into this directory instead of showing messages
     #[arg(long, value_name = "DIR")]
     eml: Option<PathBuf>,
@@ -39,6 +49,9 @@ impl Preview {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let loaded = self.campaign.load(|_| {})?;
         loaded.say_remarks(screen);
+        if self.branches {
+            return Self::each_branch(&loaded, screen);
+        }
         let list = loaded.list();
         let one = |index: Option<usize>, who: String| {
             let message = format!("there is nobody {who} in {}", list.name());
@@ -80,6 +93,44 @@ impl Preview {
                 screen.note(&format!("{count} of {} messages; --row N or --to ADDRESS shows another\n", list.len()));
             }
             None => {}
+        }
+        Ok(Exit::Ok)
+    }
+
+    /// Shows the first message of each combination of branches.
+    fn each_branch(loaded: &Loaded, screen: Screen) -> Result<Exit, Failure> {
+        let (list, template) = (loaded.list(), loaded.composer.template());
+        let data = |why| Failure::new(Exit::Data, why);
+        loaded.prepare((0..list.len()).collect(), screen)?;
+        let mut ways: Vec<(Answers, usize, usize)> = Vec::new();
+        let mut places: HashMap<Answers, usize> = HashMap::new();
+        for recipient in list.iter() {
+            let answers = template.answers(recipient).map_err(data)?;
+            let place = *places.entry(answers.clone()).or_insert(ways.len());
+            match ways.get_mut(place) {
+                Some((_, count, _)) => *count += 1,
+                None => ways.push((answers, 1, recipient.index())),
+            }
+        }
+        let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        for (nth, (answers, count, first)) in ways.iter().take(SHOWN_WAYS).enumerate() {
+            let mut text = format!(
+                "══ {} of {}: {} of {} ══\n",
+                nth + 1,
+                counted(ways.len(), "way"),
+                count,
+                counted(list.len(), "recipient")
+            );
+            for (branch, answer) in template.branches().iter().zip(answers) {
+                if let Some(answer) = answer {
+                    text.push_str(&format!("{branch}: {}\n", if *answer { "shown" } else { "not shown" }));
+                }
+            }
+            let message = loaded.composer.compose(*first).map_err(data)?;
+            Screen::print_always(&format!("{}\n{}\n", visible(&text), preview::as_received(&message)));
+        }
+        if ways.len() > SHOWN_WAYS {
+            screen.note(&format!("{SHOWN_WAYS} of {} ways; --row N shows the message of anybody\n", ways.len()));
         }
         Ok(Exit::Ok)
     }

@@ -15,7 +15,9 @@ use handlebars::{
 };
 
 use super::{
-    Format, TemplateProblem, helpers,
+    Format, TemplateProblem,
+    branches::Questions,
+    helpers,
     partials::{Partials, Unusable},
     tags,
     veil::VEILED,
@@ -93,6 +95,8 @@ pub(super) struct Uses {
     pub(super) of_person: BTreeSet<usize>,
     /// Those whose cells it takes for true or false, with the helper that asks.
     pub(super) truth: BTreeMap<usize, &'static str>,
+    /// What it asks.
+    pub(super) questions: Questions,
 }
 
 /// What names mean: the person's columns, or those of one of the person's rows.
@@ -400,12 +404,26 @@ impl Walk<'_> {
             self.complain(at, &name, &problem);
         }
         let before = self.asked.len();
-        for (template, answer) in [(&block.template, name == "if"), (&block.inverse, name == "unless")] {
+        let asks = BLOCKS.iter().find(|known| **known == name && self.scope == Scope::Person);
+        let question = asks.map(|asks| {
+            let tag = self.tag(at).to_owned();
+            let offset = if self.piece.literal { self.piece.span.start + at } else { self.piece.span.start };
+            self.uses.questions.add(asks, self.piece.source, &tag, offset)
+        });
+        for (template, answer, taken) in
+            [(&block.template, name == "if", true), (&block.inverse, name == "unless", false)]
+        {
             for parameter in &block.params {
                 self.remember(parameter, answer);
             }
             if let Some(template) = template {
+                if let Some(question) = question {
+                    self.uses.questions.enter(question, taken);
+                }
                 self.template(template, at);
+                if question.is_some() {
+                    self.uses.questions.leave();
+                }
             }
             self.asked.truncate(before);
         }
@@ -545,14 +563,19 @@ impl Walk<'_> {
         self.complain(at, raw, &problem);
     }
 
+    /// The tag that begins at `at`, up to its closing braces.
+    fn tag(&self, at: usize) -> &str {
+        let tag = &self.piece.text[at..];
+        &tag[..tag.find("}}").unwrap_or(tag.len())]
+    }
+
     /// Complains about a word in the tag that begins at `at`.
     fn complain(&mut self, at: usize, word: &str, problem: &TemplateProblem) {
         self.complaints += 1;
         if self.complaints > MOST_COMPLAINTS {
             return;
         }
-        let tag = &self.piece.text[at..];
-        let tag = &tag[..tag.find("}}").unwrap_or(tag.len())];
+        let tag = self.tag(at);
         let span = match tag.find(word) {
             Some(within) => at + within..at + within + word.len(),
             None => at..at + tag.len(),

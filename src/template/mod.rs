@@ -4,6 +4,7 @@
 //! values travel through the Markdown parser as characters that mean nothing to it, and are put in afterwards,
 //! when it is known what each stands in.
 
+mod branches;
 mod front_matter;
 mod helpers;
 mod html;
@@ -21,6 +22,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
 
+pub use self::branches::{Answers, Branch};
 pub(crate) use self::problem::TemplateProblem;
 use self::{
     front_matter::FrontMatter,
@@ -69,6 +71,7 @@ pub struct Template {
     source: Arc<Source>,
     /// The texts of the partials that it uses, by name.
     partials: BTreeMap<String, Arc<Source>>,
+    branches: Vec<Branch>,
     format: Format,
     front: FrontMatter,
     /// The tag of the language that it names.
@@ -174,7 +177,19 @@ impl Template {
             let knowledge = Arc::new(helpers::Knowledge { language, columns: columns.clone() });
             helpers::register(&mut headers, &knowledge);
             helpers::register(&mut body, &knowledge);
-            Some(Self { source, partials: sources, format, front, language: tag, body, headers, uses, lines_before })
+            let branches = std::mem::take(&mut uses.questions).compile(&mut headers);
+            Some(Self {
+                source,
+                partials: sources,
+                branches,
+                format,
+                front,
+                language: tag,
+                body,
+                headers,
+                uses,
+                lines_before,
+            })
         });
         problems.sorted().checked(template)
     }
@@ -284,7 +299,8 @@ impl Template {
         problems.checked(Some(()))
     }
 
-    fn render_inner(&self, recipient: Recipient<'_>) -> Result<Rendered, TemplateProblem> {
+    /// A person's fields as Handlebars sees them.
+    fn context(recipient: Recipient<'_>) -> Context {
         let columns = recipient.columns();
         let fields = |row: PersonRow<'_>| -> Map<String, Value> {
             (0..columns.len())
@@ -296,7 +312,23 @@ impl Template {
         if columns.is_grouped() {
             all.insert(ROWS.to_owned(), rows.into());
         }
-        let context = Context::from(Value::Object(all));
+        Context::from(Value::Object(all))
+    }
+
+    /// The questions on which a message depends, in their order.
+    #[must_use]
+    pub fn branches(&self) -> &[Branch] {
+        &self.branches
+    }
+
+    /// The answers to [`Template::branches`] for one person.
+    pub fn answers(&self, recipient: Recipient<'_>) -> Result<Answers, Diagnostics> {
+        branches::answers(&self.branches, &self.headers, &Self::context(recipient))
+            .map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
+    }
+
+    fn render_inner(&self, recipient: Recipient<'_>) -> Result<Rendered, TemplateProblem> {
+        let context = Self::context(recipient);
         let front = self.front.render(&self.headers, &context)?;
         let body = self.body.render_with_context(BODY, &context).map_err(|error| {
             let partial = error.template_name.as_ref().and_then(|name| self.partials.get(name));
