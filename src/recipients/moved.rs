@@ -158,17 +158,22 @@ impl Words {
         (0..self.len()).map(|nth| self.word(nth))
     }
 
+    /// Whether an address is just the initials of these words, as `jks` for John Kenneth Smith, in whatever order the
+    /// columns have them. That says little, but nothing against the row's own name.
+    fn has_initials(&self, local: &Self) -> bool {
+        if self.len() < 2 || local.letters.len() != self.len() {
+            return false;
+        }
+        let (mut initials, mut all) = (self.iter().map(|word| word[0]).collect::<Vec<_>>(), local.letters.clone());
+        initials.sort_unstable();
+        all.sort_unstable();
+        initials == all
+    }
+
     /// How many letters of these words stand in an address. Two letters count only where they are a word there, and an
     /// initial where it is all that stands beside a word, as in `jsmith`.
     fn shown_in(&self, local: &Self) -> usize {
         let mut letters = 0;
-        // `jks` for John Kenneth Smith
-        if self.len() > 1
-            && local.letters.len() == self.len()
-            && self.iter().map(|word| word[0]).eq(local.letters.iter().copied())
-        {
-            letters += CLEARLY;
-        }
         for (nth, word) in self.iter().enumerate() {
             let shown = match word.len() {
                 0 | 1 => false,
@@ -335,7 +340,7 @@ impl Names<'_> {
             at.clear();
             at.add(local(self.list, place));
             self.composed(place, &window[place % turns], &mut name);
-            let score = name.shown_in(&at);
+            let score = if name.has_initials(&at) { CLEARLY } else { name.shown_in(&at) };
             // All of it is shown, and no other name can show clearly more.
             let settled = score >= at.letters.len();
             let mut any = false;
