@@ -29,13 +29,19 @@ fn a_partial_sees_what_is_seen_where_it_stands() {
         "{{> greeting}}\n{{#each rows}}\n{{> parts/line}}\n{{/each}}\n{{> greeting}}",
         &[
             ("greeting.txt.hbs", "Dear {{name}},\n"),
-            ("parts/line.hbs", "{{#if ref}}- {{ref}} for {{../name}}{{> parts/dot}}{{else}}- none{{/if}}\n"),
+            ("parts/line.hbs", "{{#if ref}}- {{ref}} for {{name}}{{> parts/dot}}{{else}}- none{{/if}}\n"),
             ("parts/dot.hbs", "."),
         ],
     );
     check(&home).ended(0);
     assert_eq!(shown(&home, "2"), "Dear Ada,\n- 1 for Ada.\n- 3 for Ada.\nDear Ada,");
     assert_eq!(shown(&home, "3"), "Dear Bo,\n- none\nDear Bo,");
+    // In handlebars.js a partial does not see what is around the rows.
+    home.write("c/parts/dot.hbs", "{{../name}}.\n{{#if (eq x ../name)}}{{/if}}");
+    assert!(check(&home).ended(65).stderr.starts_with(
+        "error: ../name reaches out of a partial, where Handlebars finds nothing\n --> c/parts/dot.hbs:1:3\n  |\n\
+         1 | {{../name}}.\n  |   ^^^^^^^\n  |\n  = help: write it where the partial stands\n"
+    ));
 }
 
 #[test]

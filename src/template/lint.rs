@@ -19,8 +19,10 @@ use super::{
     branches::Questions,
     helpers,
     partials::{Partials, Unusable},
-    tags,
+    tags::{self, Part, Wrong},
     veil::VEILED,
+    whitespace::{self, INDENTED},
+    words,
 };
 use crate::{
     campaign::ColumnType,
@@ -121,15 +123,15 @@ pub(super) struct Syntax;
 
 impl Syntax {
     /// Compiles a text; else where in it something is wrong, and what.
-    pub(super) fn of(text: &str) -> Result<Compiled, (Range<usize>, TemplateProblem)> {
-        tags::check(text)?;
-        Compiled::compile(text).map_err(|error| {
-            let (line, column) = error.pos().unwrap_or((1, 1));
-            let at = Lines::of(text).offset(text, line, column);
-            let reason = error.reason().to_string();
-            let why = reason.strip_prefix("invalid handlebars syntax: ").unwrap_or(&reason).replace('\n', " ");
-            (at..at + 1, TemplateProblem::Syntax(why))
-        })
+    pub(super) fn of(text: &str) -> Result<Compiled, Wrong> {
+        let parts = tags::read(text)?;
+        tags::check_nesting(text, &parts)?;
+        for part in &parts {
+            if let Part::Tag(tag) = part {
+                words::check(text, tag)?;
+            }
+        }
+        whitespace::compile(text, &parts)
     }
 }
 
@@ -146,11 +148,12 @@ pub(super) fn compile(registry: &mut Handlebars<'static>, name: &str, piece: &Pi
                 partials: checking.partials,
                 within: Vec::new(),
                 scope: Scope::Person,
+                reaches_out: false,
                 asked: Vec::new(),
                 problems: checking.problems,
                 complaints: 0,
             };
-            walk.template(&compiled, 0);
+            walk.template(&compiled);
             registry.register_template(name, compiled);
         }
         Err((span, problem)) => checking.problems.push(Diagnostic::error(piece.place(span), &problem)),
@@ -177,6 +180,8 @@ struct Walk<'a> {
     /// The partials in which this is, the outermost first.
     within: Vec<String>,
     scope: Scope,
+    /// Whether `../` would leave the partial that this is.
+    reaches_out: bool,
     /// The columns about which the blocks around ask.
     asked: Vec<(Scope, usize)>,
     problems: &'a mut Diagnostics,
@@ -184,14 +189,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Walks a template that begins at `start` or behind it.
-    fn template(&mut self, template: &Compiled, start: usize) {
+    fn template(&mut self, template: &Compiled) {
         for (nth, element) in template.elements.iter().enumerate() {
-            let at = match template.mapping.get(nth) {
-                Some(at) => self.lines.offset(&self.piece.text, at.0, at.1),
-                // Handlebars keeps no place for what follows an `else` in the same tag.
-                None => tags::chained(&self.piece.text, start),
-            };
+            let at = template.mapping.get(nth).map_or(0, |at| self.lines.offset(&self.piece.text, at.0, at.1));
             match element {
                 TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
                 TemplateElement::Expression(expression) => self.expression(expression, at),
@@ -238,11 +238,12 @@ impl Walk<'_> {
             partials: self.partials.as_deref_mut(),
             within: self.within.iter().cloned().chain([name]).collect(),
             scope: self.scope,
+            reaches_out: self.scope == Scope::Row,
             asked: self.asked.clone(),
             problems: self.problems,
             complaints: self.complaints,
         };
-        walk.template(&loaded.compiled, 0);
+        walk.template(&loaded.compiled);
         self.complaints = walk.complaints;
     }
 
@@ -371,6 +372,10 @@ impl Walk<'_> {
 
     fn block(&mut self, block: &HelperTemplate, at: usize) {
         let name = shown(&block.name);
+        if name == INDENTED {
+            block.template.iter().for_each(|partial| self.template(partial));
+            return;
+        }
         if block.block_param.is_some() {
             let why = format!("{{{{#{name}}}}} gives no names with \"as\"");
             self.complain(at, " as ", &TemplateProblem::Syntax(why));
@@ -386,12 +391,20 @@ impl Walk<'_> {
                 let why = format!("{{{{#{name}}}}} asks about one thing");
                 self.complain(at, &name, &TemplateProblem::Syntax(why));
             }
+            // handlebars.js reads a name in brackets where the crate reads a list.
+            for parameter in &block.params {
+                if let Parameter::Literal(value) = parameter
+                    && (value.is_array() || value.is_object())
+                {
+                    self.complain(at, "[", &TemplateProblem::NotText(value.to_string()));
+                }
+            }
         } else if matches!(name.as_str(), "each" | "with") {
             let rows = block.params.first().is_some_and(|parameter| shown(parameter) == ROWS);
             self.complain(at, &name, &TemplateProblem::NothingToLoop { name: name.clone(), rows });
             if rows && self.scope == Scope::Person {
                 // One complaint is enough for all that would be right if there were rows.
-                self.within_rows(block, at);
+                self.within_rows(block);
                 return;
             }
         } else if self.columns.names().any(|column| column == name) {
@@ -420,7 +433,7 @@ impl Walk<'_> {
                 if let Some(question) = question {
                     self.uses.questions.enter(question, taken);
                 }
-                self.template(template, at);
+                self.template(template);
                 if question.is_some() {
                     self.uses.questions.leave();
                 }
@@ -441,18 +454,18 @@ impl Walk<'_> {
             self.complain(at, &what, &TemplateProblem::EachWhat(what.clone()));
             return;
         }
-        self.within_rows(block, at);
+        self.within_rows(block);
     }
 
-    fn within_rows(&mut self, block: &HelperTemplate, at: usize) {
+    fn within_rows(&mut self, block: &HelperTemplate) {
         self.scope = Scope::Row;
         if let Some(template) = &block.template {
-            self.template(template, at);
+            self.template(template);
         }
         self.scope = Scope::Person;
         // Everybody has a row, and what is said for nobody must be right all the same.
         if let Some(template) = &block.inverse {
-            self.template(template, at);
+            self.template(template);
         }
     }
 
@@ -534,6 +547,12 @@ impl Walk<'_> {
 
     fn name(&mut self, raw: &str, at: usize) {
         let (scope, name) = self.resolved(raw);
+        if raw.starts_with("../") && self.reaches_out {
+            let why = format!("{raw} reaches out of a partial, where Handlebars finds nothing");
+            let problem = TemplateProblem::unlike(why, "write it where the partial stands");
+            self.complain(at, raw, &problem);
+            return;
+        }
         if raw != "this"
             && let Some(column) = self.columns.names().position(|column| column == name)
         {
@@ -585,15 +604,15 @@ impl Walk<'_> {
 }
 
 /// Where the lines of a text begin.
-struct Lines(Vec<usize>);
+pub(super) struct Lines(Vec<usize>);
 
 impl Lines {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
 
     /// The byte offset of a line and a column, both from 1, the column in characters.
-    fn offset(&self, text: &str, line: usize, column: usize) -> usize {
+    pub(super) fn offset(&self, text: &str, line: usize, column: usize) -> usize {
         let start = self.0.get(line.saturating_sub(1)).copied().unwrap_or(text.len());
         text[start..].char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| start + at)
     }

@@ -16,6 +16,8 @@ mod partials;
 mod problem;
 mod tags;
 mod veil;
+mod whitespace;
+mod words;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -385,5 +387,6 @@ fn registry(escape: fn(&str) -> String, columns: &Columns) -> Handlebars<'static
     registry.set_strict_mode(true);
     registry.register_escape_fn(escape);
     lint::forget_helpers(&mut registry, columns);
+    registry.register_helper(whitespace::INDENTED, Box::new(whitespace::Indented));
     registry
 }

@@ -16,6 +16,8 @@ pub(crate) enum TemplateProblem {
     Character(char),
     TooDeep,
     Syntax(String),
+    Unlike { why: String, instead: String },
+    RawBlock,
     TagOpen,
     BlockOpen(String),
     NotText(String),
@@ -59,6 +61,11 @@ pub(crate) enum TemplateProblem {
 }
 
 impl TemplateProblem {
+    /// What the language is without, or what its two readers would read in two ways.
+    pub(super) fn unlike(why: impl Into<String>, instead: impl Into<String>) -> Self {
+        Self::Unlike { why: why.into(), instead: instead.into() }
+    }
+
     /// From Handlebars' own error while rendering.
     pub(super) fn render(file: &str, line: usize, column: usize, error: &handlebars::RenderError) -> Self {
         Self::Render { place: format!("{file}:{line}:{column}"), why: error.reason().to_string() }
@@ -74,6 +81,8 @@ impl fmt::Display for TemplateProblem {
             Self::Character(c) => write!(f, "the template holds the character U+{:04X}", u32::from(*c)),
             Self::TooDeep => f.write_str("blocks or brackets are nested too deeply"),
             Self::Syntax(why) => write!(f, "this is not Handlebars: {why}"),
+            Self::Unlike { why, .. } => f.write_str(why),
+            Self::RawBlock => f.write_str("raw blocks, {{{{…}}}}, are not available"),
             Self::TagOpen => f.write_str("a tag is opened here and never closed"),
             Self::BlockOpen(name) => write!(f, "{{{{#{name}}}}} is opened here and never closed"),
             Self::NotText(literal) => write!(f, "cells hold text, and {literal} is none"),
@@ -162,7 +171,9 @@ impl Complaint for TemplateProblem {
             Self::NoFrontMatter | Self::FrontMatterOpen => "template.front-matter",
             Self::Character(_) => "template.character",
             Self::TooDeep => "template.too-deep",
-            Self::Syntax(_) | Self::TagOpen | Self::BlockOpen(_) => "template.syntax",
+            Self::Syntax(_) | Self::Unlike { .. } | Self::RawBlock | Self::TagOpen | Self::BlockOpen(_) => {
+                "template.syntax"
+            }
             Self::NotText(_) => "template.not-text",
             Self::HelperAlone(_) => "template.helper-alone",
             Self::Arguments { .. } | Self::NoSuchArgument { .. } | Self::UrlEncode | Self::JoinWhat => {
@@ -235,6 +246,8 @@ impl Complaint for TemplateProblem {
             Self::PartialArguments => "it sees the same columns as the place where it stands".into(),
             Self::PartialMissing { tried, .. } => format!("it would be the file {tried}"),
             Self::PartialOutside(_) | Self::PartialName(_) => "put a copy beside the template".into(),
+            Self::Unlike { instead, .. } => instead.clone(),
+            Self::RawBlock => "to show braces, write a backslash before them: \\{{".into(),
             Self::TagOpen => "close it with }}".into(),
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),
             Self::NotText(literal) => format!("write \"{literal}\""),
