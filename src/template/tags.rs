@@ -54,6 +54,11 @@ impl Tag<'_> {
 
 /// All tags, comments and escaped ones left out.
 fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
+    with_comments(text).filter(|tag| !tag.inner.starts_with('!'))
+}
+
+/// All tags, escaped ones left out.
+fn with_comments(text: &str) -> impl Iterator<Item = Tag<'_>> {
     let mut rest = 0;
     std::iter::from_fn(move || {
         loop {
@@ -67,7 +72,7 @@ fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
             rest = at + 2 + length.map_or(behind.len(), |length| length + 2);
             let inner =
                 behind[..length.unwrap_or(behind.len())].trim_start_matches(['{', '~']).trim_end_matches('~').trim();
-            if !escaped && !inner.starts_with('!') {
+            if !escaped {
                 let after = rest + text[rest..].len() - text[rest..].trim_start_matches('}').len();
                 return Some(Tag { at, inner, closed: length.is_some(), after });
             }
@@ -78,6 +83,26 @@ fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
 /// Where the tags are, and whether a value takes the place of each.
 pub(super) fn places(text: &str) -> impl Iterator<Item = (Range<usize>, bool)> {
     tags(text).map(|tag| (tag.at..tag.after, tag.is_value()))
+}
+
+/// The text with every tag and comment covered by a character of one byte, so that all else stands where it stood.
+pub(super) fn covered(text: &str, cover: char) -> String {
+    let mut covered = String::with_capacity(text.len());
+    let mut read = 0;
+    for tag in with_comments(text) {
+        covered.push_str(&text[read..tag.at]);
+        covered.extend(text[tag.at..tag.after].bytes().map(|byte| if byte == b'\n' { '\n' } else { cover }));
+        read = tag.after;
+    }
+    covered + &text[read..]
+}
+
+/// Where partials are put in, and their names.
+pub(super) fn partials(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    tags(text).filter(|tag| tag.inner.starts_with('>')).map(|tag| {
+        let name = tag.inner[1..].trim_start();
+        (tag.at..tag.after, name.split(|c: char| c.is_whitespace() || c == '}').next().unwrap_or(""))
+    })
 }
 
 /// Whether every tag and block is closed and none is nested too deeply; else where, and what is wrong.
@@ -181,6 +206,16 @@ mod tests {
                 .contains("too deeply")
         );
         assert!(wrong(&("{{a ".to_owned() + &"(".repeat(17) + "}}")).unwrap().1.contains("too deeply"));
+    }
+
+    #[test]
+    fn tags_are_covered_and_all_else_stays_where_it_is() {
+        let text = "ä {{a}} <b> {{! <i> ü\n}}{{!-- }} --}} \\{{c}} {{#if d}}x{{/if}}{{{e}}}";
+        let covered = covered(text, ' ');
+        assert_eq!((covered.len(), covered.find("<b>")), (text.len(), text.find("<b>")));
+        assert_eq!(covered.split_whitespace().collect::<Vec<_>>(), ["ä", "<b>", "\\{{c}}", "x"]);
+        let names: Vec<_> = partials("{{> a}} {{~>b/c ~}} {{! > d}}{{x}}").map(|(_, name)| name).collect();
+        assert_eq!(names, ["a", "b/c"]);
     }
 
     #[test]
