@@ -113,11 +113,11 @@ fn what_follows_an_else_in_the_same_tag_is_looked_at_too() {
 #[test]
 fn a_value_stands_in_html_only_where_it_can_be_escaped() {
     let template =
-        "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<p>{{name}}</p>\n<p onclick=\"f('{{name}}')\">x</p>\n";
+        "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<p>{{name}}</p>\n<p style=\"color: {{name}}\">x</p>\n";
     let home = two_files(("t.html.hbs", template), "name,email\nAda,ada@one.example\n");
     assert_eq!(
         refused(&home, &["t.html.hbs", "people.csv"], 65),
-        "error: a value from the list cannot stand in a script or a style\n --> t.html.hbs:6:16\n  |\n6 | <p onclick=\"f('{{name}}')\">x</p>\n  |                ^^^^^^^^\n  |\n  \
+        "error: a value from the list cannot stand in a script or a style\n --> t.html.hbs:6:18\n  |\n6 | <p style=\"color: {{name}}\">x</p>\n  |                  ^^^^^^^^\n  |\n  \
          = help: put the attribute in quotation marks, or the value into the text\n"
     );
     let template = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<a href=\"{{name}}\">x</a>\n";

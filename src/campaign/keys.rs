@@ -188,6 +188,18 @@ impl<'i> Keys<'i> {
         }
     }
 
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<At<bool>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(answer) => Some(At { value: *answer, span: value.span() }),
+            _ => {
+                self.wrong_kind(key, "true or false", &value);
+                None
+            }
+        }
+    }
+
     /// A string that parses as `T`.
     pub(crate) fn parsed<T>(&mut self, key: &'static str) -> Option<At<T>>
     where

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 
-use super::{Format, Mailbox, TemplateProblem, language::Language, lint};
+use super::{Format, Mailbox, TemplateProblem, language::Language, lint, resources::Remote};
 use crate::{
     address::Address,
     campaign::keys::{At, Keys},
@@ -51,6 +51,9 @@ pub(super) struct FrontMatter {
     headers: Vec<(String, String)>,
     /// In which dates and numbers are written.
     pub(super) language: Option<Language>,
+    /// What stands around the body, as it is named.
+    pub(super) layout: Option<At<String>>,
+    pub(super) remote: Remote,
 }
 
 #[derive(Debug)]
@@ -138,6 +141,11 @@ impl FrontMatter {
             }
             language
         });
+        let layout = keys.string("layout");
+        let remote = match keys.boolean("allow_remote") {
+            Some(At { value: true, .. }) => Remote::Allowed,
+            _ => Remote::Refused,
+        };
         let mut headers: Vec<(String, String)> = Vec::new();
         if let Some(mut table) = keys.table("headers") {
             for (name, value) in table.named_strings() {
@@ -147,7 +155,7 @@ impl FrontMatter {
         }
         problems.extend(keys.finish());
         subject?;
-        Some(Self { from: from?, reply_to, to: to.is_some(), headers, language })
+        Some(Self { from: from?, reply_to, to: to.is_some(), headers, language, layout, remote })
     }
 
     pub(super) fn fixed_addresses(&self) -> Vec<Address> {

@@ -8,6 +8,7 @@ use std::{mem, ops::Range};
 
 use super::{
     TemplateProblem,
+    elements::RAW,
     html::escape,
     tags,
     veil::{Stretch, VEILED, stretches, unveil_with, veil},
@@ -16,9 +17,6 @@ use super::{
 
 /// Attributes whose value is an address (of those that HTML has, and mail programs look at).
 const LINKS: [&str; 9] = ["href", "src", "action", "formaction", "background", "cite", "poster", "data", "xlink:href"];
-
-/// Elements whose text is not HTML.
-const RAW: [&str; 4] = ["script", "style", "title", "textarea"];
 
 /// Puts values into HTML that comes in pieces; what is open at the end of one goes on in the next.
 #[derive(Debug, Default)]
@@ -107,7 +105,8 @@ impl InHtml {
     /// The state behind a character of the author's that is in no quoted value.
     fn step(&mut self, c: char, rest: &str, out: &str) {
         self.state = match (self.state, c) {
-            (State::Text, '<') if rest.starts_with("<!--") => State::Comment,
+            // What is behind a condition of Outlook's, `<!--[if mso]>`, is HTML for it.
+            (State::Text, '<') if rest.starts_with("<!--") && !rest.starts_with("<!--[if") => State::Comment,
             (State::Text, '<') if rest.starts_with("<!") || rest.starts_with("<?") => State::Declaration,
             (State::Text, '<')
                 if rest[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || VEILED.contains(&c))
@@ -174,6 +173,25 @@ impl InHtml {
             State::Name | State::Tag | State::Declaration => return refuse("the name of a tag or an attribute"),
         }
         Ok(())
+    }
+}
+
+/// What stands behind a beginning of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    Text,
+    /// The value of an attribute that is a link
+    Link,
+    Elsewhere,
+}
+
+/// What can stand behind a beginning of a document that has no values.
+pub(super) fn behind(beginning: &str) -> Behind {
+    let mut html = InHtml::default();
+    match (html.put(beginning), html.state) {
+        (Ok(_), State::Text) => Behind::Text,
+        (Ok(_), State::Quoted(_)) if LINKS.contains(&html.attribute.as_str()) => Behind::Link,
+        _ => Behind::Elsewhere,
     }
 }
 

@@ -1,25 +1,29 @@
-//! CommonMark with tables becomes an HTML document and a text that reads well.
+//! CommonMark with tables becomes HTML and a text that reads well.
 
+mod html;
+mod styled;
 mod text;
 
-use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html::push_html};
+use std::ops::Range;
 
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd};
+
+pub(super) use self::styled::{Sample, Styles};
 use super::{
     TemplateProblem,
-    html::escape,
     in_html::{InHtml, link},
+    resources::{self, Remote},
+    tags,
     veil::{Stretch, stretches, unveil},
     with_lf,
 };
 
-/// What stands around the HTML of a message, with `{{body}}` where it goes.
-const DOCUMENT: &str = include_str!("../../templates/document.html");
-
-/// The text part and the HTML document of a Markdown body with veiled values, in a language if one is named.
-pub(super) fn render(markdown: &str, language: Option<&str>) -> Result<(String, String), TemplateProblem> {
+/// The text part and the HTML of a Markdown body with veiled values.
+pub(super) fn render(markdown: &str, styles: &Styles, remote: Remote) -> Result<(String, String), TemplateProblem> {
     let mut events = Vec::new();
     let mut paragraph = 0;
     let mut block = InHtml::default();
+    let mut whole = String::new();
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
         match event {
             Event::Start(Tag::Paragraph) => paragraph = events.len(),
@@ -30,19 +34,60 @@ pub(super) fn render(markdown: &str, language: Option<&str>) -> Result<(String, 
             }
             // A block of HTML comes line by line.
             Event::Html(lines) => {
-                events.push(Event::Html(block.put(&lines)?.into()));
+                let lines = block.put(&lines)?;
+                whole.push_str(&lines);
+                events.push(Event::Html(lines.into()));
                 continue;
             }
-            Event::End(TagEnd::HtmlBlock) => block = InHtml::default(),
+            Event::End(TagEnd::HtmlBlock) => {
+                block = InHtml::default();
+                loads(&std::mem::take(&mut whole), remote)?;
+            }
             _ => {}
         }
         unveiled(event, &mut events)?;
+        match events.last() {
+            Some(Event::InlineHtml(tag)) => loads(tag, remote)?,
+            Some(Event::Start(Tag::Image { dest_url, .. })) => {
+                resources::address_of(dest_url, remote).map_or(Ok(()), Err)?;
+            }
+            _ => {}
+        }
     }
-    let text = text::write(&events);
-    let mut body = String::with_capacity(markdown.len() * 2);
-    push_html(&mut body, events.into_iter());
-    let language = language.map(|tag| format!(" lang=\"{}\"", escape(tag))).unwrap_or_default();
-    Ok((text, DOCUMENT.replacen("{{language}}", &language, 1).replacen("{{body}}", &body, 1)))
+    Ok((text::write(&events), html::write(&events, styles)))
+}
+
+fn loads(html: &str, remote: Remote) -> Result<(), TemplateProblem> {
+    resources::check(html, remote).into_iter().next().map_or(Ok(()), |(_, problem)| Err(problem))
+}
+
+/// Whether there is HTML in a template, which is not written with styles.
+pub(super) fn has_html(template: &str) -> bool {
+    Parser::new_ext(&tags::covered(template, 'x'), Options::ENABLE_TABLES)
+        .any(|event| matches!(event, Event::Html(_) | Event::InlineHtml(_)))
+}
+
+/// What is wrong with what a template loads, each with its place; all branches of its blocks are read one after the
+/// other.
+pub(super) fn check(template: &str, remote: Remote) -> Vec<(Range<usize>, TemplateProblem)> {
+    // Letters in place of tags: spaces could make code of what is behind them.
+    let covered = tags::covered(template, 'x');
+    let mut wrong = Vec::new();
+    for (event, place) in Parser::new_ext(&covered, Options::ENABLE_TABLES).into_offset_iter() {
+        match event {
+            Event::Start(Tag::Image { dest_url, .. }) => {
+                wrong.extend(resources::address_of(&dest_url, remote).map(|problem| (place, problem)));
+            }
+            Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_) => {
+                let found = resources::check(&covered[place.clone()], remote).into_iter();
+                wrong.extend(
+                    found.map(|(within, problem)| (place.start + within.start..place.start + within.end, problem)),
+                );
+            }
+            _ => {}
+        }
+    }
+    wrong
 }
 
 fn is_nothing(event: &Event<'_>) -> bool {
@@ -106,9 +151,8 @@ mod tests {
     use crate::template::veil::veil;
 
     fn body(markdown: &str) -> (String, String) {
-        let (text, html) = render(markdown, None).unwrap();
-        let html = html.split_once("<body>").unwrap().1.split_once("</body>").unwrap().0.trim().to_owned();
-        (text, html)
+        let (text, html) = render(markdown, &Styles::default(), Remote::Refused).unwrap();
+        (text, html.trim().to_owned())
     }
 
     #[test]
@@ -169,7 +213,30 @@ mod tests {
             "//one.example",
             "java\nscript:x",
         ] {
-            assert!(render(&format!("[go]({})", veil(evil)), None).is_err(), "{evil}");
+            assert!(render(&format!("[go]({})", veil(evil)), &Styles::default(), Remote::Refused).is_err(), "{evil}");
         }
+    }
+
+    #[test]
+    fn pictures_from_elsewhere_are_found_in_the_template_and_in_the_message() {
+        for markdown in [
+            "a ![x](https://one.example/a.png) b",
+            "![x][y]\n\n[y]: //one.example/a.png",
+            "<div>\n<img alt=''\n src='https://one.example/'>\n</div>",
+            "a <img src=\"https://one.example/\"> b",
+            "- > a <img src=\"https://one.example/\">",
+        ] {
+            assert!(render(markdown, &Styles::default(), Remote::Refused).is_err(), "{markdown}");
+            assert!(render(markdown, &Styles::default(), Remote::Allowed).is_ok(), "{markdown}");
+            let found = check(markdown, Remote::Refused);
+            assert!(found.len() == 1 && markdown[found[0].0.clone()].contains(['!', '/']), "{markdown}: {found:?}");
+            assert!(check(markdown, Remote::Allowed).is_empty(), "{markdown}");
+        }
+        assert!(!check("{{#if a}}\n    ![x](https://one.example/{{b}})\n{{/if}}", Remote::Refused).is_empty());
+        let by_value = format!("![x]({})", veil("https://one.example/a.png"));
+        assert!(render(&by_value, &Styles::default(), Remote::Refused).is_err());
+        let fine = "![x](cid:a) [y](https://one.example/) `<img src=\"https://one.example/\">` <https://one.example/>";
+        assert!(check(fine, Remote::Refused).is_empty() && render(fine, &Styles::default(), Remote::Refused).is_ok());
+        assert!(!check("<script>x</script>", Remote::Allowed).is_empty());
     }
 }

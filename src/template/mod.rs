@@ -5,15 +5,20 @@
 //! when it is known what each stands in.
 
 mod branches;
+mod elements;
 mod front_matter;
 mod helpers;
 mod html;
 mod in_html;
 mod language;
+mod layout;
 mod lint;
+mod look;
 mod markdown;
 mod partials;
 mod problem;
+mod resources;
+mod styles;
 mod tags;
 mod veil;
 mod whitespace;
@@ -29,7 +34,9 @@ pub(crate) use self::problem::TemplateProblem;
 use self::{
     front_matter::FrontMatter,
     language::{DEFAULT_LANGUAGE, Language},
+    look::Look,
     partials::Partials,
+    styles::Piece,
 };
 use crate::{
     address::{Address, composed},
@@ -83,8 +90,10 @@ pub struct Template {
     /// Escapes nothing; what comes out is checked by where it goes.
     headers: Handlebars<'static>,
     uses: lint::Uses,
-    /// How many lines stand before the body.
-    lines_before: usize,
+    /// What it looks like as HTML.
+    look: Look,
+    /// Where the body begins.
+    body_start: usize,
 }
 
 /// A mailbox of RFC 5322 §3.4: an address, and a name to show.
@@ -156,6 +165,7 @@ impl Template {
         let checking =
             lint::Checking { format, columns, uses: &mut uses, partials: Some(&mut partials), problems: &mut problems };
         lint::compile(&mut body, BODY, &piece, checking);
+        let directory = partials.directory().map(Path::to_owned);
         let mut sources = BTreeMap::new();
         for (name, loaded) in partials.into_all() {
             body.register_template(&name, Arc::unwrap_or_clone(loaded.compiled));
@@ -167,7 +177,21 @@ impl Template {
             let place = Place::Text(Arc::clone(&source), span.start + place.start..span.start + place.end);
             problems.push(Diagnostic::error(place, &problem));
         }
-        let lines_before = source.text()[..parts.body].matches('\n').count();
+        let mut look = Look::default();
+        if let Some(front) = &front {
+            look::check(&source, parts.body, format, front.remote, &mut problems);
+            for partial in sources.values() {
+                look::check(partial, 0, format, front.remote, &mut problems);
+            }
+            match layout::find(front.layout.as_ref(), &source, format, directory.as_deref(), front.remote) {
+                // Styles are looked for in what is right otherwise.
+                Ok(layout) if !problems.has_errors() => {
+                    look = Look::compile(layout, &source, parts.body, format, &sources, &mut body)?;
+                }
+                Ok(_) => {}
+                Err(wrong) => problems.extend(wrong),
+            }
+        }
         // What is no answer to yes or no is complained of when the list is read.
         let must_be_filled = |column: &usize| !columns.is_optional(*column);
         uses.required.retain(must_be_filled);
@@ -180,6 +204,7 @@ impl Template {
             helpers::register(&mut headers, &knowledge);
             helpers::register(&mut body, &knowledge);
             let branches = std::mem::take(&mut uses.questions).compile(&mut headers);
+            let body_start = parts.body;
             Some(Self {
                 source,
                 partials: sources,
@@ -190,7 +215,8 @@ impl Template {
                 body,
                 headers,
                 uses,
-                lines_before,
+                look,
+                body_start,
             })
         });
         problems.sorted().checked(template)
@@ -221,9 +247,10 @@ impl Template {
         self.uses.any.contains(&column)
     }
 
-    /// The texts that it was compiled from: its own, and those of its partials.
+    /// The texts that it was compiled from: its own, and those of its partials and of its layout.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.source).chain(self.partials.values()).map(|source| source.text())
+        let others = self.partials.values().chain(self.look.layout_file());
+        std::iter::once(&self.source).chain(others).map(|source| source.text())
     }
 
     /// What is wrong with a whole list for this template: a column that is asked `{{#if consent}}` and says "no"
@@ -333,22 +360,32 @@ impl Template {
         let context = Self::context(recipient);
         let front = self.front.render(&self.headers, &context)?;
         let body = self.body.render_with_context(BODY, &context).map_err(|error| {
-            let partial = error.template_name.as_ref().and_then(|name| self.partials.get(name));
-            let (source, before) = partial.map_or((&self.source, self.lines_before), |partial| (partial, 0));
-            let line = error.line_no.map_or(0, |line| line + before);
-            TemplateProblem::render(source.name(), line, error.column_no.unwrap_or(0), &error)
+            let partial = error.template_name.as_ref().and_then(|name| Some((name, self.partials.get(name)?)));
+            let (piece, source, start) = match partial {
+                Some((name, partial)) => (Piece::Partial(name.clone()), partial, 0),
+                None => (Piece::Body, &self.source, self.body_start),
+            };
+            let (line, column) = (error.line_no.unwrap_or(0), error.column_no.unwrap_or(0));
+            let column = self.look.column(&piece, &source.text()[start..], line, column);
+            let before = source.text()[..start].matches('\n').count();
+            TemplateProblem::render(source.name(), line + before, column, &error)
         })?;
         let (text, html) = match self.format {
             Format::Text => (body, None),
             Format::Markdown => {
-                let (text, html) = markdown::render(&body, self.language.as_deref())?;
+                let (text, html) = markdown::render(&body, self.look.styles(), self.front.remote)?;
                 (text, Some(html))
             }
             Format::Html => {
                 let html = in_html::InHtml::default().put(&body)?;
+                // A value can be the address of a picture.
+                if let Some((_, problem)) = resources::check(&html, self.front.remote).into_iter().next() {
+                    return Err(problem);
+                }
                 (html::to_text(&html)?, Some(html))
             }
         };
+        let (text, html) = self.look.around(text, html, &front.subject, self.language.as_deref());
         let text = with_lf(&text);
         if text.trim().is_empty() {
             return Err(TemplateProblem::EmptyBody);

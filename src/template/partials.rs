@@ -86,12 +86,7 @@ impl Partials {
     /// The file of a partial. It lies in the template's directory, and so does what a link leads to.
     fn find(&self, name: &str) -> Result<PathBuf, TemplateProblem> {
         let Some(directory) = &self.directory else { return Err(TemplateProblem::PartialNowhere(name.to_owned())) };
-        let plain = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with('.')
-                && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        };
-        if !name.split('/').all(plain) {
+        if !is_plain(name) {
             return Err(TemplateProblem::PartialName(name.to_owned()));
         }
         let endings: [&str; 2] = match self.format {
@@ -104,10 +99,30 @@ impl Partials {
             let tried = candidates.map(|path| path.display().to_string()).join(" or ");
             return Err(TemplateProblem::PartialMissing { name: name.to_owned(), tried });
         };
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        match (directory.canonicalize(), path.canonicalize()) {
-            (Ok(directory), Ok(file)) if file.starts_with(&directory) => Ok(path.clone()),
-            _ => Err(TemplateProblem::PartialOutside(name.to_owned())),
-        }
+        if is_below(directory, path) { Ok(path.clone()) } else { Err(TemplateProblem::PartialOutside(name.to_owned())) }
+    }
+
+    /// The directory of the template, if it is a file.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+}
+
+/// Whether a name is one of a file in a directory or below, by its letters alone.
+pub(super) fn is_plain(name: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    name.split('/').all(plain)
+}
+
+/// Whether a file lies in a directory or below it, and so does what a link leads to.
+pub(super) fn is_below(directory: &Path, file: &Path) -> bool {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    match (directory.canonicalize(), file.canonicalize()) {
+        (Ok(directory), Ok(file)) => file.starts_with(&directory),
+        _ => false,
     }
 }

@@ -58,6 +58,21 @@ pub(crate) enum TemplateProblem {
     Link(String),
     ValueInHtml(&'static str),
     Html(String),
+    Remote(String),
+    OddAddress(String),
+    DataAddress,
+    Dropped(String),
+    LayoutForText,
+    LayoutName(String),
+    LayoutNowhere,
+    LayoutMissing { name: String, tried: String },
+    LayoutOutside(String),
+    LayoutTag(String),
+    LayoutTagOpen,
+    LayoutBody(usize),
+    LayoutBodyPlace,
+    TwoDocuments(String),
+    Css(String),
 }
 
 impl TemplateProblem {
@@ -152,8 +167,38 @@ impl fmt::Display for TemplateProblem {
             }
             Self::ValueInHtml(place) => write!(f, "a value from the list cannot stand in {place}"),
             Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
+            Self::Remote(address) => write!(f, "the message would load {} from elsewhere", shortened(address)),
+            Self::OddAddress(address) => write!(f, "no message can load {}", shortened(address)),
+            Self::DataAddress => f.write_str("many mail programs do not show pictures that are in a data: address"),
+            Self::Dropped(what) => write!(f, "mail programs drop {what}, and some the whole message"),
+            Self::LayoutForText => f.write_str("plain text has no layout"),
+            Self::LayoutName(name) => {
+                write!(f, "{} is not the name of an .html file below the template's directory", quoted(name))
+            }
+            Self::LayoutNowhere => f.write_str("there is no directory to look for the layout in"),
+            Self::LayoutMissing { name, .. } => write!(f, "there is no layout {}", quoted(name)),
+            Self::LayoutOutside(name) => {
+                write!(f, "the layout {} lies outside of the template's directory", quoted(name))
+            }
+            Self::LayoutTag(tag) => write!(f, "a layout cannot hold {tag}"),
+            Self::LayoutTagOpen => f.write_str("{{ is opened here and never closed"),
+            Self::LayoutBody(0) => f.write_str("the layout does not say where the {{body}} goes"),
+            Self::LayoutBody(_) => f.write_str("the {{body}} can be there only once"),
+            Self::LayoutBodyPlace => f.write_str("the {{body}} can stand only where text can"),
+            Self::TwoDocuments(tag) => write!(f, "{tag} is in the layout already"),
+            Self::Css(why) => write!(f, "the style sheet cannot be read: {why}"),
         }
     }
+}
+
+/// An address may be very long.
+fn shortened(address: &str) -> String {
+    const MOST: usize = 200;
+    let mut shown: String = address.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if address.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn named(character: char) -> String {
@@ -205,6 +250,20 @@ impl Complaint for TemplateProblem {
             Self::Link(_) => "template.link",
             Self::ValueInHtml(_) => "template.value-in-html",
             Self::Html(_) => "template.html",
+            Self::Remote(_) | Self::OddAddress(_) => "template.remote",
+            Self::DataAddress => "template.data-address",
+            Self::Dropped(_) => "template.dropped",
+            Self::Css(_) => "template.css",
+            Self::LayoutForText
+            | Self::LayoutName(_)
+            | Self::LayoutNowhere
+            | Self::LayoutMissing { .. }
+            | Self::LayoutOutside(_)
+            | Self::LayoutTag(_)
+            | Self::LayoutTagOpen
+            | Self::LayoutBody(_)
+            | Self::LayoutBodyPlace
+            | Self::TwoDocuments(_) => "template.layout",
         }
     }
 
@@ -244,8 +303,10 @@ impl Complaint for TemplateProblem {
             Self::JoinWhat => "for example {{join rows \"title\"}}".into(),
             Self::Language(_) => "write a tag such as \"en-GB\", \"de\" or \"fr\"".into(),
             Self::PartialArguments => "it sees the same columns as the place where it stands".into(),
-            Self::PartialMissing { tried, .. } => format!("it would be the file {tried}"),
-            Self::PartialOutside(_) | Self::PartialName(_) => "put a copy beside the template".into(),
+            Self::PartialMissing { tried, .. } | Self::LayoutMissing { tried, .. } => {
+                format!("it would be the file {tried}")
+            }
+            Self::PartialOutside(_) | Self::PartialName(_) | Self::LayoutOutside(_) => "put a copy beside the template".into(),
             Self::Unlike { instead, .. } => instead.clone(),
             Self::RawBlock => "to show braces, write a backslash before them: \\{{".into(),
             Self::TagOpen => "close it with }}".into(),
@@ -255,6 +316,15 @@ impl Complaint for TemplateProblem {
             Self::ValueInHtml(_) => "put the attribute in quotation marks, or the value into the text".into(),
             Self::EmptyBody => "the template shows nothing for this row: see what its {{#if}} ask".into(),
             Self::HeaderLine { .. } => "take it out of the cell".into(),
+            Self::Remote(_) => "whoever owns that address could see who opened the message, and when: take it out, or permit it with \
+                                allow_remote = true in the front matter"
+                .into(),
+            Self::Dropped(_) => "take it out".into(),
+            Self::LayoutName(_) => "or \"plain\", the one that is built in, or \"none\"".into(),
+            Self::LayoutForText => "take it out, or name the template .md.hbs or .html.hbs".into(),
+            Self::LayoutTag(_) | Self::LayoutTagOpen => "it can hold {{body}}, {{subject}} and {{language}}".into(),
+            Self::LayoutBody(0) | Self::LayoutBodyPlace => "write {{body}} on a line of its own within <body>".into(),
+            Self::TwoDocuments(_) => "leave it out, or say layout = \"none\"".into(),
             Self::ToHasAddress => "for example: to = \"{{name}}\"".into(),
             _ => return None,
         })

@@ -201,6 +201,26 @@ pub(super) fn places(text: &str) -> impl Iterator<Item = (Range<usize>, bool)> {
     })
 }
 
+/// The text with every tag and comment covered by a character of one byte, so that all else stands where it stood.
+pub(super) fn covered(text: &str, cover: char) -> String {
+    let mut covered = String::with_capacity(text.len());
+    let mut read = 0;
+    for (place, _) in places(text) {
+        covered.push_str(&text[read..place.start]);
+        covered.extend(text[place.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { cover }));
+        read = place.end;
+    }
+    covered + &text[read..]
+}
+
+/// Where partials are put in, and their names.
+pub(super) fn partials(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    read(text).unwrap_or_default().into_iter().filter_map(move |part| match part {
+        Part::Tag(tag) if tag.kind == Kind::Partial => Some((tag.place, text[tag.inner].trim())),
+        _ => None,
+    })
+}
+
 /// Whether every block is closed and nothing is nested too deeply; else where, and what is wrong.
 pub(super) fn check_nesting(text: &str, parts: &[Part]) -> Result<(), Wrong> {
     let mut open: Vec<(&Tag, usize)> = Vec::new();
@@ -292,6 +312,16 @@ mod tests {
                 .contains("too deeply")
         );
         assert!(wrong(&("{{a ".to_owned() + &"(".repeat(17) + "}}")).unwrap().1.contains("too deeply"));
+    }
+
+    #[test]
+    fn tags_are_covered_and_all_else_stays_where_it_is() {
+        let text = "ä {{a}} <b> {{! <i> ü\n}}{{!-- }} --}} \\{{c}} {{#if d}}x{{/if}}{{&e}}";
+        let covered = covered(text, ' ');
+        assert_eq!((covered.len(), covered.find("<b>")), (text.len(), text.find("<b>")));
+        assert_eq!(covered.split_whitespace().collect::<Vec<_>>(), ["ä", "<b>", "\\{{c}}", "x"]);
+        let names: Vec<_> = partials("{{> a}} {{~>b/c ~}} {{! > d}}{{x}}").map(|(_, name)| name).collect();
+        assert_eq!(names, ["a", "b/c"]);
     }
 
     #[test]

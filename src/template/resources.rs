@@ -1,0 +1,276 @@
+//! What a message may load when it is looked at. A picture that comes from somewhere else tells its owner who opened
+//! the message, when, and from where; so nothing comes from elsewhere unless the template permits it.
+
+use std::ops::Range;
+
+use super::{
+    TemplateProblem,
+    elements::{StartTag, resolved, start_tags},
+};
+
+/// Whether a message may load pictures, fonts and style sheets from elsewhere (`allow_remote`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remote {
+    Refused,
+    Allowed,
+}
+
+/// Elements that mail programs drop, because they could do something.
+const DROPPED: [&str; 9] = ["script", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "portal"];
+
+/// Attributes that name something to load, in whatever element they stand.
+const LOADING: [&str; 10] =
+    ["src", "srcset", "imagesrcset", "background", "poster", "lowsrc", "dynsrc", "data", "ping", "manifest"];
+
+/// Elements whose link is not followed but loaded.
+const LOADING_LINKS: [&str; 6] = ["link", "base", "image", "feimage", "use", "v:image"];
+
+/// What is wrong with what a piece of HTML loads or does, each with its place.
+pub(super) fn check(html: &str, remote: Remote) -> Vec<(Range<usize>, TemplateProblem)> {
+    let mut wrong = Vec::new();
+    for tag in start_tags(html) {
+        check_tag(html, &tag, remote, &mut wrong);
+    }
+    wrong
+}
+
+fn check_tag(html: &str, tag: &StartTag, remote: Remote, wrong: &mut Vec<(Range<usize>, TemplateProblem)>) {
+    let name = tag.name.as_str();
+    if DROPPED.contains(&name) {
+        wrong.push((tag.head.clone(), TemplateProblem::Dropped(format!("<{name}>"))));
+        return;
+    }
+    let refreshes = |value: Range<usize>| resolved(&html[value]).trim().eq_ignore_ascii_case("refresh");
+    if name == "meta" && tag.attribute("http-equiv").is_some_and(|kind| refreshes(kind.value.clone())) {
+        wrong.push((tag.head.clone(), TemplateProblem::Dropped("<meta http-equiv=\"refresh\">".into())));
+    }
+    for attribute in &tag.attributes {
+        let value = resolved(&html[attribute.value.clone()]);
+        let attribute_name = attribute.name.as_str();
+        let place = attribute.at..attribute.value.end;
+        let loads = LOADING.contains(&attribute_name)
+            || matches!(attribute_name, "href" | "xlink:href") && LOADING_LINKS.contains(&name);
+        let found = if attribute_name.starts_with("on") {
+            Some(TemplateProblem::Dropped(format!("the script in {attribute_name}")))
+        } else if loads && attribute_name.ends_with("srcset") {
+            candidates(&value).find_map(|address| address_of(address, remote))
+        } else if loads {
+            address_of(&value, remote)
+        } else if attribute_name == "style" {
+            of_css(&value, remote)
+        } else if matches!(attribute_name, "href" | "xlink:href" | "action" | "formaction") && is_script(&value) {
+            Some(TemplateProblem::Dropped("a link that is a script".into()))
+        } else {
+            None
+        };
+        wrong.extend(found.map(|problem| (place, problem)));
+    }
+    if name == "style"
+        && let Some(raw) = &tag.raw
+        && let Some(problem) = of_css(&html[raw.clone()], remote)
+    {
+        let line =
+            |address: &str| html[raw.clone()].find(address).map(|at| raw.start + at..raw.start + at + address.len());
+        let place = match &problem {
+            TemplateProblem::Remote(address) => line(address),
+            _ => None,
+        };
+        wrong.push((place.unwrap_or(tag.head.clone()), problem));
+    }
+}
+
+/// The addresses of a `srcset`: each is the first word between commas. A comma within one makes two, the first of
+/// which says all the same where it leads.
+fn candidates(srcset: &str) -> impl Iterator<Item = &str> {
+    srcset.split(',').filter_map(|candidate| candidate.split_whitespace().next())
+}
+
+/// An address as a browser reads it: white space around and line ends within mean nothing, and `\` is `/`.
+fn cleaned(address: &str) -> String {
+    let address: String = address.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
+    address.trim_matches(|c: char| c.is_whitespace() || c.is_control()).replace('\\', "/")
+}
+
+/// The scheme of an address, in lower case.
+fn scheme(address: &str) -> Option<String> {
+    let (scheme, _) = address.split_once(':')?;
+    // RFC 3986 §3.1
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let is_one = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(plain);
+    is_one.then(|| scheme.to_ascii_lowercase())
+}
+
+fn is_script(address: &str) -> bool {
+    scheme(&cleaned(address)).is_some_and(|scheme| matches!(scheme.as_str(), "javascript" | "vbscript"))
+}
+
+/// What is wrong with loading from an address.
+pub(super) fn address_of(address: &str, remote: Remote) -> Option<TemplateProblem> {
+    let cleaned = cleaned(address);
+    let scheme = scheme(&cleaned);
+    match scheme.as_deref() {
+        // A part of the message itself (RFC 2392)
+        Some("cid" | "mid") => None,
+        Some("data") => Some(TemplateProblem::DataAddress),
+        Some("javascript" | "vbscript") => Some(TemplateProblem::Dropped("a script".into())),
+        None if !cleaned.starts_with("//") => None,
+        None | Some("http" | "https") if remote == Remote::Allowed => None,
+        None | Some("http" | "https" | "ftp") => Some(TemplateProblem::Remote(address.trim().to_owned())),
+        // `file:` on another machine, too, which would be told the name of who reads the message.
+        Some(_) => Some(TemplateProblem::OddAddress(address.trim().to_owned())),
+    }
+}
+
+/// What is wrong with the first thing that a style sheet or a style loads and may not.
+fn of_css(css: &str, remote: Remote) -> Option<TemplateProblem> {
+    let css = without_comments_and_escapes(css);
+    let lower = css.to_ascii_lowercase();
+    let after = |word: &'static str| lower.match_indices(word).map(move |(at, _)| at + word.len());
+    for at in after("url(").chain(after("src(")) {
+        let argument = css[at..].split(')').next().unwrap_or("");
+        if let Some(problem) = address_of(argument.trim().trim_matches(['"', '\'']), remote) {
+            return Some(problem);
+        }
+    }
+    // What stands in quotation marks behind `@import` or in `image-set(…)` is an address, too.
+    let imports = after("@import").map(|at| (at, ';'));
+    let sets = after("image-set(").map(|at| (at, ';'));
+    for (at, end) in imports.chain(sets) {
+        let stretch = css[at..].split([end, '}']).next().unwrap_or("");
+        for quoted in stretch.split(['"', '\'']).skip(1).step_by(2) {
+            if let Some(problem) = address_of(quoted, remote) {
+                return Some(problem);
+            }
+        }
+    }
+    if lower.contains("expression(") || lower.contains("-moz-binding") || lower.contains("behavior:") {
+        return Some(TemplateProblem::Dropped("a script in a style".into()));
+    }
+    None
+}
+
+/// Style sheets can spell `url` as `\75 rl` (CSS Syntax 3 §4.3.7).
+fn without_comments_and_escapes(css: &str) -> String {
+    let mut plain = String::with_capacity(css.len());
+    let mut rest = css;
+    while let Some(at) = rest.find(['/', '\\']) {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/").map_or("", |(_, behind)| behind);
+        } else if let Some(escape) = rest.strip_prefix('\\') {
+            let digits = escape.chars().take(6).take_while(char::is_ascii_hexdigit).count();
+            match u32::from_str_radix(&escape[..digits], 16).ok().and_then(char::from_u32) {
+                Some(character) => {
+                    plain.push(character);
+                    rest = &escape[digits..];
+                    rest = rest.strip_prefix(char::is_whitespace).unwrap_or(rest);
+                }
+                None => rest = escape,
+            }
+        } else {
+            plain.push('/');
+            rest = &rest[1..];
+        }
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(html: &str, remote: Remote) -> Vec<String> {
+        check(html, remote).into_iter().map(|(place, why)| format!("{}: {why}", &html[place])).collect()
+    }
+
+    #[test]
+    fn what_would_be_loaded_from_elsewhere_is_named() {
+        for html in [
+            "<img src=\"https://one.example/a.png\">",
+            "<img src=https://one.example/a.png alt=x>",
+            "<img src='//one.example/a.png'>",
+            "<img src=\"\\\\one.example\\a.png\">",
+            "<img src=\" HTTP:one.example\">",
+            "<img src=\"ht\ntps://one.example/\">",
+            "<img src=\"&#104;ttps&colon;//one.example/\">",
+            "<img src=\"ftp://one.example/\">",
+            "<img alt='' srcset=\"cid:a 1x, https://one.example/b.png 2x\">",
+            "<td background=\"http://one.example/\">",
+            "<video poster=\"http://one.example/\">",
+            "<audio src=\"http://one.example/\"></audio>",
+            "<video><source src=\"http://one.example/\"></video>",
+            "<input type=image src=\"http://one.example/\">",
+            "<link rel=stylesheet href=\"http://one.example/\">",
+            "<base href=\"http://one.example/\">",
+            "<a href=\"https://fine.example\" ping=\"https://one.example/\">",
+            "<svg><image xlink:href=\"https://one.example/\"/></svg>",
+            "<p style=\"background: url(https://one.example/a.png)\">",
+            "<p style=\"background: url(&quot;https://one.example/a.png&quot;)\">",
+            "<p style=\"background: u\\72l('//one.example/a.png')\">",
+            "<style>@import 'https://one.example/a.css';</style>",
+            "<style>@im/**/port url( \"https://one.example/a.css\" );</style>",
+            "<style>@font-face { src: url(https://one.example/a.woff2) }</style>",
+            "<style>p { background: image-set(\"https://one.example/a.png\" 1x) }</style>",
+            "<!--[if mso]><v:fill src=\"https://one.example/a.png\"/><![endif]-->",
+        ] {
+            let refused = said(html, Remote::Refused);
+            assert!(refused.len() == 1 && refused[0].contains("from elsewhere"), "{html}: {refused:?}");
+            if !html.contains("ftp:") {
+                assert_eq!(said(html, Remote::Allowed), [""; 0], "{html}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_mail_programs_drop_is_refused_always() {
+        for html in [
+            "<script>x</script>",
+            "<SCRIPT src=\"https://one.example/\"></SCRIPT>",
+            "<iframe src=\"https://one.example/\">",
+            "<object data=\"https://one.example/\">",
+            "<embed src=\"https://one.example/\">",
+            "<form action=\"https://one.example/\">",
+            "<p onClick=\"x()\">",
+            "<svg/onload=x()>",
+            "<a href=\" java\nscript:x()\">",
+            "<img src=\"javascript:x()\">",
+            "<meta http-equiv=\"Refresh\" content=\"0; url=https://one.example/\">",
+            "<p style=\"width: expression(x())\">",
+        ] {
+            for remote in [Remote::Refused, Remote::Allowed] {
+                let refused = said(html, remote);
+                assert!(refused.len() == 1 && refused[0].contains("mail programs drop "), "{html}: {refused:?}");
+            }
+        }
+        assert!(said("<img src=\"data:image/png;base64,AA\">", Remote::Allowed)[0].contains("data:"));
+        assert!(
+            said("<img src=\"file://one.example/a.png\">", Remote::Allowed)[0].contains("file://one.example/a.png")
+        );
+    }
+
+    #[test]
+    fn what_loads_nothing_is_fine() {
+        for html in [
+            "<a href=\"https://one.example/\" title=\"src=https://one.example/\">https://one.example/</a>",
+            "<img src=\"cid:logo\" alt=\"https://one.example/\">",
+            "<img src=\"logo.png\">",
+            "<!-- <img src=\"https://one.example/\"> -->",
+            "<p style=\"color: red; background: url(cid:a)\" class=\"on\">",
+            "<html xmlns=\"http://www.w3.org/1999/xhtml\" xmlns:v=\"urn:schemas-microsoft-com:vml\">",
+            "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0//EN\" \"http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd\">",
+            "<blockquote cite=\"https://one.example/\">",
+            "<style>/* https://one.example/ */ p { color: red }</style>",
+        ] {
+            assert_eq!(said(html, Remote::Refused), [""; 0], "{html}");
+        }
+    }
+
+    #[test]
+    fn the_place_is_the_attribute() {
+        assert_eq!(
+            said("<p><img alt=\"\" src=\"https://one.example/\">", Remote::Refused),
+            ["src=\"https://one.example/: the message would load https://one.example/ from elsewhere"]
+        );
+    }
+}
