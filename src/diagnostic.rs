@@ -399,6 +399,11 @@ pub fn quoted(value: &str) -> String {
     text
 }
 
+/// `1 cell`, `2 cells`
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 /// Text from outside with control, bidi and zero-width characters as their code points, so that it cannot move
 /// the cursor, change colours or read backwards. Line feeds and tabs stay.
 #[must_use]

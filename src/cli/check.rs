@@ -7,7 +7,7 @@ use super::{
     load::{CampaignArgs, Loaded},
 };
 use crate::{
-    diagnostic::{Severity, nearest, quoted},
+    diagnostic::{Severity, counted, nearest, quoted},
     recipients::Columns,
     report,
 };
@@ -120,7 +120,6 @@ impl Checked {
         if !said.is_empty() {
             text = format!("the template does not use {}\n", said.join(", "));
         }
-        let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let recipients = counted(self.recipients, "recipient");
         let remarks = self.loaded.list().remarks();
         let warned = remarks.iter().any(|remark| remark.severity() == Severity::Warning);

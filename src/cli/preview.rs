@@ -9,7 +9,12 @@ use super::{
     Exit, Failure, Screen,
     load::{CampaignArgs, Loaded},
 };
-use crate::{address::Address, diagnostic::visible, preview, secret, template::Answers};
+use crate::{
+    address::Address,
+    diagnostic::{counted, visible},
+    preview, secret,
+    template::Answers,
+};
 
 /// So many combinations of branches are shown.
 const SHOWN_WAYS: usize = 50;
@@ -112,7 +117,6 @@ impl Preview {
                 None => ways.push((answers, 1, recipient.index())),
             }
         }
-        let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         for (nth, (answers, count, first)) in ways.iter().take(SHOWN_WAYS).enumerate() {
             let mut text = format!(
                 "══ {} of {}: {} of {} ══\n",

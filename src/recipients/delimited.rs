@@ -16,8 +16,8 @@ pub(super) fn delimiter_of(text: &str) -> Delimiter {
     let mut best = (Delimiter::Comma, (false, 0, 0));
     for delimiter in Delimiter::ALL {
         let mut rows = DelimitedRows::new(text, delimiter);
-        while rows.next().is_some() && rows.filled() == 0 {}
-        let headings = rows.headings();
+        // A text without any has no headings either.
+        let headings = rows.next_filled().map(|_| rows.headings()).unwrap_or_default();
         let width = headings.len();
         let has_address = width > 1 && !Columns::new(headings).usual_for_addresses().is_empty();
         let mut even = 0;

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Columns, ListProblem, RecipientList, delimited, problem::counted, read, text, workbook};
+use super::{Columns, ListProblem, RecipientList, delimited, read, text, workbook};
 use crate::{
     campaign::{Hidden, ListOptions, read_bytes},
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
 };
 
 /// The name for standard input in place of a file.

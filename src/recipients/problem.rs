@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     address::AddressError,
-    diagnostic::{Complaint, quoted},
+    diagnostic::{Complaint, counted, quoted},
 };
 
 /// What can be wrong with a list, or worth a word.
@@ -185,11 +185,6 @@ fn named(delimiter: u8) -> &'static str {
 /// The verb for `row 3` or `rows 3, 4`.
 fn is_or_are(rows: &str) -> &'static str {
     if rows.starts_with("rows") { "are" } else { "is" }
-}
-
-/// `1 cell`, `2 cells`
-pub(super) fn counted(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 impl Complaint for ListProblem {

@@ -38,6 +38,16 @@ pub(super) trait Rows {
         (0..self.len()).rev().find(|nth| !self.cell(*nth).trim_matches(clings).is_empty()).map_or(0, |nth| nth + 1)
     }
 
+    /// Goes to the first row that holds something, which has the headings.
+    fn next_filled(&mut self) -> Option<u64> {
+        loop {
+            let number = self.next()?;
+            if self.filled() > 0 {
+                return Some(number);
+            }
+        }
+    }
+
     /// The cells as headings.
     fn headings(&self) -> Vec<String> {
         let in_a_line = |cell: &str| cell.trim_matches(clings).replace("\r\n", " ").replace(['\n', '\r', '\t'], " ");
@@ -73,30 +83,11 @@ pub(super) fn read(
     options: &ListOptions,
     problems: &mut Diagnostics,
 ) -> Option<RecipientList> {
-    let mut heading_row = None;
-    while let Some(number) = rows.next() {
-        if rows.filled() > 0 {
-            heading_row = Some(number);
-            break;
-        }
-    }
     let file = || Place::File(name.as_ref().into());
-    let Some(heading_row) = heading_row else {
+    let Some(heading_row) = rows.next_filled() else {
         problems.push(Diagnostic::error(file(), &ListProblem::Empty));
         return None;
     };
-    let first = rows.headings();
-    if options.address.is_none() && Columns::new(first.clone()).usual_for_addresses().is_empty() {
-        // A title above the headings is no mistake of theirs.
-        if let Some(headings) = headings_below(rows) {
-            let place = Place::Row { list: Arc::clone(name), row: heading_row, column: None };
-            problems.push(Diagnostic::error(place, &ListProblem::Titles { headings }));
-            return None;
-        }
-        let place = Place::Row { list: Arc::clone(name), row: heading_row, column: None };
-        Headings::complain_of_none(place, first, options, problems);
-        return None;
-    }
     let headings = Headings::read(name, heading_row, rows, options, problems)?;
     let mut reader = Reader {
         list: RecipientList {
@@ -122,10 +113,7 @@ pub(super) fn read(
     };
     reader.typed = (0..reader.list.columns.len()).any(|nth| *reader.list.columns.kind(nth) != ColumnType::Text);
     let mut found = 0;
-    while let Some(number) = rows.next() {
-        if rows.filled() == 0 {
-            continue;
-        }
+    while let Some(number) = rows.next_filled() {
         found += 1;
         if found > options.limits.rows() || number > u64::from(u32::MAX) {
             reader.problems.push(Diagnostic::error(file(), &ListProblem::TooManyRows(options.limits.rows())));
@@ -167,28 +155,10 @@ fn headings_below(rows: &mut impl Rows) -> Option<u64> {
 }
 
 impl Headings {
-    /// Complains of a first row in which no column is called like one with addresses.
-    fn complain_of_none(place: Place, headings: Vec<String>, options: &ListOptions, problems: &mut Diagnostics) {
-        let most = options.limits.columns();
-        let problem = if headings.len() > most {
-            ListProblem::TooManyColumns { found: headings.len(), most }
-        } else if headings.iter().any(|heading| heading.parse::<Address>().is_ok()) {
-            ListProblem::PersonInHeadings
-        } else {
-            let columns = Columns::new(headings);
-            let unsplit = b",;\t|"
-                .iter()
-                .copied()
-                .find(|delimiter| columns.len() == 1 && columns.heading(0).bytes().any(|byte| byte == *delimiter));
-            ListProblem::NoAddressColumn { headings: columns.listed(), unsplit }
-        };
-        problems.push(Diagnostic::error(place, &problem));
-    }
-
     fn read(
         name: &Arc<str>,
         row: u64,
-        rows: &impl Rows,
+        rows: &mut impl Rows,
         options: &ListOptions,
         problems: &mut Diagnostics,
     ) -> Option<Self> {
@@ -198,6 +168,17 @@ impl Headings {
         };
         let headings = rows.headings();
         let (width, most) = (headings.len(), options.limits.columns());
+        let mut trimmed = Trimmed::default();
+        for _ in rows.cells().take(width).filter(|cell| cell.trim_matches(clings).len() < cell.len()) {
+            trimmed.add(row);
+        }
+        let mut columns = Columns::new(headings.iter().cloned());
+        let nowhere = options.address.is_none() && columns.usual_for_addresses().is_empty();
+        // A title above the headings is no mistake of theirs.
+        if nowhere && let Some(headings) = headings_below(rows) {
+            complain(None, &ListProblem::Titles { headings });
+            return None;
+        }
         if width > most {
             complain(None, &ListProblem::TooManyColumns { found: width, most });
             return None;
@@ -206,7 +187,14 @@ impl Headings {
             complain(None, &ListProblem::PersonInHeadings);
             return None;
         }
-        let mut columns = Columns::new(headings);
+        if nowhere {
+            let unsplit = b",;\t|"
+                .iter()
+                .copied()
+                .find(|delimiter| columns.len() == 1 && columns.heading(0).bytes().any(|byte| byte == *delimiter));
+            complain(None, &ListProblem::NoAddressColumn { headings: columns.listed(), unsplit });
+            return None;
+        }
         let (unnamed, sources): (Vec<usize>, Vec<usize>) = (0..width).partition(|nth| columns.name(*nth).is_empty());
         columns.only(&sources);
         for nth in 0..columns.len() {
@@ -254,7 +242,6 @@ impl Headings {
             Some(wanted) => find(wanted, "which is to hold the addresses", &columns)?,
             None => match columns.usual_for_addresses().as_slice() {
                 [only] => *only,
-                [] => return None,
                 several => {
                     let headings: Vec<String> = several.iter().map(|nth| quoted(columns.heading(*nth))).collect();
                     complain(None, &ListProblem::SeveralAddressColumns(headings.join(", ")));
@@ -274,10 +261,6 @@ impl Headings {
                 complain(columns.find(ROWS).map(|rows| columns.heading(rows)), &ListProblem::RowsIsTaken);
             }
             columns.group();
-        }
-        let mut trimmed = Trimmed::default();
-        for _ in rows.cells().take(width).filter(|cell| cell.trim_matches(clings).len() < cell.len()) {
-            trimmed.add(row);
         }
         Some(Self { columns, sources, unnamed, width, address, trimmed })
     }
@@ -487,24 +470,20 @@ impl Reader<'_> {
 /// The columns that the first row names, whatever else is wrong; none if it names no column for the addresses, and may
 /// be anything.
 pub(super) fn headings(rows: &mut impl Rows, options: &ListOptions) -> Option<Columns> {
-    while rows.next().is_some() {
-        if rows.filled() > 0 {
-            let mut columns = Columns::new(rows.headings().into_iter().filter(|heading| !heading.is_empty()));
-            let address = options.address.as_ref().and_then(|wanted| columns.find(wanted));
-            if address.is_none() && columns.usual_for_addresses().is_empty() {
-                return None;
-            }
-            // The first place that says so goes before the others.
-            for (wanted, kind) in options.columns.iter().rev().flatten() {
-                if let Some(column) = columns.find(wanted) {
-                    columns.set_kind(column, kind.clone());
-                }
-            }
-            if options.group_by.is_some() {
-                columns.group();
-            }
-            return Some(columns);
+    rows.next_filled()?;
+    let mut columns = Columns::new(rows.headings().into_iter().filter(|heading| !heading.is_empty()));
+    let address = options.address.as_ref().and_then(|wanted| columns.find(wanted));
+    if address.is_none() && columns.usual_for_addresses().is_empty() {
+        return None;
+    }
+    // The first place that says so goes before the others.
+    for (wanted, kind) in options.columns.iter().rev().flatten() {
+        if let Some(column) = columns.find(wanted) {
+            columns.set_kind(column, kind.clone());
         }
     }
-    None
+    if options.group_by.is_some() {
+        columns.group();
+    }
+    Some(columns)
 }
