@@ -50,6 +50,18 @@ pub(super) fn mailbox(name: &'static str, mailbox: &Mailbox) -> Result<HeaderVal
     })
 }
 
+/// A `Content-Type` with the name of a file. RFC 2231 has a form for names in other scripts, which stands in
+/// `Content-Disposition`; for programs that do not know it, Outlook among them, here is an encoded word (RFC 2047 does
+/// not provide for that, and everybody reads it).
+pub(super) fn parameter(kind: &str, name: &str) -> String {
+    let name = if is_plain(name) && name.len() < 60 {
+        name.replace('\\', "\\\\").replace('"', "\\\"")
+    } else {
+        encoded_words(" name=\"", name)
+    };
+    format!("{kind};\r\n name=\"{name}\"")
+}
+
 fn is_plain(value: &str) -> bool {
     value.is_ascii() && !value.contains("=?")
 }

@@ -9,7 +9,7 @@ use super::{
     in_html::{self, Behind, behind, percent_encoded},
     lint::check_characters,
     partials::{is_below, is_plain},
-    resources::{self, Remote},
+    resources::{self, Permitted},
     styles::{Document, Insertions, Piece, put_in, thinned},
 };
 use crate::{
@@ -76,7 +76,7 @@ pub(super) fn find(
     of: &Arc<Source>,
     format: Format,
     directory: Option<&Path>,
-    remote: Remote,
+    permitted: &Permitted,
 ) -> Result<Option<Raw>, Diagnostics> {
     let wrong = |problem: &TemplateProblem| {
         let span = named.map_or(0..0, |named| named.span.clone());
@@ -92,7 +92,7 @@ pub(super) fn find(
                 let text = read_text(&path, MOST_BYTES)?.replace("\r\n", "\n");
                 let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
                 let source = Source::new(path.display().to_string(), composed(text).into_owned());
-                Raw::of(source, true, remote).map(Some)
+                Raw::of(source, true, permitted).map(Some)
             }
             Err(problem) => wrong(&problem),
         },
@@ -117,10 +117,10 @@ fn file(name: &str, directory: Option<&Path>) -> Result<std::path::PathBuf, Temp
 
 impl Raw {
     fn built_in(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        Self::of(Source::new(name, text), false, Remote::Refused)
+        Self::of(Source::new(name, text), false, &Permitted::default())
     }
 
-    fn of(source: Arc<Source>, is_file: bool, remote: Remote) -> Result<Self, Diagnostics> {
+    fn of(source: Arc<Source>, is_file: bool, permitted: &Permitted) -> Result<Self, Diagnostics> {
         check_characters(&source, Format::Html)?;
         let text = source.text();
         let mut problems = Diagnostics::default();
@@ -159,11 +159,16 @@ impl Raw {
         if let Some((span, problem)) = in_html::check(text) {
             complain(span, &problem);
         }
-        for (span, problem) in resources::check(text, remote) {
+        for (span, problem) in resources::check(text, permitted) {
             complain(span, &problem);
         }
         let found = problems.sorted().checked(Some(marks))?;
         Ok(Self { source, is_file, marks: found })
+    }
+
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        self.source.text()
     }
 
     /// Puts a body into it, as `document` goes on with it.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::files::FileProblem;
 use crate::{
     address::AddressError,
     diagnostic::{Complaint, EMPTY_BODY, quoted},
@@ -56,6 +57,20 @@ pub(crate) enum TemplateProblem {
     EmptyBody,
     EmptyCell(String),
     Link(String),
+    TextForText,
+    TextTemplate(String),
+    TextFrontMatter,
+    RawInText,
+    File(FileProblem),
+    PictureInText,
+    ContentId(String),
+    NoPicture { name: String, known: Vec<String> },
+    PictureUnused(String),
+    Unsubscribe(String),
+    UnsubscribeAll,
+    RawPlace,
+    RawOpen,
+    Style(String),
     ValueInHtml(&'static str),
     Html(String),
     Remote(String),
@@ -162,6 +177,24 @@ impl fmt::Display for TemplateProblem {
             Self::EmptyHeader(key) => write!(f, "\"{key}\" is empty"),
             Self::EmptyCell(name) => write!(f, "the cell is empty, and the message shows {{{{{name}}}}}"),
             Self::EmptyBody => f.write_str("the message would be empty"),
+            Self::TextForText => f.write_str("the template is the text already"),
+            Self::TextTemplate(name) => {
+                write!(f, "{} is not the name of a .txt.hbs file below the template's directory", quoted(name))
+            }
+            Self::TextFrontMatter => f.write_str("the text of a message has no front matter of its own"),
+            Self::RawInText => f.write_str("plain text holds no HTML"),
+            Self::File(problem) => problem.fmt(f),
+            Self::PictureInText => f.write_str("plain text shows no pictures"),
+            Self::ContentId(name) => write!(f, "a picture cannot be called {}", quoted(name)),
+            Self::NoPicture { name, .. } => write!(f, "the message shows cid:{name}, and brings no such picture along"),
+            Self::PictureUnused(name) => write!(f, "the HTML does not show cid:{name}"),
+            Self::Unsubscribe(address) => {
+                write!(f, "nobody can unsubscribe at {}: a https:// or mailto: address is wanted", quoted(address))
+            }
+            Self::UnsubscribeAll => f.write_str("everybody would have the same address for unsubscribing"),
+            Self::RawPlace => f.write_str("HTML from the list can stand only where text can"),
+            Self::RawOpen => f.write_str("a tag, a comment or a quotation mark is not closed at the end of the HTML"),
+            Self::Style(value) => write!(f, "a style would hold {}", quoted(value)),
             Self::Link(target) => {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
             }
@@ -188,6 +221,12 @@ impl fmt::Display for TemplateProblem {
             Self::TwoDocuments(tag) => write!(f, "{tag} is in the layout already"),
             Self::Css(why) => write!(f, "the style sheet cannot be read: {why}"),
         }
+    }
+}
+
+impl From<FileProblem> for TemplateProblem {
+    fn from(problem: FileProblem) -> Self {
+        Self::File(problem)
     }
 }
 
@@ -248,6 +287,14 @@ impl Complaint for TemplateProblem {
             Self::EmptyBody => EMPTY_BODY,
             Self::EmptyCell(_) => "list.empty-cell",
             Self::Link(_) => "template.link",
+            Self::TextForText | Self::TextTemplate(_) | Self::TextFrontMatter => "template.text-template",
+            Self::File(problem) => problem.code(),
+            Self::PictureInText | Self::ContentId(_) | Self::NoPicture { .. } | Self::PictureUnused(_) => {
+                "template.picture"
+            }
+            Self::Unsubscribe(_) | Self::UnsubscribeAll => "template.unsubscribe",
+            Self::RawPlace | Self::RawOpen | Self::RawInText => "template.raw",
+            Self::Style(_) => "template.style",
             Self::ValueInHtml(_) => "template.value-in-html",
             Self::Html(_) => "template.html",
             Self::Remote(_) | Self::OddAddress(_) => "template.remote",
@@ -293,7 +340,9 @@ impl Complaint for TemplateProblem {
                 quoted(heading)
             ),
             Self::Disagree { .. } => "make them the same, or use it within {{#each rows}}".into(),
-            Self::Raw(name) => format!("write {{{{{name}}}}}"),
+            Self::Raw(name) => format!(
+                "write {{{{{name}}}}}; or, if the cells hold HTML that you trust, raw_html = [\"{name}\"] in the front matter"
+            ),
             Self::EmptyCell(name) => format!(
                 "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column with --optional \
                  (optional under [recipients_options] in campaign.toml)"
@@ -308,6 +357,22 @@ impl Complaint for TemplateProblem {
             }
             Self::PartialOutside(_) | Self::PartialName(_) | Self::LayoutOutside(_) => "put a copy beside the template".into(),
             Self::Unlike { instead, .. } => instead.clone(),
+            Self::TextForText | Self::RawInText => "take it out".into(),
+            Self::TextFrontMatter => "take it out: the message has that of the template that names this file".into(),
+            Self::File(problem) => return problem.help(),
+            Self::ContentId(_) => "use letters, digits, and . _ - @".into(),
+            Self::PictureInText => "attach it, or name the template .md.hbs or .html.hbs".into(),
+            Self::NoPicture { known, .. } if known.is_empty() => {
+                "name it in the front matter:\n\n[inline]\nlogo = \"logo.png\"\n".into()
+            }
+            Self::NoPicture { known, .. } => format!("[inline] in the front matter has {}", known.join(", ")),
+            Self::PictureUnused(name) => format!("take it out, or show it: <img src=\"cid:{name}\" alt=\"…\">"),
+            Self::UnsubscribeAll => {
+                "a mail program asks there without saying for whom (RFC 8058): put a column in that tells, which nobody can guess, \
+                 https://…/{{token}}"
+                    .into()
+            }
+            Self::Style(_) => "letters, digits, spaces and # % . , + - can stand there".into(),
             Self::RawBlock => "to show braces, write a backslash before them: \\{{".into(),
             Self::TagOpen => "close it with }}".into(),
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),
