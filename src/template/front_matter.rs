@@ -111,12 +111,6 @@ fn refused(name: &str) -> Option<&'static str> {
         | "x-delivered-to" | "x-forwarded-to" | "x-apparently-to" | "errors-to" | "x-original-to" | "x-envelope-to"
         | "x-receiver" | "x-rcpt-to" => Some(ONE_RECIPIENT),
         "from" | "subject" | "reply-to" => Some("it has a key of its own in the front matter"),
-        "list-unsubscribe" | "list-unsubscribe-post" => {
-            Some("it has a key of its own in the front matter, unsubscribe")
-        }
-        "auto-submitted" | "x-auto-response-suppress" => {
-            Some("it has a key of its own in the front matter, auto_submitted")
-        }
         "sender"
         | "date"
         | "message-id"
@@ -204,7 +198,16 @@ impl FrontMatter {
         let mut headers: Vec<(String, String)> = Vec::new();
         if let Some(mut table) = keys.table("headers") {
             for (name, value) in table.named_strings() {
-                headers.extend(compiler.header(&headers, name, &value));
+                let by_key = match name.value.to_ascii_lowercase().as_str() {
+                    "list-unsubscribe" | "list-unsubscribe-post" => !unsubscribe.is_empty(),
+                    "auto-submitted" | "x-auto-response-suppress" => auto_submitted,
+                    _ => false,
+                };
+                if by_key {
+                    compiler.complain(name.span, &TemplateProblem::HeaderTwice(name.value));
+                } else {
+                    headers.extend(compiler.header(&headers, name, &value));
+                }
             }
             keys.adopt(table.finish());
         }

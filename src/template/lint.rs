@@ -214,7 +214,11 @@ impl Walk<'_> {
                     if is_column && self.raw.contains(&name) {
                         self.expression(expression, at);
                     } else {
-                        self.complain(at, &name, &TemplateProblem::Raw(name.clone()));
+                        self.complain(
+                            at,
+                            &name,
+                            &TemplateProblem::Raw { name: name.clone(), in_html: self.format != Format::Text },
+                        );
                     }
                 }
                 TemplateElement::HelperBlock(block) => self.block(block, at),

@@ -37,7 +37,7 @@ pub(crate) enum TemplateProblem {
     YesNoShown(String),
     UntypedYesNo { asks: &'static str, name: String, heading: String, cell: String, number: bool },
     Disagree { name: String, first: (u64, String), other: (u64, String) },
-    Raw(String),
+    Raw { name: String, in_html: bool },
     Partial,
     PartialArguments,
     PartialCycle(String),
@@ -148,7 +148,7 @@ impl fmt::Display for TemplateProblem {
                 quoted(&other.1),
                 other.0
             ),
-            Self::Raw(name) => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
+            Self::Raw { name, .. } => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
             Self::Partial => f.write_str("decorators, blocks of partials, and partials in headers are not available"),
             Self::PartialArguments => f.write_str("a partial has a fixed name, and takes no values"),
             Self::PartialCycle(within) => write!(f, "this partial is within itself ({within})"),
@@ -270,7 +270,7 @@ impl Complaint for TemplateProblem {
             Self::YesNoShown(_) => "template.yes-or-no",
             Self::UntypedYesNo { .. } => "list.untyped-yes-or-no",
             Self::Disagree { .. } => "list.rows-disagree",
-            Self::Raw(_) => "template.raw",
+            Self::Raw { .. } => "template.raw",
             Self::Partial
             | Self::PartialArguments
             | Self::PartialCycle(_)
@@ -340,8 +340,9 @@ impl Complaint for TemplateProblem {
                 quoted(heading)
             ),
             Self::Disagree { .. } => "make them the same, or use it within {{#each rows}}".into(),
-            Self::Raw(name) => format!(
-                "write {{{{{name}}}}}; or, if the cells hold HTML that you trust, raw_html = [\"{name}\"] in the front matter"
+            Self::Raw { name, in_html: false } => format!("write {{{{{name}}}}}"),
+            Self::Raw { name, .. } => format!(
+                "write {{{{{name}}}}}; or, where the cells hold HTML that you trust, raw_html = [\"{name}\"] in the front matter"
             ),
             Self::EmptyCell(name) => format!(
                 "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column with --optional \
