@@ -25,8 +25,11 @@ const BLOCKED: &[&str] = &[
     "ps1", "reg", "scr", "sct", "shb", "sys", "vb", "vbe", "vbs", "vhd", "vxd", "wsc", "wsf", "wsh", "xll",
 ];
 
-/// What files of a kind begin with, by the endings of their names.
-const KINDS: &[(&[&str], &str, &[&[u8]])] = &[
+/// Endings of names, what a file with one is, and what it begins with.
+type Beginning = (&'static [&'static str], &'static str, &'static [&'static [u8]]);
+
+/// Files that can be told by their first bytes.
+const KINDS: &[Beginning] = &[
     (&["pdf"], "PDF", &[b"%PDF-"]),
     (&["png"], "PNG picture", &[b"\x89PNG\r\n\x1a\n"]),
     (&["jpg", "jpeg"], "JPEG picture", &[b"\xff\xd8\xff"]),

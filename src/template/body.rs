@@ -6,6 +6,7 @@ use handlebars::{Context, Handlebars, template::Template as Compiled};
 
 use super::{
     Format, MOST_BYTES, TemplateProblem, files,
+    front_problem::FrontProblem,
     helpers::{self, Knowledge},
     lint::{self, check_characters},
     look::Look,
@@ -77,11 +78,11 @@ impl Body {
         directory: Option<&Path>,
         checked: Checked<'_>,
     ) -> Result<Self, Diagnostics> {
-        let wrong = |problem| {
+        let wrong = |problem: TemplateProblem| {
             Diagnostics::from(Diagnostic::error(Place::Text(Arc::clone(source), named.span.clone()), &problem))
         };
         if Path::new(&named.value).extension().is_none() || Format::of(Path::new(&named.value)) != Some(Format::Text) {
-            return Err(wrong(TemplateProblem::TextTemplate(named.value.clone())));
+            return Err(wrong(FrontProblem::TextTemplate(named.value.clone()).into()));
         }
         let path = files::find(directory, &named.value).map_err(|problem| wrong(problem.into()))?;
         let text = read_text(&path, MOST_BYTES)?.replace("\r\n", "\n");
@@ -90,7 +91,7 @@ impl Body {
         check_characters(&own, Format::Text)?;
         if own.text().starts_with("+++\n") {
             let place = Place::Text(Arc::clone(&own), 0..3);
-            return Err(Diagnostic::error(place, &TemplateProblem::TextFrontMatter).into());
+            return Err(Diagnostic::error(place, &FrontProblem::TextFrontMatter).into());
         }
         let partials = directory.map(|directory| Partials::within(directory, Format::Text)).unwrap_or_default();
         Ok(Self::compile(&own, 0, Format::Text, partials, checked))

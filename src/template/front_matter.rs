@@ -7,6 +7,7 @@ use handlebars::{Context, Handlebars};
 use super::{
     AttachedFile, Format, Mailbox, TemplateProblem,
     files::{self, FileTemplate},
+    front_problem::FrontProblem,
     in_html::link,
     language::Language,
     lint,
@@ -157,14 +158,14 @@ impl FrontMatter {
         let to = keys.string("to");
         if let Some(to) = &to {
             if to.value.contains(['<', '>', '@']) {
-                compiler.complain(to.span.clone(), &TemplateProblem::ToHasAddress);
+                compiler.complain(to.span.clone(), &FrontProblem::ToHasAddress);
             }
             compiler.value("to", to);
         }
         let language = keys.string("language").and_then(|tag| {
             let language = Language::new(&tag.value);
             if language.is_none() {
-                compiler.complain(tag.span, &TemplateProblem::Language(tag.value));
+                compiler.complain(tag.span, &FrontProblem::Language(tag.value));
             }
             language
         });
@@ -173,7 +174,7 @@ impl FrontMatter {
         if let Some(named) = &text_template
             && format == Format::Text
         {
-            compiler.complain(named.span.clone(), &TemplateProblem::TextForText);
+            compiler.complain(named.span.clone(), &FrontProblem::TextForText);
         }
         let mut all_files = Vec::new();
         for (nth, entry) in keys.entries("attachments", &["file"]).into_iter().enumerate() {
@@ -241,7 +242,7 @@ impl FrontMatter {
         for At { value: name, span } in &self.inline {
             if !texts.iter().any(|text| files::shows(text, name) || text.contains("cid:{{")) {
                 let place = Place::Text(Arc::clone(source), span.clone());
-                problems.push(Diagnostic::error(place, &TemplateProblem::PictureUnused(name.clone())));
+                problems.push(Diagnostic::error(place, &FrontProblem::PictureUnused(name.clone())));
             }
         }
     }
@@ -303,7 +304,7 @@ impl FrontMatter {
         for template in &self.unsubscribe {
             let address = link(&line(places, template, "unsubscribe", context)?, str::to_owned)?;
             if !is_unsubscribe(&address) {
-                return Err(TemplateProblem::Unsubscribe(address));
+                return Err(FrontProblem::Unsubscribe(address).into());
             }
             addresses.push(address);
         }
@@ -425,11 +426,11 @@ impl Compiler<'_> {
         directory: Option<&Path>,
     ) -> Option<FileTemplate> {
         if format == Format::Text {
-            self.complain(name.span.clone(), &TemplateProblem::PictureInText);
+            self.complain(name.span.clone(), &FrontProblem::PictureInText);
             return None;
         }
         if !files::is_content_id(&name.value) {
-            self.complain(name.span.clone(), &TemplateProblem::ContentId(name.value.clone()));
+            self.complain(name.span.clone(), &FrontProblem::ContentId(name.value.clone()));
             return None;
         }
         let file = self.attachment(format!("inline.{}", name.value), entry, directory)?;
@@ -440,7 +441,7 @@ impl Compiler<'_> {
     fn raw_html(&mut self, named: Vec<At<String>>, format: Format) -> Vec<String> {
         for At { value: name, span } in &named {
             if format == Format::Text {
-                self.complain(span.clone(), &TemplateProblem::RawInText);
+                self.complain(span.clone(), &FrontProblem::RawInText);
             } else if !self.columns.names().any(|column| column == name) {
                 let problem = lint::no_column(name, name, self.columns);
                 self.complain(span.clone(), &problem);
@@ -457,11 +458,11 @@ impl Compiler<'_> {
         let text = address.value.trim();
         let differs = text.contains("{{");
         if text.starts_with("https:") && !differs {
-            self.complain(address.span.clone(), &TemplateProblem::UnsubscribeAll);
+            self.complain(address.span.clone(), &FrontProblem::UnsubscribeAll);
             return None;
         }
         if !text.starts_with("{{") && !is_unsubscribe(&literal(text)) {
-            self.complain(address.span.clone(), &TemplateProblem::Unsubscribe(text.to_owned()));
+            self.complain(address.span.clone(), &FrontProblem::Unsubscribe(text.to_owned()));
             return None;
         }
         Some(template)
@@ -475,7 +476,7 @@ impl Compiler<'_> {
             None => (None, text),
         };
         if name.is_some_and(|name| literal(name).contains(['<', '>', '@'])) {
-            self.complain(value.span.clone(), &TemplateProblem::TwoAuthors(key));
+            self.complain(value.span.clone(), &FrontProblem::TwoAuthors(key));
         }
         if !address.contains("{{")
             && let Err(error) = address.parse::<Address>()

@@ -6,6 +6,7 @@ use super::{
     Format, TemplateProblem,
     body::Body,
     elements::start_tags,
+    front_problem::FrontProblem,
     layout::{Layout, Raw, Rules},
     lint::Syntax,
     markdown::{self, Sample, Styles},
@@ -37,7 +38,8 @@ pub(super) fn check(body: &Body, format: Format, permitted: &Permitted, problems
         };
         for (span, problem) in wrong {
             // Which picture it is turns out when the values are known.
-            let depends = matches!(problem, TemplateProblem::NoPicture { .. }) && text[span.clone()].contains("{{");
+            let depends = matches!(problem, TemplateProblem::Front(FrontProblem::NoPicture { .. }))
+                && text[span.clone()].contains("{{");
             if !depends {
                 problems.push(complaint(source, start, span, &problem));
             }

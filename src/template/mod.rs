@@ -9,6 +9,7 @@ mod branches;
 mod elements;
 mod files;
 mod front_matter;
+mod front_problem;
 mod helpers;
 mod html;
 mod in_html;

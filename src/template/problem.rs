@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::files::FileProblem;
+use super::{files::FileProblem, front_problem::FrontProblem};
 use crate::{
     address::AddressError,
     diagnostic::{Complaint, EMPTY_BODY, quoted},
@@ -27,8 +27,6 @@ pub(crate) enum TemplateProblem {
     NoSuchArgument { helper: String, name: String, known: String },
     UrlEncode,
     JoinWhat,
-    Language(String),
-    TwoAuthors(&'static str),
     NoColumn { name: String, nearest: Option<String>, columns: String },
     NoHelper { name: String, nearest: Option<String> },
     BlockOverColumn(String),
@@ -49,7 +47,6 @@ pub(crate) enum TemplateProblem {
     HeaderRefused { name: String, why: &'static str },
     HeaderName(String),
     HeaderTwice(String),
-    ToHasAddress,
     AuthorAddress { key: &'static str, error: AddressError },
     Render { place: String, why: String },
     HeaderLine { key: String, character: char },
@@ -57,17 +54,8 @@ pub(crate) enum TemplateProblem {
     EmptyBody,
     EmptyCell(String),
     Link(String),
-    TextForText,
-    TextTemplate(String),
-    TextFrontMatter,
-    RawInText,
     File(FileProblem),
-    PictureInText,
-    ContentId(String),
-    NoPicture { name: String, known: Vec<String> },
-    PictureUnused(String),
-    Unsubscribe(String),
-    UnsubscribeAll,
+    Front(FrontProblem),
     RawPlace,
     RawOpen,
     Style(String),
@@ -124,8 +112,6 @@ impl fmt::Display for TemplateProblem {
             Self::NoSuchArgument { helper, name, .. } => write!(f, "{helper} has nothing that is called {name}"),
             Self::UrlEncode => f.write_str("a value in a link's target is encoded by itself"),
             Self::JoinWhat => f.write_str("join needs the name of a column in quotation marks behind rows"),
-            Self::Language(tag) => write!(f, "{} is not a language that is known", quoted(tag)),
-            Self::TwoAuthors(key) => write!(f, "\"{key}\" holds more than one address"),
             Self::NoColumn { name, .. } => write!(f, "there is no column for {{{{{name}}}}}"),
             Self::NoHelper { name, .. } => write!(f, "there is no helper \"{name}\""),
             Self::BlockOverColumn(name) => write!(f, "{{{{#{name}}}}} is not a block"),
@@ -166,9 +152,6 @@ impl fmt::Display for TemplateProblem {
             Self::HeaderRefused { name, why } => write!(f, "the header \"{name}\" cannot be set here: {why}"),
             Self::HeaderName(name) => write!(f, "{} is not a header name", quoted(name)),
             Self::HeaderTwice(name) => write!(f, "the header \"{name}\" is set twice"),
-            Self::ToHasAddress => {
-                f.write_str("\"to\" is only the name to show; the address always is the recipient's own")
-            }
             Self::AuthorAddress { key, error } => write!(f, "\"{key}\": {error}"),
             Self::Render { place, why } => write!(f, "the template cannot be filled in at {place}: {why}"),
             Self::HeaderLine { key, character } => {
@@ -177,21 +160,8 @@ impl fmt::Display for TemplateProblem {
             Self::EmptyHeader(key) => write!(f, "\"{key}\" is empty"),
             Self::EmptyCell(name) => write!(f, "the cell is empty, and the message shows {{{{{name}}}}}"),
             Self::EmptyBody => f.write_str("the message would be empty"),
-            Self::TextForText => f.write_str("the template is the text already"),
-            Self::TextTemplate(name) => {
-                write!(f, "{} is not the name of a .txt.hbs file below the template's directory", quoted(name))
-            }
-            Self::TextFrontMatter => f.write_str("the text of a message has no front matter of its own"),
-            Self::RawInText => f.write_str("plain text holds no HTML"),
             Self::File(problem) => problem.fmt(f),
-            Self::PictureInText => f.write_str("plain text shows no pictures"),
-            Self::ContentId(name) => write!(f, "a picture cannot be called {}", quoted(name)),
-            Self::NoPicture { name, .. } => write!(f, "the message shows cid:{name}, and brings no such picture along"),
-            Self::PictureUnused(name) => write!(f, "the HTML does not show cid:{name}"),
-            Self::Unsubscribe(address) => {
-                write!(f, "nobody can unsubscribe at {}: a https:// or mailto: address is wanted", quoted(address))
-            }
-            Self::UnsubscribeAll => f.write_str("everybody would have the same address for unsubscribing"),
+            Self::Front(problem) => problem.fmt(f),
             Self::RawPlace => f.write_str("HTML from the list can stand only where text can"),
             Self::RawOpen => f.write_str("a tag, a comment or a quotation mark is not closed at the end of the HTML"),
             Self::Style(value) => write!(f, "a style would hold {}", quoted(value)),
@@ -221,6 +191,12 @@ impl fmt::Display for TemplateProblem {
             Self::TwoDocuments(tag) => write!(f, "{tag} is in the layout already"),
             Self::Css(why) => write!(f, "the style sheet cannot be read: {why}"),
         }
+    }
+}
+
+impl From<FrontProblem> for TemplateProblem {
+    fn from(problem: FrontProblem) -> Self {
+        Self::Front(problem)
     }
 }
 
@@ -263,14 +239,12 @@ impl Complaint for TemplateProblem {
             Self::Arguments { .. } | Self::NoSuchArgument { .. } | Self::UrlEncode | Self::JoinWhat => {
                 "template.arguments"
             }
-            Self::Language(_) => "template.language",
             Self::NoColumn { .. } | Self::NotAName(_) => "template.no-column",
             Self::NoHelper { .. } => "template.no-helper",
             Self::BlockOverColumn(_) | Self::NothingToLoop { .. } | Self::EachWhat(_) => "template.block",
             Self::YesNoShown(_) => "template.yes-or-no",
             Self::UntypedYesNo { .. } => "list.untyped-yes-or-no",
             Self::Disagree { .. } => "list.rows-disagree",
-            Self::Raw { .. } => "template.raw",
             Self::Partial
             | Self::PartialArguments
             | Self::PartialCycle(_)
@@ -279,21 +253,16 @@ impl Complaint for TemplateProblem {
             | Self::PartialMissing { .. }
             | Self::PartialOutside(_) => "template.partial",
             Self::HeaderRefused { .. } | Self::HeaderName(_) | Self::HeaderTwice(_) => "template.header",
-            Self::ToHasAddress => "template.to-has-address",
-            Self::AuthorAddress { .. } | Self::TwoAuthors(_) => "template.author-address",
+            Self::AuthorAddress { .. } => "template.author-address",
             Self::Render { .. } => "template.render",
             Self::HeaderLine { .. } => "template.header-line",
             Self::EmptyHeader(_) => "template.empty-header",
             Self::EmptyBody => EMPTY_BODY,
             Self::EmptyCell(_) => "list.empty-cell",
             Self::Link(_) => "template.link",
-            Self::TextForText | Self::TextTemplate(_) | Self::TextFrontMatter => "template.text-template",
             Self::File(problem) => problem.code(),
-            Self::PictureInText | Self::ContentId(_) | Self::NoPicture { .. } | Self::PictureUnused(_) => {
-                "template.picture"
-            }
-            Self::Unsubscribe(_) | Self::UnsubscribeAll => "template.unsubscribe",
-            Self::RawPlace | Self::RawOpen | Self::RawInText => "template.raw",
+            Self::Front(problem) => problem.code(),
+            Self::Raw { .. } | Self::RawPlace | Self::RawOpen => "template.raw",
             Self::Style(_) => "template.style",
             Self::ValueInHtml(_) => "template.value-in-html",
             Self::Html(_) => "template.html",
@@ -351,28 +320,14 @@ impl Complaint for TemplateProblem {
             Self::NoSuchArgument { known, .. } if !known.is_empty() => format!("it has {known}"),
             Self::UrlEncode => "write {{name}} alone; url_encode is for plain text".into(),
             Self::JoinWhat => "for example {{join rows \"title\"}}".into(),
-            Self::Language(_) => "write a tag such as \"en-GB\", \"de\" or \"fr\"".into(),
             Self::PartialArguments => "it sees the same columns as the place where it stands".into(),
             Self::PartialMissing { tried, .. } | Self::LayoutMissing { tried, .. } => {
                 format!("it would be the file {tried}")
             }
             Self::PartialOutside(_) | Self::PartialName(_) | Self::LayoutOutside(_) => "put a copy beside the template".into(),
             Self::Unlike { instead, .. } => instead.clone(),
-            Self::TextForText | Self::RawInText => "take it out".into(),
-            Self::TextFrontMatter => "take it out: the message has that of the template that names this file".into(),
             Self::File(problem) => return problem.help(),
-            Self::ContentId(_) => "use letters, digits, and . _ - @".into(),
-            Self::PictureInText => "attach it, or name the template .md.hbs or .html.hbs".into(),
-            Self::NoPicture { known, .. } if known.is_empty() => {
-                "name it in the front matter:\n\n[inline]\nlogo = \"logo.png\"\n".into()
-            }
-            Self::NoPicture { known, .. } => format!("[inline] in the front matter has {}", known.join(", ")),
-            Self::PictureUnused(name) => format!("take it out, or show it: <img src=\"cid:{name}\" alt=\"…\">"),
-            Self::UnsubscribeAll => {
-                "a mail program asks there without saying for whom (RFC 8058): put a column in that tells, which nobody can guess, \
-                 https://…/{{token}}"
-                    .into()
-            }
+            Self::Front(problem) => return problem.help(),
             Self::Style(_) => "letters, digits, spaces and # % . , + - can stand there".into(),
             Self::RawBlock => "to show braces, write a backslash before them: \\{{".into(),
             Self::TagOpen => "close it with }}".into(),
@@ -391,7 +346,6 @@ impl Complaint for TemplateProblem {
             Self::LayoutTag(_) | Self::LayoutTagOpen => "it can hold {{body}}, {{subject}} and {{language}}".into(),
             Self::LayoutBody(0) | Self::LayoutBodyPlace => "write {{body}} on a line of its own within <body>".into(),
             Self::TwoDocuments(_) => "leave it out, or say layout = \"none\"".into(),
-            Self::ToHasAddress => "for example: to = \"{{name}}\"".into(),
             _ => return None,
         })
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{
     TemplateProblem,
     elements::{StartTag, resolved, start_tags},
+    front_problem::FrontProblem,
 };
 
 /// What a message may load.
@@ -115,7 +116,8 @@ pub(super) fn address_of(address: &str, permitted: &Permitted) -> Option<Templat
         Some("cid") => {
             let name = cleaned.split_once(':').map_or("", |(_, name)| name);
             let is_there = permitted.pictures.iter().any(|picture| picture == name);
-            let missing = || TemplateProblem::NoPicture { name: name.to_owned(), known: permitted.pictures.clone() };
+            let missing =
+                || FrontProblem::NoPicture { name: name.to_owned(), known: permitted.pictures.clone() }.into();
             (!is_there).then(missing)
         }
         Some("data") => Some(TemplateProblem::DataAddress),
