@@ -92,7 +92,7 @@ impl Seen {
                     && !composer.sends_to_all(&path)
                     && root.join(&path).is_file()
             };
-            let left: Vec<String> = names_in(&root.join(directory)).into_iter().filter(is_left).collect();
+            let left: Vec<String> = names_in(&root.join(directory), usize::MAX).into_iter().filter(is_left).collect();
             if !left.is_empty() {
                 let problem = FilesProblem::Nobody { directory: directory.clone(), names: left };
                 remarks.push(Diagnostic::warning(Place::Nowhere, &problem));

@@ -17,7 +17,7 @@ use super::{
     veil::{Stretch, stretches},
 };
 use crate::{
-    address::composed,
+    address::decomposed,
     diagnostic::{Complaint, nearest, quoted},
 };
 
@@ -91,17 +91,13 @@ pub(super) fn find(directory: Option<&Path>, path: &str) -> Result<PathBuf, File
     let directory = directory.ok_or_else(|| FileProblem::Nowhere(path.to_owned()))?;
     let mut file = directory.join(path);
     if !file.exists() {
-        let names = file.parent().map(names_in).unwrap_or_default();
-        let wanted = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // Some systems write "ü" as two characters (NFD).
-        match names.iter().find(|name| composed(name) == wanted) {
-            Some(same) => file.set_file_name(same),
-            None => {
-                let nearest = nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
-                let tried = file.display().to_string();
-                return Err(FileProblem::Missing { path: path.to_owned(), tried, nearest });
-            }
+        // Some systems write "ü" as two characters.
+        let same = directory.join(&*decomposed(path));
+        if !same.exists() {
+            let tried = file.display().to_string();
+            return Err(FileProblem::Missing { path: path.to_owned(), tried, nearest: like(&file) });
         }
+        file = same;
     }
     if !is_below(directory, &file) {
         return Err(FileProblem::Outside(path.to_owned()));
@@ -121,14 +117,27 @@ pub(super) fn shows(html: &str, name: &str) -> bool {
     html.match_indices("cid:").any(|(at, _)| html[at + 4..].strip_prefix(name).is_some_and(ends))
 }
 
-/// The names in a directory that are text and not hidden.
-pub(crate) fn names_in(directory: &Path) -> Vec<String> {
+/// The name in its directory that is most like that of a file.
+fn like(file: &Path) -> Option<String> {
+    let names = names_in(file.parent()?, MOST_LOOKED_AT);
+    nearest(file.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// So many names are looked at for the one that is meant, for each row that has a wrong one.
+const MOST_LOOKED_AT: usize = 1000;
+
+/// The names in a directory that are text and not hidden, if there are not more of them.
+pub(crate) fn names_in(directory: &Path, most: usize) -> Vec<String> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let entries = directory.read_dir().into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| !name.starts_with('.'))
+        .take(most.saturating_add(1))
         .collect();
+    if names.len() > most {
+        names.clear();
+    }
     names.sort_unstable();
     names
 }
