@@ -6,6 +6,7 @@
 //! recipient's own.
 
 mod address;
+mod identifying;
 
 use std::{fmt, sync::Arc};
 

@@ -1,0 +1,486 @@
+//! Values by which a person can be told, besides the address: names, telephone numbers, references.
+//!
+//! A value is the words in it: runs of letters or of digits, in lower case. `OE-2041`, `oe 2041` and `OE2041` are the
+//! same two words; a name is found as whole words, in its order. Seven digits and more are a telephone number, of which
+//! the digits count and not how they are grouped, with a country's code or without. Everything is looked up in one
+//! table, so that the time for a message does not grow with the list.
+
+use std::{collections::HashSet, hash::BuildHasher};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::recipients::{Recipient, RecipientList};
+
+/// A telephone number has so many digits at least, and is looked up by its last ones.
+const NUMBER: usize = 7;
+
+/// It has so many at most, with all that can stand in front of it (E.164 has 15).
+const MOST_DIGITS: usize = 18;
+
+/// So many digits may stand in front of a telephone number: a country's code, and zeros to dial it.
+const PREFIX: usize = 5;
+
+/// Of a longer value so many words are looked at.
+const MOST_WORDS: usize = 12;
+
+/// Between two words of one value there are so many characters at most.
+const MOST_BETWEEN: usize = 3;
+
+/// The values of some columns of a list.
+#[derive(Debug)]
+pub(super) struct Identifying {
+    values: HashTable<Value>,
+    hasher: DefaultHashBuilder,
+    /// The hashes of words with which a value begins.
+    beginnings: Filter,
+    /// The numbers of words that values have, as bits.
+    lengths: u32,
+    /// A value that more people have tells nobody.
+    common: u16,
+    /// Values that everybody may see.
+    allowed: HashSet<u64>,
+}
+
+/// A value in the table.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    hash: u64,
+    /// Who has it, and who had it first, in the list
+    person: u32,
+    column: u16,
+    people: u16,
+}
+
+/// A value of another person in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// As it stands in the text
+    pub(super) text: String,
+    /// Whose it is, in the list
+    pub(super) person: usize,
+    pub(super) column: usize,
+    /// Where in the text it begins
+    pub(super) at: usize,
+}
+
+/// A word of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
+    hash: u64,
+    start: usize,
+    end: usize,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Digits,
+    /// The first letter is a capital
+    Capital,
+    Letters,
+}
+
+/// What a value is looked up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    hash: u64,
+    words: usize,
+    first: u64,
+}
+
+impl Identifying {
+    /// The values of `columns`; one that more than `common` people have tells nobody.
+    pub(super) fn new(list: &RecipientList, columns: &[usize], common: u16, allowed: &[String]) -> Self {
+        let mut this = Self {
+            values: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            beginnings: Filter::for_values(list.len() * columns.len()),
+            lengths: 0,
+            common,
+            allowed: HashSet::new(),
+        };
+        this.values.reserve(list.len() * columns.len(), |value| value.hash);
+        let mut words = Vec::new();
+        for value in allowed {
+            this.words(value, &mut words);
+            this.allowed.extend(this.form(value, &words).map(|form| form.hash));
+        }
+        for recipient in list.iter() {
+            let person = u32::try_from(recipient.index()).unwrap_or(u32::MAX);
+            for row in recipient.rows() {
+                for column in columns {
+                    let cell = row.field(*column);
+                    this.words(cell, &mut words);
+                    if let Some(form) = this.form(cell, &words) {
+                        this.insert(form, person, u16::try_from(*column).unwrap_or(u16::MAX));
+                    }
+                }
+            }
+        }
+        this
+    }
+
+    fn insert(&mut self, form: Form, person: u32, column: u16) {
+        self.lengths |= 1 << form.words;
+        self.beginnings.insert(form.first);
+        match self.values.find_mut(form.hash, |value| value.hash == form.hash) {
+            Some(known) if known.person == person => {}
+            Some(known) => known.people = known.people.saturating_add(1),
+            None => {
+                let value = Value { hash: form.hash, person, column, people: 1 };
+                self.values.insert_unique(form.hash, value, |value| value.hash);
+            }
+        }
+    }
+
+    /// What a value is looked up by, if it tells anybody: a letter or two, or a small number, does not.
+    fn form(&self, value: &str, words: &[Word]) -> Option<Form> {
+        let digits = digits_of(value);
+        if words.iter().all(|word| word.kind == Kind::Digits) && digits.len() >= NUMBER {
+            let hash = self.number(&digits);
+            return Some(Form { hash, words: 0, first: hash });
+        }
+        let words = &words[..words.len().min(MOST_WORDS)];
+        let first = words.first()?;
+        if let [only] = words {
+            let least = if only.kind == Kind::Digits { 4 } else { 3 };
+            if value[only.start..only.end].chars().count() < least {
+                return None;
+            }
+        }
+        let hash = words.iter().fold(0, |hash, word| self.joined(hash, word.hash));
+        Some(Form { hash, words: words.len(), first: first.hash })
+    }
+
+    fn joined(&self, before: u64, word: u64) -> u64 {
+        self.hasher.hash_one((before, word))
+    }
+
+    /// Of a telephone number, by its end.
+    fn number(&self, digits: &[u8]) -> u64 {
+        self.hasher.hash_one(&digits[digits.len() - NUMBER..])
+    }
+
+    /// The words of a text.
+    fn words(&self, text: &str, words: &mut Vec<Word>) {
+        words.clear();
+        let bytes = text.as_bytes();
+        let mut lower = String::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let start = at;
+            let kind = match bytes[at] {
+                b'0'..=b'9' => {
+                    at += bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                    Kind::Digits
+                }
+                b if b < 0x80 && !b.is_ascii_alphabetic() => {
+                    at += 1;
+                    continue;
+                }
+                _ => {
+                    let letters = |c: &char| c.is_alphabetic() || is_mark(*c);
+                    let length: usize = text[at..].chars().take_while(letters).map(char::len_utf8).sum();
+                    if length == 0 {
+                        at += text[at..].chars().next().map_or(1, char::len_utf8);
+                        continue;
+                    }
+                    at += length;
+                    if text[start..].starts_with(char::is_uppercase) { Kind::Capital } else { Kind::Letters }
+                }
+            };
+            let word = &text[start..at];
+            lower.clear();
+            let hash = if word.is_ascii() {
+                lower.push_str(word);
+                lower.make_ascii_lowercase();
+                self.hasher.hash_one(lower.as_bytes())
+            } else {
+                lower.extend(word.chars().flat_map(char::to_lowercase));
+                self.hasher.hash_one(crate::address::composed(&lower).as_bytes())
+            };
+            words.push(Word { hash, start, end: at, kind });
+        }
+    }
+
+    /// Every value of somebody else in a text.
+    pub(super) fn search(&self, list: &RecipientList, own: Recipient<'_>, text: &str, found: &mut Vec<Found>) {
+        let mut words = Vec::with_capacity(text.len() / 6);
+        self.words(text, &mut words);
+        let mut mine = None;
+        for nth in 0..words.len() {
+            if self.beginnings.may_contain(words[nth].hash) {
+                self.sequences(list, own, text, &words[nth..], &mut mine, found);
+            }
+            if words[nth].kind == Kind::Digits && self.lengths & 1 != 0 {
+                self.numbers(list, own, text, &words, nth, found);
+            }
+        }
+    }
+
+    /// Values that begin with the first of some words.
+    fn sequences(
+        &self,
+        list: &RecipientList,
+        own: Recipient<'_>,
+        text: &str,
+        words: &[Word],
+        mine: &mut Option<Vec<Vec<u64>>>,
+        found: &mut Vec<Found>,
+    ) {
+        let mut hash = 0;
+        for (nth, word) in words.iter().take(MOST_WORDS).enumerate() {
+            if nth > 0 && !are_one(text, &words[nth - 1], word) {
+                return;
+            }
+            hash = self.joined(hash, word.hash);
+            if self.lengths & (2 << nth) == 0 {
+                continue;
+            }
+            let Some(value) = self.values.find(hash, |value| value.hash == hash) else { continue };
+            if self.tells_nobody(value, own) || !self.is_whole(list, value, text, &words[..=nth]) {
+                continue;
+            }
+            // The recipient's own name may hold another person's first name.
+            let mine = mine.get_or_insert_with(|| self.own_words(own));
+            let sequence: Vec<u64> = words[..=nth].iter().map(|word| word.hash).collect();
+            if mine.iter().any(|field| field.windows(sequence.len()).any(|window| window == sequence)) {
+                continue;
+            }
+            found.push(Found {
+                text: text[words[0].start..word.end].to_owned(),
+                person: value.person as usize,
+                column: usize::from(value.column),
+                at: words[0].start,
+            });
+        }
+    }
+
+    /// Telephone numbers that begin with the digits at `first`.
+    fn numbers(
+        &self,
+        list: &RecipientList,
+        own: Recipient<'_>,
+        text: &str,
+        words: &[Word],
+        first: usize,
+        found: &mut Vec<Found>,
+    ) {
+        let touches =
+            |at: Option<&Word>, end: usize| at.is_some_and(|word| word.kind != Kind::Digits && word.end == end);
+        if touches(first.checked_sub(1).map(|before| &words[before]), words[first].start) {
+            return;
+        }
+        let mut digits = Vec::with_capacity(MOST_DIGITS);
+        for (nth, word) in words[first..].iter().enumerate() {
+            let is_next = nth == 0 || in_number(&text[words[first + nth - 1].end..word.start]);
+            if word.kind != Kind::Digits || !is_next {
+                return;
+            }
+            digits.extend_from_slice(&text.as_bytes()[word.start..word.end]);
+            if digits.len() > MOST_DIGITS {
+                return;
+            }
+            let behind = words.get(first + nth + 1);
+            let ends = !behind.is_some_and(|behind| behind.start == word.end);
+            if digits.len() < NUMBER || !ends {
+                continue;
+            }
+            let hash = self.number(&digits);
+            let Some(value) = self.values.find(hash, |value| value.hash == hash) else { continue };
+            let theirs = |person: Recipient<'_>, column: usize| {
+                person.rows().any(|row| same_number(&digits_of(row.field(column)), &digits))
+            };
+            let mine = || (0..list.columns().len()).any(|column| theirs(own, column));
+            let other = list.get(value.person as usize);
+            if !self.tells_nobody(value, own)
+                && other.is_some_and(|other| theirs(other, usize::from(value.column)))
+                && !mine()
+            {
+                found.push(Found {
+                    text: text[words[first].start..word.end].to_owned(),
+                    person: value.person as usize,
+                    column: usize::from(value.column),
+                    at: words[first].start,
+                });
+                return;
+            }
+        }
+    }
+
+    /// Whether everybody may see a value, or so many have it that it tells nobody, or it is the recipient's own.
+    fn tells_nobody(&self, value: &Value, own: Recipient<'_>) -> bool {
+        value.people > self.common || value.person as usize == own.index() || self.allowed.contains(&value.hash)
+    }
+
+    /// Whether what was found is the value and not part of something longer; and a name that is a word, too, is only
+    /// meant with its capital: "May".
+    fn is_whole(&self, list: &RecipientList, value: &Value, text: &str, words: &[Word]) -> bool {
+        let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
+        if words.iter().any(|word| word.kind == Kind::Digits) {
+            return !joins(text[..first.start].chars().rev()) && !joins(text[last.end..].chars());
+        }
+        let touches_digit = |c: Option<char>| c.is_some_and(char::is_numeric);
+        if touches_digit(text[..first.start].chars().next_back()) || touches_digit(text[last.end..].chars().next()) {
+            return false;
+        }
+        let column = usize::from(value.column);
+        let has_capital = |row: &str| row.chars().find(|c| c.is_alphabetic()).is_some_and(char::is_uppercase);
+        let is_name = list.get(value.person as usize).is_some_and(|person| has_capital(person.field(column)));
+        words.len() > 1 || !is_name || first.kind == Kind::Capital
+    }
+
+    fn own_words(&self, own: Recipient<'_>) -> Vec<Vec<u64>> {
+        let mut words = Vec::new();
+        let fields = own.rows().flat_map(|row| row.fields().map(str::to_owned).collect::<Vec<_>>());
+        fields
+            .map(|field| {
+                self.words(&field, &mut words);
+                words.iter().map(|word| word.hash).collect()
+            })
+            .collect()
+    }
+}
+
+/// An accent that is written behind its letter.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
+}
+
+fn digits_of(text: &str) -> Vec<u8> {
+    text.bytes().filter(u8::is_ascii_digit).collect()
+}
+
+/// Whether two words can belong to one value.
+fn are_one(text: &str, one: &Word, next: &Word) -> bool {
+    let between = &text[one.end..next.start];
+    between.chars().count() <= MOST_BETWEEN && !between.contains(['<', '>', '@'])
+}
+
+/// Whether digits go on behind such characters: `(0)7700-900 123`.
+fn in_number(between: &str) -> bool {
+    between.chars().count() <= MOST_BETWEEN && between.chars().all(|c| " -./()+\u{a0}\u{2011}\u{2013}".contains(c))
+}
+
+/// Whether letters or digits follow behind a mark that holds the parts of a reference together: `OE-2041-7`.
+fn joins(mut rest: impl Iterator<Item = char>) -> bool {
+    match rest.next() {
+        Some('-' | '_' | '/' | '.' | '\u{2011}') => rest.next().is_some_and(char::is_alphanumeric),
+        Some(c) => c.is_alphanumeric(),
+        None => false,
+    }
+}
+
+/// Whether two telephone numbers are the same but for what is dialled in front.
+fn same_number(one: &[u8], other: &[u8]) -> bool {
+    let bare = |digits: &[u8]| digits.iter().copied().skip_while(|digit| *digit == b'0').collect::<Vec<u8>>();
+    let (one, other) = (bare(one), bare(other));
+    let (long, short) = if one.len() < other.len() { (other, one) } else { (one, other) };
+    short.len() >= NUMBER - 1 && long.len() - short.len() <= PREFIX && long.ends_with(&short)
+}
+
+/// Tells of most words that no value begins with them, without a look into the table (a Bloom filter).
+#[derive(Debug)]
+struct Filter(Vec<u64>);
+
+impl Filter {
+    /// Sixteen bits for each value: one word in fifty is looked up in vain.
+    fn for_values(count: usize) -> Self {
+        Self(vec![0; (count / 4).next_power_of_two().max(16)])
+    }
+
+    /// Both bits are in one word of memory.
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let word = usize::try_from(hash >> 16).unwrap_or(usize::MAX) & (self.0.len() - 1);
+        (word, 1 << (hash & 63) | 1 << (hash >> 6 & 63))
+    }
+
+    fn insert(&mut self, hash: u64) {
+        let (word, bits) = self.place(hash);
+        self.0[word] |= bits;
+    }
+
+    fn may_contain(&self, hash: u64) -> bool {
+        let (word, bits) = self.place(hash);
+        self.0[word] & bits == bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::campaign::ListOptions;
+
+    const LIST: &str = "email,name,phone,ref\n\
+        ada@one.example,Ada Byron,+44 7700 900001,OE-2041\n\
+        bo@one.example,Bo May,07700 900002,OE-204\n\
+        ann@one.example,Ann-Marie O'Neill,(01632) 960003,AB/7/2026\n\
+        may@one.example,May,07700-900004,5512\n\
+        zoe@one.example,Zoë Nuñez,,X1\n";
+
+    fn found(text: &str) -> Vec<(String, usize)> {
+        let list = RecipientList::parse("p.csv", LIST, &ListOptions::default()).unwrap();
+        let values = Identifying::new(&list, &[1, 2, 3], 3, &["OE-2041".to_owned()].map(|_| "Zed".to_owned()));
+        let mut found = Vec::new();
+        values.search(&list, list.get(0).unwrap(), text, &mut found);
+        found.into_iter().map(|found| (found.text, found.person)).collect()
+    }
+
+    #[test]
+    fn values_of_others_are_found_as_whole_words() {
+        for (text, value, person) in [
+            ("Dear Bo May,", "Bo May", 1),
+            ("Dear BO  may,", "BO  may", 1),
+            ("dear Ann-Marie O'Neill", "Ann-Marie O'Neill", 2),
+            ("Ann Marie\nO’Neill", "Ann Marie\nO’Neill", 2),
+            ("call (07700) 900 002 now", "07700) 900 002", 1),
+            ("call +44 7700 900002.", "44 7700 900002", 1),
+            ("call 0044-7700-900002", "0044-7700-900002", 1),
+            ("tel:+441632960003", "441632960003", 2),
+            ("on 24 01632 960003 12", "24 01632 960003", 2),
+            ("case OE-204.", "OE-204", 1),
+            ("case oe204", "oe204", 1),
+            ("AB 7/2026", "AB 7/2026", 2),
+            ("no. 5512,", "5512", 3),
+            ("Dear May", "May", 3),
+            ("Zoe\u{308} Nun\u{303}ez", "Zoe\u{308} Nun\u{303}ez", 4),
+            ("ZOË NUÑEZ", "ZOË NUÑEZ", 4),
+            ("ref X1!", "X1", 4),
+        ] {
+            let all = found(text);
+            assert!(all.contains(&(value.to_owned(), person)), "{text}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_them_passes() {
+        for text in [
+            "Dear Ada Byron, your case OE-2041, call 07700 900001 or +447700900001",
+            "you may call; they may not",
+            "Bob Mayer, Bo Mayer, Bobo",
+            "OE-2041, OE-2040, OE-204-5, ROE-204, OE-204x",
+            "07700 900005 and 1234567 and 900002",
+            "17700900002345678901234",
+            "55120, 15512, 5512-3, A5512",
+            "X12, X1a, AX1",
+            "Ann-Marie",
+        ] {
+            assert_eq!(found(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_many_have_tells_nobody_and_what_is_allowed_passes() {
+        let list = "email,name\na@one.example,Sam\nb@one.example,Sam\nc@one.example,Sam\nd@one.example,Kim\ne@one.example,Jo Lee\n";
+        let list = RecipientList::parse("p.csv", list, &ListOptions::default()).unwrap();
+        let search = |common, allowed: &[String], text: &str| {
+            let mut found = Vec::new();
+            let values = Identifying::new(&list, &[1], common, allowed);
+            values.search(&list, list.get(4).unwrap(), text, &mut found);
+            found.len()
+        };
+        assert_eq!(search(3, &[], "Sam and Kim"), 2);
+        assert_eq!(search(2, &[], "Sam and Kim"), 1);
+        assert_eq!(search(2, &["kim".into()], "Sam and Kim"), 0);
+    }
+}
