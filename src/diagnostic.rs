@@ -24,6 +24,11 @@ pub trait Complaint: fmt::Display {
     fn help(&self) -> Option<String> {
         None
     }
+
+    /// The sentence without other people's data, for logs; the same if it holds none.
+    fn brief(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A text that a person wrote, for showing the line that is meant.
@@ -117,6 +122,8 @@ pub struct Diagnostic {
     severity: Severity,
     code: &'static str,
     message: String,
+    /// Without other people's data
+    brief: Option<String>,
     place: Place,
     help: Option<String>,
 }
@@ -138,7 +145,14 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, place: Place, complaint: &(impl Complaint + ?Sized)) -> Self {
-        Self { severity, code: complaint.code(), message: complaint.to_string(), place, help: complaint.help() }
+        Self {
+            severity,
+            code: complaint.code(),
+            message: complaint.to_string(),
+            brief: complaint.brief(),
+            place,
+            help: complaint.help(),
+        }
     }
 
     /// The stable name of what is wrong.
@@ -151,6 +165,12 @@ impl Diagnostic {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The sentence as it may stand in a log: other people's data are shortened.
+    #[must_use]
+    pub fn brief(&self) -> &str {
+        self.brief.as_deref().unwrap_or(&self.message)
     }
 
     /// Where.
@@ -191,6 +211,15 @@ impl Diagnostics {
     /// Adds all of another's.
     pub fn extend(&mut self, other: Diagnostics) {
         self.0.extend(other.0);
+    }
+
+    /// With sentences as they may stand in a log.
+    #[must_use]
+    pub fn briefly(mut self) -> Self {
+        for diagnostic in &mut self.0 {
+            diagnostic.message = diagnostic.brief.take().unwrap_or_else(|| std::mem::take(&mut diagnostic.message));
+        }
+        self
     }
 
     /// Puts them in the order of their places: files, then row by row, then line by line.

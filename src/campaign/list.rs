@@ -25,6 +25,8 @@ pub struct ListOptions {
     pub hidden: Option<Hidden>,
     /// Headings of columns whose cells may be empty although the template shows them.
     pub optional: Vec<String>,
+    /// Headings of columns by whose values a person can be told.
+    pub identifying: Vec<String>,
     /// What the cells of columns are, by heading; text if left out. Each place where that is said is a list of its own,
     /// and the first one goes before the others.
     pub columns: Vec<Vec<(String, ColumnType)>>,
@@ -51,6 +53,7 @@ impl ListOptions {
             sheet: self.sheet.or(other.sheet),
             hidden: self.hidden.or(other.hidden),
             optional: if self.optional.is_empty() { other.optional } else { self.optional },
+            identifying: if self.identifying.is_empty() { other.identifying } else { self.identifying },
             columns,
             // Either of the two is an answer to the same question.
             duplicates: if self.group_by.is_some() { self.duplicates } else { self.duplicates.or(other.duplicates) },

@@ -6,6 +6,7 @@
 mod account;
 pub(crate) mod column_type;
 mod dkim;
+mod guard;
 pub(crate) mod keys;
 mod list;
 mod rate;
@@ -21,15 +22,13 @@ use std::{
 pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
+pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use rate::{Rate, RateError};
 pub use size::{Size, SizeError};
 
 use self::keys::{At, Keys};
-use crate::{
-    address::Address,
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
-};
+use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source};
 
 /// The name of the file that makes a directory a campaign.
 pub const CAMPAIGN_FILE: &str = "campaign.toml";
@@ -50,8 +49,8 @@ pub struct Campaign {
     pub account: Option<String>,
     /// How the list is to be read, as far as it is said.
     pub list: ListOptions,
-    /// Addresses that may stand in anybody's message.
-    pub allow: Vec<Address>,
+    /// What the guard is told.
+    pub guard: GuardOptions,
     /// Rates of this campaign, besides the account's.
     pub rates: Vec<Rate>,
     /// Fewer connections than the account allows.
@@ -75,6 +74,8 @@ pub struct Overrides {
     pub rates: Vec<Rate>,
     /// `--connections`
     pub connections: Option<usize>,
+    /// `--common`, `--opaque-attachments`
+    pub guard: GuardOptions,
     /// `--max-message-size`
     pub max_message_size: Option<Size>,
 }
@@ -192,7 +193,7 @@ impl Campaign {
             recipients: list,
             account: overrides.account,
             list: overrides.list,
-            allow: Vec::new(),
+            guard: overrides.guard,
             rates: overrides.rates,
             connections: overrides.connections,
             max_message_size: overrides.max_message_size,
@@ -210,16 +211,8 @@ impl Campaign {
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
         let list = list::read(&mut keys);
-        let mut allow = Vec::new();
-        if let Some(mut guard) = keys.table("guard") {
-            for At { value, span } in guard.strings("allow").map(|allow| allow.value).unwrap_or_default() {
-                match value.parse::<Address>() {
-                    Ok(address) => allow.push(address),
-                    Err(why) => guard.complain(span, "allow", why.to_string(), None),
-                }
-            }
-            keys.adopt(guard.finish());
-        }
+        let (guard, identifying) = guard::read(&mut keys);
+        let list = ListOptions { identifying, ..list };
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
         if let Some(mut send) = keys.table("send") {
             rates = account::read_rates(&mut send);
@@ -250,7 +243,7 @@ impl Campaign {
             recipients,
             account: overrides.account.or(account),
             list: overrides.list.or(list),
-            allow,
+            guard: overrides.guard.or(guard),
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),
             max_message_size: overrides.max_message_size.or(size),

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::{Exit, Failure, Screen, list::ListArgs};
 use crate::{
     address::Address,
-    campaign::{Campaign, ListOptions, Overrides, Size},
+    campaign::{Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::{Composer, MOST_MESSAGE_BYTES},
@@ -42,6 +42,15 @@ pub(super) struct CampaignArgs {
     /// The most that a message may have, for example 25MB [default: 20MB]
     #[arg(long, value_name = "SIZE")]
     max_message_size: Option<Size>,
+    /// Columns by whose values a person can be told; nobody else's message may hold them
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    identifying: Vec<String>,
+    /// A value that more people have tells nobody [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    common: Option<u16>,
+    /// What is done about attachments that cannot be looked into: warn or refuse [default: warn]
+    #[arg(long, value_name = "WHAT")]
+    opaque_attachments: Option<OpaqueAttachments>,
     #[command(flatten)]
     list_args: ListArgs,
 }
@@ -51,7 +60,12 @@ impl CampaignArgs {
         Overrides {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
-            list: self.list_args.options(),
+            list: ListOptions { identifying: self.identifying.clone(), ..self.list_args.options() },
+            guard: GuardOptions {
+                common: self.common,
+                opaque_attachments: self.opaque_attachments,
+                ..GuardOptions::default()
+            },
             max_message_size: self.max_message_size,
             ..Overrides::default()
         }
@@ -67,6 +81,11 @@ impl CampaignArgs {
         };
         flag("template", self.template.as_ref().map(|path| path.display().to_string()));
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
+        for column in &self.identifying {
+            flag("identifying", Some(column.clone()));
+        }
+        flag("common", self.common.map(|number| number.to_string()));
+        flag("opaque-attachments", self.opaque_attachments.map(|wanted| wanted.to_string()));
         flag("max-message-size", self.max_message_size.map(|size| size.to_string()));
         typed.extend(self.list_args.typed());
         typed.join(" ")
@@ -105,10 +124,11 @@ impl CampaignArgs {
         };
         let wrong = findings.has_errors();
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
-        let allowed = [campaign.allow.clone(), template.fixed_addresses()].concat();
+        let allowed = [campaign.guard.allow.clone(), template.fixed_addresses()].concat();
         let most_bytes = campaign.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
         let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes);
-        let guard = Guard::new(Arc::clone(composer.list()), &allowed);
+        let guard = Guard::new(Arc::clone(composer.list()), &allowed)
+            .with_identifying(campaign.guard.common(), &campaign.guard.allowed_values);
         if wrong {
             // Nothing is sent, but what else is wrong is said.
             let all = (0..composer.list().len()).collect();

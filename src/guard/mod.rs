@@ -6,79 +6,45 @@
 //! recipient's own.
 
 mod address;
+mod finding;
 mod identifying;
+mod search;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use mail_parser::{Address as ParsedAddress, HeaderValue, Message as Parsed, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Address as ParsedAddress, Message as Parsed, MessageParser};
 
+pub use self::finding::{Finding, Leak};
+use self::{identifying::Identifying, search::Search};
 use crate::{
     address::Address,
-    diagnostic::{Complaint, quoted},
     message::{Envelope, Message},
     recipients::RecipientList,
 };
 
-/// Everyone's addresses, for looking one up in a time that does not grow with the list.
+/// Everyone's addresses and what else tells who somebody is, for looking one up in a time that does not grow with the
+/// list.
 #[derive(Debug)]
 pub struct Guard {
     list: Arc<RecipientList>,
     allowed: Vec<String>,
-}
-
-/// What was found in a message that must not be there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// Another recipient's address.
-    OtherAddress {
-        /// The address.
-        address: String,
-        /// The row whose address it is.
-        row: u64,
-        /// The part of the message that it stands in.
-        part: String,
-    },
-    /// The headers do not say what the envelope says: one recipient in `To`, nobody else anywhere.
-    Structure(&'static str),
-    /// The bytes cannot be parsed as a message.
-    Unreadable,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OtherAddress { address, row, part } => {
-                write!(f, "the message holds {}, the address of row {row}, in {part}", quoted(address))
-            }
-            Self::Structure(what) => write!(f, "the message is not for one recipient: {what}"),
-            Self::Unreadable => f.write_str("the finished message cannot be parsed"),
-        }
-    }
-}
-
-impl Complaint for Finding {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OtherAddress { .. } => "guard.other-address",
-            Self::Structure(_) => "guard.structure",
-            Self::Unreadable => "guard.unreadable",
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        matches!(self, Self::OtherAddress { .. }).then(|| {
-            "take it out of the template or the cell; an address that everybody may see belongs under \
-             allow in [guard] of campaign.toml"
-                .into()
-        })
-    }
+    identifying: Option<Identifying>,
 }
 
 impl Guard {
     /// Knows everyone on the list; `allow` may stand in anybody's message, such as the author's address.
     #[must_use]
     pub fn new(list: Arc<RecipientList>, allow: &[Address]) -> Self {
-        Self { list, allowed: allow.iter().map(Address::key).collect() }
+        Self { list, allowed: allow.iter().map(Address::key).collect(), identifying: None }
+    }
+
+    /// The same that knows the values of the list's identifying columns, too: names, telephone numbers, references. One
+    /// that more than `common` people have tells nobody, and the `allowed` may stand in anybody's message.
+    #[must_use]
+    pub fn with_identifying(self, common: u16, allowed: &[String]) -> Self {
+        let columns: Vec<usize> = self.list.columns().identifying().collect();
+        let identifying = (!columns.is_empty()).then(|| Identifying::new(&self.list, &columns, common, allowed));
+        Self { identifying, ..self }
     }
 
     /// Everything in a message that must not be there.
@@ -92,8 +58,7 @@ impl Guard {
     pub fn inspect_bytes(&self, envelope: &Envelope, bytes: &[u8]) -> Vec<Finding> {
         let Some(parsed) = MessageParser::default().parse(bytes) else { return vec![Finding::Unreadable] };
         let mut findings = structure(&parsed, envelope);
-        let mut search = Search { guard: self, own: envelope.to().key(), findings: &mut findings };
-        search.message(&parsed, bytes);
+        Search::new(self, envelope.to(), &mut findings).message(&parsed, bytes);
         findings
     }
 }
@@ -123,178 +88,6 @@ fn structure(parsed: &Parsed<'_>, envelope: &Envelope) -> Vec<Finding> {
         findings.push(Finding::Structure("its To is not just the recipient of the envelope"));
     }
     findings
-}
-
-struct Search<'g> {
-    guard: &'g Guard,
-    own: String,
-    findings: &'g mut Vec<Finding>,
-}
-
-impl Search<'_> {
-    fn message(&mut self, parsed: &Parsed<'_>, raw: &[u8]) {
-        for part in &parsed.parts {
-            for header in &part.headers {
-                let name = format!("the header {}", header.name());
-                // Both as it is written and as it is decoded.
-                let written = raw.get(header.offset_start() as usize..header.offset_end() as usize).unwrap_or_default();
-                self.text(&String::from_utf8_lossy(written), &name);
-                self.header(&header.value, &name);
-            }
-            match &part.body {
-                PartType::Text(text) => self.text(text, "the text"),
-                PartType::Html(html) => {
-                    self.text(html, "the HTML");
-                    self.text(&unescaped(html), "the HTML");
-                }
-                PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
-                    let name = format!("the attachment {}", quoted(part.attachment_name().unwrap_or("")));
-                    self.text(&String::from_utf8_lossy(bytes), &name);
-                }
-                PartType::Message(inner) => self.message(inner, inner.raw_message()),
-                PartType::Multipart(_) => {}
-            }
-        }
-    }
-
-    fn header(&mut self, value: &HeaderValue<'_>, name: &str) {
-        match value {
-            HeaderValue::Text(text) => self.text(text, name),
-            HeaderValue::TextList(texts) => texts.iter().for_each(|text| self.text(text, name)),
-            HeaderValue::Address(addresses) => {
-                for address in addresses.iter() {
-                    let texts = [&address.name, &address.address];
-                    texts.into_iter().flatten().for_each(|text| self.text(text, name));
-                }
-            }
-            HeaderValue::ContentType(content) => {
-                for attribute in content.attributes().unwrap_or_default() {
-                    self.text(&attribute.value, name);
-                }
-            }
-            HeaderValue::DateTime(_) | HeaderValue::Received(_) | HeaderValue::Empty => {}
-        }
-    }
-
-    /// Looks up every address in a text, as it stands and percent-decoded.
-    fn text(&mut self, text: &str, part: &str) {
-        self.plain_text(text, part);
-        if text.contains('%') {
-            let decoded = percent_decoded(text);
-            self.plain_text(&String::from_utf8_lossy(&decoded), part);
-        }
-    }
-
-    fn plain_text(&mut self, text: &str, part: &str) {
-        if !text.contains(['@', '＠']) {
-            return;
-        }
-        let text = address::legible(text);
-        for candidates in address::candidates(&text) {
-            // The longest one that we know says whose it is: `smith@x.example` is not meant in `john.smith@x.example`.
-            let known = candidates.into_iter().find_map(|address| self.who(address).map(|who| (address, who)));
-            if let Some((address, Who::Other(row))) = known {
-                let finding = Finding::OtherAddress { address: address.to_lowercase(), row, part: part.to_owned() };
-                if !self.findings.contains(&finding) {
-                    self.findings.push(finding);
-                }
-            }
-        }
-    }
-
-    /// Whose address it is, as far as we know.
-    fn who(&self, address: &str) -> Option<Who> {
-        let (local, domain) = address.split_once('@')?;
-        let key = format!("{}@{}", local.to_lowercase(), idna::domain_to_ascii(domain).ok()?);
-        if key == self.own || self.guard.allowed.contains(&key) {
-            return Some(Who::Allowed);
-        }
-        let list = &self.guard.list;
-        list.get(list.find(&key)?).map(|other| Who::Other(other.row()))
-    }
-}
-
-/// Whose an address is.
-#[derive(Clone, Copy)]
-enum Who {
-    /// The recipient's own, or one that everybody may see.
-    Allowed,
-    /// Of another recipient, in that row.
-    Other(u64),
-}
-
-/// HTML as text, and its source with character references resolved, so that an address written in them is found.
-fn unescaped(html: &str) -> String {
-    let mut text = mail_parser::decoders::html::html_to_text(html);
-    text.push('\n');
-    text.push_str(&resolve_references(html));
-    text
-}
-
-/// Numeric character references, and the named ones that matter for addresses.
-fn resolve_references(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    let mut rest = html;
-    while let Some(at) = rest.find('&') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let end = rest.bytes().take(12).position(|byte| byte == b';');
-        let resolved = end.and_then(|end| Some((reference(&rest[1..end])?, end + 1)));
-        match resolved {
-            Some((character, length)) => {
-                text.push(character);
-                rest = &rest[length..];
-            }
-            None => {
-                text.push('&');
-                rest = &rest[1..];
-            }
-        }
-    }
-    text.push_str(rest);
-    text
-}
-
-fn reference(name: &str) -> Option<char> {
-    if let Some(number) = name.strip_prefix('#') {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16),
-            None => number.parse(),
-        };
-        return char::from_u32(code.ok()?);
-    }
-    Some(match name {
-        "commat" => '@',
-        "period" => '.',
-        "lowbar" => '_',
-        "plus" => '+',
-        "amp" => '&',
-        "shy" => '\u{ad}',
-        "zwnj" => '\u{200c}',
-        "zwj" => '\u{200d}',
-        _ => return None,
-    })
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let pair = (bytes[at] == b'%').then(|| Some((hex(*bytes.get(at + 1)?)?, hex(*bytes.get(at + 2)?)?))).flatten();
-        match pair {
-            Some((high, low)) => {
-                decoded.push(high * 16 + low);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ struct Column {
     name: String,
     kind: Option<ColumnType>,
     optional: bool,
+    identifying: bool,
 }
 
 /// The columns of a list, in its order.
@@ -50,7 +51,7 @@ impl Columns {
             let name = Self::name_for(&heading);
             // `#` is a heading, and a template may want to use the column.
             let name = if name.is_empty() && !heading.is_empty() { format!("column_{}", nth + 1) } else { name };
-            Column { heading: heading.into(), name, kind: None, optional: false }
+            Column { heading: heading.into(), name, kind: None, optional: false, identifying: false }
         };
         Self { columns: headings.into_iter().enumerate().map(named).collect(), grouped: false }
     }
@@ -145,6 +146,15 @@ impl Columns {
     /// Lets the cells of a column be empty.
     pub(super) fn make_optional(&mut self, column: usize) {
         self.columns[column].optional = true;
+    }
+
+    pub(super) fn make_identifying(&mut self, column: usize) {
+        self.columns[column].identifying = true;
+    }
+
+    /// The columns by whose values a person can be told.
+    pub fn identifying(&self) -> impl Iterator<Item = usize> {
+        (0..self.columns.len()).filter(|column| self.columns[*column].identifying)
     }
 
     /// All names.

@@ -218,6 +218,11 @@ impl Headings {
             }
             found
         };
+        for wanted in &options.identifying {
+            if let Some(column) = find(wanted, "which is to be identifying", &columns) {
+                columns.make_identifying(column);
+            }
+        }
         for wanted in &options.optional {
             if let Some(column) = find(wanted, "which is to be optional", &columns) {
                 columns.make_optional(column);

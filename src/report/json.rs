@@ -64,7 +64,7 @@ pub(super) fn finding(finding: &Diagnostic) -> Value {
         "event": "finding",
         "severity": finding.severity().as_str(),
         "code": finding.code(),
-        "message": finding.message(),
+        "message": finding.brief(),
         "help": finding.help(),
     });
     match finding.place() {
