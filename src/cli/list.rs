@@ -30,6 +30,9 @@ pub(super) struct ListArgs {
     /// A column whose cells may be empty although the template shows them; may be given several times
     #[arg(long, value_name = "HEADING")]
     optional: Vec<String>,
+    /// A column by whose values a person can be told, which nobody else's message may hold; may be given several times
+    #[arg(long, value_name = "HEADING")]
+    identifying: Vec<String>,
     /// What a column holds: `yes_no`, number, text, date, or a date's format as in "Visit=date %d.%m.%Y"; may be given
     /// several times
     #[arg(long = "column", value_name = "HEADING=TYPE", value_parser = column)]
@@ -75,6 +78,7 @@ impl ListArgs {
             sheet: self.sheet.clone(),
             hidden: self.hidden,
             optional: self.optional.clone(),
+            identifying: self.identifying.clone(),
             columns: vec![self.columns.clone()],
             duplicates: self.duplicates,
             group_by: self.group_by.clone(),
@@ -106,9 +110,14 @@ impl ListArgs {
         ];
         let single = single.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let optional = self.optional.iter().map(|heading| ("optional", heading.clone()));
+        let identifying = self.identifying.iter().map(|heading| ("identifying", heading.clone()));
         let columns = self.columns.iter().map(|(heading, kind)| ("column", format!("{heading}={kind}")));
-        let mut typed: Vec<String> =
-            single.chain(optional).chain(columns).map(|(name, value)| format!("--{name} {}", quoted(&value))).collect();
+        let mut typed: Vec<String> = single
+            .chain(optional)
+            .chain(identifying)
+            .chain(columns)
+            .map(|(name, value)| format!("--{name} {}", quoted(&value)))
+            .collect();
         if self.rows_are_right {
             typed.push("--rows-are-right".into());
         }

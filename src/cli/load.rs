@@ -42,10 +42,7 @@ pub(super) struct CampaignArgs {
     /// The most that a message may have, for example 25MB [default: 20MB]
     #[arg(long, value_name = "SIZE")]
     max_message_size: Option<Size>,
-    /// Columns by whose values a person can be told; nobody else's message may hold them
-    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
-    identifying: Vec<String>,
-    /// A value that more people have tells nobody [default: 3]
+    /// An identifying value that more people have tells nobody [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     common: Option<u16>,
     /// What is done about attachments that cannot be looked into: warn or refuse [default: warn]
@@ -60,7 +57,7 @@ impl CampaignArgs {
         Overrides {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
-            list: ListOptions { identifying: self.identifying.clone(), ..self.list_args.options() },
+            list: self.list_args.options(),
             guard: GuardOptions {
                 common: self.common,
                 opaque_attachments: self.opaque_attachments,
@@ -81,9 +78,6 @@ impl CampaignArgs {
         };
         flag("template", self.template.as_ref().map(|path| path.display().to_string()));
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
-        for column in &self.identifying {
-            flag("identifying", Some(column.clone()));
-        }
         flag("common", self.common.map(|number| number.to_string()));
         flag("opaque-attachments", self.opaque_attachments.map(|wanted| wanted.to_string()));
         flag("max-message-size", self.max_message_size.map(|size| size.to_string()));
