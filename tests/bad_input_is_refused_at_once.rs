@@ -196,7 +196,7 @@ fn another_persons_address_in_a_message_is_found_before_anything_is_sent() {
     let home = two_files(("t.txt.hbs", &template), list);
     assert_eq!(
         refused(&home, &["t.txt.hbs", "people.csv"], 65),
-        "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the text\n  \
+        "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the text: \"Dear Ada, write to BO@two.example.\"\n  \
            help: take it out of the template or the cell; an address that everybody may see belongs under allow in [guard] of campaign.toml\n"
     );
     home.write(
@@ -272,7 +272,7 @@ fn another_recipient_as_author_is_found_too() {
     let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
     assert!(
         said.starts_with(
-            "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the header From\n"
+            "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the header From: \""
         ),
         "{said}"
     );

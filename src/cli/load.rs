@@ -122,6 +122,7 @@ impl CampaignArgs {
         let most_bytes = campaign.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
         let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes);
         let guard = Guard::new(Arc::clone(composer.list()), &allowed)
+            .with_headers(composer.template().header_names())
             .with_identifying(campaign.guard.common(), &campaign.guard.allowed_values);
         if wrong {
             // Nothing is sent, but what else is wrong is said.

@@ -388,7 +388,7 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. }) => Exit::Refused,
         Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
         Some(StopReason::TooLarge { .. }) => Exit::Data,
-        Some(StopReason::Changed { .. }) => Exit::Software,
+        Some(StopReason::Changed { .. } | StopReason::Unsound { .. }) => Exit::Software,
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
         None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,

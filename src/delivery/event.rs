@@ -170,6 +170,13 @@ pub enum StopReason {
         /// What the server takes (RFC 1870).
         most: u64,
     },
+    /// A message is not for one person alone.
+    Unsound {
+        /// Its row.
+        row: u64,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// A message cannot be signed.
     NotSigned {
         /// Its row.
@@ -201,6 +208,7 @@ impl fmt::Display for StopReason {
             Self::NoLogin(why) => write!(f, "there is no way to log in: {why}"),
             Self::SenderRefused { from, reply } => write!(f, "the server takes no mail from {from}: {reply}"),
             Self::Changed { row } => write!(f, "the message of row {row} is not the one that was checked"),
+            Self::Unsound { row, why } => write!(f, "the message of row {row} is not for one recipient: {why}"),
             Self::TooLarge { size, most } => {
                 write!(f, "the largest message has {size} bytes, and the server takes {most}")
             }
@@ -230,7 +238,7 @@ impl StopReason {
             }
             Self::NoLogin(_) => "look at auth and tls of the account".into(),
             Self::SenderRefused { .. } => "the address in from must be one that this account may send as".into(),
-            Self::Changed { .. } => {
+            Self::Changed { .. } | Self::Unsound { .. } => {
                 "this is a fault in apiece or in this machine's memory; nothing was sent to that person".into()
             }
             Self::TooLarge { .. } => "attach less; nothing was sent".into(),

@@ -34,6 +34,7 @@ use self::{
 };
 use crate::{
     campaign::{Account, Rate},
+    guard::check_structure,
     message::{Composer, Message, Signer},
     outbox::{Claim, Outbox, Outcome},
     recipients::Recipient,
@@ -354,6 +355,13 @@ impl Run {
                 }
             },
         };
+        let own = |name: &str| self.composer.template().header_names().any(|own| own.eq_ignore_ascii_case(name));
+        if let Err(why) = check_structure(message.envelope(), &bytes, own) {
+            slot.unused();
+            self.outbox.give_back(claim);
+            end_run(&self.stop, &self.events, StopReason::Unsound { row: message.row(), why }).await;
+            return Fate::Good;
+        }
         let mark = || {
             let _ = self.outbox.record(claim, Outcome::Sending);
         };

@@ -208,12 +208,14 @@ impl Identifying {
         let mut words = Vec::with_capacity(text.len() / 6);
         self.words(text, &mut words);
         let mut mine = None;
+        // A number is not looked for again within itself.
+        let mut number_ends = 0;
         for nth in 0..words.len() {
             if self.beginnings.may_contain(words[nth].hash) {
                 self.sequences(list, own, text, &words[nth..], &mut mine, found);
             }
-            if words[nth].kind == Kind::Digits && self.lengths & 1 != 0 {
-                self.numbers(list, own, text, &words, nth, found);
+            if words[nth].kind == Kind::Digits && self.lengths & 1 != 0 && nth >= number_ends {
+                number_ends = self.number_at(list, own, text, &words, nth, found);
             }
         }
     }
@@ -256,8 +258,8 @@ impl Identifying {
         }
     }
 
-    /// Telephone numbers that begin with the digits at `first`.
-    fn numbers(
+    /// Looks for a telephone number that begins with the digits at `first`; gives the word behind it.
+    fn number_at(
         &self,
         list: &RecipientList,
         own: Recipient<'_>,
@@ -265,21 +267,21 @@ impl Identifying {
         words: &[Word],
         first: usize,
         found: &mut Vec<Found>,
-    ) {
+    ) -> usize {
         let touches =
             |at: Option<&Word>, end: usize| at.is_some_and(|word| word.kind != Kind::Digits && word.end == end);
         if touches(first.checked_sub(1).map(|before| &words[before]), words[first].start) {
-            return;
+            return 0;
         }
         let mut digits = Vec::with_capacity(MOST_DIGITS);
         for (nth, word) in words[first..].iter().enumerate() {
             let is_next = nth == 0 || in_number(&text[words[first + nth - 1].end..word.start]);
             if word.kind != Kind::Digits || !is_next {
-                return;
+                break;
             }
             digits.extend_from_slice(&text.as_bytes()[word.start..word.end]);
             if digits.len() > MOST_DIGITS {
-                return;
+                break;
             }
             let behind = words.get(first + nth + 1);
             let ends = !behind.is_some_and(|behind| behind.start == word.end);
@@ -303,9 +305,10 @@ impl Identifying {
                     column: usize::from(value.column),
                     at: words[first].start,
                 });
-                return;
+                return first + nth + 1;
             }
         }
+        0
     }
 
     /// Whether everybody may see a value, or so many have it that it tells nobody, or it is the recipient's own.

@@ -9,12 +9,16 @@ mod address;
 mod finding;
 mod identifying;
 mod search;
+mod structure;
 
 use std::sync::Arc;
 
-use mail_parser::{Address as ParsedAddress, Message as Parsed, MessageParser};
+use mail_parser::MessageParser;
 
-pub use self::finding::{Finding, Leak};
+pub use self::{
+    finding::{Finding, Leak},
+    structure::check_structure,
+};
 use self::{identifying::Identifying, search::Search};
 use crate::{
     address::Address,
@@ -29,13 +33,15 @@ pub struct Guard {
     list: Arc<RecipientList>,
     allowed: Vec<String>,
     identifying: Option<Identifying>,
+    /// The names of the template's own headers
+    headers: Option<Vec<String>>,
 }
 
 impl Guard {
     /// Knows everyone on the list; `allow` may stand in anybody's message, such as the author's address.
     #[must_use]
     pub fn new(list: Arc<RecipientList>, allow: &[Address]) -> Self {
-        Self { list, allowed: allow.iter().map(Address::key).collect(), identifying: None }
+        Self { list, allowed: allow.iter().map(Address::key).collect(), identifying: None, headers: None }
     }
 
     /// The same that knows the values of the list's identifying columns, too: names, telephone numbers, references. One
@@ -45,6 +51,12 @@ impl Guard {
         let columns: Vec<usize> = self.list.columns().identifying().collect();
         let identifying = (!columns.is_empty()).then(|| Identifying::new(&self.list, &columns, common, allowed));
         Self { identifying, ..self }
+    }
+
+    /// The same that expects the template's own headers.
+    #[must_use]
+    pub fn with_headers<'h>(self, names: impl Iterator<Item = &'h str>) -> Self {
+        Self { headers: Some(names.map(str::to_ascii_lowercase).collect()), ..self }
     }
 
     /// Everything in a message that must not be there.
@@ -57,37 +69,12 @@ impl Guard {
     #[must_use]
     pub fn inspect_bytes(&self, envelope: &Envelope, bytes: &[u8]) -> Vec<Finding> {
         let Some(parsed) = MessageParser::default().parse(bytes) else { return vec![Finding::Unreadable] };
-        let mut findings = structure(&parsed, envelope);
+        let own = |name: &str| self.headers.as_ref().is_none_or(|headers| headers.iter().any(|header| header == name));
+        let structure = check_structure(envelope, bytes, own).err().map(Finding::Structure);
+        let mut findings: Vec<Finding> = structure.into_iter().collect();
         Search::new(self, envelope.to(), &mut findings).message(&parsed, bytes);
         findings
     }
-}
-
-/// One `To` with the one recipient, and nothing else that carries recipients.
-fn structure(parsed: &Parsed<'_>, envelope: &Envelope) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut to = 0;
-    for header in parsed.headers() {
-        let name = header.name().to_ascii_lowercase();
-        match name.as_str() {
-            "to" => to += 1,
-            "cc" => findings.push(Finding::Structure("it has a Cc")),
-            "bcc" => findings.push(Finding::Structure("it has a Bcc")),
-            _ if name.starts_with("resent-") => findings.push(Finding::Structure("it has a Resent header")),
-            _ => {}
-        }
-    }
-    if to != 1 {
-        findings.push(Finding::Structure("it does not have exactly one To"));
-    }
-    let only = match parsed.to() {
-        Some(ParsedAddress::List(list)) if list.len() == 1 => list[0].address.as_deref(),
-        _ => None,
-    };
-    if !only.is_some_and(|only| only.eq_ignore_ascii_case(envelope.to().as_str())) {
-        findings.push(Finding::Structure("its To is not just the recipient of the envelope"));
-    }
-    findings
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ mod bytes;
 mod dkim;
 mod headers;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, hash::BuildHasher, sync::Arc};
 
+use hashbrown::DefaultHashBuilder;
 use jiff::ZonedDateTime;
 use lettre::message::{
     MultiPart, MultiPartKind, SinglePart,
@@ -111,6 +112,7 @@ pub struct Message {
     subject: String,
     bytes: Vec<u8>,
     personal: Vec<PersonalFile>,
+    content: u64,
 }
 
 /// A file that goes to one person and must not go to another.
@@ -160,6 +162,17 @@ impl Message {
         &self.personal
     }
 
+    /// A hash of what it says, whomever it is for; the same for two messages of one run only if they say the same.
+    pub(crate) fn content(&self) -> u64 {
+        self.content
+    }
+
+    /// What stands in front of the @ in its Message-ID.
+    pub(crate) fn id(&self) -> u128 {
+        let digits = self.message_id.trim_start_matches('<').split('@').next().unwrap_or_default();
+        u128::from_str_radix(digits, 16).unwrap_or_default()
+    }
+
     /// The whole message with its `Date` (RFC 5322 §3.6.1).
     #[must_use]
     pub fn dated(&self, now: &ZonedDateTime) -> Vec<u8> {
@@ -198,6 +211,7 @@ pub struct Composer {
     seed: [u8; 32],
     files: Arc<Files>,
     most_bytes: u64,
+    hasher: DefaultHashBuilder,
 }
 
 impl Composer {
@@ -217,7 +231,14 @@ impl Composer {
             row.fields().for_each(&mut part);
         }
         let seed = hash.finalize().into();
-        Self { template, list, seed, files: Arc::default(), most_bytes: MOST_MESSAGE_BYTES }
+        Self {
+            template,
+            list,
+            seed,
+            files: Arc::default(),
+            most_bytes: MOST_MESSAGE_BYTES,
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 
     /// The same with another limit for the size of a message.
@@ -268,6 +289,7 @@ impl Composer {
 
     fn build(&self, recipient: Recipient<'_>, rendered: Rendered, mut parts: Parts) -> Result<Message, MessageProblem> {
         let to = recipient.address();
+        let content = self.hasher.hash_one(&rendered);
         let message_id = format!("<{}@{}>", self.token("message-id", &to), rendered.from.address.domain());
         let to_mailbox = Mailbox { name: rendered.to_name, address: to.clone() };
 
@@ -303,7 +325,7 @@ impl Composer {
         }
         let envelope = Envelope::new(rendered.from.address, to);
         let (row, subject) = (recipient.row(), rendered.subject);
-        Ok(Message { row, envelope, message_id, subject, bytes, personal })
+        Ok(Message { row, envelope, message_id, subject, bytes, personal, content })
     }
 
     /// 32 hexadecimal digits that are the same each time for a campaign and a recipient. They cannot be guessed

@@ -4,6 +4,7 @@
 
 mod files;
 mod prepare;
+mod same;
 
 use std::{
     collections::VecDeque,

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Outbox, files::Seen};
+use super::{Outbox, files::Seen, same::Compared};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
     guard::Guard,
@@ -34,7 +34,7 @@ impl Outbox {
         let (done, complaints) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let part = |range: Range<usize>| {
             let mut digests = Vec::with_capacity(range.len());
-            let (mut files, mut largest) = (Seen::default(), 0);
+            let (mut files, mut compared, mut largest) = (Seen::default(), Compared::default(), 0);
             let mut problems = Diagnostics::default();
             for (nth, index) in indices[range].iter().enumerate() {
                 if complaints.load(Ordering::Relaxed) >= ENOUGH_COMPLAINTS {
@@ -44,6 +44,7 @@ impl Outbox {
                     Ok(message) => {
                         digests.push(message.digest());
                         files.add(*index, &message);
+                        compared.add(*index, &message);
                         largest = largest.max(message.bytes().len());
                     }
                     Err(wrong) => {
@@ -55,7 +56,7 @@ impl Outbox {
                     progress(done.fetch_add(STEP, Ordering::Relaxed) + STEP);
                 }
             }
-            (digests, files, largest, problems)
+            (digests, files, compared, largest, problems)
         };
         let parts: Vec<_> = std::thread::scope(|scope| {
             let ranges =
@@ -67,15 +68,17 @@ impl Outbox {
                 .collect()
         });
         let mut digests = Vec::with_capacity(indices.len());
-        let (mut files, mut largest) = (Seen::default(), 0);
-        for (some, seen, size, wrong) in parts {
+        let (mut files, mut compared, mut largest) = (Seen::default(), Compared::default(), 0);
+        for (some, seen, contents, size, wrong) in parts {
             digests.extend(some);
             files.extend(seen);
+            compared.extend(contents);
             largest = largest.max(size);
             problems.extend(wrong);
         }
         progress(indices.len());
         files.check(composer, &mut problems);
+        compared.check(composer, &mut problems);
         let mut remarks = Diagnostics::default();
         if indices.len() == composer.list().len() {
             files.left_over(composer, &mut remarks);

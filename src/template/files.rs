@@ -32,7 +32,7 @@ pub(super) struct FileTemplate {
 }
 
 /// A file that goes with the message to one person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AttachedFile {
     /// From the template's directory on, with `/` between names.
     pub path: String,

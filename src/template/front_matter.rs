@@ -251,6 +251,14 @@ impl FrontMatter {
         [Some(&self.from), self.reply_to.as_ref()].into_iter().flatten().filter_map(|one| one.fixed.clone()).collect()
     }
 
+    pub(super) fn header_names(&self) -> impl Iterator<Item = &str> {
+        let suppress = ["Auto-Submitted", "X-Auto-Response-Suppress"];
+        let unsubscribe = ["List-Unsubscribe", "List-Unsubscribe-Post"];
+        let by_key = |set: bool, names: [&'static str; 2]| names.into_iter().filter(move |_| set);
+        let own = self.headers.iter().map(|(name, _)| name.as_str());
+        own.chain(by_key(self.auto_submitted, suppress)).chain(by_key(!self.unsubscribe.is_empty(), unsubscribe))
+    }
+
     pub(super) fn fixed_sender(&self) -> Option<&Address> {
         self.from.fixed.as_ref()
     }

@@ -95,6 +95,8 @@ pub(super) struct Uses {
     pub(super) required_in_rows: BTreeSet<usize>,
     /// Those that it uses outside of `{{#each rows}}`, where all rows of a person must agree.
     pub(super) of_person: BTreeSet<usize>,
+    /// Those that every message shows as they are.
+    pub(super) plain: BTreeSet<usize>,
     /// Those whose cells it takes for true or false, with the helper that asks.
     pub(super) truth: BTreeMap<usize, &'static str>,
     /// What it asks.
@@ -153,6 +155,7 @@ pub(super) fn compile(registry: &mut Handlebars<'static>, name: &str, piece: &Pi
                 scope: Scope::Person,
                 reaches_out: false,
                 asked: Vec::new(),
+                depth: 0,
                 problems: checking.problems,
                 complaints: 0,
             };
@@ -197,6 +200,8 @@ struct Walk<'a> {
     reaches_out: bool,
     /// The columns about which the blocks around ask.
     asked: Vec<(Scope, usize)>,
+    /// In how many blocks this is.
+    depth: usize,
     problems: &'a mut Diagnostics,
     complaints: usize,
 }
@@ -263,6 +268,7 @@ impl Walk<'_> {
             scope: self.scope,
             reaches_out: self.scope == Scope::Row,
             asked: self.asked.clone(),
+            depth: self.depth,
             problems: self.problems,
             complaints: self.complaints,
         };
@@ -285,6 +291,9 @@ impl Walk<'_> {
                 self.complain(at, &name, &TemplateProblem::YesNoShown(name.clone()));
             }
             self.require(scope, column);
+            if self.depth == 0 && scope == Scope::Person {
+                self.uses.plain.insert(column);
+            }
         } else {
             self.call(expression, at);
             self.shown_by(expression);
@@ -399,6 +408,12 @@ impl Walk<'_> {
             block.template.iter().for_each(|partial| self.template(partial));
             return;
         }
+        self.depth += 1;
+        self.asking_block(name, block, at);
+        self.depth -= 1;
+    }
+
+    fn asking_block(&mut self, name: String, block: &HelperTemplate, at: usize) {
         if block.block_param.is_some() {
             let why = format!("{{{{#{name}}}}} gives no names with \"as\"");
             self.complain(at, " as ", &TemplateProblem::Syntax(why));

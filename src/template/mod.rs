@@ -107,7 +107,7 @@ pub struct Template {
 }
 
 /// A mailbox of RFC 5322 §3.4: an address, and a name to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mailbox {
     /// The name to show.
     pub name: Option<String>,
@@ -116,7 +116,7 @@ pub struct Mailbox {
 }
 
 /// What a template says to one person. Values are final; nothing in it is escaped for the wire yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rendered {
     /// The author.
     pub from: Mailbox,
@@ -246,6 +246,16 @@ impl Template {
     #[must_use]
     pub fn fixed_sender(&self) -> Option<&Address> {
         self.front.fixed_sender()
+    }
+
+    /// The names of the headers that a message has besides the usual ones.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.front.header_names()
+    }
+
+    /// The columns that every message shows as they are.
+    pub(crate) fn plainly_shown(&self) -> impl Iterator<Item = usize> {
+        self.uses.plain.iter().copied()
     }
 
     /// Whether it uses a column, if only to ask about it.

@@ -1,0 +1,84 @@
+//! Messages across a whole campaign: no two are one.
+
+use std::fmt;
+
+use crate::{
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
+    message::{Composer, Message},
+    recipients::Recipient,
+};
+
+/// What is kept of messages to compare them with all others.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// What each says, as a hash, and whose it is
+    contents: Vec<(u64, u32)>,
+    ids: Vec<u128>,
+}
+
+impl Compared {
+    pub(super) fn add(&mut self, index: usize, message: &Message) {
+        self.contents.push((message.content(), u32::try_from(index).unwrap_or(u32::MAX)));
+        self.ids.push(message.id());
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.contents.extend(other.contents);
+        self.ids.extend(other.ids);
+    }
+
+    /// Complains where two people would get the same although the template shows something that differs, and where two
+    /// messages have one Message-ID. Neither can be but by a fault in the program.
+    pub(super) fn check(mut self, composer: &Composer, problems: &mut Diagnostics) {
+        self.ids.sort_unstable();
+        if self.ids.windows(2).any(|pair| pair[0] == pair[1]) {
+            problems.push(Diagnostic::error(Place::Nowhere, &SameProblem::MessageId));
+        }
+        let columns: Vec<usize> = composer.template().plainly_shown().collect();
+        self.contents.sort_unstable();
+        for pair in self.contents.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            let people = [pair[0].1, pair[1].1].map(|index| composer.list().get(index as usize));
+            let [Some(one), Some(other)] = people else { continue };
+            if let Some(column) = columns.iter().find(|column| !agree(one, other, **column)) {
+                let heading = composer.list().columns().heading(*column).to_owned();
+                let problem = SameProblem::Content { row: one.row(), heading };
+                problems.push(Diagnostic::error(other.place(), &problem));
+            }
+        }
+    }
+}
+
+/// Whether two people have the same in a column, but for white space.
+fn agree(one: Recipient<'_>, other: Recipient<'_>, column: usize) -> bool {
+    one.field(column).split_whitespace().eq(other.field(column).split_whitespace())
+}
+
+#[derive(Debug)]
+enum SameProblem {
+    MessageId,
+    Content { row: u64, heading: String },
+}
+
+impl fmt::Display for SameProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MessageId => f.write_str("two messages have the same Message-ID"),
+            Self::Content { row, heading } => {
+                write!(f, "the message says the same as that of row {row}, although {} differs", quoted(heading))
+            }
+        }
+    }
+}
+
+impl Complaint for SameProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::MessageId => "guard.message-id",
+            Self::Content { .. } => "guard.same-message",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("this is a fault in apiece, or in this machine's memory".into())
+    }
+}
