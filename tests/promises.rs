@@ -23,6 +23,7 @@ mod dry_run_opens_no_socket;
 mod every_mistake_in_a_list_is_said;
 mod handlebars_as_defined;
 mod html_looks_right;
+mod lines_break_at_spaces_alone;
 mod lists_as_people_have_them;
 mod lost_connections_are_opened_again;
 mod messages_are_well_formed;

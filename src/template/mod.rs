@@ -20,6 +20,7 @@ mod problem;
 mod resources;
 mod styles;
 mod tags;
+mod text;
 mod veil;
 mod whitespace;
 mod words;
@@ -382,7 +383,7 @@ impl Template {
                 if let Some((_, problem)) = resources::check(&html, self.front.remote).into_iter().next() {
                     return Err(problem);
                 }
-                (html::to_text(&html)?, Some(html))
+                (html::to_text(&html), Some(html))
             }
         };
         let (text, html) = self.look.around(text, html, &front.subject, self.language.as_deref());

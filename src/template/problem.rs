@@ -57,7 +57,6 @@ pub(crate) enum TemplateProblem {
     EmptyCell(String),
     Link(String),
     ValueInHtml(&'static str),
-    Html(String),
     Remote(String),
     OddAddress(String),
     DataAddress,
@@ -166,7 +165,6 @@ impl fmt::Display for TemplateProblem {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
             }
             Self::ValueInHtml(place) => write!(f, "a value from the list cannot stand in {place}"),
-            Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
             Self::Remote(address) => write!(f, "the message would load {} from elsewhere", shortened(address)),
             Self::OddAddress(address) => write!(f, "no message can load {}", shortened(address)),
             Self::DataAddress => f.write_str("many mail programs do not show pictures that are in a data: address"),
@@ -249,7 +247,6 @@ impl Complaint for TemplateProblem {
             Self::EmptyCell(_) => "list.empty-cell",
             Self::Link(_) => "template.link",
             Self::ValueInHtml(_) => "template.value-in-html",
-            Self::Html(_) => "template.html",
             Self::Remote(_) | Self::OddAddress(_) => "template.remote",
             Self::DataAddress => "template.data-address",
             Self::Dropped(_) => "template.dropped",
