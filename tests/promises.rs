@@ -28,6 +28,7 @@ mod lists_as_people_have_them;
 mod lost_connections_are_opened_again;
 mod messages_are_well_formed;
 mod one_recipient_each;
+mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;
 mod signatures_verify;
 mod starttls_is_safe;
