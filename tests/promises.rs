@@ -36,5 +36,6 @@ mod stopping;
 mod templates_share_pieces;
 mod the_pace_is_kept;
 mod the_sandbox_proves_it;
+mod values_come_back_intact;
 mod what_a_server_may_do;
 mod workbooks;

@@ -185,7 +185,7 @@ impl Reader {
         for (nth, word) in text.split(is_space).enumerate() {
             self.space |= nth > 0;
             // A paragraph of nothing but no-break spaces is there for its height.
-            if word.is_empty() || !self.writer.is_within_line() && word.chars().all(char::is_whitespace) {
+            if word.is_empty() || !self.writer.is_within_line() && word.chars().all(|c| c == '\u{a0}') {
                 continue;
             }
             if !self.writer.is_within_line() {
