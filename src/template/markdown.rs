@@ -110,7 +110,7 @@ fn unveiled<'m>(event: Event<'m>, events: &mut Vec<Event<'m>>) -> Result<(), Tem
             push_text(&text, events);
             return Ok(());
         }
-        Event::Code(code) => Event::Code(unveil(&code).replace(['\n', '\r'], " ").into()),
+        Event::Code(code) => Event::Code(with_lf(&unveil(&code)).replace('\n', " ").into()),
         Event::InlineHtml(tag) => Event::InlineHtml(InHtml::default().put(&tag)?.into()),
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => Event::Start(Tag::Link {
             link_type,

@@ -23,6 +23,7 @@ mod problem;
 mod resources;
 mod styles;
 mod tags;
+mod text;
 mod veil;
 mod whitespace;
 mod words;
@@ -389,7 +390,7 @@ impl Template {
                 if let Some((_, problem)) = resources::check(&html, &self.front.permitted).into_iter().next() {
                     return Err(problem);
                 }
-                let text = if self.text.is_some() { String::new() } else { html::to_text(&html)? };
+                let text = if self.text.is_some() { String::new() } else { html::to_text(&html) };
                 (text, Some(html))
             }
         };

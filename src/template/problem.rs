@@ -60,7 +60,6 @@ pub(crate) enum TemplateProblem {
     RawOpen,
     Style(String),
     ValueInHtml(&'static str),
-    Html(String),
     Remote(String),
     OddAddress(String),
     DataAddress,
@@ -169,7 +168,6 @@ impl fmt::Display for TemplateProblem {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
             }
             Self::ValueInHtml(place) => write!(f, "a value from the list cannot stand in {place}"),
-            Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
             Self::Remote(address) => write!(f, "the message would load {} from elsewhere", shortened(address)),
             Self::OddAddress(address) => write!(f, "no message can load {}", shortened(address)),
             Self::DataAddress => f.write_str("many mail programs do not show pictures that are in a data: address"),
@@ -265,7 +263,6 @@ impl Complaint for TemplateProblem {
             Self::Raw { .. } | Self::RawPlace | Self::RawOpen => "template.raw",
             Self::Style(_) => "template.style",
             Self::ValueInHtml(_) => "template.value-in-html",
-            Self::Html(_) => "template.html",
             Self::Remote(_) | Self::OddAddress(_) => "template.remote",
             Self::DataAddress => "template.data-address",
             Self::Dropped(_) => "template.dropped",
