@@ -3,6 +3,7 @@
 use std::{collections::HashMap, path::Path};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::support::{
     Home,
@@ -17,7 +18,7 @@ struct Meant {
     from: Value,
     to_name: String,
     reply_to: Option<Value>,
-    other: Option<(&'static str, &'static str)>,
+    other: Vec<(&'static str, &'static str)>,
     text: String,
     /// What the HTML says, among others
     html: Vec<String>,
@@ -44,7 +45,7 @@ fn investigation(cell: &dyn Fn(&str) -> String) -> Meant {
         subject: format!("Operation Example: an update on your case {case}"),
         from: json!([["Operation Example", "updates@police.example"]]),
         reply_to: Some(json!([["Casework", "casework@police.example"]])),
-        other: Some(("auto-submitted", "auto-generated")),
+        other: vec![("auto-submitted", "auto-generated"), ("x-auto-response-suppress", "OOF, AutoReply")],
         text: format!(
             "Dear {name},\n\nthis is a routine update on the investigation that you helped by reporting\n\
              what happened to you. Your reference is {case}.\n\n{stage}\n\n\
@@ -84,7 +85,7 @@ fn appointment(cell: &dyn Fn(&str) -> String) -> Meant {
         subject: format!("Your appointment on {} at {}", cell("Date"), cell("Time")),
         from: json!([["Riverside Clinic", "appointments@clinic.example"]]),
         reply_to: None,
-        other: None,
+        other: Vec::new(),
         text: format!(
             "Dear {name},\n\nplease come to the clinic for this appointment:\n\n{table}\n\n{note_line}\
              To change it, write to appointments@clinic.example.\n"
@@ -100,7 +101,7 @@ fn notice(cell: &dyn Fn(&str) -> String) -> Meant {
         subject: format!("Änderung Ihres Beitrags, {name}"),
         from: json!([["Verein für Nachbarschaftshilfe", "verein@nachbarn.example"]]),
         reply_to: None,
-        other: None,
+        other: Vec::new(),
         text: format!(
             "Guten Tag {name},\n\nab dem 1. Januar beträgt Ihr Beitrag {} im Jahr.\nIhre Mitgliedsnummer ist {}.\n\n\
              Diese Nachricht geht an Sie allein. Bei Fragen genügt eine Antwort.\n\nMit freundlichen Grüßen\n\
@@ -118,7 +119,7 @@ fn check(read: &Value, sample: &Sample, person: &Person) {
     let mut names = vec!["date", "from"];
     names.extend(meant.reply_to.is_some().then_some("reply-to"));
     names.extend(["to", "subject", "message-id"]);
-    names.extend(meant.other.map(|(name, _)| name));
+    names.extend(meant.other.iter().map(|(name, _)| *name));
     names.extend(["mime-version", "content-type"]);
     names.extend(meant.html.is_empty().then_some("content-transfer-encoding"));
     assert_eq!(read["names"], json!(names));
@@ -135,8 +136,8 @@ fn check(read: &Value, sample: &Sample, person: &Person) {
     assert_eq!(lower(&read["addresses"]), addresses);
     assert_eq!(read["texts"]["subject"], meant.subject);
     assert!(read["texts"]["message-id"].as_str().unwrap().len() > 32 && read["texts"]["date"].is_string());
-    assert_eq!(read["texts"].as_object().unwrap().len(), 3 + usize::from(meant.other.is_some()));
-    if let Some((name, value)) = meant.other {
+    assert_eq!(read["texts"].as_object().unwrap().len(), 3 + meant.other.len());
+    for (name, value) in meant.other {
         assert_eq!(read["texts"][name], value);
     }
 
@@ -276,5 +277,87 @@ fn subjects_of_2000_characters_arrive_whole() {
     for (read, value) in read.iter().zip(&values) {
         assert_eq!(read["texts"]["subject"], *value);
         assert_eq!(read["parts"][0]["content"], format!("{value}\n"));
+    }
+}
+
+#[test]
+fn names_of_files_arrive_as_they_were() {
+    let home = Home::new();
+    let values: Vec<String> = [
+        "plain",
+        "two words",
+        "\"quoted\"",
+        "semi; colon=1, 100% 'x'",
+        "*star*",
+        "日本",
+        "Zoë – Brief 😀",
+        "=?utf-8?q?x?=",
+        "a'b''c%41",
+        "ليلى حداد",
+        &"long ".repeat(30),
+        &"länger".repeat(20),
+        ".hidden",
+    ]
+    .map(|value| value.trim().to_owned())
+    .into();
+    let mut list = csv::Writer::from_writer(Vec::new());
+    list.write_record(["value", "ref", "email"]).unwrap();
+    for (row, value) in values.iter().enumerate() {
+        list.write_record([value, &format!("r{row}"), &format!("p{row}@one.example")]).unwrap();
+        home.write(&format!("letters/r{row}.pdf"), format!("%PDF-1.4 {row}"));
+    }
+    home.write("p.csv", list.into_inner().unwrap());
+    home.write("logo.png", b"\x89PNG\r\n\x1a\n");
+    home.write("notes.csv", "a,b\nü,2\n");
+    home.write(
+        "t.md.hbs",
+        "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\nattachments = [{ file = \"letters/{{ref}}.pdf\", name = \"{{value}}.pdf\" }, \"notes.csv\"]\n\
+         unsubscribe = [\"https://lists.example/{{ref}}\", \"mailto:stop@police.example\"]\n[inline]\nlogo = \"logo.png\"\n+++\n![x](cid:logo)\n",
+    );
+    home.run(&["preview", "t.md.hbs", "p.csv", "--eml", "out"]).ended(0);
+    let Some(read) = both(&eml_files(&home.path().join("out"))) else { return };
+    for (row, (read, value)) in read.iter().zip(&values).enumerate() {
+        let sha = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let parts = read["parts"].as_array().unwrap();
+        let kinds: Vec<&str> = parts.iter().map(|part| part["type"].as_str().unwrap()).collect();
+        assert_eq!(
+            kinds,
+            [
+                "multipart/mixed",
+                "multipart/alternative",
+                "text/plain",
+                "multipart/related",
+                "text/html",
+                "image/png",
+                "application/pdf",
+                "text/csv"
+            ]
+        );
+        let leaf = |kind: &str,
+                    disposition: &str,
+                    file: &str,
+                    id: Option<&str>,
+                    charset: Option<&str>,
+                    content: String| {
+            json!({ "type": kind, "charset": charset, "disposition": disposition, "file": file, "id": id, "content": content })
+        };
+        assert_eq!(
+            parts[5..],
+            [
+                leaf("image/png", "inline", "logo.png", Some("logo"), None, sha(b"\x89PNG\r\n\x1a\n")),
+                leaf(
+                    "application/pdf",
+                    "attachment",
+                    &format!("{value}.pdf"),
+                    None,
+                    None,
+                    sha(format!("%PDF-1.4 {row}").as_bytes())
+                ),
+                leaf("text/csv", "attachment", "notes.csv", None, Some("utf-8"), "a,b\nü,2\n".into()),
+            ]
+        );
+        let unsubscribe = format!("<https://lists.example/r{row}>, <mailto:stop@police.example>");
+        assert_eq!(read["texts"]["list-unsubscribe"], unsubscribe);
+        assert_eq!(read["texts"]["list-unsubscribe-post"], "List-Unsubscribe=One-Click");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use lettre::message::{
     Body, SinglePart,
-    header::{ContentDisposition, ContentId, ContentTransferEncoding, Header, HeaderName, HeaderValue},
+    header::{ContentId, ContentTransferEncoding, Header, HeaderName, HeaderValue},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -114,14 +114,14 @@ impl Packed {
     /// As a part of a message.
     pub(super) fn part(&self, file: &AttachedFile) -> Result<SinglePart, FileProblem> {
         let name = shown_name(file)?;
-        let part = SinglePart::builder().header(ContentType(headers::parameter(&self.kind, &name)));
+        let disposition = if file.content_id.is_some() { "inline" } else { "attachment" };
+        let part = SinglePart::builder()
+            .header(ContentType(headers::content_type(&self.kind, &name)))
+            .header(Disposition(headers::disposition(disposition, &name)));
         let body = Body::dangerous_pre_encoded(self.base64.clone(), ContentTransferEncoding::Base64);
         Ok(match &file.content_id {
-            Some(id) => part
-                .header(ContentDisposition::inline_with_name(&name))
-                .header(ContentId::from(format!("<{id}>")))
-                .body(body),
-            None => part.header(ContentDisposition::attachment(&name)).body(body),
+            Some(id) => part.header(ContentId::from(format!("<{id}>"))).body(body),
+            None => part.body(body),
         })
     }
 }
@@ -161,23 +161,30 @@ fn kind(path: &str, bytes: &[u8]) -> Result<String, FileProblem> {
     })
 }
 
-/// A `Content-Type` that is finished; lettre's own knows no encoded words.
-#[derive(Clone)]
-struct ContentType(String);
+/// Headers whose values are finished: lettre's own know no encoded words, and take a name that looks like one for one.
+macro_rules! finished {
+    ($type:ident, $name:literal) => {
+        #[derive(Clone)]
+        struct $type(String);
 
-impl Header for ContentType {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Content-Type")
-    }
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
 
-    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self(text.to_owned()))
-    }
+            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self(text.to_owned()))
+            }
 
-    fn display(&self) -> HeaderValue {
-        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
-    }
+            fn display(&self) -> HeaderValue {
+                HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
+            }
+        }
+    };
 }
+
+finished!(ContentType, "Content-Type");
+finished!(Disposition, "Content-Disposition");
 
 #[cfg(test)]
 mod tests {

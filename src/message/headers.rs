@@ -8,7 +8,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lettre::message::header::{self, Header, HeaderName, HeaderValue};
 
 use super::MessageProblem;
-use crate::template::Mailbox;
+use crate::template::{Mailbox, percent_encoded};
 
 /// A line with an encoded word has at most 76 characters (RFC 2047 §2).
 const MOST_LINE: usize = 76;
@@ -54,13 +54,45 @@ pub(super) fn mailbox(name: &'static str, mailbox: &Mailbox) -> Result<HeaderVal
 /// A `Content-Type` with the name of a file. RFC 2231 has a form for names in other scripts, which stands in
 /// `Content-Disposition`; for programs that do not know it, Outlook among them, here is an encoded word (RFC 2047 does
 /// not provide for that, and everybody reads it).
-pub(super) fn parameter(kind: &str, name: &str) -> String {
-    let name = if is_plain(name) && name.len() < 60 {
-        name.replace('\\', "\\\\").replace('"', "\\\"")
-    } else {
-        encoded_words(" name=\"", name)
-    };
-    format!("{kind};\r\n name=\"{name}\"")
+pub(super) fn content_type(kind: &str, name: &str) -> String {
+    let name = if fits(name) { in_quotes(name) } else { format!("\"{}\"", encoded_words(" name=\"", name)) };
+    format!("{kind};\r\n name={name}")
+}
+
+/// A `Content-Disposition` with the name of a file (RFC 2183), in the form of RFC 2231 §4 where it needs one.
+pub(super) fn disposition(kind: &str, name: &str) -> String {
+    if fits(name) {
+        return format!("{kind};\r\n filename={}", in_quotes(name));
+    }
+    let mut disposition = format!("{kind};");
+    let mut rest = name;
+    for nth in 0.. {
+        let start = if nth == 0 { "utf-8''" } else { "" };
+        let mut line = format!("\r\n filename*{nth}*={start}");
+        while let Some(c) = rest.chars().next() {
+            let written = percent_encoded(&rest[..c.len_utf8()]);
+            if line.len() + written.len() > MOST_LINE {
+                break;
+            }
+            line.push_str(&written);
+            rest = &rest[c.len_utf8()..];
+        }
+        disposition.push_str(&line);
+        if rest.is_empty() {
+            break;
+        }
+        disposition.push(';');
+    }
+    disposition
+}
+
+/// Whether a name can stand in a line as it is.
+fn fits(name: &str) -> bool {
+    is_plain(name) && name.len() < 60
+}
+
+fn in_quotes(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn is_plain(value: &str) -> bool {

@@ -235,7 +235,7 @@ pub(super) fn link(veiled: &str, escape: fn(&str) -> String) -> Result<String, T
 }
 
 /// A component of a web address (RFC 3986 §2.1).
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

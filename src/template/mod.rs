@@ -47,6 +47,7 @@ use self::{
 };
 pub(crate) use self::{
     files::{FileProblem, names_in},
+    in_html::percent_encoded,
     problem::TemplateProblem,
 };
 use crate::{
