@@ -69,7 +69,7 @@ fn path_of(veiled: &str) -> Result<String, FileProblem> {
             Stretch::Value(value) if value.contains(['/', '\\']) || value.contains(char::is_control) => {
                 return Err(FileProblem::Value(value));
             }
-            Stretch::Value(value) => path.push_str(&value),
+            Stretch::Value(value) | Stretch::Raw(value) => path.push_str(&value),
         }
     }
     path.truncate(path.trim_end().len());

@@ -20,6 +20,7 @@ mod look;
 mod markdown;
 mod partials;
 mod problem;
+mod raw;
 mod resources;
 mod styles;
 mod tags;
@@ -327,6 +328,12 @@ impl Template {
                 }
             }
         }
+        for (column, row) in self.uses.raw.iter().flat_map(|column| recipient.rows().map(move |row| (column, row))) {
+            if let Some(why) = raw::wrong(row.field(*column)) {
+                let problem = TemplateProblem::RawCell { name: name(*column), why };
+                problems.push(Diagnostic::error(row.place_in(*column), &problem));
+            }
+        }
         for column in &self.uses.of_person {
             let first = recipient.field(*column);
             let differs = |row: &PersonRow<'_>| match columns.kind(*column) {
@@ -386,7 +393,7 @@ impl Template {
                 (text, Some(html))
             }
             Format::Html => {
-                let html = in_html::whole(&body)?;
+                let html = in_html::InHtml::default().put(&body)?;
                 // A value can be the address of a picture.
                 if let Some((_, problem)) = resources::check(&html, &self.front.permitted).into_iter().next() {
                     return Err(problem);
@@ -439,5 +446,6 @@ fn registry(escape: fn(&str) -> String, columns: &Columns) -> Handlebars<'static
     registry.register_escape_fn(escape);
     lint::forget_helpers(&mut registry, columns);
     registry.register_helper(whitespace::INDENTED, Box::new(whitespace::Indented));
+    registry.register_helper(raw::RAW_HTML, Box::new(raw::RawHtml));
     registry
 }

@@ -57,7 +57,7 @@ pub(crate) enum TemplateProblem {
     File(FileProblem),
     Front(FrontProblem),
     RawPlace,
-    RawOpen,
+    RawCell { name: String, why: String },
     Style(String),
     ValueInHtml(&'static str),
     Remote(String),
@@ -162,7 +162,7 @@ impl fmt::Display for TemplateProblem {
             Self::File(problem) => problem.fmt(f),
             Self::Front(problem) => problem.fmt(f),
             Self::RawPlace => f.write_str("HTML from the list can stand only where text can"),
-            Self::RawOpen => f.write_str("a tag, a comment or a quotation mark is not closed at the end of the HTML"),
+            Self::RawCell { name, why } => write!(f, "{{{{{{{name}}}}}}} cannot go in as it is: {why}"),
             Self::Style(value) => write!(f, "a style would hold {}", quoted(value)),
             Self::Link(target) => {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
@@ -260,7 +260,7 @@ impl Complaint for TemplateProblem {
             Self::Link(_) => "template.link",
             Self::File(problem) => problem.code(),
             Self::Front(problem) => problem.code(),
-            Self::Raw { .. } | Self::RawPlace | Self::RawOpen => "template.raw",
+            Self::Raw { .. } | Self::RawPlace | Self::RawCell { .. } => "template.raw",
             Self::Style(_) => "template.style",
             Self::ValueInHtml(_) => "template.value-in-html",
             Self::Remote(_) | Self::OddAddress(_) => "template.remote",
