@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::{Exit, Failure, Screen, list::ListArgs};
 use crate::{
     address::Address,
-    campaign::{Campaign, ListOptions, Overrides, Size},
+    campaign::{CAMPAIGN_FILE, Campaign, ListOptions, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::{Composer, MOST_MESSAGE_BYTES},
@@ -107,7 +107,11 @@ impl CampaignArgs {
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
         let allowed = [campaign.allow.clone(), template.fixed_addresses()].concat();
         let most_bytes = campaign.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
-        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes);
+        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes).without_files(&[
+            campaign.recipients.as_path(),
+            campaign.template.as_path(),
+            self.campaign.join(CAMPAIGN_FILE).as_path(),
+        ]);
         let guard = Guard::new(Arc::clone(composer.list()), &allowed);
         if wrong {
             // Nothing is sent, but what else is wrong is said.

@@ -40,6 +40,13 @@ pub(super) fn mailbox(name: &'static str, mailbox: &Mailbox) -> Result<HeaderVal
         };
         return Ok(HeaderValue::dangerous_new_pre_encoded(header, value.clone(), value));
     }
+    if let Some(shown) = shown.filter(|shown| shown.contains('.')) {
+        // lettre writes `.a` as it is, and RFC 5322 §3.2.5 wants it in quotation marks.
+        let header = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
+        let fold = if name.len() + shown.len() + mailbox.address.as_str().len() < 64 { " " } else { "\r\n " };
+        let value = format!("{}{fold}<{}>", in_quotes(shown), mailbox.address);
+        return Ok(HeaderValue::dangerous_new_pre_encoded(header, value.clone(), value));
+    }
     let (local, domain) = (mailbox.address.local(), mailbox.address.domain());
     let address = lettre::Address::new(local, domain).map_err(|_| MessageProblem::Address)?;
     let mailbox = lettre::message::Mailbox::new(mailbox.name.clone(), address);

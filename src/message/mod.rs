@@ -9,7 +9,7 @@ mod bytes;
 mod dkim;
 mod headers;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use jiff::ZonedDateTime;
 use lettre::message::{
@@ -226,9 +226,26 @@ impl Composer {
         Self { most_bytes, ..self }
     }
 
-    /// Whether a file goes to everybody who gets a message.
-    pub(crate) fn sends_to_all(&self, path: &str) -> bool {
-        self.files.is_shared(path)
+    /// The same that never sends some files: the list, the template, the settings.
+    #[must_use]
+    pub fn without_files(self, paths: &[&Path]) -> Self {
+        Self { files: Arc::new(Files::without(paths)), ..self }
+    }
+
+    /// The files that went into messages without being somebody's own, with the SHA-256 of each.
+    pub(crate) fn shared_files(&self) -> Vec<(String, [u8; 32])> {
+        self.files.shared()
+    }
+
+    /// The personal files of the person at `index`, as far as they can be read.
+    pub(crate) fn personal_files(&self, index: usize) -> Vec<PersonalFile> {
+        let files = self.list.get(index).and_then(|recipient| self.template.files_of(recipient).ok());
+        let personal = files.into_iter().flatten().filter(|file| file.personal);
+        let read = |file: AttachedFile| {
+            let packed = self.files.get(&self.template, &file, self.most_bytes).ok()?;
+            Some(PersonalFile { path: file.path, digest: packed.digest })
+        };
+        personal.filter_map(read).collect()
     }
 
     /// The template that they are made from.
@@ -255,10 +272,16 @@ impl Composer {
     /// The files of one message as parts of it.
     fn pack(&self, files: &[AttachedFile]) -> Result<Parts, FileProblem> {
         let mut parts = Parts::default();
+        let mut names = Vec::new();
         for file in files {
             let packed = self.files.get(&self.template, file, self.most_bytes)?;
             let shown = if file.content_id.is_some() { &mut parts.pictures } else { &mut parts.attachments };
-            shown.push(packed.part(file)?);
+            let name = attachments::shown_name(file)?;
+            if file.content_id.is_none() && names.contains(&name) {
+                return Err(FileProblem::Same(name));
+            }
+            shown.push(packed.part(file, &name));
+            names.push(name);
             if file.personal {
                 parts.personal.push(PersonalFile { path: file.path.clone(), digest: packed.digest });
             }

@@ -116,7 +116,7 @@ fn file(name: &str, directory: Option<&Path>) -> Result<std::path::PathBuf, Temp
     if !path.exists() {
         return Err(TemplateProblem::LayoutMissing { name: name.to_owned(), tried: path.display().to_string() });
     }
-    if !is_below(directory.unwrap_or(Path::new("")), &path) {
+    if !is_below(directory.unwrap_or(Path::new("")), &path) || !path.is_file() {
         return Err(TemplateProblem::LayoutOutside(name.to_owned()));
     }
     Ok(path)

@@ -42,6 +42,7 @@ pub use self::files::AttachedFile;
 use self::{
     body::{Body, Checked},
     front_matter::{FrontMatter, Registries},
+    front_problem::FrontProblem,
     language::{DEFAULT_LANGUAGE, Language},
     look::Look,
     partials::Partials,
@@ -263,6 +264,17 @@ impl Template {
         bodies.chain(self.look.layout_file()).map(|source| source.text())
     }
 
+    /// The files that go with the message to one person.
+    pub(crate) fn files_of(&self, recipient: Recipient<'_>) -> Result<Vec<AttachedFile>, TemplateProblem> {
+        let context = Self::context(recipient);
+        Ok(self.front.render(&self.headers, &self.places, &context)?.files)
+    }
+
+    /// Whether it sends files that must not go to two people.
+    pub(crate) fn has_personal_files(&self) -> bool {
+        self.front.files.iter().any(|file| file.personal)
+    }
+
     /// The file that a path from the front matter means.
     pub(crate) fn find_file(&self, path: &str) -> Result<PathBuf, FileProblem> {
         files::find(self.directory.as_deref(), path)
@@ -414,6 +426,12 @@ impl Template {
         let mut files = front.files;
         let shown = |name: &str| html.as_ref().is_some_and(|html| files::shows(html, name));
         files.retain(|file| file.content_id.as_deref().is_none_or(shown));
+        let comes = |name: &String| files.iter().any(|file| file.content_id.as_ref() == Some(name));
+        let pictures = &self.front.permitted.pictures;
+        if let Some(missing) = pictures.iter().find(|name| shown(name.as_str()) && !comes(name)) {
+            let known = pictures.iter().filter(|name| comes(name)).cloned().collect();
+            return Err(FrontProblem::NoPicture { name: missing.clone(), known }.into());
+        }
         Ok(Rendered {
             from: front.from,
             reply_to: front.reply_to,

@@ -43,6 +43,7 @@ pub(crate) enum TemplateProblem {
     PartialName(String),
     PartialMissing { name: String, tried: String },
     PartialOutside(String),
+    PartialFrontMatter,
     NotAName(String),
     HeaderRefused { name: String, why: &'static str },
     HeaderName(String),
@@ -144,6 +145,7 @@ impl fmt::Display for TemplateProblem {
                 write!(f, "{} is not the name of a file below the template's directory", quoted(name))
             }
             Self::PartialMissing { name, .. } => write!(f, "there is no partial {}", quoted(name)),
+            Self::PartialFrontMatter => f.write_str("a partial has no front matter"),
             Self::PartialOutside(name) => {
                 write!(f, "the partial {} lies outside of the template's directory", quoted(name))
             }
@@ -249,6 +251,7 @@ impl Complaint for TemplateProblem {
             | Self::PartialNowhere(_)
             | Self::PartialName(_)
             | Self::PartialMissing { .. }
+            | Self::PartialFrontMatter
             | Self::PartialOutside(_) => "template.partial",
             Self::HeaderRefused { .. } | Self::HeaderName(_) | Self::HeaderTwice(_) => "template.header",
             Self::AuthorAddress { .. } => "template.author-address",
