@@ -63,6 +63,9 @@ fn who_unsubscribes_is_told_by_the_address() {
         ),
         "{message}"
     );
+    let same = self::home("t.txt.hbs", "unsubscribe = \"https://lists.example/{{#if token}}x{{/if}}\"", "{{name}}");
+    let said = refused(&same, "t.txt.hbs");
+    assert!(said.contains("row 3: the address for unsubscribing is the same as that of row 2"), "{said}");
     let by_mail = self::home("t.txt.hbs", "unsubscribe = \"mailto:stop@police.example\"", "x");
     let message = String::from_utf8(eml(&by_mail, "t.txt.hbs")).unwrap();
     assert!(message.contains("\r\nList-Unsubscribe: <mailto:stop@police.example>\r\n"), "{message}");
@@ -123,19 +126,27 @@ fn a_column_of_html_is_put_in_as_it_is() {
         assert!(refused(&home, name).contains(said), "{body}: {}", refused(&home, name));
     }
     for (cell, said) in [
-        ("<img src=https://evil.example/x.png>", "the message would load https://evil.example/x.png from elsewhere"),
-        ("<script>x</script>", "mail programs drop <script>"),
-        ("<p onclick=x>", "mail programs drop the script in onclick"),
-        ("<!-- ", "is not closed at the end of the HTML"),
-        ("<a href='", "is not closed at the end of the HTML"),
+        ("<img src='https://evil.example/x.png'>", "the message would load https://evil.example/x.png from elsewhere"),
+        ("<script>x</script>", "{{{details}}} cannot go in as it is: <script> cannot stand in a cell"),
+        ("<p onclick=x>y</p>", "mail programs drop the script in onclick"),
+        ("<!-- ", "{{{details}}} cannot go in as it is: it holds a comment or a declaration"),
+        ("<a href='", "{{{details}}} cannot go in as it is: the tag <a does not end"),
+        ("<b>x", "{{{details}}} cannot go in as it is: <b> is not closed"),
+        ("</div>", "{{{details}}} cannot go in as it is: </div> closes what is not open"),
+        ("<a href='data:text/html,x'>x</a>", "a link would go to \"data:text/html,x\""),
     ] {
-        let html = home("t.html.hbs", front, "<div>{{{details}}}</div> Bye");
-        html.write("p.csv", format!("email,name,token,details\nada@one.example,Ada,t,{cell}\n"));
-        assert!(refused(&html, "t.html.hbs").contains(said), "{cell}: {}", refused(&html, "t.html.hbs"));
-        let markdown = home("t.md.hbs", front, "{{{details}}}\n\nBye");
-        markdown.write("p.csv", format!("email,name,token,details\nada@one.example,Ada,t,{cell}\n"));
-        if !said.contains("closed") {
-            assert!(refused(&markdown, "t.md.hbs").contains(said), "{cell}: {}", refused(&markdown, "t.md.hbs"));
+        for (name, body) in [("t.html.hbs", "<div>{{{details}}}</div> Bye"), ("t.md.hbs", "{{{details}}}\n\nBye")] {
+            let home = home(name, front, body);
+            home.write("p.csv", format!("email,name,token,details\nada@one.example,Ada,t,\"{cell}\"\n"));
+            let all = refused(&home, name);
+            assert!(all.contains(said) && all.contains("row 2"), "{cell}: {all}");
         }
     }
+    // It is HTML in Markdown, too, and no Markdown.
+    let markdown = home("t.md.hbs", front, "Dear {{name}}: {{{details}}} *end* `{{{details}}}`");
+    markdown.write("p.csv", "email,name,token,details\nada@one.example,Ada,t,<b>*x*</b> \u{f0b7} &lt;\n");
+    let bytes = eml(&markdown, "t.md.hbs");
+    let message = parse(&bytes);
+    assert!(message.body_html(0).unwrap().contains("Ada: <b>*x*</b> \u{f0b7} &lt; <em>end</em> <code"), "{message:?}");
+    assert!(message.body_text(0).unwrap().starts_with("Dear Ada: *x* \u{f0b7} < end <b>*x*</b>"), "{message:?}");
 }

@@ -111,6 +111,28 @@ fn a_personal_file_goes_to_nobody_else() {
     picture.write("c/letters/Ada.png", PNG);
     picture.write("c/letters/Bo.png", PNG);
     assert!(refused(&picture).contains("which goes to row 2"), "{}", refused(&picture));
+    // Nor by sending to some rows alone, nor as a file for everybody.
+    for rows in [["--row", "2"], ["--row", "3"]] {
+        let some = same.run(&["preview", "c", rows[0], rows[1]]).ended(65).stderr;
+        assert!(some.contains("is the same as"), "{some}");
+    }
+    let send = same.run(&["send", "c", "--sandbox", "--rows", "3", "--confirm", "1"]).ended(65).stderr;
+    assert!(send.contains("is the same as"), "{send}");
+    let to_all =
+        home("attachments = [\"letters/A-1.pdf\", { file = \"letters/{{ref}}.pdf\", name = \"own.pdf\" }]", "Hello");
+    assert!(
+        refused(&to_all).contains("the personal file \"letters/A-1.pdf\" goes to everybody, too"),
+        "{}",
+        refused(&to_all)
+    );
+    to_all.write("c/letters/A-1.pdf", "%PDF-1.4 other");
+    to_all.write("c/leaflet.pdf", "%PDF-1.4 letter to Bo");
+    to_all.write("c/t.md.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\nattachments = [\"leaflet.pdf\", \"letters/{{ref}}.pdf\"]\n+++\nHello\n");
+    assert!(
+        refused(&to_all).contains("is the same as \"leaflet.pdf\", which goes to everybody"),
+        "{}",
+        refused(&to_all)
+    );
     let shared = home("attachments = [{ file = \"letters/{{ref}}.pdf\", shared = true }]", "Hello");
     shared.write("c/people.csv", LIST.replace("B-2", "A-1"));
     shared.run(&["check", "c"]).ended(0);
@@ -160,6 +182,18 @@ fn what_is_missing_or_not_what_it_should_be_is_said_before_anything_is_sent() {
         ("attachments = \"empty.txt\"", "the file \"empty.txt\" is empty"),
         ("attachments = \"tool.exe\"", "the file \"tool.exe\" will not arrive: mail programs refuse .exe files"),
         ("attachments = { file = \"leaflet.pdf\", name = \"a/b\" }", "\"a/b\" cannot be the name of a file"),
+        (
+            "attachments = { file = \"leaflet.pdf\", name = \"a.exe\" }",
+            "the file \"leaflet.pdf\" would be called \"a.exe\", which ends otherwise",
+        ),
+        ("attachments = { file = \"leaflet.pdf\", name = \"a\\u202Efdp.pdf\" }", "cannot be the name of a file"),
+        (
+            "attachments = [\"leaflet.pdf\", \"letters/leaflet.pdf\"]",
+            "two files of the message would be called \"leaflet.pdf\"",
+        ),
+        ("attachments = \"people.csv\"", "the file \"people.csv\" is of the campaign itself, and is never sent"),
+        ("attachments = \"campaign.toml\"", "the file \"campaign.toml\" is of the campaign itself"),
+        ("attachments = \"t.md.hbs\"", "the file \"t.md.hbs\" is of the campaign itself"),
         ("attachments = \"link.pdf\"", "the file \"link.pdf\" lies outside of the template's directory"),
         ("[inline]\n\"my logo\" = \"logo.png\"", "a picture cannot be called \"my logo\""),
         ("[inline]\nlogo = \"logo.png\"", "the HTML does not show cid:logo"),
@@ -167,6 +201,7 @@ fn what_is_missing_or_not_what_it_should_be_is_said_before_anything_is_sent() {
         let home = home(front, "Hello");
         home.write("c/bad.pdf", "<!DOCTYPE html>\n<p>404</p>");
         home.write("c/empty.txt", "");
+        home.write("c/letters/leaflet.pdf", "%PDF-1.4 another");
         home.write("c/tool.exe", "MZ");
         home.write("x.pdf", "%PDF-1.4");
         #[cfg(unix)]
@@ -219,6 +254,11 @@ fn a_message_brings_the_pictures_that_it_shows() {
     );
     let by_value = self::home("[inline]\nlogo = \"logo.png\"", "<img src=\"cid:{{name}}\" alt=\"\"> ![x](cid:logo)");
     assert!(refused(&by_value).contains("the message shows cid:Ada"), "{}", refused(&by_value));
+    let not_always = self::home("[inline]\nlogo = \"{{#if (eq name \\\"Ada\\\")}}logo.png{{/if}}\"", "![x](cid:logo)");
+    let said = refused(&not_always);
+    assert!(said.contains("row 3: the message shows cid:logo, and brings no such picture along"), "{said}");
+    let upper = self::home("[inline]\nlogo = \"logo.png\"", "<img src=\"CID:logo\" alt=\"x\">");
+    assert_eq!(files(&upper, 2).len(), 1);
     let no_picture = self::home("[inline]\nlogo = \"leaflet.pdf\"", "![x](cid:logo)");
     assert!(refused(&no_picture).contains("the file \"leaflet.pdf\" is no picture"), "{}", refused(&no_picture));
 }

@@ -12,6 +12,8 @@ mod list;
 mod rate;
 mod size;
 
+#[cfg(unix)]
+use std::os::unix::fs::FileTypeExt;
 use std::{
     fmt,
     fs::File,
@@ -85,6 +87,8 @@ pub struct Overrides {
 enum Unreadable {
     Io(io::Error),
     TooLarge(u64),
+    #[cfg(unix)]
+    Pipe,
     NotText,
 }
 
@@ -94,6 +98,8 @@ impl fmt::Display for Unreadable {
             Self::Io(why) if why.kind() == io::ErrorKind::NotFound => f.write_str("there is no such file"),
             Self::Io(why) => write!(f, "this cannot be read: {why}"),
             Self::TooLarge(most) => write!(f, "this is larger than {} MiB", most >> 20),
+            #[cfg(unix)]
+            Self::Pipe => f.write_str("this is a pipe and no file"),
             Self::NotText => f.write_str("this is not UTF-8 text"),
         }
     }
@@ -103,6 +109,11 @@ impl fmt::Display for Unreadable {
 pub(crate) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Diagnostics> {
     let unreadable = |why| Diagnostics::from(Diagnostic::error(Place::File(path.into()), &why));
     let mut bytes = Vec::new();
+    #[cfg(unix)]
+    if std::fs::metadata(path).is_ok_and(|data| data.file_type().is_fifo()) && !path.starts_with("/dev/fd") {
+        // It may have nobody who writes.
+        return Err(unreadable(Unreadable::Pipe));
+    }
     File::open(path)
         .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|why| unreadable(Unreadable::Io(why)))?;

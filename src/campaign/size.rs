@@ -10,7 +10,7 @@ pub struct Size(u64);
 
 /// A text that is no size.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a whole number with kB, MB, KiB or MiB behind it is wanted, for example 25MB")]
+#[error("a whole number with kB, MB, KiB or MiB behind it is wanted, for example 25MB, from 1kB to 2000MB")]
 pub struct SizeError;
 
 impl Size {

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::{Exit, Failure, Screen, list::ListArgs};
 use crate::{
     address::Address,
-    campaign::{Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
+    campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::{Composer, MOST_MESSAGE_BYTES},
@@ -120,7 +120,11 @@ impl CampaignArgs {
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
         let allowed = [campaign.guard.allow.clone(), template.fixed_addresses()].concat();
         let most_bytes = campaign.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
-        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes);
+        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes).without_files(&[
+            campaign.recipients.as_path(),
+            campaign.template.as_path(),
+            self.campaign.join(CAMPAIGN_FILE).as_path(),
+        ]);
         let guard = Guard::new(Arc::clone(composer.list()), &allowed)
             .with_headers(composer.template().header_names())
             .with_identifying(campaign.guard.common(), &campaign.guard.allowed_values);

@@ -239,7 +239,8 @@ impl StopReason {
             Self::NoLogin(_) => "look at auth and tls of the account".into(),
             Self::SenderRefused { .. } => "the address in from must be one that this account may send as".into(),
             Self::Changed { .. } | Self::Unsound { .. } => {
-                "this is a fault in apiece or in this machine's memory; nothing was sent to that person".into()
+                "has a file changed that it attaches? Otherwise this is a fault in apiece or in this machine's memory; nothing was sent to that person"
+                    .into()
             }
             Self::TooLarge { .. } => "attach less; nothing was sent".into(),
             Self::NotSigned { .. } => "look at dkim in the account; nothing was sent to that person".into(),

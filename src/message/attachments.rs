@@ -2,19 +2,20 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use lettre::message::{
     Body, SinglePart,
-    header::{ContentDisposition, ContentId, ContentTransferEncoding, Header, HeaderName, HeaderValue},
+    header::{ContentId, ContentTransferEncoding, Header, HeaderName, HeaderValue},
 };
 use sha2::{Digest as _, Sha256};
 
 use super::headers;
 use crate::{
     campaign::read_bytes,
+    diagnostic::visible,
     template::{AttachedFile, FileProblem, Template},
 };
 
@@ -63,6 +64,8 @@ pub(super) struct Packed {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     shared: Mutex<HashMap<String, Arc<Packed>>>,
+    /// What is never sent: the list, the template, the settings
+    ours: Vec<PathBuf>,
 }
 
 impl Files {
@@ -74,7 +77,11 @@ impl Files {
         {
             return Ok(Arc::clone(packed));
         }
-        let packed = Arc::new(Packed::read(&template.find_file(&file.path)?, file, most)?);
+        let path = template.find_file(&file.path)?;
+        if self.is_ours(&path) {
+            return Err(FileProblem::Ours(file.path.clone()));
+        }
+        let packed = Arc::new(Packed::read(&path, file, most)?);
         if !file.personal {
             known().insert(file.path.clone(), Arc::clone(&packed));
         }
@@ -83,9 +90,21 @@ impl Files {
 }
 
 impl Files {
-    /// Whether a file has gone to somebody without being that person's own.
-    pub(super) fn is_shared(&self, path: &str) -> bool {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).contains_key(path)
+    /// That never sends some files.
+    pub(super) fn without(paths: &[&Path]) -> Self {
+        let ours = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        Self { ours, ..Self::default() }
+    }
+
+    fn is_ours(&self, path: &Path) -> bool {
+        let is_template = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("hbs"));
+        is_template || path.canonicalize().is_ok_and(|path| self.ours.contains(&path))
+    }
+
+    /// The files that went to somebody without being that person's own, with the SHA-256 of each.
+    pub(super) fn shared(&self) -> Vec<(String, [u8; 32])> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.iter().map(|(path, packed)| (path.clone(), packed.digest)).collect()
     }
 }
 
@@ -101,7 +120,8 @@ impl Packed {
             why: why.iter().next().map_or_else(String::new, |why| why.message().to_owned()),
         })?;
         let kind = kind(&file.path, &bytes)?;
-        if file.content_id.is_some() && !kind.starts_with("image/") {
+        // Most mail programs show no SVG.
+        if file.content_id.is_some() && (!kind.starts_with("image/") || kind.starts_with("image/svg")) {
             return Err(FileProblem::NoPicture(path()));
         }
         let digest = Sha256::digest(&bytes).into();
@@ -112,26 +132,33 @@ impl Packed {
     }
 
     /// As a part of a message.
-    pub(super) fn part(&self, file: &AttachedFile) -> Result<SinglePart, FileProblem> {
-        let name = shown_name(file)?;
-        let part = SinglePart::builder().header(ContentType(headers::parameter(&self.kind, &name)));
+    pub(super) fn part(&self, file: &AttachedFile, name: &str) -> SinglePart {
+        let disposition = if file.content_id.is_some() { "inline" } else { "attachment" };
+        let part = SinglePart::builder()
+            .header(ContentType(headers::content_type(&self.kind, name)))
+            .header(Disposition(headers::disposition(disposition, name)));
         let body = Body::dangerous_pre_encoded(self.base64.clone(), ContentTransferEncoding::Base64);
-        Ok(match &file.content_id {
-            Some(id) => part
-                .header(ContentDisposition::inline_with_name(&name))
-                .header(ContentId::from(format!("<{id}>")))
-                .body(body),
-            None => part.header(ContentDisposition::attachment(&name)).body(body),
-        })
+        match &file.content_id {
+            Some(id) => part.header(ContentId::from(format!("<{id}>"))).body(body),
+            None => part.body(body),
+        }
     }
 }
 
 /// The name that a mail program shows.
-fn shown_name(file: &AttachedFile) -> Result<String, FileProblem> {
+pub(super) fn shown_name(file: &AttachedFile) -> Result<String, FileProblem> {
     let own = || file.path.rsplit('/').next().unwrap_or_default().to_owned();
     let name = file.name.clone().unwrap_or_else(own);
-    let fits = name.chars().count() <= 200 && !name.contains(['/', '\\']) && !name.contains(char::is_control);
-    if fits { Ok(name) } else { Err(FileProblem::Name(name)) }
+    // What cannot be seen could make an .exe look like a .pdf.
+    let fits = name.chars().count() <= 200 && !name.contains(['/', '\\']) && visible(&name) == name;
+    let ending = |name: &str| Path::new(name).extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    if !fits || name.contains(['\n', '\t']) {
+        Err(FileProblem::Name(name))
+    } else if ending(&name) != ending(&file.path) {
+        Err(FileProblem::Ending { path: file.path.clone(), name })
+    } else {
+        Ok(name)
+    }
 }
 
 /// The media type, after a look at what the file is.
@@ -161,23 +188,30 @@ fn kind(path: &str, bytes: &[u8]) -> Result<String, FileProblem> {
     })
 }
 
-/// A `Content-Type` that is finished; lettre's own knows no encoded words.
-#[derive(Clone)]
-struct ContentType(String);
+/// Headers whose values are finished: lettre's own know no encoded words, and take a name that looks like one for one.
+macro_rules! finished {
+    ($type:ident, $name:literal) => {
+        #[derive(Clone)]
+        struct $type(String);
 
-impl Header for ContentType {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Content-Type")
-    }
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
 
-    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self(text.to_owned()))
-    }
+            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self(text.to_owned()))
+            }
 
-    fn display(&self) -> HeaderValue {
-        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
-    }
+            fn display(&self) -> HeaderValue {
+                HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
+            }
+        }
+    };
 }
+
+finished!(ContentType, "Content-Type");
+finished!(Disposition, "Content-Disposition");
 
 #[cfg(test)]
 mod tests {

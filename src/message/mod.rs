@@ -9,7 +9,7 @@ mod bytes;
 mod dkim;
 mod headers;
 
-use std::{fmt, hash::BuildHasher, sync::Arc};
+use std::{fmt, hash::BuildHasher, path::Path, sync::Arc};
 
 use hashbrown::DefaultHashBuilder;
 use jiff::ZonedDateTime;
@@ -113,6 +113,7 @@ pub struct Message {
     bytes: Vec<u8>,
     personal: Vec<PersonalFile>,
     content: u64,
+    unsubscribe: Option<u64>,
 }
 
 /// A file that goes to one person and must not go to another.
@@ -165,6 +166,11 @@ impl Message {
     /// A hash of what it says, whomever it is for; the same for two messages of one run only if they say the same.
     pub(crate) fn content(&self) -> u64 {
         self.content
+    }
+
+    /// A hash of where its recipient can unsubscribe with one click (RFC 8058).
+    pub(crate) fn unsubscribe(&self) -> Option<u64> {
+        self.unsubscribe
     }
 
     /// What stands in front of the @ in its Message-ID.
@@ -247,9 +253,26 @@ impl Composer {
         Self { most_bytes, ..self }
     }
 
-    /// Whether a file goes to everybody who gets a message.
-    pub(crate) fn sends_to_all(&self, path: &str) -> bool {
-        self.files.is_shared(path)
+    /// The same that never sends some files: the list, the template, the settings.
+    #[must_use]
+    pub fn without_files(self, paths: &[&Path]) -> Self {
+        Self { files: Arc::new(Files::without(paths)), ..self }
+    }
+
+    /// The files that went into messages without being somebody's own, with the SHA-256 of each.
+    pub(crate) fn shared_files(&self) -> Vec<(String, [u8; 32])> {
+        self.files.shared()
+    }
+
+    /// The personal files of the person at `index`, as far as they can be read.
+    pub(crate) fn personal_files(&self, index: usize) -> Vec<PersonalFile> {
+        let files = self.list.get(index).and_then(|recipient| self.template.files_of(recipient).ok());
+        let personal = files.into_iter().flatten().filter(|file| file.personal);
+        let read = |file: AttachedFile| {
+            let packed = self.files.get(&self.template, &file, self.most_bytes).ok()?;
+            Some(PersonalFile { path: file.path, digest: packed.digest })
+        };
+        personal.filter_map(read).collect()
     }
 
     /// The template that they are made from.
@@ -276,10 +299,16 @@ impl Composer {
     /// The files of one message as parts of it.
     fn pack(&self, files: &[AttachedFile]) -> Result<Parts, FileProblem> {
         let mut parts = Parts::default();
+        let mut names = Vec::new();
         for file in files {
             let packed = self.files.get(&self.template, file, self.most_bytes)?;
             let shown = if file.content_id.is_some() { &mut parts.pictures } else { &mut parts.attachments };
-            shown.push(packed.part(file)?);
+            let name = attachments::shown_name(file)?;
+            if file.content_id.is_none() && names.contains(&name) {
+                return Err(FileProblem::Same(name));
+            }
+            shown.push(packed.part(file, &name));
+            names.push(name);
             if file.personal {
                 parts.personal.push(PersonalFile { path: file.path.clone(), digest: packed.digest });
             }
@@ -290,6 +319,9 @@ impl Composer {
     fn build(&self, recipient: Recipient<'_>, rendered: Rendered, mut parts: Parts) -> Result<Message, MessageProblem> {
         let to = recipient.address();
         let content = self.hasher.hash_one(&rendered);
+        let header = |name: &str| rendered.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        let by_click = header("List-Unsubscribe-Post").and(header("List-Unsubscribe"));
+        let unsubscribe = by_click.map(|(_, address)| self.hasher.hash_one(address));
         let message_id = format!("<{}@{}>", self.token("message-id", &to), rendered.from.address.domain());
         let to_mailbox = Mailbox { name: rendered.to_name, address: to.clone() };
 
@@ -325,7 +357,7 @@ impl Composer {
         }
         let envelope = Envelope::new(rendered.from.address, to);
         let (row, subject) = (recipient.row(), rendered.subject);
-        Ok(Message { row, envelope, message_id, subject, bytes, personal, content })
+        Ok(Message { row, envelope, message_id, subject, bytes, personal, content, unsubscribe })
     }
 
     /// 32 hexadecimal digits that are the same each time for a campaign and a recipient. They cannot be guessed

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     address::composed,
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
-    message::{Composer, Message},
+    message::{Composer, PersonalFile},
     template::names_in,
 };
 
@@ -40,14 +40,22 @@ struct File {
 }
 
 impl Seen {
-    pub(super) fn add(&mut self, index: usize, message: &Message) {
-        for (nth, file) in message.personal_files().iter().enumerate() {
+    pub(super) fn add(&mut self, index: usize, files: &[PersonalFile]) {
+        for (nth, file) in files.iter().enumerate() {
             let mut content = [0; 16];
             content.copy_from_slice(&file.digest[..16]);
             self.files.push(File { index, nth, content, path: hash(&file.path) });
             if self.places.len() <= MOST_DIRECTORIES {
                 self.places.insert(place_of(&file.path));
             }
+        }
+    }
+
+    /// Adds those of everybody who is not among `indices`: a file of theirs must not go to one of these.
+    pub(super) fn add_others(&mut self, composer: &Composer, indices: &[usize]) {
+        let sent: HashSet<usize> = indices.iter().copied().collect();
+        for index in (0..composer.list().len()).filter(|index| !sent.contains(index)) {
+            self.add(index, &composer.personal_files(index));
         }
     }
 
@@ -58,15 +66,22 @@ impl Seen {
 
     /// Complains about each file that goes to a second person. The same content is the same file, whatever its name.
     pub(super) fn check(&self, composer: &Composer, problems: &mut Diagnostics) {
+        let shared = composer.shared_files();
         let mut owners: HashMap<[u8; 16], &File> = HashMap::with_capacity(self.files.len());
         for file in &self.files {
+            if let Some((path, _)) = shared.iter().find(|(_, digest)| digest[..16] == file.content)
+                && let Some(own) = composer.list().get(file.index)
+            {
+                let mine = composer.personal_files(file.index).into_iter().nth(file.nth).map(|file| file.path);
+                let problem = FilesProblem::Shared { path: mine.unwrap_or_default(), shared: path.clone() };
+                problems.push(Diagnostic::error(own.place(), &problem));
+            }
             let first = *owners.entry(file.content).or_insert(file);
             if first.index == file.index {
                 continue;
             }
             let path = |file: &File| {
-                let files = composer.compose(file.index).map(|message| message.personal_files().to_vec());
-                files.ok().and_then(|files| files.into_iter().nth(file.nth)).map(|file| file.path).unwrap_or_default()
+                composer.personal_files(file.index).into_iter().nth(file.nth).map(|file| file.path).unwrap_or_default()
             };
             let Some((other, own)) = composer.list().get(first.index).zip(composer.list().get(file.index)) else {
                 continue;
@@ -82,6 +97,7 @@ impl Seen {
         if self.places.len() > MOST_DIRECTORIES {
             return;
         }
+        let shared = composer.shared_files();
         let used: HashSet<u64> = self.files.iter().map(|file| file.path).collect();
         for (directory, ending) in &self.places {
             let path = |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
@@ -89,7 +105,7 @@ impl Seen {
                 let path = path(name);
                 place_of(&path).1 == *ending
                     && !used.contains(&hash(&composed(&path)))
-                    && !composer.sends_to_all(&path)
+                    && !shared.iter().any(|(shared, _)| *shared == path)
                     && root.join(&path).is_file()
             };
             let left: Vec<String> = names_in(&root.join(directory), usize::MAX).into_iter().filter(is_left).collect();
@@ -118,6 +134,7 @@ fn hash(path: &str) -> u64 {
 #[derive(Debug)]
 enum FilesProblem {
     Twice { path: String, first: String, row: u64 },
+    Shared { path: String, shared: String },
     Nobody { directory: String, names: Vec<String> },
 }
 
@@ -133,6 +150,17 @@ impl fmt::Display for FilesProblem {
                     "the personal file {} is the same as {}, which goes to row {row}",
                     quoted(path),
                     quoted(first)
+                )
+            }
+            Self::Shared { path, shared } if path == shared => {
+                write!(f, "the personal file {} goes to everybody, too", quoted(path))
+            }
+            Self::Shared { path, shared } => {
+                write!(
+                    f,
+                    "the personal file {} is the same as {}, which goes to everybody",
+                    quoted(path),
+                    quoted(shared)
                 )
             }
             Self::Nobody { directory, names } => {
@@ -156,16 +184,18 @@ impl fmt::Display for FilesProblem {
 impl Complaint for FilesProblem {
     fn code(&self) -> &'static str {
         match self {
-            Self::Twice { .. } => "file.two-people",
+            Self::Twice { .. } | Self::Shared { .. } => "file.two-people",
             Self::Nobody { .. } => "file.nobody",
         }
     }
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Twice { .. } => "give each person a file; one that several may get is named in the front matter as \
+            Self::Twice { .. } | Self::Shared { .. } => {
+                "give each person a file; one that several may get is named in the front matter as \
                  { file = \"…\", shared = true }"
-                .into(),
+                    .into()
+            }
             Self::Nobody { .. } => "is somebody missing from the list, or a file of another campaign here?".into(),
         })
     }

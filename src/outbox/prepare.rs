@@ -43,7 +43,7 @@ impl Outbox {
                 match check(composer, guard, *index) {
                     Ok(message) => {
                         digests.push(message.digest());
-                        files.add(*index, &message);
+                        files.add(*index, message.personal_files());
                         compared.add(*index, &message);
                         largest = largest.max(message.bytes().len());
                     }
@@ -77,6 +77,9 @@ impl Outbox {
             problems.extend(wrong);
         }
         progress(indices.len());
+        if indices.len() < composer.list().len() && composer.template().has_personal_files() {
+            files.add_others(composer, &indices);
+        }
         files.check(composer, &mut problems);
         compared.check(composer, &mut problems);
         let mut remarks = Diagnostics::default();

@@ -14,25 +14,37 @@ pub(super) struct Compared {
     /// What each says, as a hash, and whose it is
     contents: Vec<(u64, u32)>,
     ids: Vec<u128>,
+    /// Where each can unsubscribe with one click, as a hash, and whose it is
+    unsubscribe: Vec<(u64, u32)>,
 }
 
 impl Compared {
     pub(super) fn add(&mut self, index: usize, message: &Message) {
-        self.contents.push((message.content(), u32::try_from(index).unwrap_or(u32::MAX)));
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        self.contents.push((message.content(), index));
+        self.unsubscribe.extend(message.unsubscribe().map(|address| (address, index)));
         self.ids.push(message.id());
     }
 
     pub(super) fn extend(&mut self, other: Self) {
         self.contents.extend(other.contents);
         self.ids.extend(other.ids);
+        self.unsubscribe.extend(other.unsubscribe);
     }
 
     /// Complains where two people would get the same although the template shows something that differs, and where two
-    /// messages have one Message-ID. Neither can be but by a fault in the program.
+    /// messages have one Message-ID, which neither can be but by a fault in the program; and where one click would
+    /// unsubscribe somebody else.
     pub(super) fn check(mut self, composer: &Composer, problems: &mut Diagnostics) {
         self.ids.sort_unstable();
         if self.ids.windows(2).any(|pair| pair[0] == pair[1]) {
             problems.push(Diagnostic::error(Place::Nowhere, &SameProblem::MessageId));
+        }
+        self.unsubscribe.sort_unstable();
+        for pair in self.unsubscribe.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            let people = [pair[0].1, pair[1].1].map(|index| composer.list().get(index as usize));
+            let [Some(one), Some(other)] = people else { continue };
+            problems.push(Diagnostic::error(other.place(), &SameProblem::Unsubscribe(one.row())));
         }
         let columns: Vec<usize> = composer.template().plainly_shown().collect();
         self.contents.sort_unstable();
@@ -57,12 +69,14 @@ fn agree(one: Recipient<'_>, other: Recipient<'_>, column: usize) -> bool {
 enum SameProblem {
     MessageId,
     Content { row: u64, heading: String },
+    Unsubscribe(u64),
 }
 
 impl fmt::Display for SameProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MessageId => f.write_str("two messages have the same Message-ID"),
+            Self::Unsubscribe(row) => write!(f, "the address for unsubscribing is the same as that of row {row}"),
             Self::Content { row, heading } => {
                 write!(f, "the message says the same as that of row {row}, although {} differs", quoted(heading))
             }
@@ -75,10 +89,14 @@ impl Complaint for SameProblem {
         match self {
             Self::MessageId => "guard.message-id",
             Self::Content { .. } => "guard.same-message",
+            Self::Unsubscribe(_) => "template.unsubscribe",
         }
     }
 
     fn help(&self) -> Option<String> {
-        Some("this is a fault in apiece, or in this machine's memory".into())
+        Some(match self {
+            Self::Unsubscribe(_) => "each needs another one: nobody may unsubscribe somebody else".into(),
+            Self::MessageId | Self::Content { .. } => "this is a fault in apiece, or in this machine's memory".into(),
+        })
     }
 }

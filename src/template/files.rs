@@ -69,7 +69,7 @@ fn path_of(veiled: &str) -> Result<String, FileProblem> {
             Stretch::Value(value) if value.contains(['/', '\\']) || value.contains(char::is_control) => {
                 return Err(FileProblem::Value(value));
             }
-            Stretch::Value(value) => path.push_str(&value),
+            Stretch::Value(value) | Stretch::Raw(value) => path.push_str(&value),
         }
     }
     path.truncate(path.trim_end().len());
@@ -114,7 +114,9 @@ pub(super) fn is_content_id(name: &str) -> bool {
 /// Whether HTML shows a picture of that name; saying so in a sentence counts, too.
 pub(super) fn shows(html: &str, name: &str) -> bool {
     let ends = |rest: &str| !rest.chars().next().is_some_and(|c| is_content_id(c.encode_utf8(&mut [0; 4])));
-    html.match_indices("cid:").any(|(at, _)| html[at + 4..].strip_prefix(name).is_some_and(ends))
+    let scheme = |at: usize| html.get(at - 3..at).is_some_and(|scheme| scheme.eq_ignore_ascii_case("cid"));
+    let colons = html.match_indices(':').map(|(at, _)| at).filter(|at| *at >= 3 && scheme(*at));
+    colons.into_iter().any(|at| html[at + 1..].strip_prefix(name).is_some_and(ends))
 }
 
 /// The name in its directory that is most like that of a file.
@@ -179,6 +181,15 @@ pub(crate) enum FileProblem {
     },
     NoPicture(String),
     Name(String),
+    /// The name to show ends otherwise than that of the file.
+    Ending {
+        path: String,
+        name: String,
+    },
+    /// The list, the template or the settings
+    Ours(String),
+    /// Two of one name in one message
+    Same(String),
 }
 
 impl fmt::Display for FileProblem {
@@ -206,6 +217,11 @@ impl fmt::Display for FileProblem {
             Self::NoPicture(path) => {
                 write!(f, "the file {} is no picture, and only a picture can be shown", quoted(path))
             }
+            Self::Ending { path, name } => {
+                write!(f, "the file {} would be called {}, which ends otherwise", quoted(path), quoted(name))
+            }
+            Self::Ours(path) => write!(f, "the file {} is of the campaign itself, and is never sent", quoted(path)),
+            Self::Same(name) => write!(f, "two files of the message would be called {}", quoted(name)),
             Self::Name(name) => write!(f, "{} cannot be the name of a file", quoted(name)),
         }
     }
@@ -221,7 +237,8 @@ impl Complaint for FileProblem {
             Self::TooLarge { .. } => "file.too-large",
             Self::Kind { .. } | Self::NoPicture(_) => "file.kind",
             Self::Blocked { .. } => "file.blocked",
-            Self::Name(_) => "file.name",
+            Self::Name(_) | Self::Ending { .. } | Self::Same(_) => "file.name",
+            Self::Ours(_) => "file.ours",
         }
     }
 
@@ -237,7 +254,9 @@ impl Complaint for FileProblem {
             }
             Self::Kind { .. } => "open it and look: it may be a page that says something went wrong".into(),
             Self::Blocked { .. } => "send another kind of file".into(),
-            Self::Name(_) => "a name has at most 200 characters, without / or \\ or line breaks".into(),
+            Self::Name(_) => "a name has at most 200 characters, which can be seen, without / or \\".into(),
+            Self::Ending { .. } => "give the name the ending of the file".into(),
+            Self::Same(_) => "name one of them: { file = \"…\", name = \"…\" }".into(),
             _ => return None,
         })
     }

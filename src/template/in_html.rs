@@ -8,7 +8,7 @@ use std::{mem, ops::Range};
 
 use super::{
     TemplateProblem,
-    elements::RAW,
+    elements::{RAW, resolved},
     html::escape,
     tags,
     veil::{Stretch, VEILED, stretches, unveil, unveil_with, veil},
@@ -26,6 +26,8 @@ pub(super) struct InHtml {
     element: String,
     /// The name of the attribute being read, in lower case.
     attribute: String,
+    /// Whether that is all of its name
+    named: bool,
     /// Its value, as far as it was read.
     value: String,
     /// Whether it only matters where values stand, and not what is in them
@@ -50,14 +52,6 @@ enum State {
     Declaration,
     /// The text of a script, a style or a title
     Raw,
-}
-
-/// A whole document, or body of one, with its values put in.
-pub(super) fn whole(html: &str) -> Result<String, TemplateProblem> {
-    let mut reader = InHtml::default();
-    let whole = reader.put(html)?;
-    // The author's own HTML is closed; what is raw in a cell may leave something open, and hide all that follows.
-    if reader.state == State::Text { Ok(whole) } else { Err(TemplateProblem::RawOpen) }
 }
 
 /// The first place in a template of HTML in which no value can stand, and what is wrong there; all branches of its
@@ -89,6 +83,8 @@ impl InHtml {
             match stretch {
                 Stretch::Author(author) => self.author(author, &mut out)?,
                 Stretch::Value(value) => self.value(&value, &mut out)?,
+                Stretch::Raw(html) if self.state == State::Text => out.push_str(&html),
+                Stretch::Raw(_) => return Err(TemplateProblem::RawPlace),
             }
         }
         Ok(out)
@@ -136,11 +132,18 @@ impl InHtml {
                 self.element.extend(c.to_lowercase());
                 State::Name
             }
-            (State::Tag, '=') => State::BeforeValue,
+            (State::Tag, '=') => {
+                self.named = true;
+                State::BeforeValue
+            }
             (State::Tag, c) => {
+                // `href = "…"` is one attribute, `hidden title="…"` are two.
                 if c.is_whitespace() || c == '/' {
-                    self.attribute.clear();
+                    self.named = true;
                 } else {
+                    if mem::take(&mut self.named) {
+                        self.attribute.clear();
+                    }
                     self.attribute.extend(c.to_lowercase());
                 }
                 State::Tag
@@ -218,10 +221,13 @@ pub(super) fn behind(beginning: &str) -> Behind {
 /// (RFC 3986 §2.4).
 pub(super) fn link(veiled: &str, escape: fn(&str) -> String) -> Result<String, TemplateProblem> {
     let mut target = String::with_capacity(veiled.len());
-    for (nth, stretch) in stretches(veiled).enumerate() {
+    for stretch in stretches(veiled) {
         match stretch {
             Stretch::Author(author) => target.push_str(author),
-            Stretch::Value(value) if nth == 0 => {
+            Stretch::Raw(_) => return Err(TemplateProblem::RawPlace),
+            // White space in front means nothing to a browser.
+            Stretch::Value(value) if resolved(&target).trim().is_empty() => {
+                target.clear();
                 let value = value.trim();
                 if !is_harmless(value) {
                     return Err(TemplateProblem::Link(value.to_owned()));
@@ -235,7 +241,7 @@ pub(super) fn link(veiled: &str, escape: fn(&str) -> String) -> Result<String, T
 }
 
 /// A component of a web address (RFC 3986 §2.1).
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -323,14 +329,31 @@ mod tests {
     }
 
     #[test]
-    fn raw_html_stands_in_text_and_closes_what_it_opens() {
+    fn raw_html_stands_in_text_alone() {
+        let raw = |html: &str| InHtml::default().put(&html.replace('·', &super::super::veil::veil_raw("<b>&amp;</b>")));
         assert!(check("<p>{{{a}}}</p>").is_none());
-        let (place, _) = check("<p title=\"{{{a}}}\">").unwrap();
-        assert_eq!(place, 10..17);
-        assert!(whole("<p><b>x</b></p>").is_ok());
-        for open in ["<p title=\"", "<!-- x", "<p", "<script>x"] {
-            assert!(whole(open).is_err(), "{open}");
+        assert_eq!(check("<p title=\"{{{a}}}\">").unwrap().0, 10..17);
+        assert_eq!(raw("<p>·</p>").map_err(|_| ()), Ok("<p><b>&amp;</b></p>".into()));
+        for html in ["<p title=\"·\">", "<!-- · -->", "<title>·</title>", "<p ·>", "<a href=\"·\">"] {
+            assert!(raw(html).is_err(), "{html}");
         }
+    }
+
+    #[test]
+    fn white_space_around_the_equals_sign_changes_nothing() {
+        for html in
+            ["<a href = \"·\">", "<a href\n=\"·\">", "<a title href=\n'·'>", "<a href=\" ·\">", "<a href='&Tab;·'>"]
+        {
+            assert!(put(html, "javascript:x").unwrap_err().contains("a link would go to"), "{html}");
+            assert!(put(html, "https://one.example/").is_ok(), "{html}");
+        }
+        assert_eq!(
+            put("<a href = \"https://one.example/?q=·\">", "a&b"),
+            Ok("<a href = \"https://one.example/?q=a%26b\">".into())
+        );
+        assert!(put("<p style = \"color: ·\">", "red;x:y").is_err());
+        assert!(put("<p onclick = \"·\">", "x").is_err());
+        assert!(put("<p href class=\"·\">", "javascript:x").is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::{
     branches::Questions,
     helpers,
     partials::{Partials, Unusable},
+    raw::RAW_HTML,
     tags::{self, Part, Wrong},
     veil::VEILED,
     whitespace::{self, INDENTED},
@@ -97,6 +98,8 @@ pub(super) struct Uses {
     pub(super) of_person: BTreeSet<usize>,
     /// Those that every message shows as they are.
     pub(super) plain: BTreeSet<usize>,
+    /// Those that hold HTML.
+    pub(super) raw: BTreeSet<usize>,
     /// Those whose cells it takes for true or false, with the helper that asks.
     pub(super) truth: BTreeMap<usize, &'static str>,
     /// What it asks.
@@ -212,26 +215,34 @@ impl Walk<'_> {
             let at = template.mapping.get(nth).map_or(0, |at| self.lines.offset(&self.piece.text, at.0, at.1));
             match element {
                 TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
-                TemplateElement::Expression(expression) => self.expression(expression, at),
-                TemplateElement::HtmlExpression(expression) => {
-                    let name = shown(&expression.name);
-                    let is_column = expression.params.is_empty() && expression.hash.is_empty();
-                    if is_column && self.raw.contains(&name) {
-                        self.expression(expression, at);
-                    } else {
-                        self.complain(
-                            at,
-                            &name,
-                            &TemplateProblem::Raw { name: name.clone(), in_html: self.format != Format::Text },
-                        );
-                    }
+                TemplateElement::Expression(expression) if shown(&expression.name) == RAW_HTML => {
+                    self.raw_html(expression, at);
                 }
+                TemplateElement::Expression(expression) => self.expression(expression, at),
+                TemplateElement::HtmlExpression(expression) => self.refuse_raw(&shown(&expression.name), at),
                 TemplateElement::HelperBlock(block) => self.block(block, at),
                 TemplateElement::PartialExpression(partial) => self.partial(partial, at),
                 // Decorators and blocks of partials, and whatever a later Handlebars may add.
                 _ => self.complain(at, "{{", &TemplateProblem::Partial),
             }
         }
+    }
+
+    /// `{{{column}}}`
+    fn raw_html(&mut self, call: &HelperTemplate, at: usize) {
+        let Some(parameter) = call.params.first() else { return };
+        let name = shown(parameter);
+        let Some((scope, column)) = self.column_of(parameter).filter(|_| self.raw.contains(&name)) else {
+            return self.refuse_raw(&name, at);
+        };
+        self.parameter(parameter, at);
+        self.require(scope, column);
+        self.uses.raw.insert(column);
+    }
+
+    fn refuse_raw(&mut self, name: &str, at: usize) {
+        let in_html = self.format != Format::Text;
+        self.complain(at, name, &TemplateProblem::Raw { name: name.to_owned(), in_html });
     }
 
     /// `{{> footer}}`: what is in it is checked as if it stood here.

@@ -96,10 +96,7 @@ impl Look {
                 }
             }
         }
-        let layout = layout
-            .map(|layout| layout.with_styles(&insertions, rules))
-            .transpose()
-            .map_err(|problem| wrong(&problem))?;
+        let layout = layout.map(|layout| layout.with_styles(&insertions, rules));
         let styles = sample.map(|sample| sample.styles(&insertions)).unwrap_or_default();
         Ok(Self { layout, styles, insertions })
     }

@@ -49,13 +49,16 @@ pub(super) fn render(
             }
             _ => {}
         }
+        let before = events.len();
         unveiled(event, &mut events)?;
-        match events.last() {
-            Some(Event::InlineHtml(tag)) => loads(tag, permitted)?,
-            Some(Event::Start(Tag::Image { dest_url, .. })) => {
-                resources::address_of(dest_url, permitted).map_or(Ok(()), Err)?;
+        for event in &events[before..] {
+            match event {
+                Event::InlineHtml(tag) => loads(tag, permitted)?,
+                Event::Start(Tag::Image { dest_url, .. }) => {
+                    resources::address_of(dest_url, permitted).map_or(Ok(()), Err)?;
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
     Ok((text::write(&events), html::write(&events, styles)))
@@ -110,7 +113,7 @@ fn unveiled<'m>(event: Event<'m>, events: &mut Vec<Event<'m>>) -> Result<(), Tem
             push_text(&text, events);
             return Ok(());
         }
-        Event::Code(code) => Event::Code(unveil(&code).replace(['\n', '\r'], " ").into()),
+        Event::Code(code) => Event::Code(with_lf(&unveil(&code)).replace('\n', " ").into()),
         Event::InlineHtml(tag) => Event::InlineHtml(InHtml::default().put(&tag)?.into()),
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => Event::Start(Tag::Link {
             link_type,
@@ -137,6 +140,7 @@ fn push_text(text: &str, events: &mut Vec<Event<'_>>) {
     for stretch in stretches(text) {
         match stretch {
             Stretch::Author(author) => events.push(Event::Text(author.to_owned().into())),
+            Stretch::Raw(html) => events.push(Event::InlineHtml(html.into())),
             Stretch::Value(value) => {
                 for (nth, line) in with_lf(&value).trim_end_matches('\n').split('\n').enumerate() {
                     if nth > 0 {

@@ -20,9 +20,11 @@ mod look;
 mod markdown;
 mod partials;
 mod problem;
+mod raw;
 mod resources;
 mod styles;
 mod tags;
+mod text;
 mod veil;
 mod whitespace;
 mod words;
@@ -40,12 +42,14 @@ pub use self::files::AttachedFile;
 use self::{
     body::{Body, Checked},
     front_matter::{FrontMatter, Registries},
+    front_problem::FrontProblem,
     language::{DEFAULT_LANGUAGE, Language},
     look::Look,
     partials::Partials,
 };
 pub(crate) use self::{
     files::{FileProblem, names_in},
+    in_html::percent_encoded,
     problem::TemplateProblem,
 };
 use crate::{
@@ -270,6 +274,17 @@ impl Template {
         bodies.chain(self.look.layout_file()).map(|source| source.text())
     }
 
+    /// The files that go with the message to one person.
+    pub(crate) fn files_of(&self, recipient: Recipient<'_>) -> Result<Vec<AttachedFile>, TemplateProblem> {
+        let context = Self::context(recipient);
+        Ok(self.front.render(&self.headers, &self.places, &context)?.files)
+    }
+
+    /// Whether it sends files that must not go to two people.
+    pub(crate) fn has_personal_files(&self) -> bool {
+        self.front.files.iter().any(|file| file.personal)
+    }
+
     /// The file that a path from the front matter means.
     pub(crate) fn find_file(&self, path: &str) -> Result<PathBuf, FileProblem> {
         files::find(self.directory.as_deref(), path)
@@ -335,6 +350,12 @@ impl Template {
                 }
             }
         }
+        for (column, row) in self.uses.raw.iter().flat_map(|column| recipient.rows().map(move |row| (column, row))) {
+            if let Some(why) = raw::wrong(row.field(*column)) {
+                let problem = TemplateProblem::RawCell { name: name(*column), why };
+                problems.push(Diagnostic::error(row.place_in(*column), &problem));
+            }
+        }
         for column in &self.uses.of_person {
             let first = recipient.field(*column);
             let differs = |row: &PersonRow<'_>| match columns.kind(*column) {
@@ -394,12 +415,12 @@ impl Template {
                 (text, Some(html))
             }
             Format::Html => {
-                let html = in_html::whole(&body)?;
+                let html = in_html::InHtml::default().put(&body)?;
                 // A value can be the address of a picture.
                 if let Some((_, problem)) = resources::check(&html, &self.front.permitted).into_iter().next() {
                     return Err(problem);
                 }
-                let text = if self.text.is_some() { String::new() } else { html::to_text(&html)? };
+                let text = if self.text.is_some() { String::new() } else { html::to_text(&html) };
                 (text, Some(html))
             }
         };
@@ -415,6 +436,12 @@ impl Template {
         let mut files = front.files;
         let shown = |name: &str| html.as_ref().is_some_and(|html| files::shows(html, name));
         files.retain(|file| file.content_id.as_deref().is_none_or(shown));
+        let comes = |name: &String| files.iter().any(|file| file.content_id.as_ref() == Some(name));
+        let pictures = &self.front.permitted.pictures;
+        if let Some(missing) = pictures.iter().find(|name| shown(name.as_str()) && !comes(name)) {
+            let known = pictures.iter().filter(|name| comes(name)).cloned().collect();
+            return Err(FrontProblem::NoPicture { name: missing.clone(), known }.into());
+        }
         Ok(Rendered {
             from: front.from,
             reply_to: front.reply_to,
@@ -447,5 +474,6 @@ fn registry(escape: fn(&str) -> String, columns: &Columns) -> Handlebars<'static
     registry.register_escape_fn(escape);
     lint::forget_helpers(&mut registry, columns);
     registry.register_helper(whitespace::INDENTED, Box::new(whitespace::Indented));
+    registry.register_helper(raw::RAW_HTML, Box::new(raw::RawHtml));
     registry
 }

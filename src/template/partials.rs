@@ -64,6 +64,10 @@ impl Partials {
         let text = read_text(&path, MOST_BYTES).map_err(Unusable::There)?.replace("\r\n", "\n");
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let source = Source::new(path.display().to_string(), composed(text).into_owned());
+        if source.text().starts_with("+++\n") {
+            let place = Place::Text(Arc::clone(&source), 0..3);
+            return Err(Unusable::There(Diagnostic::error(place, &TemplateProblem::PartialFrontMatter).into()));
+        }
         let format = self.format.unwrap_or(Format::Text);
         check_characters(&source, format).map_err(Unusable::There)?;
         let mut compiled = Syntax::of(source.text()).map_err(|(span, problem)| {
@@ -98,7 +102,11 @@ impl Partials {
             let tried = candidates.map(|path| path.display().to_string()).join(" or ");
             return Err(TemplateProblem::PartialMissing { name: name.to_owned(), tried });
         };
-        if is_below(directory, path) { Ok(path.clone()) } else { Err(TemplateProblem::PartialOutside(name.to_owned())) }
+        if is_below(directory, path) && path.is_file() {
+            Ok(path.clone())
+        } else {
+            Err(TemplateProblem::PartialOutside(name.to_owned()))
+        }
     }
 }
 

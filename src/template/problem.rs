@@ -43,6 +43,7 @@ pub(crate) enum TemplateProblem {
     PartialName(String),
     PartialMissing { name: String, tried: String },
     PartialOutside(String),
+    PartialFrontMatter,
     NotAName(String),
     HeaderRefused { name: String, why: &'static str },
     HeaderName(String),
@@ -57,10 +58,9 @@ pub(crate) enum TemplateProblem {
     File(FileProblem),
     Front(FrontProblem),
     RawPlace,
-    RawOpen,
+    RawCell { name: String, why: String },
     Style(String),
     ValueInHtml(&'static str),
-    Html(String),
     Remote(String),
     OddAddress(String),
     DataAddress,
@@ -145,6 +145,7 @@ impl fmt::Display for TemplateProblem {
                 write!(f, "{} is not the name of a file below the template's directory", quoted(name))
             }
             Self::PartialMissing { name, .. } => write!(f, "there is no partial {}", quoted(name)),
+            Self::PartialFrontMatter => f.write_str("a partial has no front matter"),
             Self::PartialOutside(name) => {
                 write!(f, "the partial {} lies outside of the template's directory", quoted(name))
             }
@@ -163,13 +164,12 @@ impl fmt::Display for TemplateProblem {
             Self::File(problem) => problem.fmt(f),
             Self::Front(problem) => problem.fmt(f),
             Self::RawPlace => f.write_str("HTML from the list can stand only where text can"),
-            Self::RawOpen => f.write_str("a tag, a comment or a quotation mark is not closed at the end of the HTML"),
+            Self::RawCell { name, why } => write!(f, "{{{{{{{name}}}}}}} cannot go in as it is: {why}"),
             Self::Style(value) => write!(f, "a style would hold {}", quoted(value)),
             Self::Link(target) => {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
             }
             Self::ValueInHtml(place) => write!(f, "a value from the list cannot stand in {place}"),
-            Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
             Self::Remote(address) => write!(f, "the message would load {} from elsewhere", shortened(address)),
             Self::OddAddress(address) => write!(f, "no message can load {}", shortened(address)),
             Self::DataAddress => f.write_str("many mail programs do not show pictures that are in a data: address"),
@@ -251,6 +251,7 @@ impl Complaint for TemplateProblem {
             | Self::PartialNowhere(_)
             | Self::PartialName(_)
             | Self::PartialMissing { .. }
+            | Self::PartialFrontMatter
             | Self::PartialOutside(_) => "template.partial",
             Self::HeaderRefused { .. } | Self::HeaderName(_) | Self::HeaderTwice(_) => "template.header",
             Self::AuthorAddress { .. } => "template.author-address",
@@ -262,10 +263,9 @@ impl Complaint for TemplateProblem {
             Self::Link(_) => "template.link",
             Self::File(problem) => problem.code(),
             Self::Front(problem) => problem.code(),
-            Self::Raw { .. } | Self::RawPlace | Self::RawOpen => "template.raw",
+            Self::Raw { .. } | Self::RawPlace | Self::RawCell { .. } => "template.raw",
             Self::Style(_) => "template.style",
             Self::ValueInHtml(_) => "template.value-in-html",
-            Self::Html(_) => "template.html",
             Self::Remote(_) | Self::OddAddress(_) => "template.remote",
             Self::DataAddress => "template.data-address",
             Self::Dropped(_) => "template.dropped",

@@ -19,7 +19,10 @@ pub(super) struct Permitted {
 }
 
 /// Elements that mail programs drop, because they could do something.
-const DROPPED: [&str; 9] = ["script", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "portal"];
+const DROPPED: [&str; 13] = [
+    "script", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "portal", "input", "button", "set",
+    "animate",
+];
 
 /// Attributes that name something to load, in whatever element they stand.
 const LOADING: [&str; 10] =
@@ -63,6 +66,11 @@ fn check_tag(html: &str, tag: &StartTag, permitted: &Permitted, wrong: &mut Vec<
             of_css(&value, permitted)
         } else if matches!(attribute_name, "href" | "xlink:href" | "action" | "formaction") && is_script(&value) {
             Some(TemplateProblem::Dropped("a link that is a script".into()))
+        } else if matches!(attribute_name, "href" | "xlink:href") && leads_nowhere(&value) {
+            Some(TemplateProblem::Link(value.clone()))
+        } else if value.to_ascii_lowercase().contains("url(") {
+            // `fill` and others in SVG
+            of_css(&value, permitted)
         } else {
             None
         };
@@ -105,6 +113,12 @@ fn scheme(address: &str) -> Option<String> {
 
 fn is_script(address: &str) -> bool {
     scheme(&cleaned(address)).is_some_and(|scheme| matches!(scheme.as_str(), "javascript" | "vbscript"))
+}
+
+/// Whether an address is one of something on the reader's own machine, or of a document in itself.
+fn leads_nowhere(address: &str) -> bool {
+    let scheme = scheme(&cleaned(address));
+    scheme.is_some_and(|scheme| matches!(scheme.as_str(), "data" | "file" | "blob" | "filesystem"))
 }
 
 /// What is wrong with loading from an address.
@@ -210,7 +224,6 @@ mod tests {
             "<video poster=\"http://one.example/\">",
             "<audio src=\"http://one.example/\"></audio>",
             "<video><source src=\"http://one.example/\"></video>",
-            "<input type=image src=\"http://one.example/\">",
             "<link rel=stylesheet href=\"http://one.example/\">",
             "<base href=\"http://one.example/\">",
             "<a href=\"https://fine.example\" ping=\"https://one.example/\">",

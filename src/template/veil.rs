@@ -12,8 +12,11 @@ const FIRST: u32 = 0xf000;
 /// Stands for an empty value: `**{{x}}**` is emphasis around nothing, not four asterisks.
 const EMPTY: char = '\u{f100}';
 
+/// Stand for the bytes of HTML that goes in as it is.
+const FIRST_RAW: u32 = 0xf200;
+
 /// The characters that stand for bytes, or for none; a template must not hold them itself.
-pub(super) const VEILED: RangeInclusive<char> = '\u{f000}'..=EMPTY;
+pub(super) const VEILED: RangeInclusive<char> = '\u{f000}'..='\u{f2ff}';
 
 /// A value as characters without meaning.
 pub(super) fn veil(value: &str) -> String {
@@ -23,10 +26,16 @@ pub(super) fn veil(value: &str) -> String {
     value.bytes().filter_map(|byte| char::from_u32(FIRST + u32::from(byte))).collect()
 }
 
-/// A stretch of text: the author's, or a value.
+/// The same of HTML that goes in as it is, where it can.
+pub(super) fn veil_raw(html: &str) -> String {
+    html.bytes().filter_map(|byte| char::from_u32(FIRST_RAW + u32::from(byte))).collect()
+}
+
+/// A stretch of text: the author's, or a value, or HTML from the list.
 pub(super) enum Stretch<'t> {
     Author(&'t str),
     Value(String),
+    Raw(String),
 }
 
 impl Stretch<'_> {
@@ -35,8 +44,26 @@ impl Stretch<'_> {
         let plain = |c: char| c.is_ascii_alphanumeric() || " #%.,+-".contains(c);
         match self {
             Self::Value(value) if !value.chars().all(plain) => Some(value),
+            Self::Raw(html) => Some(html),
             _ => None,
         }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Sort {
+    Author,
+    Value,
+    Raw,
+}
+
+fn sort(c: char) -> Sort {
+    if !VEILED.contains(&c) {
+        Sort::Author
+    } else if u32::from(c) < FIRST_RAW {
+        Sort::Value
+    } else {
+        Sort::Raw
     }
 }
 
@@ -45,14 +72,17 @@ pub(super) fn stretches(text: &str) -> impl Iterator<Item = Stretch<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
-        let end = rest.find(|c| VEILED.contains(&c) != VEILED.contains(&first)).unwrap_or(rest.len());
+        let end = rest.find(|c| sort(c) != sort(first)).unwrap_or(rest.len());
         let (stretch, behind) = rest.split_at(end);
         rest = behind;
-        Some(if VEILED.contains(&first) {
-            let bytes: Vec<u8> = stretch.chars().filter_map(|c| u8::try_from(u32::from(c) - FIRST).ok()).collect();
-            Stretch::Value(String::from_utf8_lossy(&bytes).into_owned())
-        } else {
-            Stretch::Author(stretch)
+        let unveiled = |from: u32| {
+            let bytes: Vec<u8> = stretch.chars().filter_map(|c| u8::try_from(u32::from(c) - from).ok()).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Some(match sort(first) {
+            Sort::Author => Stretch::Author(stretch),
+            Sort::Value => Stretch::Value(unveiled(FIRST)),
+            Sort::Raw => Stretch::Raw(unveiled(FIRST_RAW)),
         })
     })
 }
@@ -66,7 +96,7 @@ pub(super) fn unveil_with(text: &str, escape: impl Fn(&str) -> String) -> Cow<'_
     for stretch in stretches(text) {
         match stretch {
             Stretch::Author(author) => plain.push_str(author),
-            Stretch::Value(value) => plain.push_str(&escape(&value)),
+            Stretch::Value(value) | Stretch::Raw(value) => plain.push_str(&escape(&value)),
         }
     }
     Cow::Owned(plain)

@@ -14,6 +14,7 @@ use handlebars::{
 
 use super::{
     TemplateProblem,
+    raw::RAW_HTML,
     tags::{Kind, Part, Tag, Tildes, Wrong},
 };
 
@@ -406,8 +407,8 @@ impl<'t> Weaver<'t> {
                     let element = elements.next().ok_or(last)?;
                     self.reach(tag.place.start);
                     match (&element, tag.kind) {
-                        (TemplateElement::Expression(_), Kind::Value)
-                        | (TemplateElement::HtmlExpression(_), Kind::Raw) => element,
+                        (TemplateElement::Expression(_), Kind::Value) => element,
+                        (TemplateElement::HtmlExpression(raw), Kind::Raw) => self.raw(raw).unwrap_or(element),
                         (TemplateElement::PartialExpression(_), Kind::Partial) => match indent {
                             Some(indent) => self.indented(element, indent),
                             None => element,
@@ -450,6 +451,15 @@ impl<'t> Weaver<'t> {
         }
         self.reached = (at, line, column);
         (self.mapping.0, self.mapping.1) = (line, column);
+    }
+
+    /// `{{{column}}}` as a call of a helper, which knows what it puts in.
+    fn raw(&self, raw: &HelperTemplate) -> Option<TemplateElement> {
+        let mut call = self.indented.clone();
+        call.name = Parameter::Name(RAW_HTML.to_owned());
+        call.params = vec![raw.name.clone()];
+        call.block = false;
+        (raw.params.is_empty() && raw.hash.is_empty()).then_some(TemplateElement::Expression(call))
     }
 
     fn indented(&self, partial: TemplateElement, indent: &str) -> TemplateElement {
