@@ -29,6 +29,7 @@ mod lines_break_at_spaces_alone;
 mod lists_as_people_have_them;
 mod lost_connections_are_opened_again;
 mod messages_are_well_formed;
+mod nobody_else_is_in_a_message;
 mod one_recipient_each;
 mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;

@@ -135,6 +135,11 @@ struct Failure {
 }
 
 impl Failure {
+    /// With sentences as they may stand in a log.
+    fn briefly(self) -> Self {
+        Self { why: self.why.briefly(), ..self }
+    }
+
     fn new(exit: Exit, why: impl Into<Diagnostics>) -> Self {
         Self { exit, why: why.into(), said: String::new() }
     }

@@ -88,7 +88,12 @@ pub(super) struct Send {
 }
 
 impl Send {
+    /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
+        self.send(screen).map_err(Failure::briefly)
+    }
+
+    fn send(self, screen: Screen) -> Result<Exit, Failure> {
         let loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.rate);

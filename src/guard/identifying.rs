@@ -29,6 +29,7 @@ const MOST_BETWEEN: usize = 3;
 /// The values of some columns of a list.
 #[derive(Debug)]
 pub(super) struct Identifying {
+    columns: Vec<usize>,
     values: HashTable<Value>,
     hasher: DefaultHashBuilder,
     /// The hashes of words with which a value begins.
@@ -92,6 +93,7 @@ impl Identifying {
     /// The values of `columns`; one that more than `common` people have tells nobody.
     pub(super) fn new(list: &RecipientList, columns: &[usize], common: u16, allowed: &[String]) -> Self {
         let mut this = Self {
+            columns: columns.to_vec(),
             values: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             beginnings: Filter::for_values(list.len() * columns.len()),
@@ -293,7 +295,7 @@ impl Identifying {
             let theirs = |person: Recipient<'_>, column: usize| {
                 person.rows().any(|row| same_number(&digits_of(row.field(column)), &digits))
             };
-            let mine = || (0..list.columns().len()).any(|column| theirs(own, column));
+            let mine = || self.columns.iter().any(|column| theirs(own, *column));
             let other = list.get(value.person as usize);
             if !self.tells_nobody(value, own)
                 && other.is_some_and(|other| theirs(other, usize::from(value.column)))
@@ -335,10 +337,11 @@ impl Identifying {
 
     fn own_words(&self, own: Recipient<'_>) -> Vec<Vec<u64>> {
         let mut words = Vec::new();
-        let fields = own.rows().flat_map(|row| row.fields().map(str::to_owned).collect::<Vec<_>>());
+        // A note about somebody else does not make that person's name one's own.
+        let fields = own.rows().flat_map(|row| self.columns.iter().map(move |column| row.field(*column)));
         fields
             .map(|field| {
-                self.words(&field, &mut words);
+                self.words(field, &mut words);
                 words.iter().map(|word| word.hash).collect()
             })
             .collect()
