@@ -6,6 +6,7 @@
 
 mod bytes;
 mod dkim;
+mod encoded;
 mod headers;
 
 use std::{fmt, sync::Arc};
@@ -238,7 +239,7 @@ impl Composer {
         let mut bytes = headers.to_string().into_bytes();
         bytes.extend(match rendered.html {
             None => {
-                let mut part = SinglePart::plain(crlf(&rendered.text)).formatted();
+                let mut part = SinglePart::plain(encoded::body(&rendered.text)).formatted();
                 // lettre ends a part with a line end of its own, even behind one.
                 if part.ends_with(b"\r\n\r\n") {
                     part.truncate(part.len() - 2);
@@ -248,8 +249,8 @@ impl Composer {
             Some(html) => MultiPart::builder()
                 .kind(MultiPartKind::Alternative)
                 .boundary(format!("=_{}", self.token("boundary", &to)))
-                .singlepart(SinglePart::plain(crlf(&rendered.text)))
-                .singlepart(SinglePart::html(crlf(&html)))
+                .singlepart(SinglePart::plain(encoded::body(&rendered.text)))
+                .singlepart(SinglePart::html(encoded::body(&html)))
                 .formatted(),
         });
         if !bytes.ends_with(b"\r\n") {
@@ -268,13 +269,9 @@ impl Composer {
     /// from an address, since the whole list went into the seed.
     fn token(&self, of: &str, to: &Address) -> String {
         let hash = Sha256::new().chain_update(self.seed).chain_update(of).chain_update(to.key()).finalize();
-        hash.iter().take(16).fold(String::new(), |token, byte| token + &format!("{byte:02x}"))
+        let digits = hash.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
     }
-}
-
-/// With the line ends of mail; lettre would put them in one by one, moving all that follows each time.
-fn crlf(text: &str) -> String {
-    text.replace('\n', "\r\n")
 }
 
 /// What can be wrong with the bytes of a message.

@@ -10,6 +10,10 @@ const TEXT_WIDTH: usize = 78;
 /// A value for HTML text and for attribute values, quoted or not.
 pub(super) fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len() + 8);
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ') {
+        escaped.push_str(value);
+        return escaped;
+    }
     for c in value.chars() {
         match c {
             '&' => escaped.push_str("&amp;"),

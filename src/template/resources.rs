@@ -16,14 +16,22 @@ pub(super) enum Remote {
 }
 
 /// Elements that mail programs drop, because they could do something.
-const DROPPED: [&str; 9] = ["script", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "portal"];
+fn is_dropped(element: &str) -> bool {
+    matches!(element, "script" | "iframe" | "frame" | "frameset" | "object" | "embed" | "applet" | "form" | "portal")
+}
 
 /// Attributes that name something to load, in whatever element they stand.
-const LOADING: [&str; 10] =
-    ["src", "srcset", "imagesrcset", "background", "poster", "lowsrc", "dynsrc", "data", "ping", "manifest"];
+fn loads_always(attribute: &str) -> bool {
+    matches!(
+        attribute,
+        "src" | "srcset" | "imagesrcset" | "background" | "poster" | "lowsrc" | "dynsrc" | "data" | "ping" | "manifest"
+    )
+}
 
 /// Elements whose link is not followed but loaded.
-const LOADING_LINKS: [&str; 6] = ["link", "base", "image", "feimage", "use", "v:image"];
+fn loads_its_link(element: &str) -> bool {
+    matches!(element, "link" | "base" | "image" | "feimage" | "use" | "v:image")
+}
 
 /// What is wrong with what a piece of HTML loads or does, each with its place.
 pub(super) fn check(html: &str, remote: Remote) -> Vec<(Range<usize>, TemplateProblem)> {
@@ -34,9 +42,9 @@ pub(super) fn check(html: &str, remote: Remote) -> Vec<(Range<usize>, TemplatePr
     wrong
 }
 
-fn check_tag(html: &str, tag: &StartTag, remote: Remote, wrong: &mut Vec<(Range<usize>, TemplateProblem)>) {
-    let name = tag.name.as_str();
-    if DROPPED.contains(&name) {
+fn check_tag(html: &str, tag: &StartTag<'_>, remote: Remote, wrong: &mut Vec<(Range<usize>, TemplateProblem)>) {
+    let name = &*tag.name;
+    if is_dropped(name) {
         wrong.push((tag.head.clone(), TemplateProblem::Dropped(format!("<{name}>"))));
         return;
     }
@@ -46,10 +54,10 @@ fn check_tag(html: &str, tag: &StartTag, remote: Remote, wrong: &mut Vec<(Range<
     }
     for attribute in &tag.attributes {
         let value = resolved(&html[attribute.value.clone()]);
-        let attribute_name = attribute.name.as_str();
+        let attribute_name = &*attribute.name;
         let place = attribute.at..attribute.value.end;
-        let loads = LOADING.contains(&attribute_name)
-            || matches!(attribute_name, "href" | "xlink:href") && LOADING_LINKS.contains(&name);
+        let loads =
+            loads_always(attribute_name) || matches!(attribute_name, "href" | "xlink:href") && loads_its_link(name);
         let found = if attribute_name.starts_with("on") {
             Some(TemplateProblem::Dropped(format!("the script in {attribute_name}")))
         } else if loads && attribute_name.ends_with("srcset") {
@@ -123,6 +131,9 @@ pub(super) fn address_of(address: &str, remote: Remote) -> Option<TemplateProble
 
 /// What is wrong with the first thing that a style sheet or a style loads and may not.
 fn of_css(css: &str, remote: Remote) -> Option<TemplateProblem> {
+    if is_plain(css) {
+        return None;
+    }
     let css = without_comments_and_escapes(css);
     let lower = css.to_ascii_lowercase();
     let after = |word: &'static str| lower.match_indices(word).map(move |(at, _)| at + word.len());
@@ -147,6 +158,19 @@ fn of_css(css: &str, remote: Remote) -> Option<TemplateProblem> {
         return Some(TemplateProblem::Dropped("a script in a style".into()));
     }
     None
+}
+
+/// Whether there is nothing in a style by which it could load or do something: most have only names and values.
+fn is_plain(css: &str) -> bool {
+    let starts = |at: usize, word: &str| {
+        css.as_bytes()[at..].get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    css.bytes().enumerate().all(|(at, byte)| match byte {
+        b'(' | b'@' | b'/' | b'\\' => false,
+        b'b' | b'B' => !starts(at, "behavior:"),
+        b'-' => !starts(at, "-moz-binding"),
+        _ => true,
+    })
 }
 
 /// Style sheets can spell `url` as `\75 rl` (CSS Syntax 3 §4.3.7).
