@@ -7,7 +7,7 @@ pub(crate) mod domains;
 
 use std::{borrow::Cow, fmt};
 
-use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use thiserror::Error;
 
 use crate::diagnostic::{Complaint, quoted};
@@ -297,6 +297,11 @@ fn named(text: &str) -> Option<&str> {
 /// A text with each letter and its accents as one character, where there is one (NFC, UAX #15).
 pub(crate) fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { text.into() } else { ComposingNormalizerBorrowed::new_nfc().normalize(text) }
+}
+
+/// The same with each letter and its accents apart (NFD), as some systems write the names of files.
+pub(crate) fn decomposed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { DecomposingNormalizerBorrowed::new_nfd().normalize(text) }
 }
 
 /// What somebody may have meant by a text that only just is no address.

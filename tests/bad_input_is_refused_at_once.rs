@@ -73,7 +73,7 @@ fn every_mistake_in_a_template_has_its_line_and_column() {
          error: there is no column for {{caseref}}\n \
            --> t.md.hbs:7:7\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |       ^^^^^^^\n  |\n  = help: did you mean {{case_ref}}?\n\
          error: {{{name}}} would put a value from the list in unescaped\n \
-           --> t.md.hbs:7:28\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                            ^^^^\n  |\n  = help: write {{name}}\n\
+           --> t.md.hbs:7:28\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                            ^^^^\n  |\n  = help: write {{name}}; or, where the cells hold HTML that you trust, raw_html = [\"name\"] in the front matter\n\
          error: there is no helper \"uper\"\n \
            --> t.md.hbs:7:45\n  |\n7 | {{#if caseref}}a{{else}}{{{name}}}{{/if}} {{uper name}} {{> footer}}\n  |                                             ^^^^\n  |\n  = help: did you mean {{upper}}?\n\
          error: there is no partial \"footer\"\n \
@@ -112,12 +112,11 @@ fn what_follows_an_else_in_the_same_tag_is_looked_at_too() {
 
 #[test]
 fn a_value_stands_in_html_only_where_it_can_be_escaped() {
-    let template =
-        "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<p>{{name}}</p>\n<p style=\"color: {{name}}\">x</p>\n";
+    let template = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<p>{{name}}</p>\n<p title={{name}}>x</p>\n";
     let home = two_files(("t.html.hbs", template), "name,email\nAda,ada@one.example\n");
     assert_eq!(
         refused(&home, &["t.html.hbs", "people.csv"], 65),
-        "error: a value from the list cannot stand in a script or a style\n --> t.html.hbs:6:18\n  |\n6 | <p style=\"color: {{name}}\">x</p>\n  |                  ^^^^^^^^\n  |\n  \
+        "error: a value from the list cannot stand in an attribute without quotation marks\n --> t.html.hbs:6:10\n  |\n6 | <p title={{name}}>x</p>\n  |          ^^^^^^^^\n  |\n  \
          = help: put the attribute in quotation marks, or the value into the text\n"
     );
     let template = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n<a href=\"{{name}}\">x</a>\n";

@@ -43,14 +43,17 @@ fn what_is_previewed_is_what_is_sent() {
         }
         let commands: Vec<String> =
             server.lines().into_iter().map(|line| line.text).filter(|text| !text.starts_with("AUTH")).collect();
+        let sizes = server.deliveries().into_iter().map(|delivery| delivery.data.len());
+        let sizes: Vec<String> =
+            sizes.map(|size| if extensions.is_empty() { String::new() } else { format!(" SIZE={size}") }).collect();
         assert_eq!(
             commands,
             [
                 "EHLO [127.0.0.1]",
-                "MAIL FROM:<updates@police.example>",
+                &format!("MAIL FROM:<updates@police.example>{}", sizes[0]),
                 "RCPT TO:<ada@one.example>",
                 "DATA",
-                "MAIL FROM:<updates@police.example>",
+                &format!("MAIL FROM:<updates@police.example>{}", sizes[1]),
                 "RCPT TO:<bo@two.example>",
                 "DATA",
                 "QUIT"

@@ -78,7 +78,7 @@ fn the_examples_of_settings_are_ones() {
     let guide = &docs.iter().find(|(path, _)| path.ends_with("guide.md")).unwrap().1;
     let templates: Vec<&str> =
         guide.split("```handlebars\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    let [grouped, update] = templates.as_slice() else { panic!("two templates") };
+    let [grouped, update, letters] = templates.as_slice() else { panic!("three templates") };
     home.write("loans.md.hbs", grouped);
     home.write("loans.csv", "name,title,due,email\nAda,Emma,1 May,a@one.example\nAda,Persuasion,2 May,a@one.example\n");
     let shown = home.run(&["preview", "loans.md.hbs", "loans.csv", "--group-by", "email"]).ended(0).stdout;
@@ -91,6 +91,12 @@ fn the_examples_of_settings_are_ones() {
     home.write("people.csv", "Name,Email,CASE-REF,Note\nAda,a@one.example,7,\n");
     let shown = home.run(&["preview", "update.md.hbs", "people.csv"]).ended(0).stdout;
     assert!(shown.contains("There is nothing that you need to do.") && shown.contains("case 7"), "{shown}");
+    home.write("letters.md.hbs", letters);
+    home.write("leaflet.pdf", "%PDF-1.4 leaflet");
+    home.write("letters/7.pdf", "%PDF-1.4 letter");
+    home.write("logo.png", "\u{89}PNG".bytes().skip(1).chain(*b"\r\n\x1a\n").collect::<Vec<u8>>());
+    let shown = home.run(&["preview", "letters.md.hbs", "people.csv"]).ended(0).stdout;
+    assert!(shown.contains("Attached: leaflet.pdf") && shown.contains("Attached: 7.pdf"), "{shown}");
 }
 
 #[test]
@@ -129,7 +135,7 @@ fn links_lead_somewhere() {
         for link in document.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let file = link.split('#').next().unwrap();
             assert!(
-                file.starts_with("http") || path.parent().unwrap().join(file).exists(),
+                file.starts_with("http") || file.starts_with("cid:") || path.parent().unwrap().join(file).exists(),
                 "{}: {link}",
                 path.display()
             );

@@ -7,26 +7,10 @@ use std::{
 };
 
 use crate::support::{
-    Home, account,
+    Home,
     postfix::{Delivered, Postfix},
     samples::{SAMPLES, Sample, everything, parse},
 };
-
-fn send(postfix: &Postfix, sample: &Sample, tls: &str, port: u16) -> Vec<Delivered> {
-    let home = Home::new();
-    home.config(&account(
-        port,
-        postfix.ca_file(),
-        tls,
-        &format!("username = \"{}\"\npassword_env = \"SMTP_PASSWORD\"\nconnections = 3\n", postfix.user()),
-    ));
-    let count = sample.people().len();
-    let before: HashSet<PathBuf> = postfix.delivered().into_iter().map(|one| one.path).collect();
-    let mut command = home.command(&["send", &sample.path(), "--account", "work", "--confirm", &count.to_string()]);
-    let run = crate::support::Run::of(command.env("SMTP_PASSWORD", postfix.password()).output().unwrap()).ended(0);
-    assert!(run.stdout.starts_with(&format!("{count} of {count} messages sent in ")), "{}", run.stdout);
-    postfix.wait_for(before.len() + count).into_iter().filter(|one| !before.contains(&one.path)).collect()
-}
 
 /// Values of a row that must stand in the person's own message.
 fn own_values(sample: &Sample, cells: &HashMap<String, String>) -> Vec<String> {
@@ -93,7 +77,7 @@ fn everyone_in_every_sample_gets_their_own_message_alone() {
     let Some(postfix) = Postfix::start() else { return };
     for sample in &SAMPLES {
         for (tls, port) in [("implicit", postfix.smtps_port()), ("starttls", postfix.submission_port())] {
-            check(sample, &send(&postfix, sample, tls, port));
+            check(sample, &sample.send(&postfix, tls, port));
         }
     }
     let recipients = postfix.recipients_per_message();
@@ -103,7 +87,7 @@ fn everyone_in_every_sample_gets_their_own_message_alone() {
 #[test]
 fn names_and_subjects_in_any_script_arrive_as_they_were_written() {
     let Some(postfix) = Postfix::start() else { return };
-    let delivered = send(&postfix, &SAMPLES[2], "implicit", postfix.smtps_port());
+    let delivered = SAMPLES[2].send(&postfix, "implicit", postfix.smtps_port());
     let names = ["Jürgen Groß", "Renate Müller", "ليلى حداد", "محمد الأمين", "Änne Weiß-Köhler"];
     for name in names {
         let of_name = |one: &&Delivered| {

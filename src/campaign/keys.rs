@@ -100,6 +100,14 @@ pub(crate) struct At<T> {
     pub(crate) span: Range<usize>,
 }
 
+/// An entry of an array of strings and tables.
+pub(crate) enum Entry<'i> {
+    /// A string
+    Text(At<String>),
+    /// A table, whose keys are still to be taken
+    Table(Keys<'i>),
+}
+
 /// A table being read: take the keys that are known, then [`Keys::finish`].
 pub(crate) struct Keys<'i> {
     source: Arc<Source>,
@@ -242,6 +250,17 @@ impl<'i> Keys<'i> {
         }
     }
 
+    /// A string, or an array of strings and tables; a table must have the keys `required`.
+    pub(crate) fn entries(&mut self, key: &'static str, required: &[&'static str]) -> Vec<Entry<'i>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let span = value.span();
+        let items = match value.into_inner() {
+            DeValue::Array(items) => items.into_iter().collect(),
+            other => vec![Spanned::new(span, other)],
+        };
+        items.into_iter().filter_map(|item| self.as_entry(key, item, required)).collect()
+    }
+
     /// Whether the key holds an array rather than a single value; does not take it.
     pub(crate) fn is_array(&self, key: &str) -> bool {
         matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Array(_)))
@@ -309,6 +328,36 @@ impl<'i> Keys<'i> {
             }
         }
         strings
+    }
+
+    /// All entries of a table whose keys are names that the user chose, as strings and tables; a table must have the
+    /// keys `required`.
+    pub(crate) fn named_entries(&mut self, required: &[&'static str]) -> Vec<(At<String>, Entry<'i>)> {
+        let mut entries = Vec::new();
+        for (name, value) in std::mem::take(&mut self.table) {
+            let name = At { value: name.get_ref().to_string(), span: name.span() };
+            entries.extend(self.as_entry(&name.value.clone(), value, required).map(|entry| (name, entry)));
+        }
+        entries
+    }
+
+    fn as_entry(&mut self, key: &str, value: Spanned<DeValue<'i>>, required: &[&'static str]) -> Option<Entry<'i>> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(Entry::Text(At { value: text.to_string(), span: value.span() })),
+            DeValue::Table(_) => {
+                let mut keys = self.as_table(key, value)?;
+                for missing in required {
+                    if keys.span_of(missing).is_none() {
+                        keys.missing(missing);
+                    }
+                }
+                Some(Entry::Table(keys))
+            }
+            _ => {
+                self.wrong_kind(key, "a string or a table", &value);
+                None
+            }
+        }
     }
 
     /// Takes over what was found wrong in a table below this one.

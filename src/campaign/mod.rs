@@ -9,6 +9,7 @@ mod dkim;
 pub(crate) mod keys;
 mod list;
 mod rate;
+mod size;
 
 use std::{
     fmt,
@@ -22,6 +23,7 @@ pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use rate::{Rate, RateError};
+pub use size::{Size, SizeError};
 
 use self::keys::{At, Keys};
 use crate::{
@@ -54,6 +56,8 @@ pub struct Campaign {
     pub rates: Vec<Rate>,
     /// Fewer connections than the account allows.
     pub connections: Option<usize>,
+    /// What a message may have at most.
+    pub max_message_size: Option<Size>,
 }
 
 /// What the command line says; it has the last word.
@@ -71,6 +75,8 @@ pub struct Overrides {
     pub rates: Vec<Rate>,
     /// `--connections`
     pub connections: Option<usize>,
+    /// `--max-message-size`
+    pub max_message_size: Option<Size>,
 }
 
 /// A file that cannot be read.
@@ -189,6 +195,7 @@ impl Campaign {
             allow: Vec::new(),
             rates: overrides.rates,
             connections: overrides.connections,
+            max_message_size: overrides.max_message_size,
         })
     }
 
@@ -213,10 +220,11 @@ impl Campaign {
             }
             keys.adopt(guard.finish());
         }
-        let (mut rates, mut connections) = (Vec::new(), None);
+        let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
         if let Some(mut send) = keys.table("send") {
             rates = account::read_rates(&mut send);
             connections = send.integer("connections", 1, 1000).map(|number| number.value as usize);
+            size = send.parsed("max_message_size").map(|size| size.value);
             keys.adopt(send.finish());
         }
         let mut wanted = |key, flag: Option<PathBuf>, value: Option<At<String>>| match (flag, value) {
@@ -245,6 +253,7 @@ impl Campaign {
             allow,
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),
+            max_message_size: overrides.max_message_size.or(size),
         });
         keys.finish().sorted().checked(campaign)
     }

@@ -7,7 +7,7 @@ use super::{
     load::{CampaignArgs, Loaded},
 };
 use crate::{
-    diagnostic::{Severity, counted, nearest, quoted},
+    diagnostic::{Diagnostics, Severity, counted, nearest, quoted},
     recipients::Columns,
     report,
 };
@@ -38,6 +38,8 @@ const SHOWN_COLUMNS: usize = 20;
 struct Checked {
     loaded: Loaded,
     recipients: usize,
+    /// What was noticed about the list, and about the messages together
+    remarks: Diagnostics,
 }
 
 impl Check {
@@ -51,10 +53,10 @@ impl Check {
             Format::Json => Ok(match checked {
                 Ok(checked) => {
                     let list = checked.loaded.list();
-                    report::put_findings(list.remarks());
+                    report::put_findings(&checked.remarks);
                     let unused: Vec<&str> =
                         checked.unused().into_iter().map(|column| list.columns().heading(column)).collect();
-                    report::put_checked(list.remarks(), Some((checked.recipients, list.columns().len(), unused)));
+                    report::put_checked(&checked.remarks, Some((checked.recipients, list.columns().len(), unused)));
                     Exit::Ok
                 }
                 Err(failure) => {
@@ -73,7 +75,14 @@ impl Check {
             loaded.say_remarks(screen);
         }
         match loaded.prepare(loaded.select(None)?, screen) {
-            Ok(outbox) => Ok(Checked { loaded, recipients: outbox.len() }),
+            Ok(outbox) => {
+                if self.format == Format::Text {
+                    screen.remark(outbox.remarks());
+                }
+                let mut remarks = loaded.list().remarks().clone();
+                remarks.extend(outbox.remarks().clone());
+                Ok(Checked { loaded, recipients: outbox.len(), remarks })
+            }
             Err(failure) if self.format == Format::Json => {
                 let mut all = loaded.list().remarks().clone();
                 all.extend(failure.why);
@@ -121,8 +130,7 @@ impl Checked {
             text = format!("the template does not use {}\n", said.join(", "));
         }
         let recipients = counted(self.recipients, "recipient");
-        let remarks = self.loaded.list().remarks();
-        let warned = remarks.iter().any(|remark| remark.severity() == Severity::Warning);
+        let warned = self.remarks.iter().any(|remark| remark.severity() == Severity::Warning);
         let well = if warned { "nothing wrong; look at the warnings above" } else { "all well" };
         text + &format!("{recipients}, {}, {well}\n", counted(columns.len(), "column"))
     }

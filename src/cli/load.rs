@@ -12,10 +12,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::{Exit, Failure, Screen, list::ListArgs};
 use crate::{
     address::Address,
-    campaign::{Campaign, ListOptions, Overrides},
+    campaign::{Campaign, ListOptions, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
-    message::Composer,
+    message::{Composer, MOST_MESSAGE_BYTES},
     outbox::Outbox,
     recipients::{ListFile, Recipient, RecipientList},
     report::Rows,
@@ -39,6 +39,9 @@ pub(super) struct CampaignArgs {
     /// The recipient list, in place of the campaign's
     #[arg(long, value_name = "FILE")]
     recipients: Option<PathBuf>,
+    /// The most that a message may have, for example 25MB [default: 20MB]
+    #[arg(long, value_name = "SIZE")]
+    max_message_size: Option<Size>,
     #[command(flatten)]
     list_args: ListArgs,
 }
@@ -49,6 +52,7 @@ impl CampaignArgs {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
             list: self.list_args.options(),
+            max_message_size: self.max_message_size,
             ..Overrides::default()
         }
     }
@@ -63,6 +67,7 @@ impl CampaignArgs {
         };
         flag("template", self.template.as_ref().map(|path| path.display().to_string()));
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
+        flag("max-message-size", self.max_message_size.map(|size| size.to_string()));
         typed.extend(self.list_args.typed());
         typed.join(" ")
     }
@@ -101,7 +106,8 @@ impl CampaignArgs {
         let wrong = findings.has_errors();
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
         let allowed = [campaign.allow.clone(), template.fixed_addresses()].concat();
-        let composer = Composer::new(Arc::new(template), Arc::new(list));
+        let most_bytes = campaign.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
+        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes);
         let guard = Guard::new(Arc::clone(composer.list()), &allowed);
         if wrong {
             // Nothing is sent, but what else is wrong is said.
@@ -176,9 +182,7 @@ impl Loaded {
 
     /// Says what was noticed about the list.
     pub(super) fn say_remarks(&self, screen: Screen) {
-        if !screen.quiet {
-            screen.complain(self.list().remarks());
-        }
+        screen.remark(self.list().remarks());
     }
 
     /// The people in some rows, or all.

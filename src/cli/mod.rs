@@ -215,6 +215,13 @@ impl Screen {
         }
     }
 
+    /// Says what is worth a look.
+    fn remark(self, remarks: &Diagnostics) {
+        if !self.quiet {
+            self.complain(remarks);
+        }
+    }
+
     fn complain(self, diagnostics: &Diagnostics) {
         let _ = io::stderr().write_all(diagnostics.render(self.errors).as_bytes());
     }

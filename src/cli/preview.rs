@@ -72,7 +72,7 @@ impl Preview {
             (0..list.len().min(SHOWN)).collect()
         };
         let count = indices.len();
-        loaded.prepare(indices.clone(), screen)?;
+        screen.remark(loaded.prepare(indices.clone(), screen)?.remarks());
         let cannot_write = |path: &std::path::Path, why: std::io::Error| {
             let message = format!("{} cannot be written: {why}", path.display());
             Failure::because(Exit::CannotCreate, "preview.write", message, Some("choose an empty directory"))
@@ -106,7 +106,7 @@ impl Preview {
     fn each_branch(loaded: &Loaded, screen: Screen) -> Result<Exit, Failure> {
         let (list, template) = (loaded.list(), loaded.composer.template());
         let data = |why| Failure::new(Exit::Data, why);
-        loaded.prepare((0..list.len()).collect(), screen)?;
+        screen.remark(loaded.prepare((0..list.len()).collect(), screen)?.remarks());
         let mut ways: Vec<(Answers, usize, usize)> = Vec::new();
         let mut places: HashMap<Answers, usize> = HashMap::new();
         for recipient in list.iter() {

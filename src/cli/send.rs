@@ -96,6 +96,7 @@ impl Send {
         })?;
         loaded.say_remarks(screen);
         let outbox = loaded.prepare(loaded.select(self.rows.as_ref())?, screen)?;
+        screen.remark(outbox.remarks());
         if self.dry_run {
             let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
             let server = format!("account {name}, which was not looked at");
@@ -386,6 +387,7 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Insecure { .. }) => Exit::Protocol,
         Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. }) => Exit::Refused,
         Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
+        Some(StopReason::TooLarge { .. }) => Exit::Data,
         Some(StopReason::Changed { .. }) => Exit::Software,
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,

@@ -76,6 +76,8 @@ pub(super) struct Connection {
     pub(super) login: Option<Mechanism>,
     /// Whether the server takes addresses and headers in UTF-8 (RFC 6531).
     pub(super) smtputf8: bool,
+    /// Whether it wants to know how large a message is, and the most octets of one that it takes (RFC 1870).
+    pub(super) size: Option<u64>,
     /// How many were begun.
     pub(super) transactions: usize,
 }
@@ -141,7 +143,9 @@ impl Connector {
         let ehlo = record.reply();
         let offered = Offer::of(ehlo.as_ref());
         let smtputf8 = ehlo.as_ref().is_some_and(|ehlo| offers(ehlo, "SMTPUTF8") && offers(ehlo, "8BITMIME"));
-        let mut connection = Connection { smtp, record, deadlines, peer, tls, login: None, smtputf8, transactions: 0 };
+        let size = ehlo.as_ref().and_then(size_of);
+        let mut connection =
+            Connection { smtp, record, deadlines, peer, tls, login: None, smtputf8, size, transactions: 0 };
         self.login(&mut connection, &offered).await?;
         Ok(connection)
     }
@@ -320,6 +324,15 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 /// Whether a keyword stands in an answer to EHLO (RFC 5321 §4.1.1.1).
 fn offers(ehlo: &Reply, keyword: &str) -> bool {
     ehlo.lines().any(|line| line.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
+}
+
+/// The most octets of a message that a server takes, if it says so (RFC 1870 §4); 0 says that there is no limit.
+fn size_of(ehlo: &Reply) -> Option<u64> {
+    let words = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let size =
+        ehlo.lines().map(words).find(|words| words.first().is_some_and(|word| word.eq_ignore_ascii_case("SIZE")))?;
+    let most: u64 = size.get(1).map_or(Some(0), |number| number.parse().ok())?;
+    Some(if most == 0 { u64::MAX } else { most })
 }
 
 /// What a server's EHLO offers for logging in.

@@ -163,6 +163,13 @@ pub enum StopReason {
         /// Its row.
         row: u64,
     },
+    /// The server takes no messages as large as the largest one; none was begun.
+    TooLarge {
+        /// Octets of the largest message.
+        size: u64,
+        /// What the server takes (RFC 1870).
+        most: u64,
+    },
     /// A message cannot be signed.
     NotSigned {
         /// Its row.
@@ -194,6 +201,9 @@ impl fmt::Display for StopReason {
             Self::NoLogin(why) => write!(f, "there is no way to log in: {why}"),
             Self::SenderRefused { from, reply } => write!(f, "the server takes no mail from {from}: {reply}"),
             Self::Changed { row } => write!(f, "the message of row {row} is not the one that was checked"),
+            Self::TooLarge { size, most } => {
+                write!(f, "the largest message has {size} bytes, and the server takes {most}")
+            }
             Self::NotSigned { row, why } => write!(f, "row {row}: {why}"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
@@ -223,6 +233,7 @@ impl StopReason {
             Self::Changed { .. } => {
                 "this is a fault in apiece or in this machine's memory; nothing was sent to that person".into()
             }
+            Self::TooLarge { .. } => "attach less; nothing was sent".into(),
             Self::NotSigned { .. } => "look at dkim in the account; nothing was sent to that person".into(),
             Self::Unavailable(_) | Self::LoginUnavailable(_) => "try again later".into(),
             Self::Interrupted(_) => return None,

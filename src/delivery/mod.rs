@@ -52,6 +52,12 @@ const MOST_LOSSES: usize = 5;
 /// So many messages one after the other that no connection survives, and it is not the messages.
 const MOST_BREAKERS: usize = 3;
 
+/// Octets of a `Date` header.
+const DATE: u64 = 40;
+
+/// Octets of a signature at most.
+const SIGNATURE: u64 = 1400;
+
 /// A connection is not kept open for a pace that lets it rest longer; servers close idle ones.
 const MOST_IDLE: Duration = Duration::from_secs(20);
 
@@ -152,6 +158,12 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         None => return,
     };
     run.connected(0, &first).await;
+    // Nothing is sent if not all of it can be.
+    let (largest, signature) = (run.outbox.largest() as u64, if run.signer.is_some() { SIGNATURE } else { 0 });
+    if let Some(most) = first.size.filter(|most| largest + DATE + signature > *most) {
+        end_run(&run.stop, &run.events, StopReason::TooLarge { size: largest + DATE + signature, most }).await;
+        return first.quit().await;
+    }
     let mut workers = JoinSet::new();
     workers.spawn(work(Arc::clone(&run), 0, Some(first)));
     for number in 1..most {

@@ -43,7 +43,11 @@ pub(super) enum Fate {
 }
 
 /// The body and the final dot, dot-stuffed (RFC 5321 §4.5.2), as one command.
-struct Content(String);
+struct Content {
+    written: String,
+    /// Octets of the message itself (RFC 1870 §5)
+    size: u64,
+}
 
 impl Content {
     /// The bytes are UTF-8, nearly always ASCII, and end with CRLF: [`Message`](crate::message::Message) sees to it.
@@ -56,13 +60,13 @@ impl Content {
             content.push_str(line);
         }
         content.push_str(".\r\n");
-        Self(content)
+        Self { written: content, size: bytes.len() as u64 }
     }
 }
 
 impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.written)
     }
 }
 
@@ -84,8 +88,19 @@ impl Connection {
             let why = "the address has letters that only a server with SMTPUTF8 takes, and this one does not offer it";
             return Verdict::good(End::Impossible(why.into()));
         }
-        // RFC 6531 §3.4
-        let parameters = if ascii { "" } else { " BODY=8BITMIME SMTPUTF8" };
+        let content = Content::of(content);
+        if let Some(most) = self.size.filter(|most| content.size > *most) {
+            slot.unused();
+            let size = content.size;
+            return Verdict::good(End::Impossible(format!(
+                "the message has {size} bytes, and the server takes {most}"
+            )));
+        }
+        // RFC 6531 §3.4, RFC 1870 §5
+        let mut parameters = if ascii { String::new() } else { " BODY=8BITMIME SMTPUTF8".to_owned() };
+        if self.size.is_some() {
+            parameters.push_str(&format!(" SIZE={}", content.size));
+        }
         let begun = self.command(format!("MAIL FROM:<{}>{parameters}\r\n", envelope.from().as_str()), command).await;
         if let Answer::Lost(why) = &begun
             && self.record.written() == 0
@@ -116,8 +131,7 @@ impl Connection {
             Answer::Lost(why) => return lost(why),
         }
         mark();
-        let content = Content::of(content);
-        let length = content.0.len();
+        let length = content.written.len();
         match self.command(content, self.deadlines.body()).await {
             Answer::Yes(reply) if reply.code() < 300 => Verdict::good(End::Accepted(reply)),
             Answer::Yes(reply) => unknown(format!("the server answered the message with {reply}")),
@@ -162,8 +176,8 @@ mod tests {
 
     #[test]
     fn lines_that_begin_with_a_dot_get_another() {
-        assert_eq!(Content::of(b"a\r\n.\r\n..b\r\n.c.\r\n").0, "a\r\n..\r\n...b\r\n..c.\r\n.\r\n");
-        assert_eq!(Content::of(b".\r\n").0, "..\r\n.\r\n");
-        assert_eq!(Content::of("To: <jörg@one.example>\r\n".as_bytes()).0, "To: <jörg@one.example>\r\n.\r\n");
+        assert_eq!(Content::of(b"a\r\n.\r\n..b\r\n.c.\r\n").written, "a\r\n..\r\n...b\r\n..c.\r\n.\r\n");
+        assert_eq!(Content::of(b".\r\n").written, "..\r\n.\r\n");
+        assert_eq!(Content::of("To: <jörg@one.example>\r\n".as_bytes()).written, "To: <jörg@one.example>\r\n.\r\n");
     }
 }

@@ -4,6 +4,7 @@
 //! Only `Date` is not among them, nor a signature: these are added when the message is sent ([`Message::dated`],
 //! [`Message::signed`]).
 
+mod attachments;
 mod bytes;
 mod dkim;
 mod encoded;
@@ -22,9 +23,9 @@ pub use self::dkim::{DkimError, Signer};
 use crate::{
     address::Address,
     diagnostic::{Complaint, Diagnostic, Diagnostics},
-    message::bytes::Header,
+    message::{attachments::Files, bytes::Header},
     recipients::{Recipient, RecipientList},
-    template::{Mailbox, Rendered, Template},
+    template::{AttachedFile, FileProblem, Mailbox, Rendered, Template},
 };
 
 /// Who a message is from and whom it goes to: one sender and one recipient, never a list (RFC 5321 §2.3.1).
@@ -110,6 +111,16 @@ pub struct Message {
     message_id: String,
     subject: String,
     bytes: Vec<u8>,
+    personal: Vec<PersonalFile>,
+}
+
+/// A file that goes to one person and must not go to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonalFile {
+    /// From the template's directory on.
+    pub path: String,
+    /// SHA-256 of its content.
+    pub digest: [u8; 32],
 }
 
 impl Message {
@@ -144,6 +155,12 @@ impl Message {
         &self.bytes
     }
 
+    /// The files in it that nobody else must get.
+    #[must_use]
+    pub fn personal_files(&self) -> &[PersonalFile] {
+        &self.personal
+    }
+
     /// The whole message with its `Date` (RFC 5322 §3.6.1).
     #[must_use]
     pub fn dated(&self, now: &ZonedDateTime) -> Vec<u8> {
@@ -171,12 +188,17 @@ impl Message {
     }
 }
 
+/// A message may have so many octets if nobody says otherwise; several large providers take no more.
+pub const MOST_MESSAGE_BYTES: u64 = 20_000_000;
+
 /// Makes the messages of a campaign, each for one recipient.
 #[derive(Debug, Clone)]
 pub struct Composer {
     template: Arc<Template>,
     list: Arc<RecipientList>,
     seed: [u8; 32],
+    files: Arc<Files>,
+    most_bytes: u64,
 }
 
 impl Composer {
@@ -196,7 +218,18 @@ impl Composer {
             row.fields().for_each(&mut part);
         }
         let seed = hash.finalize().into();
-        Self { template, list, seed }
+        Self { template, list, seed, files: Arc::default(), most_bytes: MOST_MESSAGE_BYTES }
+    }
+
+    /// The same with another limit for the size of a message.
+    #[must_use]
+    pub fn with_limit(self, most_bytes: u64) -> Self {
+        Self { most_bytes, ..self }
+    }
+
+    /// Whether a file goes to everybody who gets a message.
+    pub(crate) fn sends_to_all(&self, path: &str) -> bool {
+        self.files.is_shared(path)
     }
 
     /// The template that they are made from.
@@ -215,10 +248,26 @@ impl Composer {
     pub fn compose(&self, index: usize) -> Result<Message, Diagnostics> {
         let Some(recipient) = self.list.get(index) else { return Err(Diagnostics::default()) };
         let rendered = self.template.render(recipient)?;
-        self.build(recipient, rendered).map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
+        let packed = self.pack(&rendered.files);
+        let packed = packed.map_err(|problem| Diagnostic::error(recipient.place(), &problem))?;
+        self.build(recipient, rendered, packed).map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
     }
 
-    fn build(&self, recipient: Recipient<'_>, rendered: Rendered) -> Result<Message, MessageProblem> {
+    /// The files of one message as parts of it.
+    fn pack(&self, files: &[AttachedFile]) -> Result<Parts, FileProblem> {
+        let mut parts = Parts::default();
+        for file in files {
+            let packed = self.files.get(&self.template, file, self.most_bytes)?;
+            let shown = if file.content_id.is_some() { &mut parts.pictures } else { &mut parts.attachments };
+            shown.push(packed.part(file)?);
+            if file.personal {
+                parts.personal.push(PersonalFile { path: file.path.clone(), digest: packed.digest });
+            }
+        }
+        Ok(parts)
+    }
+
+    fn build(&self, recipient: Recipient<'_>, rendered: Rendered, mut parts: Parts) -> Result<Message, MessageProblem> {
         let to = recipient.address();
         let message_id = format!("<{}@{}>", self.token("message-id", &to), rendered.from.address.domain());
         let to_mailbox = Mailbox { name: rendered.to_name, address: to.clone() };
@@ -237,22 +286,11 @@ impl Composer {
         headers.set(header::MIME_VERSION_1_0);
 
         let mut bytes = headers.to_string().into_bytes();
-        bytes.extend(match rendered.html {
-            None => {
-                let mut part = SinglePart::plain(encoded::body(&rendered.text)).formatted();
-                // lettre ends a part with a line end of its own, even behind one.
-                if part.ends_with(b"\r\n\r\n") {
-                    part.truncate(part.len() - 2);
-                }
-                part
-            }
-            Some(html) => MultiPart::builder()
-                .kind(MultiPartKind::Alternative)
-                .boundary(format!("=_{}", self.token("boundary", &to)))
-                .singlepart(SinglePart::plain(encoded::body(&rendered.text)))
-                .singlepart(SinglePart::html(encoded::body(&html)))
-                .formatted(),
-        });
+        let text = SinglePart::plain(encoded::body(&rendered.text));
+        let html = rendered.html.map(|html| SinglePart::html(encoded::body(&html)));
+        let boundary = |of: &str| format!("=_{}", self.token(of, &to));
+        let personal = std::mem::take(&mut parts.personal);
+        bytes.extend(parts.around(text, html, boundary));
         if !bytes.ends_with(b"\r\n") {
             bytes.extend_from_slice(b"\r\n");
         }
@@ -261,8 +299,12 @@ impl Composer {
             || rendered.from.address.needs_smtputf8()
             || reply_to.is_some_and(|reply_to| reply_to.address.needs_smtputf8());
         bytes::check(&bytes, if utf8 { Header::Utf8 } else { Header::Ascii })?;
+        if bytes.len() as u64 > self.most_bytes {
+            return Err(MessageProblem::TooLarge { size: bytes.len() as u64, most: self.most_bytes });
+        }
         let envelope = Envelope::new(rendered.from.address, to);
-        Ok(Message { row: recipient.row(), envelope, message_id, subject: rendered.subject, bytes })
+        let (row, subject) = (recipient.row(), rendered.subject);
+        Ok(Message { row, envelope, message_id, subject, bytes, personal })
     }
 
     /// 32 hexadecimal digits that are the same each time for a campaign and a recipient. They cannot be guessed
@@ -274,6 +316,49 @@ impl Composer {
     }
 }
 
+/// What goes with the text of a message.
+#[derive(Default)]
+struct Parts {
+    /// What the HTML shows
+    pictures: Vec<SinglePart>,
+    attachments: Vec<SinglePart>,
+    personal: Vec<PersonalFile>,
+}
+
+impl Parts {
+    /// The body of a message, with the headers that say what it is made of.
+    fn around(self, text: SinglePart, html: Option<SinglePart>, boundary: impl Fn(&str) -> String) -> Vec<u8> {
+        let multipart = |kind, of| MultiPart::builder().kind(kind).boundary(boundary(of));
+        let alternative = html.map(|html| {
+            let alternative = multipart(MultiPartKind::Alternative, "boundary").singlepart(text.clone());
+            if self.pictures.is_empty() {
+                return alternative.singlepart(html);
+            }
+            let related = multipart(MultiPartKind::Related, "related").singlepart(html);
+            alternative.multipart(self.pictures.into_iter().fold(related, MultiPart::singlepart))
+        });
+        match (alternative, self.attachments.is_empty()) {
+            (Some(alternative), true) => alternative.formatted(),
+            (None, true) => {
+                let mut part = text.formatted();
+                // lettre ends a part with a line end of its own, even behind one.
+                if part.ends_with(b"\r\n\r\n") {
+                    part.truncate(part.len() - 2);
+                }
+                part
+            }
+            (alternative, false) => {
+                let mixed = multipart(MultiPartKind::Mixed, "mixed");
+                let mixed = match alternative {
+                    Some(alternative) => mixed.multipart(alternative),
+                    None => mixed.singlepart(text),
+                };
+                self.attachments.into_iter().fold(mixed, MultiPart::singlepart).formatted()
+            }
+        }
+    }
+}
+
 /// What can be wrong with the bytes of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum MessageProblem {
@@ -282,6 +367,7 @@ pub(crate) enum MessageProblem {
     EightBit,
     LineEnd,
     LongLine(String),
+    TooLarge { size: u64, most: u64 },
 }
 
 impl fmt::Display for MessageProblem {
@@ -293,6 +379,9 @@ impl fmt::Display for MessageProblem {
             Self::LineEnd => f.write_str("the finished message has a bare carriage return or line feed"),
             Self::LongLine(start) => {
                 write!(f, "a line of the finished message is longer than 998 octets and cannot be folded: {start}…")
+            }
+            Self::TooLarge { size, most } => {
+                write!(f, "the finished message has {size} bytes, and {most} are permitted")
             }
         }
     }
@@ -306,10 +395,18 @@ impl Complaint for MessageProblem {
             Self::EightBit => "message.eight-bit",
             Self::LineEnd => "message.line-end",
             Self::LongLine(_) => "message.long-line",
+            Self::TooLarge { .. } => "message.too-large",
         }
     }
 
     fn help(&self) -> Option<String> {
-        matches!(self, Self::LongLine(_)).then(|| "shorten the value, or put spaces into it".into())
+        match self {
+            Self::LongLine(_) => Some("shorten the value, or put spaces into it".into()),
+            Self::TooLarge { .. } => Some(
+                "attach less, or permit more with --max-message-size (max_message_size under [send] in campaign.toml)"
+                    .into(),
+            ),
+            _ => None,
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! This one lives in memory, for one run. Its states and their transitions are those of every outbox.
 
+mod files;
 mod prepare;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::message::Digest;
+use crate::{diagnostic::Diagnostics, message::Digest};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +89,9 @@ pub struct Outbox {
     digests: Vec<Digest>,
     /// The list's index of each message.
     indices: Vec<usize>,
+    /// Octets of the largest message
+    largest: usize,
+    remarks: Diagnostics,
     state: Mutex<State>,
 }
 
@@ -114,7 +118,7 @@ pub struct Claim {
 impl Outbox {
     fn new(indices: Vec<usize>, digests: Vec<Digest>) -> Self {
         let state = State { outcomes: vec![Outcome::Queued; digests.len()], next: 0, returned: VecDeque::new() };
-        Self { digests, indices, state: Mutex::new(state) }
+        Self { digests, indices, largest: 0, remarks: Diagnostics::default(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,6 +129,18 @@ impl Outbox {
     #[must_use]
     pub fn len(&self) -> usize {
         self.digests.len()
+    }
+
+    /// Octets of the largest message, without `Date` and signature.
+    #[must_use]
+    pub fn largest(&self) -> usize {
+        self.largest
+    }
+
+    /// What is worth a look about all of them together.
+    #[must_use]
+    pub fn remarks(&self) -> &Diagnostics {
+        &self.remarks
     }
 
     /// Whether there are none.

@@ -5,11 +5,11 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::Outbox;
+use super::{Outbox, files::Seen};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
     guard::Guard,
-    message::{Composer, Digest},
+    message::{Composer, Message},
 };
 
 /// After so many complaints the rest of the list is likely to say the same.
@@ -34,13 +34,18 @@ impl Outbox {
         let (done, complaints) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let part = |range: Range<usize>| {
             let mut digests = Vec::with_capacity(range.len());
+            let (mut files, mut largest) = (Seen::default(), 0);
             let mut problems = Diagnostics::default();
             for (nth, index) in indices[range].iter().enumerate() {
                 if complaints.load(Ordering::Relaxed) >= ENOUGH_COMPLAINTS {
                     break;
                 }
                 match check(composer, guard, *index) {
-                    Ok(digest) => digests.push(digest),
+                    Ok(message) => {
+                        digests.push(message.digest());
+                        files.add(*index, &message);
+                        largest = largest.max(message.bytes().len());
+                    }
                     Err(wrong) => {
                         complaints.fetch_add(1, Ordering::Relaxed);
                         problems.extend(wrong);
@@ -50,7 +55,7 @@ impl Outbox {
                     progress(done.fetch_add(STEP, Ordering::Relaxed) + STEP);
                 }
             }
-            (digests, problems)
+            (digests, files, largest, problems)
         };
         let parts: Vec<_> = std::thread::scope(|scope| {
             let ranges =
@@ -62,20 +67,28 @@ impl Outbox {
                 .collect()
         });
         let mut digests = Vec::with_capacity(indices.len());
-        for (some, wrong) in parts {
+        let (mut files, mut largest) = (Seen::default(), 0);
+        for (some, seen, size, wrong) in parts {
             digests.extend(some);
+            files.extend(seen);
+            largest = largest.max(size);
             problems.extend(wrong);
         }
         progress(indices.len());
-        problems.sorted().checked(Some(Self::new(indices, digests)))
+        files.check(composer, &mut problems);
+        let mut remarks = Diagnostics::default();
+        if indices.len() == composer.list().len() {
+            files.left_over(composer, &mut remarks);
+        }
+        problems.sorted().checked(Some(Self { largest, remarks, ..Self::new(indices, digests) }))
     }
 }
 
-fn check(composer: &Composer, guard: &Guard, index: usize) -> Result<Digest, Diagnostics> {
+fn check(composer: &Composer, guard: &Guard, index: usize) -> Result<Message, Diagnostics> {
     let message = composer.compose(index)?;
     let mut problems = Diagnostics::default();
     for finding in guard.inspect(&message) {
         problems.push(Diagnostic::error(composer.list().place(message.row(), None), &finding));
     }
-    problems.checked(Some(message.digest()))
+    problems.checked(Some(message))
 }

@@ -1,13 +1,21 @@
 //! The TOML between two lines of `+++`: everything of a message that is not its body.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 
-use super::{Format, Mailbox, TemplateProblem, language::Language, lint, resources::Remote};
+use super::{
+    AttachedFile, Format, Mailbox, TemplateProblem,
+    files::{self, FileTemplate},
+    front_problem::FrontProblem,
+    in_html::link,
+    language::Language,
+    lint,
+    resources::Permitted,
+};
 use crate::{
     address::Address,
-    campaign::keys::{At, Keys},
+    campaign::keys::{At, Entry, Keys},
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
     recipients::Columns,
 };
@@ -49,11 +57,22 @@ pub(super) struct FrontMatter {
     reply_to: Option<MailboxTemplate>,
     to: bool,
     headers: Vec<(String, String)>,
+    /// Attachments, and then what the HTML shows.
+    pub(super) files: Vec<FileTemplate>,
+    /// What each piece of HTML may be called that the message brings along (`cid:`), with its place.
+    pub(super) inline: Vec<At<String>>,
+    /// The compiled addresses of `unsubscribe`.
+    unsubscribe: Vec<String>,
+    auto_submitted: bool,
+    /// The file of the text part, as it is named.
+    pub(super) text_template: Option<At<String>>,
+    /// The columns that hold HTML.
+    pub(super) raw: Vec<String>,
     /// In which dates and numbers are written.
     pub(super) language: Option<Language>,
     /// What stands around the body, as it is named.
     pub(super) layout: Option<At<String>>,
-    pub(super) remote: Remote,
+    pub(super) permitted: Permitted,
 }
 
 #[derive(Debug)]
@@ -71,6 +90,15 @@ pub(super) struct RenderedFront {
     pub(super) to_name: Option<String>,
     pub(super) subject: String,
     pub(super) headers: Vec<(String, String)>,
+    pub(super) files: Vec<AttachedFile>,
+}
+
+/// What the front matter is compiled into.
+pub(super) struct Registries<'r> {
+    /// Escapes nothing; what comes out is checked by where it goes.
+    pub(super) headers: &'r mut Handlebars<'static>,
+    /// Veils values, for addresses and paths, in which a value is a part.
+    pub(super) places: &'r mut Handlebars<'static>,
 }
 
 const ONE_RECIPIENT: &str = "a message has exactly one recipient, who comes from the list";
@@ -103,11 +131,11 @@ impl FrontMatter {
     pub(super) fn compile(
         source: &Arc<Source>,
         parts: &Parts,
-        registry: &mut Handlebars<'static>,
-        columns: &Columns,
-        uses: &mut lint::Uses,
-        problems: &mut Diagnostics,
+        registries: Registries<'_>,
+        directory: Option<&Path>,
+        checking: lint::Checking<'_>,
     ) -> Option<Self> {
+        let lint::Checking { format, columns, uses, problems, .. } = checking;
         let mut keys = match Keys::parse(source, &source.text()[parts.front.clone()], parts.front.start) {
             Ok(keys) => keys,
             Err(wrong) => {
@@ -115,7 +143,7 @@ impl FrontMatter {
                 return None;
             }
         };
-        let mut compiler = Compiler { source, registry, columns, uses, problems };
+        let mut compiler = Compiler { source, registries, columns, uses, problems };
         let mut wanted = |key: &'static str| {
             let missing = keys.span_of(key).is_none();
             let value = keys.string(key);
@@ -130,32 +158,93 @@ impl FrontMatter {
         let to = keys.string("to");
         if let Some(to) = &to {
             if to.value.contains(['<', '>', '@']) {
-                compiler.complain(to.span.clone(), &TemplateProblem::ToHasAddress);
+                compiler.complain(to.span.clone(), &FrontProblem::ToHasAddress);
             }
             compiler.value("to", to);
         }
         let language = keys.string("language").and_then(|tag| {
             let language = Language::new(&tag.value);
             if language.is_none() {
-                compiler.complain(tag.span, &TemplateProblem::Language(tag.value));
+                compiler.complain(tag.span, &FrontProblem::Language(tag.value));
             }
             language
         });
         let layout = keys.string("layout");
-        let remote = match keys.boolean("allow_remote") {
-            Some(At { value: true, .. }) => Remote::Allowed,
-            _ => Remote::Refused,
-        };
+        let text_template = keys.string("text_template");
+        if let Some(named) = &text_template
+            && format == Format::Text
+        {
+            compiler.complain(named.span.clone(), &FrontProblem::TextForText);
+        }
+        let mut all_files = Vec::new();
+        for (nth, entry) in keys.entries("attachments", &["file"]).into_iter().enumerate() {
+            all_files.extend(compiler.attachment(format!("attachment.{nth}"), entry, directory));
+        }
+        let mut inline = Vec::new();
+        if let Some(mut table) = keys.table("inline") {
+            for (name, entry) in table.named_entries(&["file"]) {
+                all_files.extend(compiler.picture(&name, entry, format, directory));
+                inline.push(name);
+            }
+            keys.adopt(table.finish());
+        }
+        let remote = keys.boolean("allow_remote").is_some_and(|answer| answer.value);
+        let permitted = Permitted { remote, pictures: inline.iter().map(|name| name.value.clone()).collect() };
+        let mut unsubscribe = Vec::new();
+        for (nth, address) in keys.strings("unsubscribe").map(|all| all.value).unwrap_or_default().iter().enumerate() {
+            unsubscribe.extend(compiler.unsubscribe(nth, address));
+        }
+        let raw = compiler.raw_html(keys.strings("raw_html").map(|all| all.value).unwrap_or_default(), format);
+        let auto_submitted = keys.boolean("auto_submitted").is_some_and(|answer| answer.value);
         let mut headers: Vec<(String, String)> = Vec::new();
         if let Some(mut table) = keys.table("headers") {
             for (name, value) in table.named_strings() {
-                headers.extend(compiler.header(&headers, name, &value));
+                let by_key = match name.value.to_ascii_lowercase().as_str() {
+                    "list-unsubscribe" | "list-unsubscribe-post" => !unsubscribe.is_empty(),
+                    "auto-submitted" | "x-auto-response-suppress" => auto_submitted,
+                    _ => false,
+                };
+                if by_key {
+                    compiler.complain(name.span, &TemplateProblem::HeaderTwice(name.value));
+                } else {
+                    headers.extend(compiler.header(&headers, name, &value));
+                }
             }
             keys.adopt(table.finish());
         }
         problems.extend(keys.finish());
         subject?;
-        Some(Self { from: from?, reply_to, to: to.is_some(), headers, language, layout, remote })
+        Some(Self {
+            from: from?,
+            reply_to,
+            to: to.is_some(),
+            headers,
+            files: all_files,
+            inline,
+            unsubscribe,
+            auto_submitted,
+            text_template,
+            raw,
+            language,
+            layout,
+            permitted,
+        })
+    }
+
+    /// Complains about pictures that none of the texts shows.
+    pub(super) fn check_pictures<'t>(
+        &self,
+        source: &Arc<Source>,
+        texts: impl Iterator<Item = &'t str>,
+        problems: &mut Diagnostics,
+    ) {
+        let texts: Vec<&str> = texts.collect();
+        for At { value: name, span } in &self.inline {
+            if !texts.iter().any(|text| files::shows(text, name) || text.contains("cid:{{")) {
+                let place = Place::Text(Arc::clone(source), span.clone());
+                problems.push(Diagnostic::error(place, &FrontProblem::PictureUnused(name.clone())));
+            }
+        }
     }
 
     pub(super) fn fixed_addresses(&self) -> Vec<Address> {
@@ -169,6 +258,7 @@ impl FrontMatter {
     pub(super) fn render(
         &self,
         registry: &Handlebars<'static>,
+        places: &Handlebars<'static>,
         context: &Context,
     ) -> Result<RenderedFront, TemplateProblem> {
         let line = |template: &str, key: &str| line(registry, template, key, context);
@@ -180,7 +270,7 @@ impl FrontMatter {
                     .parse()
                     .map_err(|error| TemplateProblem::AuthorAddress { key: of.key, error })?,
             };
-            Ok(Mailbox { name: name.filter(|name| !name.is_empty()), address })
+            Ok::<_, TemplateProblem>(Mailbox { name: name.filter(|name| !name.is_empty()), address })
         };
         let subject = line("subject", "subject")?;
         if subject.is_empty() {
@@ -188,18 +278,60 @@ impl FrontMatter {
         }
         let to_name = if self.to { Some(line("to", "to")?) } else { None };
         let headers = self.headers.iter().map(|(name, template)| Ok((name.clone(), line(template, name)?)));
+        let mut headers = headers.collect::<Result<Vec<_>, TemplateProblem>>()?;
+        self.further_headers(places, context, &mut headers)?;
+        let files = self.files.iter().filter_map(|file| file.render(places, registry, context).transpose());
         Ok(RenderedFront {
             from: mailbox(&self.from)?,
             reply_to: self.reply_to.as_ref().map(mailbox).transpose()?,
             to_name: to_name.filter(|name| !name.is_empty()),
             subject,
-            headers: headers.collect::<Result<_, TemplateProblem>>()?,
+            headers,
+            files: files.collect::<Result<_, TemplateProblem>>()?,
         })
+    }
+
+    /// The headers that have keys of their own.
+    fn further_headers(
+        &self,
+        places: &Handlebars<'static>,
+        context: &Context,
+        headers: &mut Vec<(String, String)>,
+    ) -> Result<(), TemplateProblem> {
+        if self.auto_submitted {
+            // RFC 3834 §5; and what Exchange understands, which still says when something cannot be delivered.
+            headers.push(("Auto-Submitted".into(), "auto-generated".into()));
+            headers.push(("X-Auto-Response-Suppress".into(), "OOF, AutoReply".into()));
+        }
+        let mut addresses = Vec::new();
+        for template in &self.unsubscribe {
+            let address = link(&line(places, template, "unsubscribe", context)?, str::to_owned)?;
+            if !is_unsubscribe(&address) {
+                return Err(FrontProblem::Unsubscribe(address).into());
+            }
+            addresses.push(address);
+        }
+        if !addresses.is_empty() {
+            let listed: Vec<String> = addresses.iter().map(|address| format!("<{address}>")).collect();
+            headers.push(("List-Unsubscribe".into(), listed.join(", ")));
+            if addresses.iter().any(|address| address.starts_with("https:")) {
+                // RFC 8058 §3.1
+                headers.push(("List-Unsubscribe-Post".into(), "List-Unsubscribe=One-Click".into()));
+            }
+        }
+        Ok(())
     }
 }
 
+/// Whether an address can stand in `List-Unsubscribe` (RFC 2369 §3.2, RFC 8058 §3.1).
+fn is_unsubscribe(address: &str) -> bool {
+    let fits =
+        (9..=900).contains(&address.len()) && address.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>');
+    fits && (address.starts_with("https://") || address.starts_with("mailto:"))
+}
+
 /// Renders a value that becomes one line of a header.
-fn line(
+pub(super) fn line(
     registry: &Handlebars<'static>,
     template: &str,
     key: &str,
@@ -223,7 +355,7 @@ fn literal(template: &str) -> String {
 
 struct Compiler<'a> {
     source: &'a Arc<Source>,
-    registry: &'a mut Handlebars<'static>,
+    registries: Registries<'a>,
     columns: &'a Columns,
     uses: &'a mut lint::Uses,
     problems: &'a mut Diagnostics,
@@ -241,10 +373,102 @@ impl Compiler<'_> {
             format: Format::Text,
             columns: self.columns,
             uses: self.uses,
+            raw: &[],
             partials: None,
             problems: self.problems,
         };
-        lint::compile(self.registry, name, &piece, checking);
+        lint::compile(self.registries.headers, name, &piece, checking);
+    }
+
+    /// An address or a path, whose values are parts of it.
+    fn place(&mut self, name: &str, piece: &lint::Piece<'_>, format: Format) {
+        let checking = lint::Checking {
+            format,
+            columns: self.columns,
+            uses: self.uses,
+            raw: &[],
+            partials: None,
+            problems: self.problems,
+        };
+        lint::compile(self.registries.places, name, piece, checking);
+    }
+
+    /// A file, or a table with `file`, `name` and `shared`.
+    fn attachment(&mut self, template: String, entry: Entry<'_>, directory: Option<&Path>) -> Option<FileTemplate> {
+        let (path, name, shared) = match entry {
+            Entry::Text(path) => (path, None, false),
+            Entry::Table(mut keys) => {
+                let path = keys.string("file");
+                let name = keys.string("name");
+                let shared = keys.boolean("shared").is_some_and(|answer| answer.value);
+                self.problems.extend(keys.finish());
+                (path?, name, shared)
+            }
+        };
+        let piece = lint::Piece::of_value(self.source, &path.value, path.span.clone());
+        self.place(&template, &piece, Format::Text);
+        let differs = path.value.contains("{{");
+        // What needs no value is looked for at once.
+        if !differs && let Err(problem) = files::find(directory, path.value.trim()) {
+            self.complain(path.span.clone(), &problem);
+        }
+        let name = name.map(|name| {
+            let template = format!("{template}.name");
+            self.value(&template, &name);
+            template
+        });
+        Some(FileTemplate { path: template, name, content_id: None, personal: differs && !shared })
+    }
+
+    /// A picture that the HTML shows.
+    fn picture(
+        &mut self,
+        name: &At<String>,
+        entry: Entry<'_>,
+        format: Format,
+        directory: Option<&Path>,
+    ) -> Option<FileTemplate> {
+        if format == Format::Text {
+            self.complain(name.span.clone(), &FrontProblem::PictureInText);
+            return None;
+        }
+        if !files::is_content_id(&name.value) {
+            self.complain(name.span.clone(), &FrontProblem::ContentId(name.value.clone()));
+            return None;
+        }
+        let file = self.attachment(format!("inline.{}", name.value), entry, directory)?;
+        Some(FileTemplate { content_id: Some(name.value.clone()), ..file })
+    }
+
+    /// The columns that `{{{…}}}` may show.
+    fn raw_html(&mut self, named: Vec<At<String>>, format: Format) -> Vec<String> {
+        for At { value: name, span } in &named {
+            if format == Format::Text {
+                self.complain(span.clone(), &FrontProblem::RawInText);
+            } else if !self.columns.names().any(|column| column == name) {
+                let problem = lint::no_column(name, name, self.columns);
+                self.complain(span.clone(), &problem);
+            }
+        }
+        named.into_iter().map(|name| name.value).collect()
+    }
+
+    fn unsubscribe(&mut self, nth: usize, address: &At<String>) -> Option<String> {
+        let template = format!("unsubscribe.{nth}");
+        // As in a link of HTML, values are encoded by themselves.
+        let piece = lint::Piece::of_value(self.source, &address.value, address.span.clone());
+        self.place(&template, &piece, Format::Html);
+        let text = address.value.trim();
+        let differs = text.contains("{{");
+        if text.starts_with("https:") && !differs {
+            self.complain(address.span.clone(), &FrontProblem::UnsubscribeAll);
+            return None;
+        }
+        if !text.starts_with("{{") && !is_unsubscribe(&literal(text)) {
+            self.complain(address.span.clone(), &FrontProblem::Unsubscribe(text.to_owned()));
+            return None;
+        }
+        Some(template)
     }
 
     /// `Name <address>` or `address`; which part is which is decided here, before any value is known.
@@ -255,7 +479,7 @@ impl Compiler<'_> {
             None => (None, text),
         };
         if name.is_some_and(|name| literal(name).contains(['<', '>', '@'])) {
-            self.complain(value.span.clone(), &TemplateProblem::TwoAuthors(key));
+            self.complain(value.span.clone(), &FrontProblem::TwoAuthors(key));
         }
         if !address.contains("{{")
             && let Err(error) = address.parse::<Address>()

@@ -13,7 +13,7 @@ use super::{
     elements::{RAW, closes},
     html::escape,
     tags,
-    veil::{Stretch, VEILED, has_values, stretches, unveil_with, veil},
+    veil::{Stretch, VEILED, has_values, stretches, unveil, unveil_with, veil},
     with_lf,
 };
 
@@ -30,6 +30,8 @@ pub(super) struct InHtml {
     attribute: String,
     /// Its value, as far as it was read.
     value: String,
+    /// Whether it only matters where values stand, and not what is in them
+    probing: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +54,24 @@ enum State {
     Raw,
 }
 
+/// A whole document, or body of one, with its values put in.
+pub(super) fn whole(html: &str) -> Result<String, TemplateProblem> {
+    let mut reader = InHtml::default();
+    let whole = reader.put(html)?;
+    // The author's own HTML is closed; what is raw in a cell may leave something open, and hide all that follows.
+    if reader.state == State::Text { Ok(whole) } else { Err(TemplateProblem::RawOpen) }
+}
+
 /// The first place in a template of HTML in which no value can stand, and what is wrong there; all branches of its
 /// blocks are read one after the other.
 pub(super) fn check(template: &str) -> Option<(Range<usize>, TemplateProblem)> {
-    let mut html = InHtml::default();
+    let mut html = InHtml { probing: true, ..InHtml::default() };
     let mut read = 0;
     for (place, is_value) in tags::places(template) {
         html.put(template.get(read..place.start)?).ok()?;
+        if template[place.clone()].starts_with("{{{") && html.state != State::Text {
+            return Some((place, TemplateProblem::RawPlace));
+        }
         if is_value && let Err(problem) = html.put(&veil("https://one.example/")) {
             return Some((place, problem));
         }
@@ -179,8 +192,15 @@ impl InHtml {
 
     /// A whole attribute value; in one that is a link the values are still veiled.
     fn finished(&self, value: &str) -> Result<String, TemplateProblem> {
-        if LINKS.contains(&self.attribute.as_str()) {
+        if self.probing {
+            Ok(String::new())
+        } else if LINKS.contains(&self.attribute.as_str()) {
             link(value, escape)
+        } else if self.attribute == "style" {
+            if let Some(odd) = stretches(value).find_map(Stretch::odd_in_style) {
+                return Err(TemplateProblem::Style(odd));
+            }
+            Ok(unveil(value).into_owned())
         } else {
             Ok(unveil_with(value, escape).into_owned())
         }
@@ -195,9 +215,7 @@ impl InHtml {
             State::Text | State::Comment => out.push_str(&escape(value)),
             State::Raw if matches!(self.element.as_str(), "title" | "textarea") => out.push_str(&escape(value)),
             State::Raw => return refuse("a script or a style sheet"),
-            State::Quoted(_) if self.attribute.starts_with("on") || self.attribute == "style" => {
-                return refuse("a script or a style");
-            }
+            State::Quoted(_) if self.attribute.starts_with("on") => return refuse("a script"),
             State::Quoted(_) => self.value.push_str(&veil(value)),
             State::BeforeValue | State::Bare => return refuse("an attribute without quotation marks"),
             State::Name | State::Tag | State::Declaration => return refuse("the name of a tag or an attribute"),
@@ -253,7 +271,7 @@ pub(super) fn link(veiled: &str, escape: fn(&str) -> String) -> Result<String, T
 }
 
 /// A component of a web address (RFC 3986 §2.1).
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -318,7 +336,6 @@ mod tests {
             "<script>·",
             "<style>p{}·</style>",
             "<p onclick=\"·\">",
-            "<p style='color: ·'>",
             "<p title=·>",
             "<p title=a·>",
             "<p ·>",
@@ -327,6 +344,28 @@ mod tests {
             "<p a·=\"x\">",
         ] {
             assert!(put(html, "x").unwrap_err().contains("cannot stand in"), "{html}");
+        }
+    }
+
+    #[test]
+    fn a_style_takes_nothing_but_a_colour_or_a_length() {
+        for fine in ["40%", "#1a2b3c", "red", "1.5em solid", "-2px"] {
+            assert_eq!(put("<p style=\"width: ·\">", fine), Ok(format!("<p style=\"width: {fine}\">")));
+        }
+        for evil in ["red; background: url(x)", "u\\rl", "expression(x)", "a/*", "\"", "&quot;", "!important"] {
+            assert!(put("<p style=\"width: ·\">", evil).unwrap_err().contains("a style would hold"), "{evil}");
+        }
+        assert!(check("<p style=\"width: {{a}}\"><a href=\"{{b}}\">{{c}}</a></p>").is_none());
+    }
+
+    #[test]
+    fn raw_html_stands_in_text_and_closes_what_it_opens() {
+        assert!(check("<p>{{{a}}}</p>").is_none());
+        let (place, _) = check("<p title=\"{{{a}}}\">").unwrap();
+        assert_eq!(place, 10..17);
+        assert!(whole("<p><b>x</b></p>").is_ok());
+        for open in ["<p title=\"", "<!-- x", "<p", "<script>x"] {
+            assert!(whole(open).is_err(), "{open}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
     in_html::{self, Behind, behind, percent_encoded},
     lint::check_characters,
     partials::{is_below, is_plain},
-    resources::{self, Remote},
+    resources::{self, Permitted},
     styles::{Document, Insertions, Piece, put_in, thinned},
 };
 use crate::{
@@ -30,8 +30,16 @@ pub(super) struct Layout {
     /// The text, if it is a file's
     file: Option<Arc<Source>>,
     parts: Vec<Part>,
-    /// What its own text says before the body and behind it, for the text part; subjects are [`SUBJECT`]
-    around: (String, String),
+    /// What its own text says, for the text part
+    own: Own,
+}
+
+/// What the text of a layout says before the body and behind it.
+#[derive(Debug)]
+enum Own {
+    Fixed(String, String),
+    /// The HTML of it: subjects count when lines are wrapped
+    WithSubject(Vec<Part>),
 }
 
 #[derive(Debug)]
@@ -43,9 +51,8 @@ enum Part {
     Subject(fn(&str) -> String),
 }
 
-/// Stand for the body and the subject while the text around them is found; a layout cannot hold them.
+/// Stands for the body while the text around it is found. A layout cannot hold it.
 const BODY: &str = "\u{f000}";
-const SUBJECT: &str = "\u{f001}";
 
 /// The text of a layout that is not yet taken apart.
 #[derive(Debug)]
@@ -76,7 +83,7 @@ pub(super) fn find(
     of: &Arc<Source>,
     format: Format,
     directory: Option<&Path>,
-    remote: Remote,
+    permitted: &Permitted,
 ) -> Result<Option<Raw>, Diagnostics> {
     let wrong = |problem: &TemplateProblem| {
         let span = named.map_or(0..0, |named| named.span.clone());
@@ -92,7 +99,7 @@ pub(super) fn find(
                 let text = read_text(&path, MOST_BYTES)?.replace("\r\n", "\n");
                 let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
                 let source = Source::new(path.display().to_string(), composed(text).into_owned());
-                Raw::of(source, true, remote).map(Some)
+                Raw::of(source, true, permitted).map(Some)
             }
             Err(problem) => wrong(&problem),
         },
@@ -117,10 +124,10 @@ fn file(name: &str, directory: Option<&Path>) -> Result<std::path::PathBuf, Temp
 
 impl Raw {
     fn built_in(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        Self::of(Source::new(name, text), false, Remote::Refused)
+        Self::of(Source::new(name, text), false, &Permitted::default())
     }
 
-    fn of(source: Arc<Source>, is_file: bool, remote: Remote) -> Result<Self, Diagnostics> {
+    fn of(source: Arc<Source>, is_file: bool, permitted: &Permitted) -> Result<Self, Diagnostics> {
         check_characters(&source, Format::Html)?;
         let text = source.text();
         let mut problems = Diagnostics::default();
@@ -159,11 +166,16 @@ impl Raw {
         if let Some((span, problem)) = in_html::check(text) {
             complain(span, &problem);
         }
-        for (span, problem) in resources::check(text, remote) {
+        for (span, problem) in resources::check(text, permitted) {
             complain(span, &problem);
         }
         let found = problems.sorted().checked(Some(marks))?;
         Ok(Self { source, is_file, marks: found })
+    }
+
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        self.source.text()
     }
 
     /// Puts a body into it, as `document` goes on with it.
@@ -181,40 +193,66 @@ impl Raw {
     }
 
     /// Takes it apart, with its styles put in. If the body may hold elements that got none, all rules stay.
-    pub(super) fn with_styles(self, insertions: &Insertions, rules: Rules) -> Result<Layout, TemplateProblem> {
+    pub(super) fn with_styles(self, insertions: &Insertions, rules: Rules) -> Layout {
         let text = self.source.text();
         let piece = |range: Range<usize>| {
             let text = put_in(insertions, &Piece::Layout, range.start, &text[range]);
             if rules == Rules::All { text.into_owned() } else { thinned(&text) }
         };
         let mut parts = Vec::new();
-        let mut own = String::new();
+        let mut own = Vec::new();
         let mut read = 0;
         for (span, mark) in &self.marks {
             parts.push(Part::Text(piece(read..span.start)));
-            own.push_str(&text[read..span.start]);
+            own.push(Part::Text(text[read..span.start].to_owned()));
             read = span.end;
             parts.push(match mark {
                 Mark::Body => {
-                    own.push_str(&format!("<p>{BODY}</p>"));
+                    own.push(Part::Body);
                     Part::Body
                 }
                 Mark::Language => Part::Language,
                 Mark::Subject => {
-                    own.push_str(SUBJECT);
                     // A subject in a link is a component of it.
                     let is_in_link = behind(&text[..span.start]) == Behind::Link;
-                    Part::Subject(if is_in_link { percent_encoded } else { escape })
+                    let fit = if is_in_link { percent_encoded } else { escape };
+                    own.push(Part::Subject(fit));
+                    Part::Subject(fit)
                 }
             });
         }
         parts.push(Part::Text(piece(read..text.len())));
-        own.push_str(&text[read..]);
-        let own = to_text(&own)?;
-        let (before, behind) = own.split_once(BODY).unwrap_or(("", ""));
-        let around = (before.trim().to_owned(), behind.trim().to_owned());
-        Ok(Layout { file: self.is_file.then_some(self.source), parts, around })
+        own.push(Part::Text(text[read..].to_owned()));
+        let own = if self.marks.iter().any(|(_, mark)| *mark == Mark::Subject) {
+            Own::WithSubject(own)
+        } else {
+            let (before, behind) = around(&own, "");
+            Own::Fixed(before, behind)
+        };
+        Layout { file: self.is_file.then_some(self.source), parts, own }
     }
+}
+
+/// The text before the body and behind it.
+fn around(own: &[Part], subject: &str) -> (String, String) {
+    // Longer than anything that subjects could be taken for.
+    let mark = BODY.repeat(1 + own.len() * subject.matches(BODY).count());
+    let text = to_text(&document(own, &format!("<p>{mark}</p>"), subject, None));
+    let (before, behind) = text.split_once(&mark).unwrap_or(("", ""));
+    (before.trim_matches('\n').to_owned(), behind.trim_matches('\n').to_owned())
+}
+
+fn document(parts: &[Part], body: &str, subject: &str, language: Option<&str>) -> String {
+    let mut document = String::with_capacity(body.len() + 4096);
+    for part in parts {
+        match part {
+            Part::Text(text) => document.push_str(text),
+            Part::Body => document.push_str(body),
+            Part::Language => document.push_str(&escape(language.unwrap_or(""))),
+            Part::Subject(fit) => document.push_str(&fit(subject)),
+        }
+    }
+    document
 }
 
 fn stands_in_text(text: &str, place: &Range<usize>) -> bool {
@@ -229,26 +267,24 @@ impl Layout {
 
     /// The document with a body.
     pub(super) fn document(&self, body: &str, subject: &str, language: Option<&str>) -> String {
-        let mut document = String::with_capacity(body.len() + 4096);
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => document.push_str(text),
-                Part::Body => document.push_str(body),
-                Part::Language => document.push_str(&escape(language.unwrap_or(""))),
-                Part::Subject(fit) => document.push_str(&fit(subject)),
-            }
-        }
-        document
+        document(&self.parts, body, subject, language)
     }
 
     /// The text part of a body, with what the layout says around it.
     pub(super) fn text(&self, body: String, subject: &str) -> String {
-        let (before, behind) = &self.around;
+        let with_subject;
+        let (before, behind) = match &self.own {
+            Own::Fixed(before, behind) => (before, behind),
+            Own::WithSubject(parts) => {
+                with_subject = around(parts, subject);
+                (&with_subject.0, &with_subject.1)
+            }
+        };
         if before.is_empty() && behind.is_empty() || body.trim().is_empty() {
             return body;
         }
         let stretches = [before.as_str(), body.trim_matches('\n'), behind.as_str()];
         let stretches: Vec<_> = stretches.into_iter().filter(|stretch| !stretch.is_empty()).collect();
-        stretches.join("\n\n").replace(SUBJECT, subject) + "\n"
+        stretches.join("\n\n") + "\n"
     }
 }

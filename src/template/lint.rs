@@ -113,6 +113,8 @@ pub(super) struct Checking<'c> {
     pub(super) format: Format,
     pub(super) columns: &'c Columns,
     pub(super) uses: &'c mut Uses,
+    /// The columns that `{{{…}}}` may show.
+    pub(super) raw: &'c [String],
     /// The partials that it can use; a header has none.
     pub(super) partials: Option<&'c mut Partials>,
     pub(super) problems: &'c mut Diagnostics,
@@ -144,6 +146,7 @@ pub(super) fn compile(registry: &mut Handlebars<'static>, name: &str, piece: &Pi
                 lines: Lines::of(&piece.text),
                 columns: checking.columns,
                 uses: checking.uses,
+                raw: checking.raw,
                 format: checking.format,
                 partials: checking.partials,
                 within: Vec::new(),
@@ -157,6 +160,15 @@ pub(super) fn compile(registry: &mut Handlebars<'static>, name: &str, piece: &Pi
             registry.register_template(name, compiled);
         }
         Err((span, problem)) => checking.problems.push(Diagnostic::error(piece.place(span), &problem)),
+    }
+}
+
+/// What is said of a column that there is not.
+pub(super) fn no_column(written: &str, wanted: &str, columns: &Columns) -> TemplateProblem {
+    TemplateProblem::NoColumn {
+        name: written.to_owned(),
+        nearest: nearest(&Columns::name_for(wanted), columns.names()).map(str::to_owned),
+        columns: columns.names().take(20).map(quoted).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -175,6 +187,7 @@ struct Walk<'a> {
     lines: Lines,
     columns: &'a Columns,
     uses: &'a mut Uses,
+    raw: &'a [String],
     format: Format,
     partials: Option<&'a mut Partials>,
     /// The partials in which this is, the outermost first.
@@ -197,7 +210,16 @@ impl Walk<'_> {
                 TemplateElement::Expression(expression) => self.expression(expression, at),
                 TemplateElement::HtmlExpression(expression) => {
                     let name = shown(&expression.name);
-                    self.complain(at, &name, &TemplateProblem::Raw(name.clone()));
+                    let is_column = expression.params.is_empty() && expression.hash.is_empty();
+                    if is_column && self.raw.contains(&name) {
+                        self.expression(expression, at);
+                    } else {
+                        self.complain(
+                            at,
+                            &name,
+                            &TemplateProblem::Raw { name: name.clone(), in_html: self.format != Format::Text },
+                        );
+                    }
                 }
                 TemplateElement::HelperBlock(block) => self.block(block, at),
                 TemplateElement::PartialExpression(partial) => self.partial(partial, at),
@@ -234,6 +256,7 @@ impl Walk<'_> {
             lines: Lines::of(&piece.text),
             columns: self.columns,
             uses: self.uses,
+            raw: self.raw,
             format: self.format,
             partials: self.partials.as_deref_mut(),
             within: self.within.iter().cloned().chain([name]).collect(),
@@ -573,11 +596,7 @@ impl Walk<'_> {
         let problem = if name == "this" || name.starts_with(['@', '.']) || name.contains('/') {
             TemplateProblem::NotAName(raw.to_owned())
         } else {
-            TemplateProblem::NoColumn {
-                name: raw.to_owned(),
-                nearest: nearest(&Columns::name_for(wanted), self.columns.names()).map(str::to_owned),
-                columns: self.columns.names().take(20).map(quoted).collect::<Vec<_>>().join(", "),
-            }
+            no_column(raw, wanted, self.columns)
         };
         self.complain(at, raw, &problem);
     }

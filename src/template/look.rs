@@ -1,15 +1,16 @@
 //! What a template looks like as HTML: its layout, and the styles of its elements.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
-
-use handlebars::{Handlebars, template::Template as Compiled};
+use std::{ops::Range, sync::Arc};
 
 use super::{
-    BODY, Format, TemplateProblem,
+    Format, TemplateProblem,
+    body::Body,
     elements::start_tags,
+    front_problem::FrontProblem,
     layout::{Layout, Raw, Rules},
+    lint::Syntax,
     markdown::{self, Sample, Styles},
-    resources::{self, Remote},
+    resources::{self, Permitted},
     styles::{Document, Insertions, Piece, column_before, put_in},
     tags,
 };
@@ -25,16 +26,24 @@ pub(super) struct Look {
     insertions: Insertions,
 }
 
-/// Complains about what the body, or a partial, of a template loads from elsewhere.
-pub(super) fn check(source: &Arc<Source>, start: usize, format: Format, remote: Remote, problems: &mut Diagnostics) {
-    let text = &source.text()[start..];
-    let wrong = match format {
-        Format::Text => Vec::new(),
-        Format::Markdown => markdown::check(text, remote),
-        Format::Html => resources::check(&tags::covered(text, ' '), remote),
-    };
-    for (span, problem) in wrong {
-        problems.push(complaint(source, start, span, &problem));
+/// Complains about what a body and its partials load and may not.
+pub(super) fn check(body: &Body, format: Format, permitted: &Permitted, problems: &mut Diagnostics) {
+    for source in body.sources() {
+        let start = body.start_in(source);
+        let text = &source.text()[start..];
+        let wrong = match format {
+            Format::Text => Vec::new(),
+            Format::Markdown => markdown::check(text, permitted),
+            Format::Html => resources::check(&tags::covered(text, ' '), permitted),
+        };
+        for (span, problem) in wrong {
+            // Which picture it is turns out when the values are known.
+            let depends = matches!(problem, TemplateProblem::Front(FrontProblem::NoPicture { .. }))
+                && text[span.clone()].contains("{{");
+            if !depends {
+                problems.push(complaint(source, start, span, &problem));
+            }
+        }
     }
 }
 
@@ -44,14 +53,9 @@ fn complaint(source: &Arc<Source>, start: usize, span: Range<usize>, problem: &T
 
 impl Look {
     /// That of a template that is right otherwise. The body's elements in `registry` get their styles.
-    pub(super) fn compile(
-        layout: Option<Raw>,
-        source: &Arc<Source>,
-        start: usize,
-        format: Format,
-        partials: &BTreeMap<String, Arc<Source>>,
-        registry: &mut Handlebars<'static>,
-    ) -> Result<Self, Diagnostics> {
+    pub(super) fn compile(layout: Option<Raw>, format: Format, compiled: &mut Body) -> Result<Self, Diagnostics> {
+        let (source, start, partials) = (Arc::clone(&compiled.source), compiled.start, compiled.partials.clone());
+        let source = &source;
         let body = &source.text()[start..];
         let wrong = |problem: &TemplateProblem| Diagnostics::from(complaint(source, start, 0..0, problem));
         if format == Format::Html && layout.is_some() {
@@ -79,26 +83,20 @@ impl Look {
         let rules = if has_other_elements { Rules::All } else { Rules::Needed };
         let insertions = document.insertions().map_err(|problem| wrong(&problem))?;
         if format == Format::Html {
-            let mut put =
-                |piece: &Piece, name: &str, text: &str| match Compiled::compile(&put_in(&insertions, piece, 0, text)) {
-                    Ok(mut compiled) => {
-                        compiled.name = (*piece != Piece::Body).then(|| name.to_owned());
-                        registry.register_template(name, compiled);
-                        Ok(())
-                    }
-                    Err(error) => Err(wrong(&TemplateProblem::Css(error.reason().to_string()))),
-                };
+            let mut put = |piece: &Piece, text: &str| {
+                let written = put_in(&insertions, piece, 0, text);
+                let again = Syntax::of(&written).map_err(|(_, problem)| wrong(&problem))?;
+                compiled.replace(piece, again);
+                Ok::<_, Diagnostics>(())
+            };
             if insertions.keys().any(|(piece, _)| *piece != Piece::Layout) {
-                put(&Piece::Body, BODY, body)?;
-                for (name, partial) in partials {
-                    put(&Piece::Partial(name.clone()), name, partial.text())?;
+                put(&Piece::Body, body)?;
+                for (name, partial) in &partials {
+                    put(&Piece::Partial(name.clone()), partial.text())?;
                 }
             }
         }
-        let layout = layout
-            .map(|layout| layout.with_styles(&insertions, rules))
-            .transpose()
-            .map_err(|problem| wrong(&problem))?;
+        let layout = layout.map(|layout| layout.with_styles(&insertions, rules));
         let styles = sample.map(|sample| sample.styles(&insertions)).unwrap_or_default();
         Ok(Self { layout, styles, insertions })
     }

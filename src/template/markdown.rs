@@ -12,14 +12,18 @@ pub(super) use self::styled::{Sample, Styles};
 use super::{
     TemplateProblem,
     in_html::{InHtml, link},
-    resources::{self, Remote},
+    resources::{self, Permitted},
     tags,
     veil::{Stretch, stretches, unveil},
     with_lf,
 };
 
 /// The text part and the HTML of a Markdown body with veiled values.
-pub(super) fn render(markdown: &str, styles: &Styles, remote: Remote) -> Result<(String, String), TemplateProblem> {
+pub(super) fn render(
+    markdown: &str,
+    styles: &Styles,
+    permitted: &Permitted,
+) -> Result<(String, String), TemplateProblem> {
     let mut events = Vec::new();
     let mut paragraph = 0;
     let mut block = InHtml::default();
@@ -41,15 +45,15 @@ pub(super) fn render(markdown: &str, styles: &Styles, remote: Remote) -> Result<
             }
             Event::End(TagEnd::HtmlBlock) => {
                 block = InHtml::default();
-                loads(&std::mem::take(&mut whole), remote)?;
+                loads(&std::mem::take(&mut whole), permitted)?;
             }
             _ => {}
         }
         unveiled(event, &mut events)?;
         match events.last() {
-            Some(Event::InlineHtml(tag)) => loads(tag, remote)?,
+            Some(Event::InlineHtml(tag)) => loads(tag, permitted)?,
             Some(Event::Start(Tag::Image { dest_url, .. })) => {
-                resources::address_of(dest_url, remote).map_or(Ok(()), Err)?;
+                resources::address_of(dest_url, permitted).map_or(Ok(()), Err)?;
             }
             _ => {}
         }
@@ -57,8 +61,8 @@ pub(super) fn render(markdown: &str, styles: &Styles, remote: Remote) -> Result<
     Ok((text::write(&events), html::write(&events, styles)))
 }
 
-fn loads(html: &str, remote: Remote) -> Result<(), TemplateProblem> {
-    resources::check(html, remote).into_iter().next().map_or(Ok(()), |(_, problem)| Err(problem))
+fn loads(html: &str, permitted: &Permitted) -> Result<(), TemplateProblem> {
+    resources::check(html, permitted).into_iter().next().map_or(Ok(()), |(_, problem)| Err(problem))
 }
 
 /// Whether there is HTML in a template, which is not written with styles.
@@ -69,17 +73,17 @@ pub(super) fn has_html(template: &str) -> bool {
 
 /// What is wrong with what a template loads, each with its place; all branches of its blocks are read one after the
 /// other.
-pub(super) fn check(template: &str, remote: Remote) -> Vec<(Range<usize>, TemplateProblem)> {
+pub(super) fn check(template: &str, permitted: &Permitted) -> Vec<(Range<usize>, TemplateProblem)> {
     // Letters in place of tags: spaces could make code of what is behind them.
     let covered = tags::covered(template, 'x');
     let mut wrong = Vec::new();
     for (event, place) in Parser::new_ext(&covered, Options::ENABLE_TABLES).into_offset_iter() {
         match event {
             Event::Start(Tag::Image { dest_url, .. }) => {
-                wrong.extend(resources::address_of(&dest_url, remote).map(|problem| (place, problem)));
+                wrong.extend(resources::address_of(&dest_url, permitted).map(|problem| (place, problem)));
             }
             Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_) => {
-                let found = resources::check(&covered[place.clone()], remote).into_iter();
+                let found = resources::check(&covered[place.clone()], permitted).into_iter();
                 wrong.extend(
                     found.map(|(within, problem)| (place.start + within.start..place.start + within.end, problem)),
                 );
@@ -106,7 +110,7 @@ fn unveiled<'m>(event: Event<'m>, events: &mut Vec<Event<'m>>) -> Result<(), Tem
             push_text(&text, events);
             return Ok(());
         }
-        Event::Code(code) => Event::Code(unveil(&code).replace(['\n', '\r'], " ").into()),
+        Event::Code(code) => Event::Code(with_lf(&unveil(&code)).replace('\n', " ").into()),
         Event::InlineHtml(tag) => Event::InlineHtml(InHtml::default().put(&tag)?.into()),
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => Event::Start(Tag::Link {
             link_type,
@@ -151,7 +155,7 @@ mod tests {
     use crate::template::veil::veil;
 
     fn body(markdown: &str) -> (String, String) {
-        let (text, html) = render(markdown, &Styles::default(), Remote::Refused).unwrap();
+        let (text, html) = render(markdown, &Styles::default(), &Permitted::default()).unwrap();
         (text, html.trim().to_owned())
     }
 
@@ -213,7 +217,10 @@ mod tests {
             "//one.example",
             "java\nscript:x",
         ] {
-            assert!(render(&format!("[go]({})", veil(evil)), &Styles::default(), Remote::Refused).is_err(), "{evil}");
+            assert!(
+                render(&format!("[go]({})", veil(evil)), &Styles::default(), &Permitted::default()).is_err(),
+                "{evil}"
+            );
         }
     }
 
@@ -226,17 +233,23 @@ mod tests {
             "a <img src=\"https://one.example/\"> b",
             "- > a <img src=\"https://one.example/\">",
         ] {
-            assert!(render(markdown, &Styles::default(), Remote::Refused).is_err(), "{markdown}");
-            assert!(render(markdown, &Styles::default(), Remote::Allowed).is_ok(), "{markdown}");
-            let found = check(markdown, Remote::Refused);
+            assert!(render(markdown, &Styles::default(), &Permitted::default()).is_err(), "{markdown}");
+            assert!(
+                render(markdown, &Styles::default(), &Permitted { remote: true, ..Permitted::default() }).is_ok(),
+                "{markdown}"
+            );
+            let found = check(markdown, &Permitted::default());
             assert!(found.len() == 1 && markdown[found[0].0.clone()].contains(['!', '/']), "{markdown}: {found:?}");
-            assert!(check(markdown, Remote::Allowed).is_empty(), "{markdown}");
+            assert!(check(markdown, &Permitted { remote: true, ..Permitted::default() }).is_empty(), "{markdown}");
         }
-        assert!(!check("{{#if a}}\n    ![x](https://one.example/{{b}})\n{{/if}}", Remote::Refused).is_empty());
+        assert!(!check("{{#if a}}\n    ![x](https://one.example/{{b}})\n{{/if}}", &Permitted::default()).is_empty());
         let by_value = format!("![x]({})", veil("https://one.example/a.png"));
-        assert!(render(&by_value, &Styles::default(), Remote::Refused).is_err());
-        let fine = "![x](cid:a) [y](https://one.example/) `<img src=\"https://one.example/\">` <https://one.example/>";
-        assert!(check(fine, Remote::Refused).is_empty() && render(fine, &Styles::default(), Remote::Refused).is_ok());
-        assert!(!check("<script>x</script>", Remote::Allowed).is_empty());
+        assert!(render(&by_value, &Styles::default(), &Permitted::default()).is_err());
+        let fine = "![x](a.png) [y](https://one.example/) `<img src=\"https://one.example/\">` <https://one.example/>";
+        assert!(
+            check(fine, &Permitted::default()).is_empty()
+                && render(fine, &Styles::default(), &Permitted::default()).is_ok()
+        );
+        assert!(!check("<script>x</script>", &Permitted { remote: true, ..Permitted::default() }).is_empty());
     }
 }

@@ -4,9 +4,12 @@
 //! values travel through the Markdown parser as characters that mean nothing to it, and are put in afterwards,
 //! when it is known what each stands in.
 
+mod body;
 mod branches;
 mod elements;
+mod files;
 mod front_matter;
+mod front_problem;
 mod helpers;
 mod html;
 mod in_html;
@@ -20,23 +23,32 @@ mod problem;
 mod resources;
 mod styles;
 mod tags;
+mod text;
 mod veil;
 mod whitespace;
 mod words;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
 
 pub use self::branches::{Answers, Branch};
-pub(crate) use self::problem::TemplateProblem;
+pub use self::files::AttachedFile;
 use self::{
-    front_matter::FrontMatter,
+    body::{Body, Checked},
+    front_matter::{FrontMatter, Registries},
     language::{DEFAULT_LANGUAGE, Language},
     look::Look,
     partials::Partials,
-    styles::Piece,
+};
+pub(crate) use self::{
+    files::{FileProblem, names_in},
+    in_html::percent_encoded,
+    problem::TemplateProblem,
 };
 use crate::{
     address::{Address, composed},
@@ -77,23 +89,23 @@ impl Format {
 /// A compiled template: every placeholder in it has a column.
 #[derive(Debug)]
 pub struct Template {
-    source: Arc<Source>,
-    /// The texts of the partials that it uses, by name.
-    partials: BTreeMap<String, Arc<Source>>,
+    /// Where its files are; nowhere for one that is no file itself.
+    directory: Option<PathBuf>,
     branches: Vec<Branch>,
     format: Format,
     front: FrontMatter,
     /// The tag of the language that it names.
     language: Option<String>,
-    /// Escapes as the body's format wants it.
-    body: Handlebars<'static>,
+    body: Body,
+    /// In place of a text part made from the body.
+    text: Option<Body>,
     /// Escapes nothing; what comes out is checked by where it goes.
     headers: Handlebars<'static>,
+    /// Veils values, for addresses and paths.
+    places: Handlebars<'static>,
     uses: lint::Uses,
     /// What it looks like as HTML.
     look: Look,
-    /// Where the body begins.
-    body_start: usize,
 }
 
 /// A mailbox of RFC 5322 §3.4: an address, and a name to show.
@@ -122,6 +134,8 @@ pub struct Rendered {
     pub text: String,
     /// The body as an HTML document.
     pub html: Option<String>,
+    /// Attachments, and the pictures that the HTML shows.
+    pub files: Vec<AttachedFile>,
 }
 
 impl Template {
@@ -130,12 +144,13 @@ impl Template {
         let ending = || Diagnostic::error(Place::File(path.into()), &TemplateProblem::Ending);
         let format = Format::of(path).ok_or_else(ending)?;
         let text = read_text(path, MOST_BYTES)?;
-        Self::compile_with(&path.display().to_string(), &text, format, columns, Partials::beside(path, format))
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Self::compile_with(&path.display().to_string(), &text, format, columns, Some(directory))
     }
 
-    /// Compiles a text, which has no partials; `name` stands in complaints.
+    /// Compiles a text, which has no files; `name` stands in complaints.
     pub fn compile(name: &str, text: &str, format: Format, columns: &Columns) -> Result<Self, Diagnostics> {
-        Self::compile_with(name, text, format, columns, Partials::default())
+        Self::compile_with(name, text, format, columns, None)
     }
 
     fn compile_with(
@@ -143,7 +158,7 @@ impl Template {
         text: &str,
         format: Format,
         columns: &Columns,
-        mut partials: Partials,
+        directory: Option<&Path>,
     ) -> Result<Self, Diagnostics> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
         // Names are compared with headings, which are composed, too.
@@ -152,43 +167,45 @@ impl Template {
         let parts = front_matter::split(&source)?;
 
         let mut problems = Diagnostics::default();
-        let mut headers = registry(handlebars::no_escape, columns);
+        let (mut headers, mut places) = (registry(handlebars::no_escape, columns), registry(veil::veil, columns));
         let mut uses = lint::Uses::default();
-        let front = FrontMatter::compile(&source, &parts, &mut headers, columns, &mut uses, &mut problems);
-        let escape = match format {
-            Format::Text => handlebars::no_escape,
-            Format::Markdown | Format::Html => veil::veil,
+        let mut front = {
+            let (uses, problems) = (&mut uses, &mut problems);
+            let checking = lint::Checking { format, columns, uses, raw: &[], partials: None, problems };
+            let registries = Registries { headers: &mut headers, places: &mut places };
+            FrontMatter::compile(&source, &parts, registries, directory, checking)
         };
-        let mut body = registry(escape, columns);
-        let span = parts.body..source.text().len();
-        let piece = lint::Piece::of(&source, span.clone());
-        let checking =
-            lint::Checking { format, columns, uses: &mut uses, partials: Some(&mut partials), problems: &mut problems };
-        lint::compile(&mut body, BODY, &piece, checking);
-        let directory = partials.directory().map(Path::to_owned);
-        let mut sources = BTreeMap::new();
-        for (name, loaded) in partials.into_all() {
-            body.register_template(&name, Arc::unwrap_or_clone(loaded.compiled));
-            sources.insert(name, loaded.source);
-        }
+        let raw = front.as_ref().map(|front| front.raw.clone()).unwrap_or_default();
+        let partials = directory.map(|directory| Partials::within(directory, format)).unwrap_or_default();
+        let checked = Checked { columns, uses: &mut uses, raw: &raw, problems: &mut problems };
+        let mut body = Body::compile(&source, parts.body, format, partials, checked);
         if format == Format::Html
-            && let Some((place, problem)) = in_html::check(&source.text()[span.clone()])
+            && let Some((place, problem)) = in_html::check(&source.text()[parts.body..])
         {
-            let place = Place::Text(Arc::clone(&source), span.start + place.start..span.start + place.end);
+            let place = Place::Text(Arc::clone(&source), parts.body + place.start..parts.body + place.end);
             problems.push(Diagnostic::error(place, &problem));
         }
+        let mut text = None;
         let mut look = Look::default();
-        if let Some(front) = &front {
-            look::check(&source, parts.body, format, front.remote, &mut problems);
-            for partial in sources.values() {
-                look::check(partial, 0, format, front.remote, &mut problems);
-            }
-            match layout::find(front.layout.as_ref(), &source, format, directory.as_deref(), front.remote) {
-                // Styles are looked for in what is right otherwise.
-                Ok(layout) if !problems.has_errors() => {
-                    look = Look::compile(layout, &source, parts.body, format, &sources, &mut body)?;
+        if let Some(front) = &mut front {
+            if let Some(named) = front.text_template.take().filter(|_| format != Format::Text) {
+                let checked = Checked { columns, uses: &mut uses, raw: &[], problems: &mut problems };
+                match Body::read_text_part(&named, &source, directory, checked) {
+                    Ok(body) => text = Some(body),
+                    Err(wrong) => problems.extend(wrong),
                 }
-                Ok(_) => {}
+            }
+            look::check(&body, format, &front.permitted, &mut problems);
+            match layout::find(front.layout.as_ref(), &source, format, directory, &front.permitted) {
+                Ok(layout) => {
+                    let layout_text = layout.as_ref().map(|layout| layout.text().to_owned());
+                    let texts = body.sources().map(|source| source.text()).chain(layout_text.as_deref());
+                    front.check_pictures(&source, texts, &mut problems);
+                    // Styles are looked for in what is right otherwise.
+                    if !problems.has_errors() {
+                        look = Look::compile(layout, format, &mut body)?;
+                    }
+                }
                 Err(wrong) => problems.extend(wrong),
             }
         }
@@ -201,23 +218,15 @@ impl Template {
             let tag = named.as_ref().map(Language::tag);
             let language = named.or_else(|| Language::new(DEFAULT_LANGUAGE))?;
             let knowledge = Arc::new(helpers::Knowledge { language, columns: columns.clone() });
-            helpers::register(&mut headers, &knowledge);
-            helpers::register(&mut body, &knowledge);
+            for registry in [&mut headers, &mut places] {
+                helpers::register(registry, &knowledge);
+            }
+            for body in std::iter::once(&mut body).chain(&mut text) {
+                body.know(&knowledge);
+            }
             let branches = std::mem::take(&mut uses.questions).compile(&mut headers);
-            let body_start = parts.body;
-            Some(Self {
-                source,
-                partials: sources,
-                branches,
-                format,
-                front,
-                language: tag,
-                body,
-                headers,
-                uses,
-                look,
-                body_start,
-            })
+            let directory = directory.map(Path::to_owned);
+            Some(Self { directory, branches, format, front, language: tag, body, text, headers, places, uses, look })
         });
         problems.sorted().checked(template)
     }
@@ -249,8 +258,18 @@ impl Template {
 
     /// The texts that it was compiled from: its own, and those of its partials and of its layout.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
-        let others = self.partials.values().chain(self.look.layout_file());
-        std::iter::once(&self.source).chain(others).map(|source| source.text())
+        let bodies = std::iter::once(&self.body).chain(&self.text).flat_map(Body::sources);
+        bodies.chain(self.look.layout_file()).map(|source| source.text())
+    }
+
+    /// The file that a path from the front matter means.
+    pub(crate) fn find_file(&self, path: &str) -> Result<PathBuf, FileProblem> {
+        files::find(self.directory.as_deref(), path)
+    }
+
+    /// The directory in which its files are.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
     }
 
     /// What is wrong with a whole list for this template: a column that is asked `{{#if consent}}` and says "no"
@@ -358,39 +377,36 @@ impl Template {
 
     fn render_inner(&self, recipient: Recipient<'_>) -> Result<Rendered, TemplateProblem> {
         let context = self.context(recipient);
-        let front = self.front.render(&self.headers, &context)?;
-        let body = self.body.render_with_context(BODY, &context).map_err(|error| {
-            let partial = error.template_name.as_ref().and_then(|name| Some((name, self.partials.get(name)?)));
-            let (piece, source, start) = match partial {
-                Some((name, partial)) => (Piece::Partial(name.clone()), partial, 0),
-                None => (Piece::Body, &self.source, self.body_start),
-            };
-            let (line, column) = (error.line_no.unwrap_or(0), error.column_no.unwrap_or(0));
-            let column = self.look.column(&piece, &source.text()[start..], line, column);
-            let before = source.text()[..start].matches('\n').count();
-            TemplateProblem::render(source.name(), line + before, column, &error)
-        })?;
+        let front = self.front.render(&self.headers, &self.places, &context)?;
+        let body = self.body.render(&context, Some(&self.look))?;
         let (text, html) = match self.format {
             Format::Text => (body, None),
             Format::Markdown => {
-                let (text, html) = markdown::render(&body, self.look.styles(), self.front.remote)?;
+                let (text, html) = markdown::render(&body, self.look.styles(), &self.front.permitted)?;
                 (text, Some(html))
             }
             Format::Html => {
-                let html = in_html::InHtml::default().put(&body)?;
+                let html = in_html::whole(&body)?;
                 // A value can be the address of a picture.
-                if let Some((_, problem)) = resources::check(&html, self.front.remote).into_iter().next() {
+                if let Some((_, problem)) = resources::check(&html, &self.front.permitted).into_iter().next() {
                     return Err(problem);
                 }
-                (html::to_text(&html)?, Some(html))
+                let text = if self.text.is_some() { String::new() } else { html::to_text(&html) };
+                (text, Some(html))
             }
         };
-        let (text, html) = self.look.around(text, html, &front.subject, self.language.as_deref());
+        let (mut text, html) = self.look.around(text, html, &front.subject, self.language.as_deref());
+        if let Some(own) = &self.text {
+            text = own.render(&context, None)?;
+        }
         let text = with_lf(&text);
         if text.trim().is_empty() {
             return Err(TemplateProblem::EmptyBody);
         }
         let html = html.map(|html| with_lf(&html));
+        let mut files = front.files;
+        let shown = |name: &str| html.as_ref().is_some_and(|html| files::shows(html, name));
+        files.retain(|file| file.content_id.as_deref().is_none_or(shown));
         Ok(Rendered {
             from: front.from,
             reply_to: front.reply_to,
@@ -399,6 +415,7 @@ impl Template {
             headers: front.headers,
             text,
             html,
+            files,
         })
     }
 }
@@ -415,9 +432,6 @@ fn value(cell: &str, kind: &ColumnType) -> Value {
         _ => Value::String(cell.to_owned()),
     }
 }
-
-/// The name of the body among the compiled templates; no partial has a space in its name.
-const BODY: &str = "the body";
 
 fn registry(escape: fn(&str) -> String, columns: &Columns) -> Handlebars<'static> {
     let mut registry = Handlebars::new();

@@ -46,10 +46,9 @@ pub(super) enum Unusable {
 }
 
 impl Partials {
-    /// Those beside a template.
-    pub(super) fn beside(template: &Path, format: Format) -> Self {
-        let directory = template.parent().map(Path::to_owned);
-        Self { directory, format: Some(format), ..Self::default() }
+    /// Those in the directory of a template.
+    pub(super) fn within(directory: &Path, format: Format) -> Self {
+        Self { directory: Some(directory.to_owned()), format: Some(format), ..Self::default() }
     }
 
     /// The partial of a name, read and compiled once.
@@ -100,11 +99,6 @@ impl Partials {
             return Err(TemplateProblem::PartialMissing { name: name.to_owned(), tried });
         };
         if is_below(directory, path) { Ok(path.clone()) } else { Err(TemplateProblem::PartialOutside(name.to_owned())) }
-    }
-
-    /// The directory of the template, if it is a file.
-    pub(super) fn directory(&self) -> Option<&Path> {
-        self.directory.as_deref()
     }
 }
 

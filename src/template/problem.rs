@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::{files::FileProblem, front_problem::FrontProblem};
 use crate::{
     address::AddressError,
     diagnostic::{Complaint, EMPTY_BODY, quoted},
@@ -26,8 +27,6 @@ pub(crate) enum TemplateProblem {
     NoSuchArgument { helper: String, name: String, known: String },
     UrlEncode,
     JoinWhat,
-    Language(String),
-    TwoAuthors(&'static str),
     NoColumn { name: String, nearest: Option<String>, columns: String },
     NoHelper { name: String, nearest: Option<String> },
     BlockOverColumn(String),
@@ -36,7 +35,7 @@ pub(crate) enum TemplateProblem {
     YesNoShown(String),
     UntypedYesNo { asks: &'static str, name: String, heading: String, cell: String, number: bool },
     Disagree { name: String, first: (u64, String), other: (u64, String) },
-    Raw(String),
+    Raw { name: String, in_html: bool },
     Partial,
     PartialArguments,
     PartialCycle(String),
@@ -48,7 +47,6 @@ pub(crate) enum TemplateProblem {
     HeaderRefused { name: String, why: &'static str },
     HeaderName(String),
     HeaderTwice(String),
-    ToHasAddress,
     AuthorAddress { key: &'static str, error: AddressError },
     Render { place: String, why: String },
     HeaderLine { key: String, character: char },
@@ -56,8 +54,12 @@ pub(crate) enum TemplateProblem {
     EmptyBody,
     EmptyCell(String),
     Link(String),
+    File(FileProblem),
+    Front(FrontProblem),
+    RawPlace,
+    RawOpen,
+    Style(String),
     ValueInHtml(&'static str),
-    Html(String),
     Remote(String),
     OddAddress(String),
     DataAddress,
@@ -109,8 +111,6 @@ impl fmt::Display for TemplateProblem {
             Self::NoSuchArgument { helper, name, .. } => write!(f, "{helper} has nothing that is called {name}"),
             Self::UrlEncode => f.write_str("a value in a link's target is encoded by itself"),
             Self::JoinWhat => f.write_str("join needs the name of a column in quotation marks behind rows"),
-            Self::Language(tag) => write!(f, "{} is not a language that is known", quoted(tag)),
-            Self::TwoAuthors(key) => write!(f, "\"{key}\" holds more than one address"),
             Self::NoColumn { name, .. } => write!(f, "there is no column for {{{{{name}}}}}"),
             Self::NoHelper { name, .. } => write!(f, "there is no helper \"{name}\""),
             Self::BlockOverColumn(name) => write!(f, "{{{{#{name}}}}} is not a block"),
@@ -133,7 +133,7 @@ impl fmt::Display for TemplateProblem {
                 quoted(&other.1),
                 other.0
             ),
-            Self::Raw(name) => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
+            Self::Raw { name, .. } => write!(f, "{{{{{{{name}}}}}}} would put a value from the list in unescaped"),
             Self::Partial => f.write_str("decorators, blocks of partials, and partials in headers are not available"),
             Self::PartialArguments => f.write_str("a partial has a fixed name, and takes no values"),
             Self::PartialCycle(within) => write!(f, "this partial is within itself ({within})"),
@@ -151,9 +151,6 @@ impl fmt::Display for TemplateProblem {
             Self::HeaderRefused { name, why } => write!(f, "the header \"{name}\" cannot be set here: {why}"),
             Self::HeaderName(name) => write!(f, "{} is not a header name", quoted(name)),
             Self::HeaderTwice(name) => write!(f, "the header \"{name}\" is set twice"),
-            Self::ToHasAddress => {
-                f.write_str("\"to\" is only the name to show; the address always is the recipient's own")
-            }
             Self::AuthorAddress { key, error } => write!(f, "\"{key}\": {error}"),
             Self::Render { place, why } => write!(f, "the template cannot be filled in at {place}: {why}"),
             Self::HeaderLine { key, character } => {
@@ -162,11 +159,15 @@ impl fmt::Display for TemplateProblem {
             Self::EmptyHeader(key) => write!(f, "\"{key}\" is empty"),
             Self::EmptyCell(name) => write!(f, "the cell is empty, and the message shows {{{{{name}}}}}"),
             Self::EmptyBody => f.write_str("the message would be empty"),
+            Self::File(problem) => problem.fmt(f),
+            Self::Front(problem) => problem.fmt(f),
+            Self::RawPlace => f.write_str("HTML from the list can stand only where text can"),
+            Self::RawOpen => f.write_str("a tag, a comment or a quotation mark is not closed at the end of the HTML"),
+            Self::Style(value) => write!(f, "a style would hold {}", quoted(value)),
             Self::Link(target) => {
                 write!(f, "a link would go to {}, which is no web, mail or telephone address", quoted(target))
             }
             Self::ValueInHtml(place) => write!(f, "a value from the list cannot stand in {place}"),
-            Self::Html(why) => write!(f, "no text part can be made from the HTML: {why}"),
             Self::Remote(address) => write!(f, "the message would load {} from elsewhere", shortened(address)),
             Self::OddAddress(address) => write!(f, "no message can load {}", shortened(address)),
             Self::DataAddress => f.write_str("many mail programs do not show pictures that are in a data: address"),
@@ -188,6 +189,18 @@ impl fmt::Display for TemplateProblem {
             Self::TwoDocuments(tag) => write!(f, "{tag} is in the layout already"),
             Self::Css(why) => write!(f, "the style sheet cannot be read: {why}"),
         }
+    }
+}
+
+impl From<FrontProblem> for TemplateProblem {
+    fn from(problem: FrontProblem) -> Self {
+        Self::Front(problem)
+    }
+}
+
+impl From<FileProblem> for TemplateProblem {
+    fn from(problem: FileProblem) -> Self {
+        Self::File(problem)
     }
 }
 
@@ -224,14 +237,12 @@ impl Complaint for TemplateProblem {
             Self::Arguments { .. } | Self::NoSuchArgument { .. } | Self::UrlEncode | Self::JoinWhat => {
                 "template.arguments"
             }
-            Self::Language(_) => "template.language",
             Self::NoColumn { .. } | Self::NotAName(_) => "template.no-column",
             Self::NoHelper { .. } => "template.no-helper",
             Self::BlockOverColumn(_) | Self::NothingToLoop { .. } | Self::EachWhat(_) => "template.block",
             Self::YesNoShown(_) => "template.yes-or-no",
             Self::UntypedYesNo { .. } => "list.untyped-yes-or-no",
             Self::Disagree { .. } => "list.rows-disagree",
-            Self::Raw(_) => "template.raw",
             Self::Partial
             | Self::PartialArguments
             | Self::PartialCycle(_)
@@ -240,16 +251,18 @@ impl Complaint for TemplateProblem {
             | Self::PartialMissing { .. }
             | Self::PartialOutside(_) => "template.partial",
             Self::HeaderRefused { .. } | Self::HeaderName(_) | Self::HeaderTwice(_) => "template.header",
-            Self::ToHasAddress => "template.to-has-address",
-            Self::AuthorAddress { .. } | Self::TwoAuthors(_) => "template.author-address",
+            Self::AuthorAddress { .. } => "template.author-address",
             Self::Render { .. } => "template.render",
             Self::HeaderLine { .. } => "template.header-line",
             Self::EmptyHeader(_) => "template.empty-header",
             Self::EmptyBody => EMPTY_BODY,
             Self::EmptyCell(_) => "list.empty-cell",
             Self::Link(_) => "template.link",
+            Self::File(problem) => problem.code(),
+            Self::Front(problem) => problem.code(),
+            Self::Raw { .. } | Self::RawPlace | Self::RawOpen => "template.raw",
+            Self::Style(_) => "template.style",
             Self::ValueInHtml(_) => "template.value-in-html",
-            Self::Html(_) => "template.html",
             Self::Remote(_) | Self::OddAddress(_) => "template.remote",
             Self::DataAddress => "template.data-address",
             Self::Dropped(_) => "template.dropped",
@@ -293,7 +306,10 @@ impl Complaint for TemplateProblem {
                 quoted(heading)
             ),
             Self::Disagree { .. } => "make them the same, or use it within {{#each rows}}".into(),
-            Self::Raw(name) => format!("write {{{{{name}}}}}"),
+            Self::Raw { name, in_html: false } => format!("write {{{{{name}}}}}"),
+            Self::Raw { name, .. } => format!(
+                "write {{{{{name}}}}}; or, where the cells hold HTML that you trust, raw_html = [\"{name}\"] in the front matter"
+            ),
             Self::EmptyCell(name) => format!(
                 "fill it in; or ask for it first, {{{{#if {name}}}}}…{{{{/if}}}}; or name the column with --optional \
                  (optional under [recipients_options] in campaign.toml)"
@@ -301,13 +317,15 @@ impl Complaint for TemplateProblem {
             Self::NoSuchArgument { known, .. } if !known.is_empty() => format!("it has {known}"),
             Self::UrlEncode => "write {{name}} alone; url_encode is for plain text".into(),
             Self::JoinWhat => "for example {{join rows \"title\"}}".into(),
-            Self::Language(_) => "write a tag such as \"en-GB\", \"de\" or \"fr\"".into(),
             Self::PartialArguments => "it sees the same columns as the place where it stands".into(),
             Self::PartialMissing { tried, .. } | Self::LayoutMissing { tried, .. } => {
                 format!("it would be the file {tried}")
             }
             Self::PartialOutside(_) | Self::PartialName(_) | Self::LayoutOutside(_) => "put a copy beside the template".into(),
             Self::Unlike { instead, .. } => instead.clone(),
+            Self::File(problem) => return problem.help(),
+            Self::Front(problem) => return problem.help(),
+            Self::Style(_) => "letters, digits, spaces and # % . , + - can stand there".into(),
             Self::RawBlock => "to show braces, write a backslash before them: \\{{".into(),
             Self::TagOpen => "close it with }}".into(),
             Self::BlockOpen(name) => format!("close it with {{{{/{name}}}}}"),
@@ -325,7 +343,6 @@ impl Complaint for TemplateProblem {
             Self::LayoutTag(_) | Self::LayoutTagOpen => "it can hold {{body}}, {{subject}} and {{language}}".into(),
             Self::LayoutBody(0) | Self::LayoutBodyPlace => "write {{body}} on a line of its own within <body>".into(),
             Self::TwoDocuments(_) => "leave it out, or say layout = \"none\"".into(),
-            Self::ToHasAddress => "for example: to = \"{{name}}\"".into(),
             _ => return None,
         })
     }

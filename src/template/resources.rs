@@ -6,13 +6,16 @@ use std::ops::Range;
 use super::{
     TemplateProblem,
     elements::{StartTag, resolved, start_tags},
+    front_problem::FrontProblem,
 };
 
-/// Whether a message may load pictures, fonts and style sheets from elsewhere (`allow_remote`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remote {
-    Refused,
-    Allowed,
+/// What a message may load.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Permitted {
+    /// Pictures, fonts and style sheets from elsewhere (`allow_remote`).
+    pub(super) remote: bool,
+    /// The pictures that it brings along (`inline`), as `cid:` names them.
+    pub(super) pictures: Vec<String>,
 }
 
 /// Elements that mail programs drop, because they could do something.
@@ -34,15 +37,15 @@ fn loads_its_link(element: &str) -> bool {
 }
 
 /// What is wrong with what a piece of HTML loads or does, each with its place.
-pub(super) fn check(html: &str, remote: Remote) -> Vec<(Range<usize>, TemplateProblem)> {
+pub(super) fn check(html: &str, permitted: &Permitted) -> Vec<(Range<usize>, TemplateProblem)> {
     let mut wrong = Vec::new();
     for tag in start_tags(html) {
-        check_tag(html, &tag, remote, &mut wrong);
+        check_tag(html, &tag, permitted, &mut wrong);
     }
     wrong
 }
 
-fn check_tag(html: &str, tag: &StartTag<'_>, remote: Remote, wrong: &mut Vec<(Range<usize>, TemplateProblem)>) {
+fn check_tag(html: &str, tag: &StartTag<'_>, permitted: &Permitted, wrong: &mut Vec<(Range<usize>, TemplateProblem)>) {
     let name = &*tag.name;
     if is_dropped(name) {
         wrong.push((tag.head.clone(), TemplateProblem::Dropped(format!("<{name}>"))));
@@ -61,11 +64,11 @@ fn check_tag(html: &str, tag: &StartTag<'_>, remote: Remote, wrong: &mut Vec<(Ra
         let found = if attribute_name.starts_with("on") {
             Some(TemplateProblem::Dropped(format!("the script in {attribute_name}")))
         } else if loads && attribute_name.ends_with("srcset") {
-            candidates(&value).find_map(|address| address_of(address, remote))
+            candidates(&value).find_map(|address| address_of(address, permitted))
         } else if loads {
-            address_of(&value, remote)
+            address_of(&value, permitted)
         } else if attribute_name == "style" {
-            of_css(&value, remote)
+            of_css(&value, permitted)
         } else if matches!(attribute_name, "href" | "xlink:href" | "action" | "formaction") && is_script(&value) {
             Some(TemplateProblem::Dropped("a link that is a script".into()))
         } else {
@@ -75,7 +78,7 @@ fn check_tag(html: &str, tag: &StartTag<'_>, remote: Remote, wrong: &mut Vec<(Ra
     }
     if name == "style"
         && let Some(raw) = &tag.raw
-        && let Some(problem) = of_css(&html[raw.clone()], remote)
+        && let Some(problem) = of_css(&html[raw.clone()], permitted)
     {
         let line =
             |address: &str| html[raw.clone()].find(address).map(|at| raw.start + at..raw.start + at + address.len());
@@ -113,16 +116,22 @@ fn is_script(address: &str) -> bool {
 }
 
 /// What is wrong with loading from an address.
-pub(super) fn address_of(address: &str, remote: Remote) -> Option<TemplateProblem> {
+pub(super) fn address_of(address: &str, permitted: &Permitted) -> Option<TemplateProblem> {
     let cleaned = cleaned(address);
     let scheme = scheme(&cleaned);
     match scheme.as_deref() {
         // A part of the message itself (RFC 2392)
-        Some("cid" | "mid") => None,
+        Some("cid") => {
+            let name = cleaned.split_once(':').map_or("", |(_, name)| name);
+            let is_there = permitted.pictures.iter().any(|picture| picture == name);
+            let missing =
+                || FrontProblem::NoPicture { name: name.to_owned(), known: permitted.pictures.clone() }.into();
+            (!is_there).then(missing)
+        }
         Some("data") => Some(TemplateProblem::DataAddress),
         Some("javascript" | "vbscript") => Some(TemplateProblem::Dropped("a script".into())),
         None if !cleaned.starts_with("//") => None,
-        None | Some("http" | "https") if remote == Remote::Allowed => None,
+        None | Some("http" | "https") if permitted.remote => None,
         None | Some("http" | "https" | "ftp") => Some(TemplateProblem::Remote(address.trim().to_owned())),
         // `file:` on another machine, too, which would be told the name of who reads the message.
         Some(_) => Some(TemplateProblem::OddAddress(address.trim().to_owned())),
@@ -130,7 +139,7 @@ pub(super) fn address_of(address: &str, remote: Remote) -> Option<TemplateProble
 }
 
 /// What is wrong with the first thing that a style sheet or a style loads and may not.
-fn of_css(css: &str, remote: Remote) -> Option<TemplateProblem> {
+fn of_css(css: &str, permitted: &Permitted) -> Option<TemplateProblem> {
     if is_plain(css) {
         return None;
     }
@@ -139,7 +148,7 @@ fn of_css(css: &str, remote: Remote) -> Option<TemplateProblem> {
     let after = |word: &'static str| lower.match_indices(word).map(move |(at, _)| at + word.len());
     for at in after("url(").chain(after("src(")) {
         let argument = css[at..].split(')').next().unwrap_or("");
-        if let Some(problem) = address_of(argument.trim().trim_matches(['"', '\'']), remote) {
+        if let Some(problem) = address_of(argument.trim().trim_matches(['"', '\'']), permitted) {
             return Some(problem);
         }
     }
@@ -149,7 +158,7 @@ fn of_css(css: &str, remote: Remote) -> Option<TemplateProblem> {
     for (at, end) in imports.chain(sets) {
         let stretch = css[at..].split([end, '}']).next().unwrap_or("");
         for quoted in stretch.split(['"', '\'']).skip(1).step_by(2) {
-            if let Some(problem) = address_of(quoted, remote) {
+            if let Some(problem) = address_of(quoted, permitted) {
                 return Some(problem);
             }
         }
@@ -204,8 +213,9 @@ fn without_comments_and_escapes(css: &str) -> String {
 mod tests {
     use super::*;
 
-    fn said(html: &str, remote: Remote) -> Vec<String> {
-        check(html, remote).into_iter().map(|(place, why)| format!("{}: {why}", &html[place])).collect()
+    fn said(html: &str, remote: bool) -> Vec<String> {
+        let permitted = Permitted { remote, pictures: vec!["logo".into(), "a".into()] };
+        check(html, &permitted).into_iter().map(|(place, why)| format!("{}: {why}", &html[place])).collect()
     }
 
     #[test]
@@ -238,10 +248,10 @@ mod tests {
             "<style>p { background: image-set(\"https://one.example/a.png\" 1x) }</style>",
             "<!--[if mso]><v:fill src=\"https://one.example/a.png\"/><![endif]-->",
         ] {
-            let refused = said(html, Remote::Refused);
+            let refused = said(html, false);
             assert!(refused.len() == 1 && refused[0].contains("from elsewhere"), "{html}: {refused:?}");
             if !html.contains("ftp:") {
-                assert_eq!(said(html, Remote::Allowed), [""; 0], "{html}");
+                assert_eq!(said(html, true), [""; 0], "{html}");
             }
         }
     }
@@ -262,15 +272,13 @@ mod tests {
             "<meta http-equiv=\"Refresh\" content=\"0; url=https://one.example/\">",
             "<p style=\"width: expression(x())\">",
         ] {
-            for remote in [Remote::Refused, Remote::Allowed] {
+            for remote in [false, true] {
                 let refused = said(html, remote);
                 assert!(refused.len() == 1 && refused[0].contains("mail programs drop "), "{html}: {refused:?}");
             }
         }
-        assert!(said("<img src=\"data:image/png;base64,AA\">", Remote::Allowed)[0].contains("data:"));
-        assert!(
-            said("<img src=\"file://one.example/a.png\">", Remote::Allowed)[0].contains("file://one.example/a.png")
-        );
+        assert!(said("<img src=\"data:image/png;base64,AA\">", true)[0].contains("data:"));
+        assert!(said("<img src=\"file://one.example/a.png\">", true)[0].contains("file://one.example/a.png"));
     }
 
     #[test]
@@ -286,14 +294,14 @@ mod tests {
             "<blockquote cite=\"https://one.example/\">",
             "<style>/* https://one.example/ */ p { color: red }</style>",
         ] {
-            assert_eq!(said(html, Remote::Refused), [""; 0], "{html}");
+            assert_eq!(said(html, false), [""; 0], "{html}");
         }
     }
 
     #[test]
     fn the_place_is_the_attribute() {
         assert_eq!(
-            said("<p><img alt=\"\" src=\"https://one.example/\">", Remote::Refused),
+            said("<p><img alt=\"\" src=\"https://one.example/\">", false),
             ["src=\"https://one.example/: the message would load https://one.example/ from elsewhere"]
         );
     }

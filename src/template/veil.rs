@@ -53,6 +53,17 @@ pub(super) enum Stretch<'t> {
     Value(String),
 }
 
+impl Stretch<'_> {
+    /// A value that cannot stand in a style, where it could end what it stands in or load something (CSS Syntax 3).
+    pub(super) fn odd_in_style(self) -> Option<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || " #%.,+-".contains(c);
+        match self {
+            Self::Value(value) if !value.chars().all(plain) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// The stretches of a text, in order.
 pub(super) fn stretches(text: &str) -> impl Iterator<Item = Stretch<'_>> {
     let mut rest = text;

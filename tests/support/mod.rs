@@ -2,6 +2,7 @@
 
 pub(crate) mod dkim;
 pub(crate) mod lists;
+pub(crate) mod parsers;
 pub(crate) mod postfix;
 pub(crate) mod samples;
 pub(crate) mod scripted;

@@ -1,8 +1,16 @@
 //! The sample campaigns, read by other means than the program's own.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
 
 use mail_parser::{Message, MessageParser};
+
+use super::{
+    Home, Run, account,
+    postfix::{Delivered, Postfix},
+};
 
 /// One of the campaigns in `samples/`.
 pub(crate) struct Sample {
@@ -43,6 +51,24 @@ impl Sample {
             Person { address, cells }
         })
         .collect()
+    }
+
+    /// Sends it through a Postfix; gives what was delivered.
+    pub(crate) fn send(&self, postfix: &Postfix, tls: &str, port: u16) -> Vec<Delivered> {
+        let home = Home::new();
+        home.config(&account(
+            port,
+            postfix.ca_file(),
+            tls,
+            &format!("username = \"{}\"\npassword_env = \"SMTP_PASSWORD\"\nconnections = 3\n", postfix.user()),
+        ));
+        let count = self.people().len();
+        let before: HashSet<PathBuf> = postfix.delivered().into_iter().map(|one| one.path).collect();
+        let mut command = home.command(&["send", &self.path(), "--account", "work", "--confirm", &count.to_string()]);
+        let run =
+            Run::of(command.env("SMTP_PASSWORD", postfix.password()).output().expect("the program runs")).ended(0);
+        assert!(run.stdout.starts_with(&format!("{count} of {count} messages sent in ")), "{}", run.stdout);
+        postfix.wait_for(before.len() + count).into_iter().filter(|one| !before.contains(&one.path)).collect()
     }
 }
 
