@@ -264,9 +264,12 @@ impl FrontMatter {
         let line = |template: &str, key: &str| line(registry, template, key, context);
         let mailbox = |of: &MailboxTemplate| {
             let name = if of.has_name { Some(line(&format!("{}.name", of.key), of.key)?) } else { None };
-            let address = line(&format!("{}.address", of.key), of.key)?;
-            let address =
-                address.parse::<Address>().map_err(|error| TemplateProblem::AuthorAddress { key: of.key, error })?;
+            let address = match &of.fixed {
+                Some(address) => address.clone(),
+                None => line(&format!("{}.address", of.key), of.key)?
+                    .parse()
+                    .map_err(|error| TemplateProblem::AuthorAddress { key: of.key, error })?,
+            };
             Ok::<_, TemplateProblem>(Mailbox { name: name.filter(|name| !name.is_empty()), address })
         };
         let subject = line("subject", "subject")?;
@@ -490,7 +493,9 @@ impl Compiler<'_> {
             part("name", name);
         }
         part("address", address);
-        MailboxTemplate { key, has_name: name.is_some(), fixed: address.parse().ok() }
+        // Braces may stand before an @, too.
+        let fixed = address.parse().ok().filter(|_| !address.contains("{{"));
+        MailboxTemplate { key, has_name: name.is_some(), fixed }
     }
 
     fn header(
@@ -515,5 +520,25 @@ impl Compiler<'_> {
         };
         self.complain(span, &problem);
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        campaign::ListOptions,
+        recipients::RecipientList,
+        template::{Format, Template},
+    };
+
+    #[test]
+    fn an_address_with_a_placeholder_is_another_for_each_person() {
+        let list = RecipientList::parse("p.csv", "email,unit\na@one.example,north\n", &ListOptions::default()).unwrap();
+        // Braces may stand before an @ (RFC 5322 §3.2.3).
+        let source = "+++\nfrom = \"{{unit}}@police.example\"\nsubject = \"x\"\n+++\nHello\n";
+        let template = Template::compile("t", source, Format::Text, list.columns()).unwrap();
+        assert_eq!((template.fixed_sender(), template.fixed_addresses()), (None, Vec::new()));
+        let rendered = template.render(list.get(0).unwrap()).unwrap();
+        assert_eq!(rendered.from.address.as_str(), "north@police.example");
     }
 }
