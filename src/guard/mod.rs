@@ -7,9 +7,10 @@
 
 mod address;
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use mail_parser::{Address as ParsedAddress, HeaderValue, Message as Parsed, MessageParser, MimeHeaders, PartType};
+use memchr::{memchr, memchr_iter};
 
 use crate::{
     address::Address,
@@ -137,7 +138,7 @@ impl Search<'_> {
                 let name = format!("the header {}", header.name());
                 // Both as it is written and as it is decoded.
                 let written = raw.get(header.offset_start() as usize..header.offset_end() as usize).unwrap_or_default();
-                self.text(&String::from_utf8_lossy(written), &name);
+                self.text(&lossy(written), &name);
                 self.header(&header.value, &name);
             }
             match &part.body {
@@ -148,7 +149,7 @@ impl Search<'_> {
                 }
                 PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
                     let name = format!("the attachment {}", quoted(part.attachment_name().unwrap_or("")));
-                    self.text(&String::from_utf8_lossy(bytes), &name);
+                    self.text(&lossy(bytes), &name);
                 }
                 PartType::Message(inner) => self.message(inner, inner.raw_message()),
                 PartType::Multipart(_) => {}
@@ -178,14 +179,13 @@ impl Search<'_> {
     /// Looks up every address in a text, as it stands and percent-decoded.
     fn text(&mut self, text: &str, part: &str) {
         self.plain_text(text, part);
-        if text.contains('%') {
-            let decoded = percent_decoded(text);
-            self.plain_text(&String::from_utf8_lossy(&decoded), part);
+        if let Some(decoded) = percent_decoded(text) {
+            self.plain_text(&lossy(&decoded), part);
         }
     }
 
     fn plain_text(&mut self, text: &str, part: &str) {
-        if !text.contains(['@', '＠']) {
+        if memchr(b'@', text.as_bytes()).is_none() && (text.is_ascii() || !text.contains('＠')) {
             return;
         }
         let text = address::legible(text);
@@ -275,8 +275,18 @@ fn reference(name: &str) -> Option<char> {
     })
 }
 
-fn percent_decoded(text: &str) -> Vec<u8> {
+/// The octets as text. What is UTF-8, as nearly everything is, is seen to be in a glance.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// The octets of a text with percent-encoding (RFC 3986 §2.1); nothing for one without, which `width="100%"` is, too.
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
+    let is_encoded = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+    if !memchr_iter(b'%', bytes).any(is_encoded) {
+        return None;
+    }
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
@@ -293,7 +303,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
             }
         }
     }
-    decoded
+    Some(decoded)
 }
 
 #[cfg(test)]

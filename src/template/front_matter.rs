@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use handlebars::{Context, Handlebars};
+use handlebars::{Context, Handlebars, template::TemplateElement};
 
 use super::{
     AttachedFile, Format, Mailbox, TemplateProblem,
@@ -337,9 +337,14 @@ pub(super) fn line(
     key: &str,
     context: &Context,
 ) -> Result<String, TemplateProblem> {
-    let value = registry
-        .render_with_context(template, context)
-        .map_err(|error| TemplateProblem::Render { place: format!("\"{key}\""), why: error.reason().to_string() })?;
+    let value = match registry.get_template(template).map(|compiled| compiled.elements.as_slice()) {
+        // Without a placeholder it is the same for everybody.
+        Some([TemplateElement::RawString(text)]) => text.clone(),
+        _ => registry.render_with_context(template, context).map_err(|error| TemplateProblem::Render {
+            place: format!("\"{key}\""),
+            why: error.reason().to_string(),
+        })?,
+    };
     match value.chars().find(|c| c.is_control()) {
         Some(character) => Err(TemplateProblem::HeaderLine { key: key.to_owned(), character }),
         None => Ok(value.trim().to_owned()),

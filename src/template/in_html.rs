@@ -32,6 +32,8 @@ pub(super) struct InHtml {
     named: bool,
     /// Its value, as far as it was read.
     value: String,
+    /// Whether there is a value from the list in it.
+    has_value: bool,
     /// Whether it only matters where values stand, and not what is in them
     probing: bool,
 }
@@ -114,7 +116,7 @@ impl InHtml {
             rest = &rest[same.len()..];
             let Some(c) = rest.chars().next() else { return Ok(()) };
             if let State::Quoted(_) = self.state {
-                if has_values(&self.value) {
+                if std::mem::take(&mut self.has_value) {
                     out.push_str(&self.finished(&self.value)?);
                 } else {
                     out.push_str(&self.value);
@@ -228,7 +230,10 @@ impl InHtml {
             State::Raw if matches!(self.element.as_str(), "title" | "textarea") => out.push_str(&escape(value)),
             State::Raw => return refuse("a script or a style sheet"),
             State::Quoted(_) if self.attribute.starts_with("on") => return refuse("a script"),
-            State::Quoted(_) => self.value.push_str(&veil(value)),
+            State::Quoted(_) => {
+                self.value.push_str(&veil(value));
+                self.has_value = true;
+            }
             State::BeforeValue | State::Bare => return refuse("an attribute without quotation marks"),
             State::Name | State::Tag | State::Declaration => return refuse("the name of a tag or an attribute"),
         }
