@@ -84,7 +84,8 @@ fn quoted_printable_line(line: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     let mut column = 0;
     while at < line.len() {
-        let rest = &line[at..plain_end.max(at)];
+        // No more than a line is looked at, or a long one would be looked through again and again.
+        let rest = &line[at..plain_end.min(at + MOST_LINE + 1).max(at)];
         let plain = if is_clean {
             memchr(b'=', rest).unwrap_or(rest.len())
         } else {

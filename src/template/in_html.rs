@@ -391,9 +391,15 @@ mod tests {
 
     #[test]
     fn white_space_around_the_equals_sign_changes_nothing() {
-        for html in
-            ["<a href = \"·\">", "<a href\n=\"·\">", "<a title href=\n'·'>", "<a href=\" ·\">", "<a href='&Tab;·'>"]
-        {
+        for html in [
+            "<a href = \"·\">",
+            "<a href\n=\"·\">",
+            "<a title href=\n'·'>",
+            "<a href=\" ·\">",
+            "<a href='&Tab;·'>",
+            "<p hidden><a href=\"·\">",
+            "<br/><a href=\"·\">",
+        ] {
             assert!(put(html, "javascript:x").unwrap_err().contains("a link would go to"), "{html}");
             assert!(put(html, "https://one.example/").is_ok(), "{html}");
         }
