@@ -1,10 +1,15 @@
 //! Addresses in running text: where one may begin and end.
 
+use std::borrow::Cow;
+
 /// Characters that a local part may hold and that stand between words all the same: `to=ann@x.example`.
 const SEPARATORS: &str = "=/&?#|";
 
 /// Text in which an address can be read: without characters that nobody sees, full-width ones as their ASCII.
-pub(super) fn legible(text: &str) -> String {
+pub(super) fn legible(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
     let plain = |c: char| match c {
         '\u{ad}'
         | '\u{180e}'
@@ -16,7 +21,7 @@ pub(super) fn legible(text: &str) -> String {
         '\u{3002}' | '\u{ff61}' => Some('.'),
         c => Some(c),
     };
-    text.chars().filter_map(plain).collect()
+    text.chars().filter_map(plain).collect::<String>().into()
 }
 
 /// For each @ what could be the address around it, the longest first.

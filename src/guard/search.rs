@@ -1,6 +1,9 @@
 //! The way through a message: headers, texts, HTML, attachments, each as it is read and as it is written.
 
+use std::borrow::Cow;
+
 use mail_parser::{HeaderValue, Message as Parsed, MimeHeaders, PartType, decoders::html::html_to_text};
+use memchr::{memchr, memchr_iter};
 
 use super::{Finding, Guard, Leak, address};
 use crate::{address::Address, diagnostic::quoted, recipients::Recipient};
@@ -28,7 +31,7 @@ impl<'g> Search<'g> {
                 let name = format!("the header {}", header.name());
                 // Both as it is written and as it is decoded.
                 let written = raw.get(header.offset_start() as usize..header.offset_end() as usize).unwrap_or_default();
-                self.text(&String::from_utf8_lossy(written), &name);
+                self.text(&lossy(written), &name);
                 self.header(&header.value, &name);
             }
             match &part.body {
@@ -41,7 +44,7 @@ impl<'g> Search<'g> {
                 }
                 PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
                     let name = format!("the attachment {}", quoted(part.attachment_name().unwrap_or("")));
-                    self.text(&String::from_utf8_lossy(bytes), &name);
+                    self.text(&lossy(bytes), &name);
                 }
                 PartType::Message(inner) => self.message(inner, inner.raw_message()),
                 PartType::Multipart(_) => {}
@@ -71,14 +74,13 @@ impl<'g> Search<'g> {
     /// Looks up everything in a text, as it stands and percent-decoded.
     fn text(&mut self, text: &str, part: &str) {
         self.plain_text(text, part);
-        if text.contains('%') {
-            let decoded = percent_decoded(text);
-            self.plain_text(&String::from_utf8_lossy(&decoded), part);
+        if let Some(decoded) = percent_decoded(text) {
+            self.plain_text(&lossy(&decoded), part);
         }
     }
 
     fn plain_text(&mut self, text: &str, part: &str) {
-        let has_address = text.contains(['@', '＠']);
+        let has_address = memchr(b'@', text.as_bytes()).is_some() || (!text.is_ascii() && text.contains('＠'));
         if !has_address && self.guard.identifying.is_none() {
             return;
         }
@@ -183,8 +185,18 @@ fn reference(name: &str) -> Option<char> {
     })
 }
 
-fn percent_decoded(text: &str) -> Vec<u8> {
+/// The octets as text. What is UTF-8, as nearly everything is, is seen to be in a glance.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// The octets of a text with percent-encoding (RFC 3986 §2.1); nothing for one without, which `width="100%"` is, too.
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
+    let is_encoded = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+    if !memchr_iter(b'%', bytes).any(is_encoded) {
+        return None;
+    }
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
@@ -201,5 +213,5 @@ fn percent_decoded(text: &str) -> Vec<u8> {
             }
         }
     }
-    decoded
+    Some(decoded)
 }

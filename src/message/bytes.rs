@@ -1,5 +1,7 @@
 //! What the bytes of every message must be, whatever went into them.
 
+use memchr::{memchr, memchr2};
+
 use super::MessageProblem;
 
 /// RFC 5322 §2.1.1: a line has at most 998 octets without its CRLF.
@@ -22,28 +24,18 @@ pub(super) fn check(bytes: &[u8], header: Header) -> Result<(), MessageProblem> 
         Header::Ascii => 0,
         Header::Utf8 => bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(0),
     };
-    if bytes[body..].iter().any(|byte| *byte >= 0x80) || bytes.contains(&0) {
+    if !bytes[body..].is_ascii() || memchr(0, bytes).is_some() {
         return Err(MessageProblem::EightBit);
     }
-    let body = bytes.strip_suffix(b"\r\n").ok_or(MessageProblem::LineEnd)?;
-    let mut line = 0;
-    let mut at = 0;
-    while at < body.len() {
-        match body[at] {
-            b'\r' if body.get(at + 1) == Some(&b'\n') => {
-                at += 1;
-                line = at + 1;
-            }
-            b'\r' | b'\n' => return Err(MessageProblem::LineEnd),
-            _ if at - line >= MOST_LINE => {
-                let start = String::from_utf8_lossy(&body[line..line + 40]).into_owned();
-                return Err(MessageProblem::LongLine(start));
-            }
-            _ => {}
+    let mut rest = bytes.strip_suffix(b"\r\n").ok_or(MessageProblem::LineEnd)?;
+    loop {
+        let end = memchr2(b'\r', b'\n', rest);
+        if end.unwrap_or(rest.len()) > MOST_LINE {
+            return Err(MessageProblem::LongLine(String::from_utf8_lossy(&rest[..40]).into_owned()));
         }
-        at += 1;
+        let Some(end) = end else { return Ok(()) };
+        rest = rest[end..].strip_prefix(b"\r\n").ok_or(MessageProblem::LineEnd)?;
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod attachments;
 mod bytes;
 mod dkim;
+mod encoded;
 mod headers;
 
 use std::{fmt, hash::BuildHasher, path::Path, sync::Arc};
@@ -339,8 +340,8 @@ impl Composer {
         headers.set(header::MIME_VERSION_1_0);
 
         let mut bytes = headers.to_string().into_bytes();
-        let text = SinglePart::plain(crlf(&rendered.text));
-        let html = rendered.html.map(|html| SinglePart::html(crlf(&html)));
+        let text = SinglePart::plain(encoded::body(&rendered.text));
+        let html = rendered.html.map(|html| SinglePart::html(encoded::body(&html)));
         let boundary = |of: &str| format!("=_{}", self.token(of, &to));
         let personal = std::mem::take(&mut parts.personal);
         bytes.extend(parts.around(text, html, boundary));
@@ -364,7 +365,8 @@ impl Composer {
     /// from an address, since the whole list went into the seed.
     fn token(&self, of: &str, to: &Address) -> String {
         let hash = Sha256::new().chain_update(self.seed).chain_update(of).chain_update(to.key()).finalize();
-        hash.iter().take(16).fold(String::new(), |token, byte| token + &format!("{byte:02x}"))
+        let digits = hash.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
     }
 }
 
@@ -409,11 +411,6 @@ impl Parts {
             }
         }
     }
-}
-
-/// With the line ends of mail; lettre would put them in one by one, moving all that follows each time.
-fn crlf(text: &str) -> String {
-    text.replace('\n', "\r\n")
 }
 
 /// What can be wrong with the bytes of a message.

@@ -1,28 +1,30 @@
 //! The start tags of HTML as they stand in its text, so that something can be said about a place, or put in there,
 //! and nothing else is touched.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
+
+use memchr::{memchr, memchr_iter};
 
 /// Elements whose text is not HTML.
 pub(super) const RAW: [&str; 4] = ["script", "style", "title", "textarea"];
 
 /// A start tag.
 #[derive(Debug)]
-pub(super) struct StartTag {
+pub(super) struct StartTag<'h> {
     /// In lower case
-    pub(super) name: String,
+    pub(super) name: Cow<'h, str>,
     /// From `<` to the end of the name
     pub(super) head: Range<usize>,
-    pub(super) attributes: Vec<Attribute>,
+    pub(super) attributes: Vec<Attribute<'h>>,
     /// The text of a style, a script and the like
     pub(super) raw: Option<Range<usize>>,
 }
 
 /// An attribute of a start tag.
 #[derive(Debug)]
-pub(super) struct Attribute {
+pub(super) struct Attribute<'h> {
     /// In lower case
-    pub(super) name: String,
+    pub(super) name: Cow<'h, str>,
     /// Where the name begins
     pub(super) at: usize,
     /// The value, without its quotation marks
@@ -31,20 +33,20 @@ pub(super) struct Attribute {
     pub(super) quote: char,
 }
 
-impl StartTag {
+impl<'h> StartTag<'h> {
     /// An attribute; of two of a name the first counts.
-    pub(super) fn attribute(&self, name: &str) -> Option<&Attribute> {
+    pub(super) fn attribute(&self, name: &str) -> Option<&Attribute<'h>> {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 }
 
 /// All start tags. Those in comments are left out, but not those in Outlook's conditional comments
 /// (`<!--[if mso]>` … `<![endif]-->`), which Outlook reads as HTML.
-pub(super) fn start_tags(html: &str) -> impl Iterator<Item = StartTag> {
+pub(super) fn start_tags(html: &str) -> impl Iterator<Item = StartTag<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
-            at += html[at..].find('<')?;
+            at += memchr(b'<', &html.as_bytes()[at..])?;
             let rest = &html[at + 1..];
             if rest.starts_with("!--") && !rest.starts_with("!--[if") {
                 // `<!-->` is a whole comment.
@@ -63,14 +65,13 @@ pub(super) fn start_tags(html: &str) -> impl Iterator<Item = StartTag> {
 }
 
 /// The tag that begins at `start`, and where what follows begins.
-fn start_tag(html: &str, start: usize) -> (StartTag, usize) {
-    let until = |from: usize, end: fn(char) -> bool| html[from..].find(end).map_or(html.len(), |length| from + length);
-    let name_end = until(start + 1, |c| c.is_whitespace() || matches!(c, '>' | '/'));
-    let name = html[start + 1..name_end].to_ascii_lowercase();
+fn start_tag(html: &str, start: usize) -> (StartTag<'_>, usize) {
+    let name_end = until(html, start + 1, |c| c.is_whitespace() || matches!(c, '>' | '/'));
+    let name = lower(&html[start + 1..name_end]);
     let mut tag = StartTag { name, head: start..name_end, attributes: Vec::new(), raw: None };
     let mut at = name_end;
     loop {
-        at = until(at, |c| !c.is_whitespace() && c != '/');
+        at = until(html, at, |c| !c.is_whitespace() && c != '/');
         if at == html.len() {
             return (tag, at);
         }
@@ -80,36 +81,50 @@ fn start_tag(html: &str, start: usize) -> (StartTag, usize) {
         }
         // A `=` where a name should be is part of the name.
         let first = html[at..].chars().next().map_or(0, char::len_utf8);
-        let end = until(at + first, |c| c.is_whitespace() || matches!(c, '>' | '/' | '='));
-        let mut attribute = Attribute { name: html[at..end].to_ascii_lowercase(), at, value: end..end, quote: ' ' };
+        let end = until(html, at + first, |c| c.is_whitespace() || matches!(c, '>' | '/' | '='));
+        let mut attribute = Attribute { name: lower(&html[at..end]), at, value: end..end, quote: ' ' };
         at = end;
-        let equals = until(at, |c| !c.is_whitespace());
+        let equals = until(html, at, |c| !c.is_whitespace());
         if html[equals..].starts_with('=') {
-            let begin = until(equals + 1, |c| !c.is_whitespace());
+            let begin = until(html, equals + 1, |c| !c.is_whitespace());
             (attribute.quote, attribute.value, at) = match html[begin..].chars().next() {
                 Some(quote @ ('"' | '\'')) => {
                     let end = html[begin + 1..].find(quote).map_or(html.len(), |length| begin + 1 + length);
                     (quote, begin + 1..end, (end + 1).min(html.len()))
                 }
                 _ => {
-                    let end = until(begin, |c| c.is_whitespace() || c == '>');
+                    let end = until(html, begin, |c| c.is_whitespace() || c == '>');
                     (' ', begin..end, end)
                 }
             };
         }
         tag.attributes.push(attribute);
     }
-    if RAW.contains(&tag.name.as_str()) {
-        let close = format!("</{}", tag.name);
-        let end = html[at..].to_ascii_lowercase().find(&close).map_or(html.len(), |length| at + length);
+    if RAW.contains(&&*tag.name) {
+        let mut tags = memchr_iter(b'<', &html.as_bytes()[at..]).map(|length| at + length);
+        let end = tags.find(|end| closes(&html[*end..], &tag.name)).unwrap_or(html.len());
         tag.raw = Some(at..end);
         at = end;
     }
     (tag, at)
 }
 
+fn until(html: &str, from: usize, end: impl Fn(char) -> bool) -> usize {
+    html[from..].find(end).map_or(html.len(), |length| from + length)
+}
+
+fn lower(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+/// Whether a text begins with the end tag of an element, whose name is in lower case.
+pub(super) fn closes(text: &str, element: &str) -> bool {
+    let name = text.strip_prefix("</").and_then(|text| text.as_bytes().get(..element.len()));
+    name.is_some_and(|name| name.eq_ignore_ascii_case(element.as_bytes()))
+}
+
 /// A text with its character references resolved, as far as an address can be hidden behind them.
-pub(super) fn resolved(text: &str) -> String {
+pub(super) fn resolved(text: &str) -> Cow<'_, str> {
     const NAMED: [(&str, char); 11] = [
         ("amp", '&'),
         ("colon", ':'),
@@ -123,6 +138,9 @@ pub(super) fn resolved(text: &str) -> String {
         ("Tab", '\t'),
         ("NewLine", '\n'),
     ];
+    if !text.contains('&') {
+        return text.into();
+    }
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {
@@ -152,7 +170,7 @@ pub(super) fn resolved(text: &str) -> String {
             None => plain.push('&'),
         }
     }
-    plain + rest
+    (plain + rest).into()
 }
 
 #[cfg(test)]
@@ -163,7 +181,7 @@ mod tests {
         let shown = |tag: StartTag| {
             let attributes = tag.attributes.iter().map(|a| format!(" {}{}{}", a.name, a.quote, &html[a.value.clone()]));
             let raw = tag.raw.map(|raw| format!("[{}]", &html[raw])).unwrap_or_default();
-            tag.name + &attributes.collect::<String>() + &raw
+            tag.name.into_owned() + &attributes.collect::<String>() + &raw
         };
         start_tags(html).map(shown).collect()
     }

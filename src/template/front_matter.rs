@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use handlebars::{Context, Handlebars};
+use handlebars::{Context, Handlebars, template::TemplateElement};
 
 use super::{
     AttachedFile, Format, Mailbox, TemplateProblem,
@@ -272,9 +272,12 @@ impl FrontMatter {
         let line = |template: &str, key: &str| line(registry, template, key, context);
         let mailbox = |of: &MailboxTemplate| {
             let name = if of.has_name { Some(line(&format!("{}.name", of.key), of.key)?) } else { None };
-            let address = line(&format!("{}.address", of.key), of.key)?;
-            let address =
-                address.parse::<Address>().map_err(|error| TemplateProblem::AuthorAddress { key: of.key, error })?;
+            let address = match &of.fixed {
+                Some(address) => address.clone(),
+                None => line(&format!("{}.address", of.key), of.key)?
+                    .parse()
+                    .map_err(|error| TemplateProblem::AuthorAddress { key: of.key, error })?,
+            };
             Ok::<_, TemplateProblem>(Mailbox { name: name.filter(|name| !name.is_empty()), address })
         };
         let subject = line("subject", "subject")?;
@@ -342,9 +345,14 @@ pub(super) fn line(
     key: &str,
     context: &Context,
 ) -> Result<String, TemplateProblem> {
-    let value = registry
-        .render_with_context(template, context)
-        .map_err(|error| TemplateProblem::Render { place: format!("\"{key}\""), why: error.reason().to_string() })?;
+    let value = match registry.get_template(template).map(|compiled| compiled.elements.as_slice()) {
+        // Without a placeholder it is the same for everybody.
+        Some([TemplateElement::RawString(text)]) => text.clone(),
+        _ => registry.render_with_context(template, context).map_err(|error| TemplateProblem::Render {
+            place: format!("\"{key}\""),
+            why: error.reason().to_string(),
+        })?,
+    };
     match value.chars().find(|c| c.is_control()) {
         Some(character) => Err(TemplateProblem::HeaderLine { key: key.to_owned(), character }),
         None => Ok(value.trim().to_owned()),
@@ -498,7 +506,9 @@ impl Compiler<'_> {
             part("name", name);
         }
         part("address", address);
-        MailboxTemplate { key, has_name: name.is_some(), fixed: address.parse().ok() }
+        // Braces may stand before an @, too.
+        let fixed = address.parse().ok().filter(|_| !address.contains("{{"));
+        MailboxTemplate { key, has_name: name.is_some(), fixed }
     }
 
     fn header(
@@ -523,5 +533,25 @@ impl Compiler<'_> {
         };
         self.complain(span, &problem);
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        campaign::ListOptions,
+        recipients::RecipientList,
+        template::{Format, Template},
+    };
+
+    #[test]
+    fn an_address_with_a_placeholder_is_another_for_each_person() {
+        let list = RecipientList::parse("p.csv", "email,unit\na@one.example,north\n", &ListOptions::default()).unwrap();
+        // Braces may stand before an @ (RFC 5322 §3.2.3).
+        let source = "+++\nfrom = \"{{unit}}@police.example\"\nsubject = \"x\"\n+++\nHello\n";
+        let template = Template::compile("t", source, Format::Text, list.columns()).unwrap();
+        assert_eq!((template.fixed_sender(), template.fixed_addresses()), (None, Vec::new()));
+        let rendered = template.render(list.get(0).unwrap()).unwrap();
+        assert_eq!(rendered.from.address.as_str(), "north@police.example");
     }
 }

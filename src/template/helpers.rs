@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, PathAndJson, RenderContext, RenderError, RenderErrorReason, ScopedJson,
+    BlockContext, Context, Handlebars, Helper, HelperDef, PathAndJson, RenderContext, RenderError, RenderErrorReason,
+    ScopedJson,
 };
 use serde_json::Value;
 
@@ -100,7 +101,12 @@ impl HelperDef for Ours {
     ) -> Result<ScopedJson<'rc>, RenderError> {
         // A column may be called like a helper, which alone has nothing to work on.
         if call.params().is_empty() && call.hash().is_empty() {
-            return rendering.evaluate(context, &format!("./{}", self.helper));
+            let in_loop = |block: &BlockContext<'_>| block.base_value().is_some() || !block.base_path().is_empty();
+            return match context.data().get(self.helper) {
+                // Handlebars would parse the path each time.
+                Some(value) if !rendering.block().is_some_and(in_loop) => Ok(ScopedJson::Context(value, Vec::new())),
+                _ => rendering.evaluate(context, &format!("./{}", self.helper)),
+            };
         }
         let value = self.value(call).map_err(|why| RenderError::from(RenderErrorReason::Other(why)))?;
         Ok(ScopedJson::Derived(Value::String(value)))

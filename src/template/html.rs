@@ -15,6 +15,10 @@ use super::text::{Wide, Writer};
 /// A value for HTML text and for attribute values, quoted or not.
 pub(super) fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len() + 8);
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ') {
+        escaped.push_str(value);
+        return escaped;
+    }
     for c in value.chars() {
         match c {
             '&' => escaped.push_str("&amp;"),

@@ -4,14 +4,16 @@
 //! the attribute is a link, a value at its beginning must be a harmless address, and one further on is a component of
 //! it. In a script, a style, a tag's name or an attribute without quotation marks no value can stand.
 
-use std::{mem, ops::Range};
+use std::ops::Range;
+
+use memchr::memchr;
 
 use super::{
     TemplateProblem,
-    elements::{RAW, resolved},
+    elements::{RAW, closes, resolved},
     html::escape,
     tags,
-    veil::{Stretch, VEILED, stretches, unveil, unveil_with, veil},
+    veil::{Stretch, VEILED, has_values, stretches, unveil, unveil_with, veil},
     with_lf,
 };
 
@@ -30,6 +32,8 @@ pub(super) struct InHtml {
     named: bool,
     /// Its value, as far as it was read.
     value: String,
+    /// Whether there is a value from the list in it.
+    has_value: bool,
     /// Whether it only matters where values stand, and not what is in them
     probing: bool,
 }
@@ -75,7 +79,7 @@ pub(super) fn check(template: &str) -> Option<(Range<usize>, TemplateProblem)> {
 impl InHtml {
     /// The piece with its values put in.
     pub(super) fn put(&mut self, html: &str) -> Result<String, TemplateProblem> {
-        if !html.contains(|c| VEILED.contains(&c)) && self.state == State::Text && !html.contains('<') {
+        if self.state == State::Text && !html.contains('<') && !has_values(html) {
             return Ok(html.to_owned());
         }
         let mut out = String::with_capacity(html.len());
@@ -91,24 +95,56 @@ impl InHtml {
     }
 
     fn author(&mut self, text: &str, out: &mut String) -> Result<(), TemplateProblem> {
-        for (at, c) in text.char_indices() {
-            let rest = &text[at..];
+        let mut rest = text;
+        loop {
+            let same = self.unchanged(rest);
             match self.state {
-                State::Quoted(quote) if c != quote => self.value.push(c),
-                State::Quoted(_) => {
-                    let value = mem::take(&mut self.value);
-                    out.push_str(&self.finished(&value)?);
-                    out.push(c);
-                    self.state = State::Tag;
-                    self.attribute.clear();
+                State::Quoted(_) => self.value.push_str(same),
+                State::Name => push_lower(&mut self.element, same),
+                State::Tag if !same.is_empty() => {
+                    // `href = "…"` is one attribute, `hidden title="…"` are two.
+                    if std::mem::take(&mut self.named) {
+                        self.attribute.clear();
+                    }
+                    push_lower(&mut self.attribute, same);
                 }
-                _ => {
-                    self.step(c, rest, out);
-                    out.push(c);
-                }
+                _ => {}
             }
+            if !matches!(self.state, State::Quoted(_)) {
+                out.push_str(same);
+            }
+            rest = &rest[same.len()..];
+            let Some(c) = rest.chars().next() else { return Ok(()) };
+            if let State::Quoted(_) = self.state {
+                if std::mem::take(&mut self.has_value) {
+                    out.push_str(&self.finished(&self.value)?);
+                } else {
+                    out.push_str(&self.value);
+                }
+                self.value.clear();
+                self.state = State::Tag;
+                self.attribute.clear();
+            } else {
+                self.step(c, rest, out);
+            }
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
         }
-        Ok(())
+    }
+
+    /// The beginning of a text behind which the state may be another; most of what an author writes changes nothing.
+    fn unchanged<'t>(&self, text: &'t str) -> &'t str {
+        // Characters that only make a name longer.
+        let in_name = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'>' | b'/' | b'=');
+        let end = match self.state {
+            State::Text | State::Raw => memchr(b'<', text.as_bytes()),
+            State::Comment | State::Declaration => memchr(b'>', text.as_bytes()),
+            State::Quoted('\'') => memchr(b'\'', text.as_bytes()),
+            State::Quoted(_) => memchr(b'"', text.as_bytes()),
+            State::Name | State::Tag => text.bytes().position(|byte| !in_name(&byte)),
+            State::BeforeValue | State::Bare => Some(0),
+        };
+        &text[..end.unwrap_or(text.len())]
     }
 
     /// The state behind a character of the author's that is in no quoted value.
@@ -127,7 +163,10 @@ impl InHtml {
             (State::Name | State::Tag | State::Bare | State::BeforeValue, '>') => {
                 if RAW.contains(&self.element.as_str()) { State::Raw } else { State::Text }
             }
-            (State::Name, c) if c.is_whitespace() => State::Tag,
+            (State::Name, c) if c.is_whitespace() => {
+                self.named = true;
+                State::Tag
+            }
             (State::Name, c) => {
                 self.element.extend(c.to_lowercase());
                 State::Name
@@ -141,7 +180,7 @@ impl InHtml {
                 if c.is_whitespace() || c == '/' {
                     self.named = true;
                 } else {
-                    if mem::take(&mut self.named) {
+                    if std::mem::take(&mut self.named) {
                         self.attribute.clear();
                     }
                     self.attribute.extend(c.to_lowercase());
@@ -157,7 +196,7 @@ impl InHtml {
             }
             (State::Comment, '>') if out.ends_with("--") => State::Text,
             (State::Declaration, '>') => State::Text,
-            (State::Raw, '<') if rest[1..].to_ascii_lowercase().starts_with(&format!("/{}", self.element)) => {
+            (State::Raw, '<') if closes(rest, &self.element) => {
                 self.element.clear();
                 State::Name
             }
@@ -184,17 +223,28 @@ impl InHtml {
     fn value(&mut self, value: &str, out: &mut String) -> Result<(), TemplateProblem> {
         let refuse = |place: &'static str| Err(TemplateProblem::ValueInHtml(place));
         match self.state {
-            State::Text => out.push_str(&with_lf(&escape(value)).replace('\n', "<br>\n")),
-            State::Comment => out.push_str(&escape(value)),
+            State::Text if value.contains(['\n', '\r']) => {
+                out.push_str(&with_lf(&escape(value)).replace('\n', "<br>\n"));
+            }
+            State::Text | State::Comment => out.push_str(&escape(value)),
             State::Raw if matches!(self.element.as_str(), "title" | "textarea") => out.push_str(&escape(value)),
             State::Raw => return refuse("a script or a style sheet"),
             State::Quoted(_) if self.attribute.starts_with("on") => return refuse("a script"),
-            State::Quoted(_) => self.value.push_str(&veil(value)),
+            State::Quoted(_) => {
+                self.value.push_str(&veil(value));
+                self.has_value = true;
+            }
             State::BeforeValue | State::Bare => return refuse("an attribute without quotation marks"),
             State::Name | State::Tag | State::Declaration => return refuse("the name of a tag or an attribute"),
         }
         Ok(())
     }
+}
+
+fn push_lower(name: &mut String, text: &str) {
+    let start = name.len();
+    name.push_str(text);
+    name[start..].make_ascii_lowercase();
 }
 
 /// What stands behind a beginning of a document.
@@ -341,9 +391,15 @@ mod tests {
 
     #[test]
     fn white_space_around_the_equals_sign_changes_nothing() {
-        for html in
-            ["<a href = \"·\">", "<a href\n=\"·\">", "<a title href=\n'·'>", "<a href=\" ·\">", "<a href='&Tab;·'>"]
-        {
+        for html in [
+            "<a href = \"·\">",
+            "<a href\n=\"·\">",
+            "<a title href=\n'·'>",
+            "<a href=\" ·\">",
+            "<a href='&Tab;·'>",
+            "<p hidden><a href=\"·\">",
+            "<br/><a href=\"·\">",
+        ] {
             assert!(put(html, "javascript:x").unwrap_err().contains("a link would go to"), "{html}");
             assert!(put(html, "https://one.example/").is_ok(), "{html}");
         }

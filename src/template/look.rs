@@ -60,7 +60,7 @@ impl Look {
         let wrong = |problem: &TemplateProblem| Diagnostics::from(complaint(source, start, 0..0, problem));
         if format == Format::Html && layout.is_some() {
             let covered = tags::covered(body, ' ');
-            if let Some(tag) = start_tags(&covered).find(|tag| matches!(tag.name.as_str(), "html" | "head" | "body")) {
+            if let Some(tag) = start_tags(&covered).find(|tag| matches!(&*tag.name, "html" | "head" | "body")) {
                 let problem = TemplateProblem::TwoDocuments(format!("<{}>", tag.name));
                 return Err(complaint(source, start, tag.head, &problem).into());
             }

@@ -276,7 +276,7 @@ impl Template {
 
     /// The files that go with the message to one person.
     pub(crate) fn files_of(&self, recipient: Recipient<'_>) -> Result<Vec<AttachedFile>, TemplateProblem> {
-        let context = Self::context(recipient);
+        let context = self.context(recipient);
         Ok(self.front.render(&self.headers, &self.places, &context)?.files)
     }
 
@@ -376,12 +376,12 @@ impl Template {
         problems.checked(Some(()))
     }
 
-    /// A person's fields as Handlebars sees them.
-    fn context(recipient: Recipient<'_>) -> Context {
+    /// A person's fields as Handlebars sees them, as far as the template uses them.
+    fn context(&self, recipient: Recipient<'_>) -> Context {
         let columns = recipient.columns();
         let fields = |row: PersonRow<'_>| -> Map<String, Value> {
-            (0..columns.len())
-                .map(|column| (columns.name(column).to_owned(), value(row.field(column), columns.kind(column))))
+            let used = self.uses.any.iter().copied();
+            used.map(|column| (columns.name(column).to_owned(), value(row.field(column), columns.kind(column))))
                 .collect()
         };
         let mut rows = recipient.rows().map(fields).collect::<Vec<_>>();
@@ -400,12 +400,12 @@ impl Template {
 
     /// The answers to [`Template::branches`] for one person.
     pub fn answers(&self, recipient: Recipient<'_>) -> Result<Answers, Diagnostics> {
-        branches::answers(&self.branches, &self.headers, &Self::context(recipient))
+        branches::answers(&self.branches, &self.headers, &self.context(recipient))
             .map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
     }
 
     fn render_inner(&self, recipient: Recipient<'_>) -> Result<Rendered, TemplateProblem> {
-        let context = Self::context(recipient);
+        let context = self.context(recipient);
         let front = self.front.render(&self.headers, &self.places, &context)?;
         let body = self.body.render(&context, Some(&self.look))?;
         let (text, html) = match self.format {
@@ -457,7 +457,7 @@ impl Template {
 
 /// The text with LF for every kind of line end.
 fn with_lf(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\r', "\n")
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() }
 }
 
 /// A cell as Handlebars sees it.

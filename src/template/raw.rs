@@ -104,11 +104,10 @@ fn tag_end(tag: &str) -> Option<usize> {
     for (at, c) in tag.char_indices() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if c == '<' => return None,
             None if c == '>' => return Some(at + 1),
-            None => {}
+            _ => {}
         }
     }
     None

@@ -19,17 +19,37 @@ pub(super) struct Permitted {
 }
 
 /// Elements that mail programs drop, because they could do something.
-const DROPPED: [&str; 13] = [
-    "script", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "portal", "input", "button", "set",
-    "animate",
-];
+fn is_dropped(element: &str) -> bool {
+    matches!(
+        element,
+        "script"
+            | "iframe"
+            | "frame"
+            | "frameset"
+            | "object"
+            | "embed"
+            | "applet"
+            | "form"
+            | "portal"
+            | "input"
+            | "button"
+            | "set"
+            | "animate"
+    )
+}
 
 /// Attributes that name something to load, in whatever element they stand.
-const LOADING: [&str; 10] =
-    ["src", "srcset", "imagesrcset", "background", "poster", "lowsrc", "dynsrc", "data", "ping", "manifest"];
+fn loads_always(attribute: &str) -> bool {
+    matches!(
+        attribute,
+        "src" | "srcset" | "imagesrcset" | "background" | "poster" | "lowsrc" | "dynsrc" | "data" | "ping" | "manifest"
+    )
+}
 
 /// Elements whose link is not followed but loaded.
-const LOADING_LINKS: [&str; 6] = ["link", "base", "image", "feimage", "use", "v:image"];
+fn loads_its_link(element: &str) -> bool {
+    matches!(element, "link" | "base" | "image" | "feimage" | "use" | "v:image")
+}
 
 /// What is wrong with what a piece of HTML loads or does, each with its place.
 pub(super) fn check(html: &str, permitted: &Permitted) -> Vec<(Range<usize>, TemplateProblem)> {
@@ -40,9 +60,9 @@ pub(super) fn check(html: &str, permitted: &Permitted) -> Vec<(Range<usize>, Tem
     wrong
 }
 
-fn check_tag(html: &str, tag: &StartTag, permitted: &Permitted, wrong: &mut Vec<(Range<usize>, TemplateProblem)>) {
-    let name = tag.name.as_str();
-    if DROPPED.contains(&name) {
+fn check_tag(html: &str, tag: &StartTag<'_>, permitted: &Permitted, wrong: &mut Vec<(Range<usize>, TemplateProblem)>) {
+    let name = &*tag.name;
+    if is_dropped(name) {
         wrong.push((tag.head.clone(), TemplateProblem::Dropped(format!("<{name}>"))));
         return;
     }
@@ -52,10 +72,10 @@ fn check_tag(html: &str, tag: &StartTag, permitted: &Permitted, wrong: &mut Vec<
     }
     for attribute in &tag.attributes {
         let value = resolved(&html[attribute.value.clone()]);
-        let attribute_name = attribute.name.as_str();
+        let attribute_name = &*attribute.name;
         let place = attribute.at..attribute.value.end;
-        let loads = LOADING.contains(&attribute_name)
-            || matches!(attribute_name, "href" | "xlink:href") && LOADING_LINKS.contains(&name);
+        let loads =
+            loads_always(attribute_name) || matches!(attribute_name, "href" | "xlink:href") && loads_its_link(name);
         let found = if attribute_name.starts_with("on") {
             Some(TemplateProblem::Dropped(format!("the script in {attribute_name}")))
         } else if loads && attribute_name.ends_with("srcset") {
@@ -67,7 +87,7 @@ fn check_tag(html: &str, tag: &StartTag, permitted: &Permitted, wrong: &mut Vec<
         } else if matches!(attribute_name, "href" | "xlink:href" | "action" | "formaction") && is_script(&value) {
             Some(TemplateProblem::Dropped("a link that is a script".into()))
         } else if matches!(attribute_name, "href" | "xlink:href") && leads_nowhere(&value) {
-            Some(TemplateProblem::Link(value.clone()))
+            Some(TemplateProblem::Link(value.into_owned()))
         } else if value.to_ascii_lowercase().contains("url(") {
             // `fill` and others in SVG
             of_css(&value, permitted)
@@ -146,6 +166,9 @@ pub(super) fn address_of(address: &str, permitted: &Permitted) -> Option<Templat
 
 /// What is wrong with the first thing that a style sheet or a style loads and may not.
 fn of_css(css: &str, permitted: &Permitted) -> Option<TemplateProblem> {
+    if is_plain(css) {
+        return None;
+    }
     let css = without_comments_and_escapes(css);
     let lower = css.to_ascii_lowercase();
     let after = |word: &'static str| lower.match_indices(word).map(move |(at, _)| at + word.len());
@@ -170,6 +193,19 @@ fn of_css(css: &str, permitted: &Permitted) -> Option<TemplateProblem> {
         return Some(TemplateProblem::Dropped("a script in a style".into()));
     }
     None
+}
+
+/// Whether there is nothing in a style by which it could load or do something: most have only names and values.
+fn is_plain(css: &str) -> bool {
+    let starts = |at: usize, word: &str| {
+        css.as_bytes()[at..].get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    css.bytes().enumerate().all(|(at, byte)| match byte {
+        b'(' | b'@' | b'/' | b'\\' => false,
+        b'b' | b'B' => !starts(at, "behavior:"),
+        b'-' => !starts(at, "-moz-binding"),
+        _ => true,
+    })
 }
 
 /// Style sheets can spell `url` as `\75 rl` (CSS Syntax 3 §4.3.7).

@@ -84,7 +84,7 @@ impl Document {
             read = tag.head.end;
             if tag.name == "style" && !is_used(tag) {
                 marked.push_str(" data-css-inline=\"ignore\"");
-            } else if !UNSEEN.contains(&tag.name.as_str()) {
+            } else if !UNSEEN.contains(&&*tag.name) {
                 marked.push_str(&format!(" {MARK}=\"{nth}\""));
             }
             // What the element says itself goes behind what is found for it.

@@ -7,6 +7,8 @@
 
 use std::{borrow::Cow, ops::RangeInclusive};
 
+use memchr::memchr;
+
 const FIRST: u32 = 0xf000;
 
 /// Stands for an empty value: `**{{x}}**` is emphasis around nothing, not four asterisks.
@@ -23,7 +25,29 @@ pub(super) fn veil(value: &str) -> String {
     if value.is_empty() {
         return EMPTY.into();
     }
-    value.bytes().filter_map(|byte| char::from_u32(FIRST + u32::from(byte))).collect()
+    let mut veiled = String::with_capacity(value.len() * 3);
+    veiled.extend(value.bytes().filter_map(|byte| char::from_u32(FIRST + u32::from(byte))));
+    veiled
+}
+
+/// Where the first value begins.
+fn first_value(text: &str) -> Option<usize> {
+    // In UTF-8 they all begin with this octet, which hardly any text has.
+    const LEAD: u8 = 0xef;
+    let mut read = 0;
+    while let Some(found) = memchr(LEAD, &text.as_bytes()[read..]) {
+        let at = read + found;
+        if text[at..].starts_with(|c| VEILED.contains(&c)) {
+            return Some(at);
+        }
+        read = at + 1;
+    }
+    None
+}
+
+/// Whether there is a value in a text.
+pub(super) fn has_values(text: &str) -> bool {
+    first_value(text).is_some()
 }
 
 /// The same of HTML that goes in as it is, where it can.
@@ -71,25 +95,31 @@ fn sort(c: char) -> Sort {
 pub(super) fn stretches(text: &str) -> impl Iterator<Item = Stretch<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let end = rest.find(|c| sort(c) != sort(first)).unwrap_or(rest.len());
-        let (stretch, behind) = rest.split_at(end);
-        rest = behind;
-        let unveiled = |from: u32| {
-            let bytes: Vec<u8> = stretch.chars().filter_map(|c| u8::try_from(u32::from(c) - from).ok()).collect();
-            String::from_utf8_lossy(&bytes).into_owned()
+        let author = match first_value(rest) {
+            _ if rest.is_empty() => return None,
+            Some(0) => {
+                let first = rest.chars().next().map(sort);
+                let end = rest.find(|c| Some(sort(c)) != first).unwrap_or(rest.len());
+                let (value, behind) = rest.split_at(end);
+                rest = behind;
+                let from = if first == Some(Sort::Raw) { FIRST_RAW } else { FIRST };
+                let mut bytes = Vec::with_capacity(value.len() / 3);
+                bytes.extend(value.chars().filter_map(|c| u8::try_from(u32::from(c) - from).ok()));
+                let value = String::from_utf8(bytes);
+                let value = value.unwrap_or_else(|wrong| String::from_utf8_lossy(wrong.as_bytes()).into());
+                return Some(if from == FIRST_RAW { Stretch::Raw(value) } else { Stretch::Value(value) });
+            }
+            first => first.unwrap_or(rest.len()),
         };
-        Some(match sort(first) {
-            Sort::Author => Stretch::Author(stretch),
-            Sort::Value => Stretch::Value(unveiled(FIRST)),
-            Sort::Raw => Stretch::Raw(unveiled(FIRST_RAW)),
-        })
+        let (author, behind) = rest.split_at(author);
+        rest = behind;
+        Some(Stretch::Author(author))
     })
 }
 
 /// The text with every value put in as `escape` makes it.
 pub(super) fn unveil_with(text: &str, escape: impl Fn(&str) -> String) -> Cow<'_, str> {
-    if !text.contains(|c| VEILED.contains(&c)) {
+    if !has_values(text) {
         return Cow::Borrowed(text);
     }
     let mut plain = String::with_capacity(text.len());
