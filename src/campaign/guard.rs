@@ -15,39 +15,6 @@ pub struct GuardOptions {
     pub allowed_values: Vec<String>,
     /// A value that more people have tells nobody; 3 if left out.
     pub common: Option<u16>,
-    /// What is done about attachments that cannot be looked into.
-    pub opaque_attachments: Option<OpaqueAttachments>,
-}
-
-/// What is done about attachments that cannot be looked into.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OpaqueAttachments {
-    /// They are named.
-    #[default]
-    Warn,
-    /// They stop the campaign.
-    Refuse,
-}
-
-impl std::str::FromStr for OpaqueAttachments {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "warn" => Ok(Self::Warn),
-            "refuse" => Ok(Self::Refuse),
-            _ => Err("\"warn\" or \"refuse\" is wanted"),
-        }
-    }
-}
-
-impl std::fmt::Display for OpaqueAttachments {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Warn => "warn",
-            Self::Refuse => "refuse",
-        })
-    }
 }
 
 impl GuardOptions {
@@ -57,7 +24,6 @@ impl GuardOptions {
             allow: other.allow,
             allowed_values: other.allowed_values,
             common: self.common.or(other.common),
-            opaque_attachments: self.opaque_attachments.or(other.opaque_attachments),
         }
     }
 
@@ -85,7 +51,6 @@ pub(super) fn read(keys: &mut Keys<'_>) -> (GuardOptions, Vec<String>) {
     let columns = guard.strings("identifying").map(|columns| columns.value).unwrap_or_default();
     let common = guard.integer("common", 1, 10_000);
     options.common = common.and_then(|number| u16::try_from(number.value).ok());
-    options.opaque_attachments = guard.parsed("opaque_attachments").map(|wanted| wanted.value);
     keys.adopt(guard.finish());
     (options, columns.into_iter().map(|column| column.value).collect())
 }

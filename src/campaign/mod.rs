@@ -24,7 +24,7 @@ use std::{
 pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
-pub use guard::{GuardOptions, OpaqueAttachments};
+pub use guard::GuardOptions;
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use rate::{Rate, RateError};
 pub use size::{Size, SizeError};
@@ -76,7 +76,7 @@ pub struct Overrides {
     pub rates: Vec<Rate>,
     /// `--connections`
     pub connections: Option<usize>,
-    /// `--common`, `--opaque-attachments`
+    /// `--common`
     pub guard: GuardOptions,
     /// `--max-message-size`
     pub max_message_size: Option<Size>,

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::{Exit, Failure, Screen, list::ListArgs};
 use crate::{
     address::Address,
-    campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
+    campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::{Composer, MOST_MESSAGE_BYTES},
@@ -45,9 +45,6 @@ pub(super) struct CampaignArgs {
     /// An identifying value that more people have tells nobody [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     common: Option<u16>,
-    /// What is done about attachments that cannot be looked into: warn or refuse [default: warn]
-    #[arg(long, value_name = "WHAT")]
-    opaque_attachments: Option<OpaqueAttachments>,
     #[command(flatten)]
     list_args: ListArgs,
 }
@@ -60,7 +57,6 @@ impl CampaignArgs {
             list: self.list_args.options(),
             guard: GuardOptions {
                 common: self.common,
-                opaque_attachments: self.opaque_attachments,
                 ..GuardOptions::default()
             },
             max_message_size: self.max_message_size,
@@ -79,7 +75,6 @@ impl CampaignArgs {
         flag("template", self.template.as_ref().map(|path| path.display().to_string()));
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
         flag("common", self.common.map(|number| number.to_string()));
-        flag("opaque-attachments", self.opaque_attachments.map(|wanted| wanted.to_string()));
         flag("max-message-size", self.max_message_size.map(|size| size.to_string()));
         typed.extend(self.list_args.typed());
         typed.join(" ")
