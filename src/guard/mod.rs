@@ -6,6 +6,7 @@
 //! recipient's own.
 
 mod address;
+mod contents;
 
 use std::{fmt, sync::Arc};
 
@@ -149,6 +150,11 @@ impl Search<'_> {
                 PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
                     let name = format!("the attachment {}", quoted(part.attachment_name().unwrap_or("")));
                     self.text(&String::from_utf8_lossy(bytes), &name);
+                    // Saying what cannot be looked into is for `check`.
+                    let file = part.attachment_name().unwrap_or("");
+                    let _ = contents::texts(file, bytes, &mut |place, text| {
+                        self.text(text, &if place.is_empty() { name.clone() } else { format!("{name}, {place}") });
+                    });
                 }
                 PartType::Message(inner) => self.message(inner, inner.raw_message()),
                 PartType::Multipart(_) => {}
