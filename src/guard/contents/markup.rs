@@ -4,7 +4,7 @@
 //! elements. Text is therefore joined within a paragraph, a cell and the like. Nothing is refused as malformed, and no
 //! entity is expanded but the predefined ones, so that there is nothing to be bombed with.
 
-use std::ops::ControlFlow;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use super::{super::resolve_references, Opaque, Walk};
 
@@ -50,7 +50,8 @@ const DEEPEST: usize = 200;
 pub(super) fn say(walk: &mut Walk<'_>, place: &str, source: &str) -> Result<(), Opaque> {
     let found = read(source, Changes::Made);
     walk.say(place, &found.joined);
-    if found.separate != found.joined {
+    // In most documents runs are whole paragraphs.
+    if !filled_lines(&found.separate).eq(filled_lines(&found.joined)) {
         walk.say(place, &found.separate);
     }
     if found.has_changes {
@@ -58,6 +59,10 @@ pub(super) fn say(walk: &mut Walk<'_>, place: &str, source: &str) -> Result<(), 
     }
     walk.say(place, &found.beside);
     if found.defines { Err(Opaque::Entities) } else { Ok(()) }
+}
+
+fn filled_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim().is_empty())
 }
 
 /// Whether a document has text with at least one letter in it.
@@ -85,7 +90,8 @@ struct Found {
 }
 
 fn read(source: &str, changes: Changes) -> Found {
-    let mut reading = Reading { found: Found::default(), open: Vec::new(), text: String::new(), changes, omit: 0 };
+    let (found, open, text, known) = Default::default();
+    let mut reading = Reading { found, open, text, changes, omit: 0, known };
     let mut rest = source;
     while let Some(at) = rest.find('<') {
         reading.text(&rest[..at]);
@@ -105,6 +111,8 @@ struct Reading<'s> {
     changes: Changes,
     /// How many elements are open whose text is not wanted.
     omit: usize,
+    /// Attributes that were given out: styles and the like are the same a thousand times.
+    known: HashSet<&'s str>,
 }
 
 impl<'s> Reading<'s> {
@@ -259,8 +267,8 @@ impl<'s> Reading<'s> {
         }
     }
 
-    fn beside(&mut self, raw: &str) {
-        if !raw.is_empty() {
+    fn beside(&mut self, raw: &'s str) {
+        if !raw.is_empty() && self.known.insert(raw) {
             self.found.beside.push_str(&resolve_references(raw));
             self.found.beside.push('\n');
         }

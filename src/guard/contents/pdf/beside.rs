@@ -140,7 +140,11 @@ impl<'f> Strings<'f> {
                 if dict.contains_key("EF") {
                     self.files.push(dict);
                 }
-                for value in dict.values() {
+                // Names of sets of characters, and dates, are for programs.
+                let values = dict.iter().filter(|(key, _)| {
+                    !matches!(key.as_str(), "Registry" | "Ordering" | "CreationDate" | "ModDate" | "M" | "ID")
+                });
+                for (_, value) in values {
                     self.add(value);
                 }
             }

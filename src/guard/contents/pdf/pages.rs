@@ -28,6 +28,7 @@ pub(super) fn read(walk: &mut Walk<'_>, file: &File<'_>) -> Result<(), Opaque> {
         let drawn = std::mem::take(&mut drawing.page);
         let place = format!("page {number}");
         walk.say(&place, &drawn.pen.text);
+        walk.say(&place, &spaced_out(&drawn.pen.text));
         walk.say(&place, &drawn.instead);
         if !drawn.has_text && (drawn.has_picture || drawn.curves > MOST_CURVES) {
             pictures.push(number);
@@ -47,6 +48,26 @@ pub(super) fn read(walk: &mut Walk<'_>, file: &File<'_>) -> Result<(), Opaque> {
         obstacle.note(Err(Opaque::Damaged))?;
     }
     obstacle.finish()
+}
+
+/// Addresses that are set with space between all letters, without it.
+fn spaced_out(text: &str) -> String {
+    let mut found = String::new();
+    for line in text.lines().filter(|line| line.contains(" @ ")) {
+        let mut run = String::new();
+        for word in line.split(' ').chain(["end"]) {
+            if word.chars().count() == 1 {
+                run.push_str(word);
+                continue;
+            }
+            if run.contains('@') {
+                found.push_str(&run);
+                found.push('\n');
+            }
+            run.clear();
+        }
+    }
+    found
 }
 
 /// The pages as the document orders them, and then those that are in no order.

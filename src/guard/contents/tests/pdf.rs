@@ -52,6 +52,8 @@ fn an_address_on_a_page_is_found_however_it_is_drawn() {
         "(mail:) Tj 20 0 Td (ada@one.example) Tj 0 -12 Td (x) Tj",
         "[(mail)-300(ada@one.example)-300(x)]TJ",
         "/No 10 Tf (ada@one.example) Tj",
+        "3 Tc (ada@one.example) Tj",
+        "[(a)-300(d)-300(a)-300(@)-300(o)-300(n)-300(e)-300(.)-300(e)-300(x)-300(a)-300(m)-300(p)-300(l)-300(e)]TJ",
     ] {
         holds("a.pdf", &drawn(content), "ada@one.example");
     }
