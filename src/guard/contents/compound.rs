@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use cfb::CompoundFile;
 
-use super::{Obstacle, Opaque, Walk, strings};
+use super::{Obstacle, Opaque, Walk, rtf, strings};
 
 /// Goes through all streams.
 pub(super) fn read(walk: &mut Walk<'_>, bytes: &[u8]) -> Result<(), Opaque> {
@@ -35,7 +35,6 @@ pub(super) fn read(walk: &mut Walk<'_>, bytes: &[u8]) -> Result<(), Opaque> {
 fn part(walk: &mut Walk<'_>, name: &str, bytes: &[u8]) -> Result<(), Opaque> {
     walk.count_member()?;
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let starts = |beginning: &[u8]| bytes.starts_with(beginning);
     // MS-OXMSG §2.1.3: the property 0x3701 holds the bytes of an attachment. Packages of Office are files too.
     let file = last.starts_with("__substg1.0_3701") || last == "Package" || last == "CONTENTS";
     if file && !bytes.is_empty() {
@@ -55,17 +54,56 @@ fn part(walk: &mut Walk<'_>, name: &str, bytes: &[u8]) -> Result<(), Opaque> {
         "Workbook" | "Book" => records(bytes).take(50).any(|(kind, _)| kind == FILE_PASS),
         _ => false,
     };
-    match () {
-        () if encrypted => Err(Opaque::Password),
-        // MS-OXRTFCP: text that Outlook has packed. There mostly is the same text in the clear.
-        () if last.starts_with("__substg1.0_1009") && starts_compressed_rtf(bytes) => Ok(()),
-        () if starts(b"-----BEGIN PGP MESSAGE-----") => Err(Opaque::Password),
-        () => Ok(()),
+    if encrypted {
+        return Err(Opaque::Password);
+    }
+    // MS-OXMSG §2.1.3: the property 0x1009 holds the text of a message as packed RTF.
+    match last.starts_with("__substg1.0_1009").then(|| rtf_unpacked(bytes)).flatten() {
+        Some(text) => {
+            walk.charge(text.len())?;
+            rtf::read(walk, &text)
+        }
+        None => Ok(()),
     }
 }
 
-fn starts_compressed_rtf(bytes: &[u8]) -> bool {
-    bytes.get(8..12) == Some(b"LZFu")
+/// What is known at the beginning of packed RTF (MS-OXRTFCP §2.1.2.1).
+const RTF_KNOWN: &[u8] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
+    \\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \\pard\\plain\\f0\\fs20\\b\
+    \\i\\u\\tab\\tx";
+
+/// MS-OXRTFCP §2.2: after a head of 16 bytes eight items for each byte of flags, single bytes and pieces of what came before.
+fn rtf_unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
+    if bytes.get(8..12)? != b"LZFu" {
+        return None;
+    }
+    let mut out = RTF_KNOWN.to_vec();
+    let mut rest = bytes.get(16..)?;
+    'all: while let [flags, after @ ..] = rest {
+        rest = after;
+        for bit in 0..8 {
+            match rest {
+                [high, low, after @ ..] if flags >> bit & 1 == 1 => {
+                    let place = usize::from(*high) << 4 | usize::from(*low >> 4);
+                    // Places are counted around a ring of 4096 bytes; the one that comes next is the end.
+                    let back = (out.len() + 4096 - place) % 4096;
+                    if back == 0 {
+                        break 'all;
+                    }
+                    for _ in 0..usize::from(low & 15) + 2 {
+                        out.push(*out.get(out.len().checked_sub(back)?)?);
+                    }
+                    rest = after;
+                }
+                [byte, after @ ..] => {
+                    out.push(*byte);
+                    rest = after;
+                }
+                [] => break 'all,
+            }
+        }
+    }
+    Some(out.split_off(RTF_KNOWN.len()))
 }
 
 const FILE_PASS: u16 = 0x2f;
@@ -105,4 +143,18 @@ fn without_records(bytes: &[u8]) -> String {
         text.push_str(&strings::wide(&whole));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_rtf_is_unpacked() {
+        assert_eq!(RTF_KNOWN.len(), 207);
+        // The example of MS-OXRTFCP §3.1.1
+        let packed = b"\x2d\0\0\0\x2b\0\0\0LZFu\xf1\xc5\xc7\xa7\x03\0\x0a\0rcpg125B2\x0a\xf3 hel\x09\0 bw\x05\xb0ld}\x0a\x80\x0f\xa0";
+        let text = rtf_unpacked(packed).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n");
+    }
 }

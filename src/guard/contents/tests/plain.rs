@@ -104,6 +104,21 @@ fn old_documents_are_searched() {
 }
 
 #[test]
+fn the_guard_looks_into_attachments() {
+    use crate::{campaign::ListOptions, guard::Guard, message::Envelope, recipients::RecipientList};
+    let list =
+        RecipientList::parse("p.csv", "email\nada@one.example\nbo@two.example\n", &ListOptions::default()).unwrap();
+    let guard = Guard::new(list.into(), &[]);
+    let (from, to) = ("x@police.example".parse().unwrap(), "ada@one.example".parse().unwrap());
+    // "bo@two.example" in UTF-16
+    let message = "To: ada@one.example\r\nContent-Type: text/csv; name=a.csv\r\nContent-Disposition: attachment\r\n\
+        Content-Type: application/octet-stream; name=a.csv\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+        //5iAG8AQAB0AHcAbwAuAGUAeABhAG0AcABsAGUA\r\n";
+    let found = guard.inspect_bytes(&Envelope::new(from, to), message.as_bytes());
+    assert!(found.iter().any(|finding| finding.to_string().contains("the address of row 3")), "{found:?}");
+}
+
+#[test]
 fn no_bytes_make_it_stumble() {
     let (rtf, card) =
         (&br"{\rtf1\u8364?\'f6{\*\objdata 00}\bin3 xyz}"[..], &b"BEGIN:VCARD\nN;ENCODING=QUOTED-PRINTABLE:J=F6=\n"[..]);
