@@ -80,15 +80,16 @@ fn what_is_no_text_is_opaque_and_its_strings_are_found() {
     is_opaque("a.txt", b"-----BEGIN PGP MESSAGE-----\nxx", "it asks for a password");
 }
 
+fn compound(streams: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut file = cfb::CompoundFile::create(Cursor::new(Vec::new())).unwrap();
+    for (name, bytes) in streams {
+        file.create_stream(name).unwrap().write_all(bytes).unwrap();
+    }
+    file.into_inner().into_inner()
+}
+
 #[test]
 fn old_documents_are_searched() {
-    let compound = |streams: &[(&str, &[u8])]| {
-        let mut file = cfb::CompoundFile::create(Cursor::new(Vec::new())).unwrap();
-        for (name, bytes) in streams {
-            file.create_stream(name).unwrap().write_all(bytes).unwrap();
-        }
-        file.into_inner().into_inner()
-    };
     let wide: Vec<u8> = "\u{1}see ada@one.example\r".encode_utf16().flat_map(u16::to_le_bytes).collect();
     holds("a.doc", &compound(&[("/WordDocument", &[&[0; 32][..], &wide].concat())]), "ada@one.example");
     holds("a.doc", &compound(&[("/WordDocument", &[&[0; 32][..], b"ada@one.example\r"].concat())]), "ada@one.example");
@@ -131,7 +132,13 @@ fn no_bytes_make_it_stumble() {
         ("a.eml", &message[..]),
         ("a.json", br#"{"a":"\ud83d\ude00"}"#),
     ];
+    let old = compound(&[
+        ("/Workbook", &[7; 5000]),
+        ("/WordDocument", b"x"),
+        ("/__substg1.0_10090102", b"12345678LZFu1234\xff"),
+    ]);
     for seed in 0..tries() {
+        all("a.doc", &mutated(&old, seed)).0.clear();
         for (name, bytes) in samples {
             all(name, &mutated(bytes, seed)).0.clear();
         }
