@@ -20,11 +20,7 @@ pub struct GuardOptions {
 impl GuardOptions {
     /// What is said here, and for the rest what `other` says; what is allowed stands in `other` alone.
     pub(super) fn or(self, other: Self) -> Self {
-        Self {
-            allow: other.allow,
-            allowed_values: other.allowed_values,
-            common: self.common.or(other.common),
-        }
+        Self { allow: other.allow, allowed_values: other.allowed_values, common: self.common.or(other.common) }
     }
 
     /// A value that more people have tells nobody.

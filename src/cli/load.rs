@@ -55,10 +55,7 @@ impl CampaignArgs {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
             list: self.list_args.options(),
-            guard: GuardOptions {
-                common: self.common,
-                ..GuardOptions::default()
-            },
+            guard: GuardOptions { common: self.common, ..GuardOptions::default() },
             max_message_size: self.max_message_size,
             ..Overrides::default()
         }

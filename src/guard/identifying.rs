@@ -242,7 +242,7 @@ impl Identifying {
                 continue;
             }
             let Some(value) = self.values.find(hash, |value| value.hash == hash) else { continue };
-            if self.tells_nobody(value, own) || !self.is_whole(list, value, text, &words[..=nth]) {
+            if self.tells_nobody(value, own) || !Self::is_whole(list, value, text, &words[..=nth]) {
                 continue;
             }
             // The recipient's own name may hold another person's first name.
@@ -286,7 +286,7 @@ impl Identifying {
                 break;
             }
             let behind = words.get(first + nth + 1);
-            let ends = !behind.is_some_and(|behind| behind.start == word.end);
+            let ends = behind.is_none_or(|behind| behind.start != word.end);
             if digits.len() < NUMBER || !ends {
                 continue;
             }
@@ -320,13 +320,13 @@ impl Identifying {
 
     /// Whether what was found is the value and not part of something longer; and a name that is a word, too, is only
     /// meant with its capital: "May".
-    fn is_whole(&self, list: &RecipientList, value: &Value, text: &str, words: &[Word]) -> bool {
-        let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
+    fn is_whole(list: &RecipientList, value: &Value, text: &str, words: &[Word]) -> bool {
+        let (Some(first), Some(ending)) = (words.first(), words.last()) else { return false };
         if words.iter().any(|word| word.kind == Kind::Digits) {
-            return !joins(text[..first.start].chars().rev()) && !joins(text[last.end..].chars());
+            return !joins(text[..first.start].chars().rev()) && !joins(text[ending.end..].chars());
         }
         let touches_digit = |c: Option<char>| c.is_some_and(char::is_numeric);
-        if touches_digit(text[..first.start].chars().next_back()) || touches_digit(text[last.end..].chars().next()) {
+        if touches_digit(text[..first.start].chars().next_back()) || touches_digit(text[ending.end..].chars().next()) {
             return false;
         }
         let column = usize::from(value.column);

@@ -6,13 +6,19 @@
 //! recipient's own.
 
 mod address;
+mod contents;
 mod finding;
 mod identifying;
 mod search;
 mod structure;
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    hash::BuildHasher,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use hashbrown::DefaultHashBuilder;
 use mail_parser::MessageParser;
 
 pub use self::{
@@ -35,13 +41,29 @@ pub struct Guard {
     identifying: Option<Identifying>,
     /// The names of the template's own headers
     headers: Option<Vec<String>>,
+    /// The texts of the files that were looked into last, which most often go to everybody
+    files: Mutex<VecDeque<(u64, Texts)>>,
+    hasher: DefaultHashBuilder,
 }
+
+/// What is in a file, each text with its place.
+type Texts = Arc<Vec<(String, String)>>;
+
+/// The texts of so many files are kept, if they are not longer than this together.
+const KEPT: (usize, usize) = (8, 4 << 20);
 
 impl Guard {
     /// Knows everyone on the list; `allow` may stand in anybody's message, such as the author's address.
     #[must_use]
     pub fn new(list: Arc<RecipientList>, allow: &[Address]) -> Self {
-        Self { list, allowed: allow.iter().map(Address::key).collect(), identifying: None, headers: None }
+        Self {
+            list,
+            allowed: allow.iter().map(Address::key).collect(),
+            identifying: None,
+            headers: None,
+            files: Mutex::default(),
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 
     /// The same that knows the values of the list's identifying columns, too: names, telephone numbers, references. One
@@ -57,6 +79,25 @@ impl Guard {
     #[must_use]
     pub fn with_headers<'h>(self, names: impl Iterator<Item = &'h str>) -> Self {
         Self { headers: Some(names.map(str::to_ascii_lowercase).collect()), ..self }
+    }
+
+    /// The texts in a file, whatever kind of file it is.
+    fn looked_into(&self, name: &str, bytes: &[u8]) -> Texts {
+        let hash = self.hasher.hash_one((name, bytes));
+        let files = || self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, texts)) = files().iter().find(|(known, _)| *known == hash) {
+            return Arc::clone(texts);
+        }
+        let mut texts = Vec::new();
+        // What cannot be looked into is searched as far as it can be.
+        let _ = contents::texts(name, bytes, &mut |place, text| texts.push((place.to_owned(), text.to_owned())));
+        let texts = Arc::new(texts);
+        if texts.iter().map(|(_, text)| text.len()).sum::<usize>() <= KEPT.1 {
+            let mut files = files();
+            files.truncate(KEPT.0 - 1);
+            files.push_front((hash, Arc::clone(&texts)));
+        }
+        texts
     }
 
     /// Everything in a message that must not be there.

@@ -38,13 +38,15 @@ impl<'g> Search<'g> {
                 PartType::Text(text) => self.text(text, "the text"),
                 PartType::Html(html) => {
                     self.text(html, "the HTML");
-                    // As it is shown, and as it is written.
-                    self.text(&html_to_text(html), "the HTML");
-                    self.text(&resolve_references(html), "the HTML");
+                    self.text(&unescaped(html), "the HTML");
                 }
                 PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
                     let name = format!("the attachment {}", quoted(part.attachment_name().unwrap_or("")));
                     self.text(&lossy(bytes), &name);
+                    let file = part.attachment_name().unwrap_or("");
+                    for (place, text) in self.guard.looked_into(file, bytes).iter() {
+                        self.text(text, &if place.is_empty() { name.clone() } else { format!("{name}, {place}") });
+                    }
                 }
                 PartType::Message(inner) => self.message(inner, inner.raw_message()),
                 PartType::Multipart(_) => {}
@@ -140,8 +142,16 @@ enum Who {
     Other(u64),
 }
 
+/// HTML as it is shown, and as it is written with its references resolved.
+pub(super) fn unescaped(html: &str) -> String {
+    let mut text = html_to_text(html);
+    text.push('\n');
+    text.push_str(&resolve_references(html));
+    text
+}
+
 /// Numeric character references, and the named ones that matter for addresses.
-fn resolve_references(html: &str) -> String {
+pub(super) fn resolve_references(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
     while let Some(at) = rest.find('&') {

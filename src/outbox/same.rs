@@ -13,7 +13,8 @@ use crate::{
 pub(super) struct Compared {
     /// What each says, as a hash, and whose it is
     contents: Vec<(u64, u32)>,
-    ids: Vec<u128>,
+    /// Its Message-ID, and whose it is
+    ids: Vec<(u128, u32)>,
     /// Where each can unsubscribe with one click, as a hash, and whose it is
     unsubscribe: Vec<(u64, u32)>,
 }
@@ -23,7 +24,7 @@ impl Compared {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         self.contents.push((message.content(), index));
         self.unsubscribe.extend(message.unsubscribe().map(|address| (address, index)));
-        self.ids.push(message.id());
+        self.ids.push((message.id(), index));
     }
 
     pub(super) fn extend(&mut self, other: Self) {
@@ -37,7 +38,10 @@ impl Compared {
     /// unsubscribe somebody else.
     pub(super) fn check(mut self, composer: &Composer, problems: &mut Diagnostics) {
         self.ids.sort_unstable();
-        if self.ids.windows(2).any(|pair| pair[0] == pair[1]) {
+        // One person twice is one person.
+        let person = |index: u32| composer.list().get(index as usize).map(|person| person.address().key());
+        let are_two = |pair: &[(u128, u32)]| pair[0].0 == pair[1].0 && person(pair[0].1) != person(pair[1].1);
+        if self.ids.windows(2).any(are_two) {
             problems.push(Diagnostic::error(Place::Nowhere, &SameProblem::MessageId));
         }
         self.unsubscribe.sort_unstable();

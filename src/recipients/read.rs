@@ -155,6 +155,7 @@ fn headings_below(rows: &mut impl Rows) -> Option<u64> {
 }
 
 impl Headings {
+    #[allow(clippy::too_many_lines, reason = "one step after the other, each with its complaint")]
     fn read(
         name: &Arc<str>,
         row: u64,

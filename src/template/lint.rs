@@ -420,11 +420,11 @@ impl Walk<'_> {
             return;
         }
         self.depth += 1;
-        self.asking_block(name, block, at);
+        self.asking_block(&name, block, at);
         self.depth -= 1;
     }
 
-    fn asking_block(&mut self, name: String, block: &HelperTemplate, at: usize) {
+    fn asking_block(&mut self, name: &str, block: &HelperTemplate, at: usize) {
         if block.block_param.is_some() {
             let why = format!("{{{{#{name}}}}} gives no names with \"as\"");
             self.complain(at, " as ", &TemplateProblem::Syntax(why));
@@ -438,7 +438,7 @@ impl Walk<'_> {
             block.params.iter().for_each(|parameter| self.taken_for_true(parameter, asks));
             if block.params.len() != 1 {
                 let why = format!("{{{{#{name}}}}} asks about one thing");
-                self.complain(at, &name, &TemplateProblem::Syntax(why));
+                self.complain(at, name, &TemplateProblem::Syntax(why));
             }
             // handlebars.js reads a name in brackets where the crate reads a list.
             for parameter in &block.params {
@@ -448,22 +448,22 @@ impl Walk<'_> {
                     self.complain(at, "[", &TemplateProblem::NotText(value.to_string()));
                 }
             }
-        } else if matches!(name.as_str(), "each" | "with") {
+        } else if matches!(name, "each" | "with") {
             let rows = block.params.first().is_some_and(|parameter| shown(parameter) == ROWS);
-            self.complain(at, &name, &TemplateProblem::NothingToLoop { name: name.clone(), rows });
+            self.complain(at, name, &TemplateProblem::NothingToLoop { name: name.to_owned(), rows });
             if rows && self.scope == Scope::Person {
                 // One complaint is enough for all that would be right if there were rows.
                 self.within_rows(block);
                 return;
             }
         } else if self.columns.names().any(|column| column == name) {
-            self.complain(at, &name, &TemplateProblem::BlockOverColumn(name.clone()));
+            self.complain(at, name, &TemplateProblem::BlockOverColumn(name.to_owned()));
         } else {
             let problem = TemplateProblem::NoHelper {
-                nearest: nearest(&name, BLOCKS.iter().copied()).map(|block| format!("#{block}")),
+                nearest: nearest(name, BLOCKS.iter().copied()).map(|block| format!("#{block}")),
                 name: format!("#{name}"),
             };
-            self.complain(at, &name, &problem);
+            self.complain(at, name, &problem);
         }
         let before = self.asked.len();
         let asks = BLOCKS.iter().find(|known| **known == name && self.scope == Scope::Person);
