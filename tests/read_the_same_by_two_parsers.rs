@@ -185,15 +185,20 @@ fn eml_files(directory: &Path) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Runs the sandbox with a row for each value, which stands wherever one can; gives what both parsers read.
-fn sandboxed(format: &str, body: &str, values: &[String]) -> Option<Vec<Value>> {
-    let home = Home::new();
+/// A list with a row for each value.
+fn write_list(home: &Home, values: &[String]) {
     let mut list = csv::Writer::from_writer(Vec::new());
     list.write_record(["value", "email"]).unwrap();
     for (row, value) in values.iter().enumerate() {
         list.write_record([value, &format!("p{row}@one.example")]).unwrap();
     }
     home.write("p.csv", list.into_inner().unwrap());
+}
+
+/// Runs the sandbox with a row for each value, which stands wherever one can; gives what both parsers read.
+fn sandboxed(format: &str, body: &str, values: &[String]) -> Option<Vec<Value>> {
+    let home = Home::new();
+    write_list(&home, values);
     let front = "+++\nfrom = \"{{value}} <updates@police.example>\"\nto = \"{{value}}\"\nsubject = \"{{value}}\"\n\
                  reply_to = \"{{value}} <casework@police.example>\"\n[headers]\nX-Case = \"{{value}}\"\n+++\n";
     let name = format!("t.{format}.hbs");
@@ -267,12 +272,7 @@ fn subjects_of_2000_characters_arrive_whole() {
         "a ü".repeat(666),
         format!("{} =?utf-8?q?x?=", "y".repeat(1900)),
     ];
-    let mut list = csv::Writer::from_writer(Vec::new());
-    list.write_record(["value", "email"]).unwrap();
-    for (row, value) in values.iter().enumerate() {
-        list.write_record([value, &format!("p{row}@one.example")]).unwrap();
-    }
-    home.write("p.csv", list.into_inner().unwrap());
+    write_list(&home, &values);
     home.write("t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"{{value}}\"\n+++\n{{value}}\n");
     home.run(&["preview", "t.txt.hbs", "p.csv", "--eml", "out"]).ended(0);
     let files = eml_files(&home.path().join("out"));

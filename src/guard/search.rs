@@ -41,9 +41,9 @@ impl<'g> Search<'g> {
                     self.text(&unescaped(html), "the HTML");
                 }
                 PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
-                    let name = format!("the attachment {}", quoted(part.attachment_name().unwrap_or("")));
-                    self.text(&lossy(bytes), &name);
                     let file = part.attachment_name().unwrap_or("");
+                    let name = format!("the attachment {}", quoted(file));
+                    self.text(&lossy(bytes), &name);
                     for (place, text) in self.guard.looked_into(file, bytes).iter() {
                         self.text(text, &if place.is_empty() { name.clone() } else { format!("{name}, {place}") });
                     }

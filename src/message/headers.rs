@@ -18,34 +18,41 @@ const AROUND: usize = 12;
 
 /// A header of one line of text.
 pub(super) fn text(name: &str, value: &str) -> Result<HeaderValue, MessageProblem> {
-    let header = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
     // Encoded words can be folded where the text cannot. Other headers may have a syntax, in which they have no place.
-    Ok(if is_plain(value) && (name != "Subject" || is_foldable(value)) {
-        HeaderValue::new(header, value.to_owned())
+    if is_plain(value) && (name != "Subject" || is_foldable(value)) {
+        Ok(HeaderValue::new(header_name(name)?, value.to_owned()))
     } else {
-        HeaderValue::dangerous_new_pre_encoded(header, value.to_owned(), encoded_words(name, value))
-    })
+        finished(name, encoded_words(name, value))
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, MessageProblem> {
+    HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)
+}
+
+/// A header whose value is encoded and folded.
+fn finished(name: &str, value: String) -> Result<HeaderValue, MessageProblem> {
+    Ok(HeaderValue::dangerous_new_pre_encoded(header_name(name)?, value.clone(), value))
 }
 
 /// A header of one mailbox.
 pub(super) fn mailbox(name: &'static str, mailbox: &Mailbox) -> Result<HeaderValue, MessageProblem> {
     let shown = mailbox.name.as_deref();
     if mailbox.address.needs_smtputf8() || shown.is_some_and(|shown| !is_plain(shown) || !is_short(name, shown)) {
-        let header = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
         // An address in UTF-8 stands as it is (RFC 6532 §3.2); the name could, too, and encoded words suit everybody.
         let address = mailbox.address.as_str();
-        let value = match shown {
-            Some(shown) => format!("{}\r\n <{address}>", encoded_words(name, shown)),
-            None => format!("<{address}>"),
-        };
-        return Ok(HeaderValue::dangerous_new_pre_encoded(header, value.clone(), value));
+        return finished(
+            name,
+            match shown {
+                Some(shown) => format!("{}\r\n <{address}>", encoded_words(name, shown)),
+                None => format!("<{address}>"),
+            },
+        );
     }
     if let Some(shown) = shown.filter(|shown| shown.contains('.')) {
         // lettre writes `.a` as it is, and RFC 5322 §3.2.5 wants it in quotation marks.
-        let header = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageProblem::Header)?;
         let fold = if name.len() + shown.len() + mailbox.address.as_str().len() < 64 { " " } else { "\r\n " };
-        let value = format!("{}{fold}<{}>", in_quotes(shown), mailbox.address);
-        return Ok(HeaderValue::dangerous_new_pre_encoded(header, value.clone(), value));
+        return finished(name, format!("{}{fold}<{}>", in_quotes(shown), mailbox.address));
     }
     let (local, domain) = (mailbox.address.local(), mailbox.address.domain());
     let address = lettre::Address::new(local, domain).map_err(|_| MessageProblem::Address)?;

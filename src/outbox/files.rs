@@ -67,26 +67,25 @@ impl Seen {
     /// Complains about each file that goes to a second person. The same content is the same file, whatever its name.
     pub(super) fn check(&self, composer: &Composer, problems: &mut Diagnostics) {
         let shared = composer.shared_files();
+        let path_of = |file: &File| {
+            composer.personal_files(file.index).into_iter().nth(file.nth).map(|file| file.path).unwrap_or_default()
+        };
         let mut owners: HashMap<[u8; 16], &File> = HashMap::with_capacity(self.files.len());
         for file in &self.files {
-            if let Some((path, _)) = shared.iter().find(|(_, digest)| digest[..16] == file.content)
+            if let Some((shared, _)) = shared.iter().find(|(_, digest)| digest[..16] == file.content)
                 && let Some(own) = composer.list().get(file.index)
             {
-                let mine = composer.personal_files(file.index).into_iter().nth(file.nth).map(|file| file.path);
-                let problem = FilesProblem::Shared { path: mine.unwrap_or_default(), shared: path.clone() };
+                let problem = FilesProblem::Shared { path: path_of(file), shared: shared.clone() };
                 problems.push(Diagnostic::error(own.place(), &problem));
             }
             let first = *owners.entry(file.content).or_insert(file);
             if first.index == file.index {
                 continue;
             }
-            let path = |file: &File| {
-                composer.personal_files(file.index).into_iter().nth(file.nth).map(|file| file.path).unwrap_or_default()
-            };
             let Some((other, own)) = composer.list().get(first.index).zip(composer.list().get(file.index)) else {
                 continue;
             };
-            let problem = FilesProblem::Twice { path: path(file), first: path(first), row: other.row() };
+            let problem = FilesProblem::Twice { path: path_of(file), first: path_of(first), row: other.row() };
             problems.push(Diagnostic::error(own.place(), &problem));
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
     message::{Composer, Message},
-    recipients::Recipient,
+    recipients::{Recipient, RecipientList},
 };
 
 /// What is kept of messages to compare them with all others.
@@ -37,24 +37,15 @@ impl Compared {
     /// messages have one Message-ID, which neither can be but by a fault in the program; and where one click would
     /// unsubscribe somebody else.
     pub(super) fn check(mut self, composer: &Composer, problems: &mut Diagnostics) {
-        self.ids.sort_unstable();
         // One person twice is one person.
-        let person = |index: u32| composer.list().get(index as usize).map(|person| person.address().key());
-        let are_two = |pair: &[(u128, u32)]| pair[0].0 == pair[1].0 && person(pair[0].1) != person(pair[1].1);
-        if self.ids.windows(2).any(are_two) {
+        if pairs(&mut self.ids, composer.list()).any(|(one, other)| one.address().key() != other.address().key()) {
             problems.push(Diagnostic::error(Place::Nowhere, &SameProblem::MessageId));
         }
-        self.unsubscribe.sort_unstable();
-        for pair in self.unsubscribe.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let people = [pair[0].1, pair[1].1].map(|index| composer.list().get(index as usize));
-            let [Some(one), Some(other)] = people else { continue };
+        for (one, other) in pairs(&mut self.unsubscribe, composer.list()) {
             problems.push(Diagnostic::error(other.place(), &SameProblem::Unsubscribe(one.row())));
         }
         let columns: Vec<usize> = composer.template().plainly_shown().collect();
-        self.contents.sort_unstable();
-        for pair in self.contents.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let people = [pair[0].1, pair[1].1].map(|index| composer.list().get(index as usize));
-            let [Some(one), Some(other)] = people else { continue };
+        for (one, other) in pairs(&mut self.contents, composer.list()) {
             if let Some(column) = columns.iter().find(|column| !agree(one, other, **column)) {
                 let heading = composer.list().columns().heading(*column).to_owned();
                 let problem = SameProblem::Content { row: one.row(), heading };
@@ -62,6 +53,16 @@ impl Compared {
             }
         }
     }
+}
+
+/// The people who have the same, two by two.
+fn pairs<'p, K: Ord>(
+    all: &'p mut [(K, u32)],
+    list: &'p RecipientList,
+) -> impl Iterator<Item = (Recipient<'p>, Recipient<'p>)> {
+    all.sort_unstable();
+    let same = all.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    same.filter_map(|pair| list.get(pair[0].1 as usize).zip(list.get(pair[1].1 as usize)))
 }
 
 /// Whether two people have the same in a column, but for white space.

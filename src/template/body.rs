@@ -5,19 +5,18 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use handlebars::{Context, Handlebars, template::Template as Compiled};
 
 use super::{
-    Format, MOST_BYTES, TemplateProblem, files,
+    Format, TemplateProblem, files,
     front_problem::FrontProblem,
     helpers::{self, Knowledge},
     lint::{self, check_characters},
     look::Look,
     partials::Partials,
-    registry,
+    read_source, registry,
     styles::Piece,
     veil,
 };
 use crate::{
-    address::composed,
-    campaign::{keys::At, read_text},
+    campaign::keys::At,
     diagnostic::{Diagnostic, Diagnostics, Place, Source},
     recipients::Columns,
 };
@@ -85,9 +84,7 @@ impl Body {
             return Err(wrong(FrontProblem::TextTemplate(named.value.clone()).into()));
         }
         let path = files::find(directory, &named.value).map_err(|problem| wrong(problem.into()))?;
-        let text = read_text(&path, MOST_BYTES)?.replace("\r\n", "\n");
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let own = Source::new(path.display().to_string(), composed(text).into_owned());
+        let own = read_source(&path)?;
         check_characters(&own, Format::Text)?;
         if own.text().starts_with("+++\n") {
             let place = Place::Text(Arc::clone(&own), 0..3);

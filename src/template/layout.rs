@@ -4,17 +4,17 @@
 use std::{ops::Range, path::Path, sync::Arc};
 
 use super::{
-    Format, MOST_BYTES, TemplateProblem,
+    Format, TemplateProblem,
     html::{escape, to_text},
     in_html::{self, Behind, behind, percent_encoded},
     lint::check_characters,
     partials::{is_below, is_plain},
+    read_source,
     resources::{self, Permitted},
     styles::{Document, Insertions, Piece, put_in, thinned},
 };
 use crate::{
-    address::composed,
-    campaign::{keys::At, read_text},
+    campaign::keys::At,
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
 };
 
@@ -95,12 +95,7 @@ pub(super) fn find(
         (Format::Markdown, None) | (_, Some("plain")) => Raw::built_in("plain.html", PLAIN).map(Some),
         (Format::Markdown, Some("none")) => Raw::built_in("document.html", DOCUMENT).map(Some),
         (_, Some(name)) => match file(name, directory) {
-            Ok(path) => {
-                let text = read_text(&path, MOST_BYTES)?.replace("\r\n", "\n");
-                let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-                let source = Source::new(path.display().to_string(), composed(text).into_owned());
-                Raw::of(source, true, permitted).map(Some)
-            }
+            Ok(path) => Raw::of(read_source(&path)?, true, permitted).map(Some),
             Err(problem) => wrong(&problem),
         },
     }

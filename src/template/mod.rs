@@ -145,28 +145,23 @@ impl Template {
     pub fn read(path: &Path, columns: &Columns) -> Result<Self, Diagnostics> {
         let ending = || Diagnostic::error(Place::File(path.into()), &TemplateProblem::Ending);
         let format = Format::of(path).ok_or_else(ending)?;
-        let text = read_text(path, MOST_BYTES)?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        Self::compile_with(&path.display().to_string(), &text, format, columns, Some(directory))
+        Self::compile_with(&read_source(path)?, format, columns, Some(directory))
     }
 
     /// Compiles a text, which has no files; `name` stands in complaints.
     pub fn compile(name: &str, text: &str, format: Format, columns: &Columns) -> Result<Self, Diagnostics> {
-        Self::compile_with(name, text, format, columns, None)
+        Self::compile_with(&source_of(name, text), format, columns, None)
     }
 
     fn compile_with(
-        name: &str,
-        text: &str,
+        source: &Arc<Source>,
         format: Format,
         columns: &Columns,
         directory: Option<&Path>,
     ) -> Result<Self, Diagnostics> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
-        // Names are compared with headings, which are composed, too.
-        let source = Source::new(name, composed(&text).into_owned());
-        lint::check_characters(&source, format)?;
-        let parts = front_matter::split(&source)?;
+        lint::check_characters(source, format)?;
+        let parts = front_matter::split(source)?;
 
         let mut problems = Diagnostics::default();
         let (mut headers, mut places) = (registry(handlebars::no_escape, columns), registry(veil::veil, columns));
@@ -175,16 +170,16 @@ impl Template {
             let (uses, problems) = (&mut uses, &mut problems);
             let checking = lint::Checking { format, columns, uses, raw: &[], partials: None, problems };
             let registries = Registries { headers: &mut headers, places: &mut places };
-            FrontMatter::compile(&source, &parts, registries, directory, checking)
+            FrontMatter::compile(source, &parts, registries, directory, checking)
         };
         let raw = front.as_ref().map(|front| front.raw.clone()).unwrap_or_default();
         let partials = directory.map(|directory| Partials::within(directory, format)).unwrap_or_default();
         let checked = Checked { columns, uses: &mut uses, raw: &raw, problems: &mut problems };
-        let mut body = Body::compile(&source, parts.body, format, partials, checked);
+        let mut body = Body::compile(source, parts.body, format, partials, checked);
         if format == Format::Html
             && let Some((place, problem)) = in_html::check(&source.text()[parts.body..])
         {
-            let place = Place::Text(Arc::clone(&source), parts.body + place.start..parts.body + place.end);
+            let place = Place::Text(Arc::clone(source), parts.body + place.start..parts.body + place.end);
             problems.push(Diagnostic::error(place, &problem));
         }
         let mut text = None;
@@ -192,17 +187,17 @@ impl Template {
         if let Some(front) = &mut front {
             if let Some(named) = front.text_template.take().filter(|_| format != Format::Text) {
                 let checked = Checked { columns, uses: &mut uses, raw: &[], problems: &mut problems };
-                match Body::read_text_part(&named, &source, directory, checked) {
+                match Body::read_text_part(&named, source, directory, checked) {
                     Ok(body) => text = Some(body),
                     Err(wrong) => problems.extend(wrong),
                 }
             }
             look::check(&body, format, &front.permitted, &mut problems);
-            match layout::find(front.layout.as_ref(), &source, format, directory, &front.permitted) {
+            match layout::find(front.layout.as_ref(), source, format, directory, &front.permitted) {
                 Ok(layout) => {
                     let layout_text = layout.as_ref().map(|layout| layout.text().to_owned());
                     let texts = body.sources().map(|source| source.text()).chain(layout_text.as_deref());
-                    front.check_pictures(&source, texts, &mut problems);
+                    front.check_pictures(source, texts, &mut problems);
                     // Styles are looked for in what is right otherwise.
                     if !problems.has_errors() {
                         look = Look::compile(layout, format, &mut body)?;
@@ -453,6 +448,18 @@ impl Template {
             files,
         })
     }
+}
+
+/// A template, partial, layout or text part as it is read.
+fn read_source(path: &Path) -> Result<Arc<Source>, Diagnostics> {
+    Ok(source_of(&path.display().to_string(), &read_text(path, MOST_BYTES)?))
+}
+
+/// The same from a text; `name` stands in complaints.
+fn source_of(name: &str, text: &str) -> Arc<Source> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+    // Names are compared with headings, which are composed, too.
+    Source::new(name, composed(&text).into_owned())
 }
 
 /// The text with LF for every kind of line end.

@@ -9,14 +9,11 @@ use std::{
 use handlebars::template::Template as Compiled;
 
 use super::{
-    Format, MOST_BYTES, TemplateProblem,
+    Format, TemplateProblem,
     lint::{Syntax, check_characters},
+    read_source,
 };
-use crate::{
-    address::composed,
-    campaign::read_text,
-    diagnostic::{Diagnostic, Diagnostics, Place, Source},
-};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 
 /// A template uses partials so often at most, those within partials included; each time it is checked anew.
 const MOST_USES: usize = 1000;
@@ -61,9 +58,7 @@ impl Partials {
             return Ok(loaded.clone());
         }
         let path = self.find(name).map_err(Unusable::Here)?;
-        let text = read_text(&path, MOST_BYTES).map_err(Unusable::There)?.replace("\r\n", "\n");
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let source = Source::new(path.display().to_string(), composed(text).into_owned());
+        let source = read_source(&path).map_err(Unusable::There)?;
         if source.text().starts_with("+++\n") {
             let place = Place::Text(Arc::clone(&source), 0..3);
             return Err(Unusable::There(Diagnostic::error(place, &TemplateProblem::PartialFrontMatter).into()));
