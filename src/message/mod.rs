@@ -383,17 +383,21 @@ impl Parts {
     /// The body of a message, with the headers that say what it is made of.
     fn around(self, text: SinglePart, html: Option<SinglePart>, boundary: impl Fn(&str) -> String) -> Vec<u8> {
         let multipart = |kind, of| MultiPart::builder().kind(kind).boundary(boundary(of));
-        let alternative = html.map(|html| {
-            let alternative = multipart(MultiPartKind::Alternative, "boundary").singlepart(text.clone());
-            if self.pictures.is_empty() {
-                return alternative.singlepart(html);
+        // Either both kinds of text, or the one.
+        let content = match html {
+            None => Err(text),
+            Some(html) if self.pictures.is_empty() => {
+                Ok(multipart(MultiPartKind::Alternative, "boundary").singlepart(text).singlepart(html))
             }
-            let related = multipart(MultiPartKind::Related, "related").singlepart(html);
-            alternative.multipart(self.pictures.into_iter().fold(related, MultiPart::singlepart))
-        });
-        match (alternative, self.attachments.is_empty()) {
-            (Some(alternative), true) => alternative.formatted(),
-            (None, true) => {
+            Some(html) => {
+                let related = multipart(MultiPartKind::Related, "related").singlepart(html);
+                let related = self.pictures.into_iter().fold(related, MultiPart::singlepart);
+                Ok(multipart(MultiPartKind::Alternative, "boundary").singlepart(text).multipart(related))
+            }
+        };
+        match (content, self.attachments.is_empty()) {
+            (Ok(alternative), true) => alternative.formatted(),
+            (Err(text), true) => {
                 let mut part = text.formatted();
                 // lettre ends a part with a line end of its own, even behind one.
                 if part.ends_with(b"\r\n\r\n") {
@@ -401,11 +405,11 @@ impl Parts {
                 }
                 part
             }
-            (alternative, false) => {
+            (content, false) => {
                 let mixed = multipart(MultiPartKind::Mixed, "mixed");
-                let mixed = match alternative {
-                    Some(alternative) => mixed.multipart(alternative),
-                    None => mixed.singlepart(text),
+                let mixed = match content {
+                    Ok(alternative) => mixed.multipart(alternative),
+                    Err(text) => mixed.singlepart(text),
                 };
                 self.attachments.into_iter().fold(mixed, MultiPart::singlepart).formatted()
             }

@@ -224,7 +224,7 @@ impl InHtml {
         let refuse = |place: &'static str| Err(TemplateProblem::ValueInHtml(place));
         match self.state {
             State::Text if value.contains(['\n', '\r']) => {
-                out.push_str(&with_lf(&escape(value)).replace('\n', "<br>\n"));
+                out.push_str(&with_lf(escape(value)).replace('\n', "<br>\n"));
             }
             State::Text | State::Comment => out.push_str(&escape(value)),
             State::Raw if matches!(self.element.as_str(), "title" | "textarea") => out.push_str(&escape(value)),

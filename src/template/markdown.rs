@@ -113,7 +113,7 @@ fn unveiled<'m>(event: Event<'m>, events: &mut Vec<Event<'m>>) -> Result<(), Tem
             push_text(&text, events);
             return Ok(());
         }
-        Event::Code(code) => Event::Code(with_lf(&unveil(&code)).replace('\n', " ").into()),
+        Event::Code(code) => Event::Code(with_lf(unveil(&code).into_owned()).replace('\n', " ").into()),
         Event::InlineHtml(tag) => Event::InlineHtml(InHtml::default().put(&tag)?.into()),
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => Event::Start(Tag::Link {
             link_type,
@@ -142,7 +142,7 @@ fn push_text(text: &str, events: &mut Vec<Event<'_>>) {
             Stretch::Author(author) => events.push(Event::Text(author.to_owned().into())),
             Stretch::Raw(html) => events.push(Event::InlineHtml(html.into())),
             Stretch::Value(value) => {
-                for (nth, line) in with_lf(&value).trim_end_matches('\n').split('\n').enumerate() {
+                for (nth, line) in with_lf(value).trim_end_matches('\n').split('\n').enumerate() {
                     if nth > 0 {
                         events.push(Event::HardBreak);
                     }

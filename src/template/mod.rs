@@ -423,11 +423,11 @@ impl Template {
         if let Some(own) = &self.text {
             text = own.render(&context, None)?;
         }
-        let text = with_lf(&text);
+        let text = with_lf(text);
         if text.trim().is_empty() {
             return Err(TemplateProblem::EmptyBody);
         }
-        let html = html.map(|html| with_lf(&html));
+        let html = html.map(with_lf);
         let mut files = front.files;
         let shown = |name: &str| html.as_ref().is_some_and(|html| files::shows(html, name));
         files.retain(|file| file.content_id.as_deref().is_none_or(shown));
@@ -463,8 +463,8 @@ fn source_of(name: &str, text: &str) -> Arc<Source> {
 }
 
 /// The text with LF for every kind of line end.
-fn with_lf(text: &str) -> String {
-    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() }
+fn with_lf(text: String) -> String {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
 }
 
 /// A cell as Handlebars sees it.

@@ -84,15 +84,17 @@ fn check_tag(html: &str, tag: &StartTag<'_>, permitted: &Permitted, wrong: &mut 
             address_of(&value, permitted)
         } else if attribute_name == "style" {
             of_css(&value, permitted)
-        } else if matches!(attribute_name, "href" | "xlink:href" | "action" | "formaction") && is_script(&value) {
-            Some(TemplateProblem::Dropped("a link that is a script".into()))
-        } else if matches!(attribute_name, "href" | "xlink:href") && leads_nowhere(&value) {
-            Some(TemplateProblem::Link(value.into_owned()))
-        } else if value.to_ascii_lowercase().contains("url(") {
-            // `fill` and others in SVG
-            of_css(&value, permitted)
+        } else if matches!(attribute_name, "href" | "xlink:href" | "action" | "formaction") {
+            match scheme(&cleaned(&value)).as_deref() {
+                Some("javascript" | "vbscript") => Some(TemplateProblem::Dropped("a link that is a script".into())),
+                // Something on the reader's own machine, or a document in itself
+                Some("data" | "file" | "blob" | "filesystem") if attribute_name.ends_with("href") => {
+                    Some(TemplateProblem::Link(value.into_owned()))
+                }
+                _ => of_value(&value, permitted),
+            }
         } else {
-            None
+            of_value(&value, permitted)
         };
         wrong.extend(found.map(|problem| (place, problem)));
     }
@@ -131,14 +133,10 @@ fn scheme(address: &str) -> Option<String> {
     is_one.then(|| scheme.to_ascii_lowercase())
 }
 
-fn is_script(address: &str) -> bool {
-    scheme(&cleaned(address)).is_some_and(|scheme| matches!(scheme.as_str(), "javascript" | "vbscript"))
-}
-
-/// Whether an address is one of something on the reader's own machine, or of a document in itself.
-fn leads_nowhere(address: &str) -> bool {
-    let scheme = scheme(&cleaned(address));
-    scheme.is_some_and(|scheme| matches!(scheme.as_str(), "data" | "file" | "blob" | "filesystem"))
+/// What is wrong with a style in an attribute of any name, such as `fill` in SVG.
+fn of_value(value: &str, permitted: &Permitted) -> Option<TemplateProblem> {
+    // Hardly any value has a bracket.
+    (value.contains('(') && value.to_ascii_lowercase().contains("url(")).then(|| of_css(value, permitted))?
 }
 
 /// What is wrong with loading from an address.

@@ -17,6 +17,12 @@ const EMPTY: char = '\u{f100}';
 /// Stand for the bytes of HTML that goes in as it is.
 const FIRST_RAW: u32 = 0xf200;
 
+/// What a value can be.
+const VALUES: RangeInclusive<char> = '\u{f000}'..='\u{f1ff}';
+
+/// What HTML that goes in as it is can be.
+const RAW: RangeInclusive<char> = '\u{f200}'..='\u{f2ff}';
+
 /// The characters that stand for bytes, or for none; a template must not hold them itself.
 pub(super) const VEILED: RangeInclusive<char> = '\u{f000}'..='\u{f2ff}';
 
@@ -74,23 +80,6 @@ impl Stretch<'_> {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Sort {
-    Author,
-    Value,
-    Raw,
-}
-
-fn sort(c: char) -> Sort {
-    if !VEILED.contains(&c) {
-        Sort::Author
-    } else if u32::from(c) < FIRST_RAW {
-        Sort::Value
-    } else {
-        Sort::Raw
-    }
-}
-
 /// The stretches of a text, in order.
 pub(super) fn stretches(text: &str) -> impl Iterator<Item = Stretch<'_>> {
     let mut rest = text;
@@ -98,16 +87,16 @@ pub(super) fn stretches(text: &str) -> impl Iterator<Item = Stretch<'_>> {
         let author = match first_value(rest) {
             _ if rest.is_empty() => return None,
             Some(0) => {
-                let first = rest.chars().next().map(sort);
-                let end = rest.find(|c| Some(sort(c)) != first).unwrap_or(rest.len());
+                let is_raw = rest.starts_with(|c| RAW.contains(&c));
+                let (same, from) = if is_raw { (RAW, FIRST_RAW) } else { (VALUES, FIRST) };
+                let end = rest.find(|c| !same.contains(&c)).unwrap_or(rest.len());
                 let (value, behind) = rest.split_at(end);
                 rest = behind;
-                let from = if first == Some(Sort::Raw) { FIRST_RAW } else { FIRST };
                 let mut bytes = Vec::with_capacity(value.len() / 3);
                 bytes.extend(value.chars().filter_map(|c| u8::try_from(u32::from(c) - from).ok()));
                 let value = String::from_utf8(bytes);
                 let value = value.unwrap_or_else(|wrong| String::from_utf8_lossy(wrong.as_bytes()).into());
-                return Some(if from == FIRST_RAW { Stretch::Raw(value) } else { Stretch::Value(value) });
+                return Some(if is_raw { Stretch::Raw(value) } else { Stretch::Value(value) });
             }
             first => first.unwrap_or(rest.len()),
         };
