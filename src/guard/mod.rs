@@ -49,7 +49,7 @@ pub struct Guard {
 /// What is in a file, each text with its place.
 type Texts = Arc<Vec<(String, String)>>;
 
-/// The texts of so many files are kept, if they are not longer than this together.
+/// The texts of so many files are kept, where those of one are not longer than this together.
 const KEPT: (usize, usize) = (8, 4 << 20);
 
 impl Guard {

@@ -9,7 +9,7 @@ use super::{Outbox, files::Seen, same::Compared};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
     guard::Guard,
-    message::{Composer, Message},
+    message::{Composer, Digest, Message},
 };
 
 /// After so many complaints the rest of the list is likely to say the same.
@@ -17,6 +17,34 @@ const ENOUGH_COMPLAINTS: usize = 1000;
 
 /// How many messages are made between two calls of the progress function.
 const STEP: usize = 100;
+
+/// What is kept of messages that were made.
+#[derive(Default)]
+struct Made {
+    digests: Vec<Digest>,
+    files: Seen,
+    compared: Compared,
+    /// Octets of the largest
+    largest: usize,
+    problems: Diagnostics,
+}
+
+impl Made {
+    fn add(&mut self, index: usize, message: &Message) {
+        self.digests.push(message.digest());
+        self.files.add(index, message.personal_files());
+        self.compared.add(index, message);
+        self.largest = self.largest.max(message.bytes().len());
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.digests.extend(other.digests);
+        self.files.extend(other.files);
+        self.compared.extend(other.compared);
+        self.largest = self.largest.max(other.largest);
+        self.problems.extend(other.problems);
+    }
+}
 
 impl Outbox {
     /// Makes the message of everyone at `indices` of the list, inspects it, and keeps its digest. All complaints
@@ -27,36 +55,29 @@ impl Outbox {
         indices: Vec<usize>,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, Diagnostics> {
-        let mut problems = composer.template().check(composer.list()).err().unwrap_or_default();
+        let problems = composer.template().check(composer.list()).err().unwrap_or_default();
         let threads =
             std::thread::available_parallelism().map_or(1, usize::from).min(indices.len().div_ceil(STEP)).max(1);
         let share = indices.len().div_ceil(threads).max(1);
         let (done, complaints) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let part = |range: Range<usize>| {
-            let mut digests = Vec::with_capacity(range.len());
-            let (mut files, mut compared, mut largest) = (Seen::default(), Compared::default(), 0);
-            let mut problems = Diagnostics::default();
+            let mut made = Made { digests: Vec::with_capacity(range.len()), ..Made::default() };
             for (nth, index) in indices[range].iter().enumerate() {
                 if complaints.load(Ordering::Relaxed) >= ENOUGH_COMPLAINTS {
                     break;
                 }
                 match check(composer, guard, *index) {
-                    Ok(message) => {
-                        digests.push(message.digest());
-                        files.add(*index, message.personal_files());
-                        compared.add(*index, &message);
-                        largest = largest.max(message.bytes().len());
-                    }
+                    Ok(message) => made.add(*index, &message),
                     Err(wrong) => {
                         complaints.fetch_add(1, Ordering::Relaxed);
-                        problems.extend(wrong);
+                        made.problems.extend(wrong);
                     }
                 }
                 if (nth + 1) % STEP == 0 {
                     progress(done.fetch_add(STEP, Ordering::Relaxed) + STEP);
                 }
             }
-            (digests, files, compared, largest, problems)
+            made
         };
         let parts: Vec<_> = std::thread::scope(|scope| {
             let ranges =
@@ -67,15 +88,11 @@ impl Outbox {
                 .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect()
         });
-        let mut digests = Vec::with_capacity(indices.len());
-        let (mut files, mut compared, mut largest) = (Seen::default(), Compared::default(), 0);
-        for (some, seen, contents, size, wrong) in parts {
-            digests.extend(some);
-            files.extend(seen);
-            compared.extend(contents);
-            largest = largest.max(size);
-            problems.extend(wrong);
+        let mut all = Made { digests: Vec::with_capacity(indices.len()), problems, ..Made::default() };
+        for part in parts {
+            all.extend(part);
         }
+        let Made { digests, mut files, compared, largest, mut problems } = all;
         progress(indices.len());
         if indices.len() < composer.list().len() && composer.template().has_personal_files() {
             files.add_others(composer, &indices);
