@@ -19,7 +19,12 @@ const AROUND: usize = 12;
 /// A header of one line of text.
 pub(super) fn text(name: &str, value: &str) -> Result<HeaderValue, MessageProblem> {
     // Encoded words can be folded where the text cannot. Other headers may have a syntax, in which they have no place.
-    if is_plain(value) && (name != "Subject" || is_foldable(value)) {
+    let is_fit = match name {
+        "Subject" => is_foldable(value) && !loses_spaces(name, value),
+        _ if name.starts_with("X-") => !loses_spaces(name, value),
+        _ => true,
+    };
+    if is_plain(value) && is_fit {
         Ok(HeaderValue::new(header_name(name)?, value.to_owned()))
     } else {
         finished(name, encoded_words(name, value))
@@ -116,6 +121,11 @@ fn is_plain(value: &str) -> bool {
 /// Whether lines of it can be short (RFC 5322 §2.1.1): it is folded at spaces.
 fn is_foldable(value: &str) -> bool {
     value.split(' ').all(|word| word.len() <= MOST_LINE)
+}
+
+/// Whether it has to be folded and has spaces side by side, of which some readers make one where it is folded.
+fn loses_spaces(name: &str, value: &str) -> bool {
+    value.contains("  ") && name.len() + ": ".len() + value.len() > MOST_LINE
 }
 
 /// Whether a name to show fits into the first line in quotation marks; lettre would break a longer one within words.
