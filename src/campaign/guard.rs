@@ -1,5 +1,7 @@
 //! What the guard is told about a campaign.
 
+use std::{fmt, str::FromStr};
+
 use super::keys::{At, Keys};
 use crate::address::Address;
 
@@ -15,12 +17,51 @@ pub struct GuardOptions {
     pub allowed_values: Vec<String>,
     /// A value that more people have tells nobody; 3 if left out.
     pub common: Option<u16>,
+    /// What is done about an attachment that cannot be looked into; it is said if left out.
+    pub opaque: Option<OpaqueAttachments>,
+}
+
+/// What is done about an attachment that the guard cannot look into: one with a password, a picture, a page that was
+/// scanned, a file of an unknown kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OpaqueAttachments {
+    /// It is said.
+    #[default]
+    Warn,
+    /// The campaign is refused.
+    Refuse,
+}
+
+impl FromStr for OpaqueAttachments {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "warn" => Ok(Self::Warn),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err("this is \"warn\" or \"refuse\""),
+        }
+    }
+}
+
+impl fmt::Display for OpaqueAttachments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warn => "warn",
+            Self::Refuse => "refuse",
+        })
+    }
 }
 
 impl GuardOptions {
     /// What is said here, and for the rest what `other` says; what is allowed stands in `other` alone.
     pub(super) fn or(self, other: Self) -> Self {
-        Self { allow: other.allow, allowed_values: other.allowed_values, common: self.common.or(other.common) }
+        Self {
+            allow: other.allow,
+            allowed_values: other.allowed_values,
+            common: self.common.or(other.common),
+            opaque: self.opaque.or(other.opaque),
+        }
     }
 
     /// A value that more people have tells nobody.
@@ -47,6 +88,7 @@ pub(super) fn read(keys: &mut Keys<'_>) -> (GuardOptions, Vec<String>) {
     let columns = guard.strings("identifying").map(|columns| columns.value).unwrap_or_default();
     let common = guard.integer("common", 1, 10_000);
     options.common = common.and_then(|number| u16::try_from(number.value).ok());
+    options.opaque = guard.parsed("opaque_attachments").map(|opaque| opaque.value);
     keys.adopt(guard.finish());
     (options, columns.into_iter().map(|column| column.value).collect())
 }

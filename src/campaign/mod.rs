@@ -24,7 +24,7 @@ use std::{
 pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
-pub use guard::GuardOptions;
+pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use rate::{Rate, RateError};
 pub use size::{Size, SizeError};

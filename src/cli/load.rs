@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::{Exit, Failure, Screen, list::ListArgs};
 use crate::{
     address::Address,
-    campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, Overrides, Size},
+    campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::{Composer, MOST_MESSAGE_BYTES},
@@ -45,6 +45,9 @@ pub(super) struct CampaignArgs {
     /// An identifying value that more people have tells nobody [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     common: Option<u16>,
+    /// What is done about an attachment that cannot be looked into: warn, refuse [default: warn]
+    #[arg(long, value_name = "WHAT")]
+    opaque_attachments: Option<OpaqueAttachments>,
     #[command(flatten)]
     list_args: ListArgs,
 }
@@ -55,7 +58,7 @@ impl CampaignArgs {
             template: self.template.clone(),
             recipients: self.recipients.clone(),
             list: self.list_args.options(),
-            guard: GuardOptions { common: self.common, ..GuardOptions::default() },
+            guard: GuardOptions { common: self.common, opaque: self.opaque_attachments, ..GuardOptions::default() },
             max_message_size: self.max_message_size,
             ..Overrides::default()
         }
@@ -72,6 +75,7 @@ impl CampaignArgs {
         flag("template", self.template.as_ref().map(|path| path.display().to_string()));
         flag("recipients", self.recipients.as_ref().map(|path| path.display().to_string()));
         flag("common", self.common.map(|number| number.to_string()));
+        flag("opaque-attachments", self.opaque_attachments.map(|what| what.to_string()));
         flag("max-message-size", self.max_message_size.map(|size| size.to_string()));
         typed.extend(self.list_args.typed());
         typed.join(" ")
@@ -119,7 +123,8 @@ impl CampaignArgs {
         ]);
         let guard = Guard::new(Arc::clone(composer.list()), &allowed)
             .with_headers(composer.template().header_names())
-            .with_identifying(campaign.guard.common(), &campaign.guard.allowed_values);
+            .with_identifying(campaign.guard.common(), &campaign.guard.allowed_values)
+            .with_opaque(campaign.guard.opaque.unwrap_or_default());
         if wrong {
             // Nothing is sent, but what else is wrong is said.
             let all = (0..composer.list().len()).collect();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::known::{Hit, What};
 use crate::{
     address::Address,
     diagnostic::{Complaint, quoted},
@@ -10,9 +11,18 @@ use crate::{
 /// So many characters are shown on each side of what was found.
 const AROUND: usize = 24;
 
-/// What was found in a message that must not be there.
+/// Something in a message that must not be there, or cannot be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub struct Finding {
+    /// Whose message it is.
+    pub to: Address,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
     /// Another recipient's address.
     OtherAddress(Leak),
     /// A value of another recipient by which that person can be told.
@@ -26,6 +36,15 @@ pub enum Finding {
     Structure(&'static str),
     /// The bytes cannot be parsed as a message.
     Unreadable,
+    /// A file cannot be looked into, or not into all of it.
+    Unread {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: String,
+        /// Of a picture that is shown in the HTML.
+        content_id: Option<String>,
+    },
 }
 
 /// Something of another recipient's.
@@ -51,14 +70,19 @@ impl PartialEq for Leak {
 impl Eq for Leak {}
 
 impl Leak {
-    pub(super) fn new(text: &str, at: usize, value: &str, row: u64, part: &str) -> Self {
+    pub(super) fn new(hit: &Hit<'_>, row: u64, part: String) -> Self {
+        let (text, at) = (hit.text, hit.range.start);
+        let value = match hit.what {
+            What::Value(_) => hit.value().to_owned(),
+            What::Address | What::Tagged => hit.value().to_lowercase(),
+        };
         let before = text[..at].char_indices().rev().take(AROUND).last().map_or(at, |(start, _)| start);
-        let end = at + value.len();
+        let end = hit.range.end;
         let behind = text[end..].char_indices().nth(AROUND).map_or(text.len(), |(length, _)| end + length);
         let cut = |is_cut: bool| if is_cut { "…" } else { "" };
         let words: Vec<&str> = text[before..behind].split_whitespace().collect();
         let around = format!("{}{}{}", cut(before > 0), words.join(" "), cut(behind < text.len()));
-        Self { value: value.to_owned(), row, part: part.to_owned(), around }
+        Self { value, row, part, around }
     }
 }
 
@@ -70,69 +94,74 @@ fn shortened(value: &str) -> String {
     }
 }
 
+impl Finding {
+    /// What is said of it, with what people may see who may not see the list.
+    fn said(&self, to: &str, value: impl Fn(&Leak) -> String, around: impl Fn(&Leak) -> String) -> String {
+        match &self.fault {
+            Fault::OtherAddress(leak) => format!(
+                "the message to {to} holds {}, the address of row {}, in {}{}",
+                value(leak),
+                leak.row,
+                leak.part,
+                around(leak)
+            ),
+            Fault::OtherValue { heading, leak } => format!(
+                "the message to {to} holds {}, {} of row {}, in {}{}",
+                value(leak),
+                quoted(heading),
+                leak.row,
+                leak.part,
+                around(leak)
+            ),
+            Fault::Structure(what) => format!("the message to {to} is not for one recipient: {what}"),
+            Fault::Unreadable => format!("the finished message to {to} cannot be parsed"),
+            Fault::Unread { name, why, .. } => {
+                format!("the attachment {} to {to} cannot be looked into: {why}", quoted(name))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OtherAddress(Leak { value, row, part, around }) => {
-                write!(
-                    f,
-                    "the message holds {}, the address of row {row}, in {part}: {}",
-                    quoted(value),
-                    quoted(around)
-                )
-            }
-            Self::OtherValue { heading, leak: Leak { value, row, part, around } } => {
-                let (value, heading) = (quoted(value), quoted(heading));
-                write!(f, "the message holds {value}, {heading} of row {row}, in {part}: {}", quoted(around))
-            }
-            Self::Structure(what) => write!(f, "the message is not for one recipient: {what}"),
-            Self::Unreadable => f.write_str("the finished message cannot be parsed"),
-        }
+        let around = |leak: &Leak| format!(": {}", quoted(&leak.around));
+        f.write_str(&self.said(&self.to.to_string(), |leak| quoted(&leak.value), around))
     }
 }
 
 impl Complaint for Finding {
     fn code(&self) -> &'static str {
-        match self {
-            Self::OtherAddress { .. } => "guard.other-address",
-            Self::OtherValue { .. } => "guard.other-value",
-            Self::Structure(_) => "guard.structure",
-            Self::Unreadable => "guard.unreadable",
+        match self.fault {
+            Fault::OtherAddress(_) => "guard.other-address",
+            Fault::OtherValue { .. } => "guard.other-value",
+            Fault::Structure(_) => "guard.structure",
+            Fault::Unreadable => "guard.unreadable",
+            Fault::Unread { .. } => "guard.opaque",
         }
     }
 
     fn help(&self) -> Option<String> {
-        match self {
-            Self::OtherAddress { .. } => Some(
+        match self.fault {
+            Fault::OtherAddress(_) => Some(
                 "take it out of the template or the cell; an address that everybody may see belongs under allow in \
                  [guard] of campaign.toml"
                     .into(),
             ),
-            Self::OtherValue { .. } => Some(
+            Fault::OtherValue { .. } => Some(
                 "take it out of the template or the cell; a value that everybody may see belongs under allow in \
                  [guard] of campaign.toml"
                     .into(),
             ),
-            Self::Structure(_) | Self::Unreadable => None,
+            Fault::Unread { .. } => Some(
+                "attach it in a form that can be looked into, such as a PDF with text and without a password; \
+                 opaque_attachments = \"warn\" under [guard] lets it through"
+                    .into(),
+            ),
+            Fault::Structure(_) | Fault::Unreadable => None,
         }
     }
 
     fn brief(&self) -> Option<String> {
-        match self {
-            Self::OtherAddress(leak) => Some(format!(
-                "the message holds {}, the address of row {}, in {}",
-                shortened(&leak.value),
-                leak.row,
-                leak.part
-            )),
-            Self::OtherValue { heading, leak } => Some(format!(
-                "the message holds {}, {} of row {}, in {}",
-                shortened(&leak.value),
-                quoted(heading),
-                leak.row,
-                leak.part
-            )),
-            Self::Structure(_) | Self::Unreadable => None,
-        }
+        Some(self.said(&self.to.shortened(), |leak| shortened(&leak.value), |_| String::new()))
     }
 }

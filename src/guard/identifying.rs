@@ -5,7 +5,7 @@
 //! the digits count and not how they are grouped, with a country's code or without. Everything is looked up in one
 //! table, so that the time for a message does not grow with the list.
 
-use std::{collections::HashSet, hash::BuildHasher};
+use std::{collections::HashSet, hash::BuildHasher, ops::Range};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -32,6 +32,8 @@ pub(super) struct Identifying {
     columns: Vec<usize>,
     values: HashTable<Value>,
     hasher: DefaultHashBuilder,
+    /// What the hash of each word begins with: another one each time, so that nobody can choose words with one hash.
+    seed: u64,
     /// The hashes of words with which a value begins.
     beginnings: Filter,
     /// The numbers of words that values have, as bits.
@@ -52,16 +54,14 @@ struct Value {
     people: u16,
 }
 
-/// A value of another person in a text.
+/// A value of somebody's in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    /// As it stands in the text
-    pub(super) text: String,
-    /// Whose it is, in the list
+    /// Where in the text it stands
+    pub(super) range: Range<usize>,
+    /// Who has it, and who had it first, in the list
     pub(super) person: usize,
     pub(super) column: usize,
-    /// Where in the text it begins
-    pub(super) at: usize,
 }
 
 /// A word of a text.
@@ -92,10 +92,12 @@ struct Form {
 impl Identifying {
     /// The values of `columns`; one that more than `common` people have tells nobody.
     pub(super) fn new(list: &RecipientList, columns: &[usize], common: u16, allowed: &[String]) -> Self {
+        let hasher = DefaultHashBuilder::default();
         let mut this = Self {
             columns: columns.to_vec(),
             values: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            seed: hasher.hash_one(0),
+            hasher,
             beginnings: Filter::for_values(list.len() * columns.len()),
             lengths: 0,
             common,
@@ -167,71 +169,64 @@ impl Identifying {
     fn words(&self, text: &str, words: &mut Vec<Word>) {
         words.clear();
         let bytes = text.as_bytes();
-        let mut lower = String::new();
         let mut at = 0;
         while at < bytes.len() {
             let start = at;
+            let mut hash = self.seed;
             let kind = match bytes[at] {
                 b'0'..=b'9' => {
-                    at += bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                    while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
+                        hash = mixed(hash, *digit);
+                        at += 1;
+                    }
                     Kind::Digits
                 }
-                b if b < 0x80 && !b.is_ascii_alphabetic() => {
+                b if b.is_ascii_alphabetic() || b >= 0x80 => {
+                    while let Some(letter) = bytes.get(at).filter(|byte| byte.is_ascii_alphabetic()) {
+                        hash = mixed(hash, letter | 0x20);
+                        at += 1;
+                    }
+                    if bytes.get(at).is_some_and(|byte| *byte >= 0x80) {
+                        let is_letter = |c: &char| c.is_alphabetic() || is_mark(*c);
+                        let length: usize = text[start..].chars().take_while(is_letter).map(char::len_utf8).sum();
+                        if length == 0 {
+                            at += text[at..].chars().next().map_or(1, char::len_utf8);
+                            continue;
+                        }
+                        at = start + length;
+                        let lower: String = text[start..at].chars().flat_map(char::to_lowercase).collect();
+                        hash = crate::address::composed(&lower).bytes().fold(self.seed, mixed);
+                    }
+                    if text[start..].starts_with(char::is_uppercase) { Kind::Capital } else { Kind::Letters }
+                }
+                _ => {
                     at += 1;
                     continue;
                 }
-                _ => {
-                    let letters = |c: &char| c.is_alphabetic() || is_mark(*c);
-                    let length: usize = text[at..].chars().take_while(letters).map(char::len_utf8).sum();
-                    if length == 0 {
-                        at += text[at..].chars().next().map_or(1, char::len_utf8);
-                        continue;
-                    }
-                    at += length;
-                    if text[start..].starts_with(char::is_uppercase) { Kind::Capital } else { Kind::Letters }
-                }
             };
-            let word = &text[start..at];
-            lower.clear();
-            let hash = if word.is_ascii() {
-                lower.push_str(word);
-                lower.make_ascii_lowercase();
-                self.hasher.hash_one(lower.as_bytes())
-            } else {
-                lower.extend(word.chars().flat_map(char::to_lowercase));
-                self.hasher.hash_one(crate::address::composed(&lower).as_bytes())
-            };
-            words.push(Word { hash, start, end: at, kind });
+            // The lower bits of a product know nothing of the upper ones.
+            words.push(Word { hash: hash ^ hash >> 32, start, end: at, kind });
         }
     }
 
-    /// Every value of somebody else in a text.
-    pub(super) fn search(&self, list: &RecipientList, own: Recipient<'_>, text: &str, found: &mut Vec<Found>) {
+    /// Every value of somebody's in a text.
+    pub(super) fn search(&self, list: &RecipientList, text: &str, each: &mut dyn FnMut(Found)) {
         let mut words = Vec::with_capacity(text.len() / 6);
         self.words(text, &mut words);
-        let mut mine = None;
         // A number is not looked for again within itself.
         let mut number_ends = 0;
         for nth in 0..words.len() {
             if self.beginnings.may_contain(words[nth].hash) {
-                self.sequences(list, own, text, &words[nth..], &mut mine, found);
+                self.sequences(list, text, &words[nth..], each);
             }
             if words[nth].kind == Kind::Digits && self.lengths & 1 != 0 && nth >= number_ends {
-                number_ends = self.number_at(list, own, text, &words, nth, found);
+                number_ends = self.number_at(list, text, &words, nth, each);
             }
         }
     }
 
     /// Values that begin with the first of some words.
-    fn sequences(
-        &self,
-        list: &RecipientList,
-        own: Recipient<'_>,
-        text: &str,
-        words: &[Word],
-        mine: &mut Option<Vec<Vec<u64>>>,
-        found: &mut Vec<Found>,
-    ) {
+    fn sequences(&self, list: &RecipientList, text: &str, words: &[Word], each: &mut dyn FnMut(Found)) {
         let mut hash = 0;
         for (nth, word) in words.iter().take(MOST_WORDS).enumerate() {
             if nth > 0 && !are_one(text, &words[nth - 1], word) {
@@ -242,21 +237,9 @@ impl Identifying {
                 continue;
             }
             let Some(value) = self.values.find(hash, |value| value.hash == hash) else { continue };
-            if self.tells_nobody(value, own) || !Self::is_whole(list, value, text, &words[..=nth]) {
-                continue;
+            if !self.tells_nobody(value) && Self::is_whole(list, value, text, &words[..=nth]) {
+                each(Found::new(value, words[0].start..word.end));
             }
-            // The recipient's own name may hold another person's first name.
-            let mine = mine.get_or_insert_with(|| self.own_words(own));
-            let sequence: Vec<u64> = words[..=nth].iter().map(|word| word.hash).collect();
-            if mine.iter().any(|field| field.windows(sequence.len()).any(|window| window == sequence)) {
-                continue;
-            }
-            found.push(Found {
-                text: text[words[0].start..word.end].to_owned(),
-                person: value.person as usize,
-                column: usize::from(value.column),
-                at: words[0].start,
-            });
         }
     }
 
@@ -264,11 +247,10 @@ impl Identifying {
     fn number_at(
         &self,
         list: &RecipientList,
-        own: Recipient<'_>,
         text: &str,
         words: &[Word],
         first: usize,
-        found: &mut Vec<Found>,
+        each: &mut dyn FnMut(Found),
     ) -> usize {
         let touches =
             |at: Option<&Word>, end: usize| at.is_some_and(|word| word.kind != Kind::Digits && word.end == end);
@@ -292,30 +274,41 @@ impl Identifying {
             }
             let hash = self.number(&digits);
             let Some(value) = self.values.find(hash, |value| value.hash == hash) else { continue };
-            let theirs = |person: Recipient<'_>, column: usize| {
-                person.rows().any(|row| same_number(&digits_of(row.field(column)), &digits))
-            };
-            let mine = || self.columns.iter().any(|column| theirs(own, *column));
-            let other = list.get(value.person as usize);
-            if !self.tells_nobody(value, own)
-                && other.is_some_and(|other| theirs(other, usize::from(value.column)))
-                && !mine()
+            let holder = list.get(value.person as usize);
+            if !self.tells_nobody(value)
+                && holder.is_some_and(|holder| has_number(holder, usize::from(value.column), &digits))
             {
-                found.push(Found {
-                    text: text[words[first].start..word.end].to_owned(),
-                    person: value.person as usize,
-                    column: usize::from(value.column),
-                    at: words[first].start,
-                });
+                each(Found::new(value, words[first].start..word.end));
                 return first + nth + 1;
             }
         }
         0
     }
 
-    /// Whether everybody may see a value, or so many have it that it tells nobody, or it is the recipient's own.
-    fn tells_nobody(&self, value: &Value, own: Recipient<'_>) -> bool {
-        value.people > self.common || value.person as usize == own.index() || self.allowed.contains(&value.hash)
+    /// Whether everybody may see a value, or so many have it that it tells nobody.
+    fn tells_nobody(&self, value: &Value) -> bool {
+        value.people > self.common || self.allowed.contains(&value.hash)
+    }
+
+    /// Whether what was found is in a person's own fields, too: a name that two people have, or another person's first
+    /// name in one's own.
+    pub(super) fn is_own(&self, own: Recipient<'_>, found: &str) -> bool {
+        let mut sequence = Vec::new();
+        self.words(found, &mut sequence);
+        let is_number = sequence.iter().all(|word| word.kind == Kind::Digits);
+        let digits = digits_of(found);
+        if is_number && digits.len() >= NUMBER && self.columns.iter().any(|column| has_number(own, *column, &digits)) {
+            return true;
+        }
+        let mut words = Vec::new();
+        // A note about somebody else does not make that person's name one's own.
+        own.rows().any(|row| {
+            self.columns.iter().any(|column| {
+                self.words(row.field(*column), &mut words);
+                let is_same = |window: &[Word]| window.iter().zip(&sequence).all(|(one, other)| one.hash == other.hash);
+                words.windows(sequence.len().max(1)).any(is_same)
+            })
+        })
     }
 
     /// Whether what was found is the value and not part of something longer; and a name that is a word, too, is only
@@ -334,18 +327,22 @@ impl Identifying {
         let is_name = list.get(value.person as usize).is_some_and(|person| has_capital(person.field(column)));
         words.len() > 1 || !is_name || first.kind == Kind::Capital
     }
+}
 
-    fn own_words(&self, own: Recipient<'_>) -> Vec<Vec<u64>> {
-        let mut words = Vec::new();
-        // A note about somebody else does not make that person's name one's own.
-        let fields = own.rows().flat_map(|row| self.columns.iter().map(move |column| row.field(*column)));
-        fields
-            .map(|field| {
-                self.words(field, &mut words);
-                words.iter().map(|word| word.hash).collect()
-            })
-            .collect()
+impl Found {
+    fn new(value: &Value, range: Range<usize>) -> Self {
+        Self { range, person: value.person as usize, column: usize::from(value.column) }
     }
+}
+
+/// Whether a person has a telephone number in a column.
+fn has_number(person: Recipient<'_>, column: usize, digits: &[u8]) -> bool {
+    person.rows().any(|row| same_number(&digits_of(row.field(column)), digits))
+}
+
+/// One letter more in the hash of a word: cheap, as a message has a thousand words.
+fn mixed(hash: u64, letter: u8) -> u64 {
+    (hash.rotate_left(5) ^ u64::from(letter)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// An accent that is written behind its letter.
@@ -427,9 +424,11 @@ mod tests {
     fn found(text: &str) -> Vec<(String, usize)> {
         let list = RecipientList::parse("p.csv", LIST, &ListOptions::default()).unwrap();
         let values = Identifying::new(&list, &[1, 2, 3], 3, &["OE-2041".to_owned()].map(|_| "Zed".to_owned()));
+        let ada = list.get(0).unwrap();
         let mut found = Vec::new();
-        values.search(&list, list.get(0).unwrap(), text, &mut found);
-        found.into_iter().map(|found| (found.text, found.person)).collect()
+        values.search(&list, text, &mut |one| found.push((text[one.range].to_owned(), one.person)));
+        found.retain(|(value, person)| *person != ada.index() && !values.is_own(ada, value));
+        found
     }
 
     #[test]
@@ -480,10 +479,10 @@ mod tests {
         let list = "email,name\na@one.example,Sam\nb@one.example,Sam\nc@one.example,Sam\nd@one.example,Kim\ne@one.example,Jo Lee\n";
         let list = RecipientList::parse("p.csv", list, &ListOptions::default()).unwrap();
         let search = |common, allowed: &[String], text: &str| {
-            let mut found = Vec::new();
+            let mut found = 0;
             let values = Identifying::new(&list, &[1], common, allowed);
-            values.search(&list, list.get(4).unwrap(), text, &mut found);
-            found.len()
+            values.search(&list, text, &mut |_| found += 1);
+            found
         };
         assert_eq!(search(3, &[], "Sam and Kim"), 2);
         assert_eq!(search(2, &[], "Sam and Kim"), 1);

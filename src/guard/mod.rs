@@ -1,33 +1,36 @@
-//! Looks for other people's addresses in a finished message.
+//! Looks for what is somebody else's in a finished message.
 //!
 //! It knows the message only as a mail program does: by parsing the final bytes with another library than the
-//! one that built them. It looks at the structure (one recipient, no Cc, no Bcc) and at every header and every
-//! text, HTML both as it stands and with its entities resolved, for any address of the list that is not the
-//! recipient's own.
+//! one that built them. It looks at the structure (one recipient, no Cc, no Bcc) and at every header, every text, HTML
+//! both as it is shown and as it is written, and into every attachment, for any address of the list and any value of its
+//! identifying columns that is not the recipient's own.
+//!
+//! The way through: `search` (the parts of a message) → `html`, `contents` and `files` (the texts in them) → `known`
+//! (whose what is in a text) → `address` and `identifying` (how it may be written).
 
 mod address;
+mod coded;
 mod contents;
+mod files;
 mod finding;
+mod html;
 mod identifying;
+mod known;
 mod search;
 mod structure;
 
-use std::{
-    collections::VecDeque,
-    hash::BuildHasher,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-use hashbrown::DefaultHashBuilder;
 use mail_parser::MessageParser;
 
+use self::{files::Files, identifying::Identifying, known::Known, search::Search};
 pub use self::{
-    finding::{Finding, Leak},
+    finding::{Fault, Finding, Leak},
     structure::check_structure,
 };
-use self::{identifying::Identifying, search::Search};
 use crate::{
     address::Address,
+    campaign::OpaqueAttachments,
     message::{Envelope, Message},
     recipients::RecipientList,
 };
@@ -36,43 +39,35 @@ use crate::{
 /// list.
 #[derive(Debug)]
 pub struct Guard {
-    list: Arc<RecipientList>,
-    allowed: Vec<String>,
-    identifying: Option<Identifying>,
+    known: Known,
+    files: Files,
+    parser: MessageParser,
     /// The names of the template's own headers
     headers: Option<Vec<String>>,
-    /// The texts of the files that were looked into last, which most often go to everybody
-    files: Mutex<VecDeque<(u64, Texts)>>,
-    hasher: DefaultHashBuilder,
+    refuses_opaque: bool,
 }
-
-/// What is in a file, each text with its place.
-type Texts = Arc<Vec<(String, String)>>;
-
-/// The texts of so many files are kept, where those of one are not longer than this together.
-const KEPT: (usize, usize) = (8, 4 << 20);
 
 impl Guard {
     /// Knows everyone on the list; `allow` may stand in anybody's message, such as the author's address.
     #[must_use]
     pub fn new(list: Arc<RecipientList>, allow: &[Address]) -> Self {
         Self {
-            list,
-            allowed: allow.iter().map(Address::key).collect(),
-            identifying: None,
+            known: Known::new(list, allow),
+            files: Files::default(),
+            parser: search::parser(),
             headers: None,
-            files: Mutex::default(),
-            hasher: DefaultHashBuilder::default(),
+            refuses_opaque: false,
         }
     }
 
     /// The same that knows the values of the list's identifying columns, too: names, telephone numbers, references. One
     /// that more than `common` people have tells nobody, and the `allowed` may stand in anybody's message.
     #[must_use]
-    pub fn with_identifying(self, common: u16, allowed: &[String]) -> Self {
-        let columns: Vec<usize> = self.list.columns().identifying().collect();
-        let identifying = (!columns.is_empty()).then(|| Identifying::new(&self.list, &columns, common, allowed));
-        Self { identifying, ..self }
+    pub fn with_identifying(mut self, common: u16, allowed: &[String]) -> Self {
+        let columns: Vec<usize> = self.known.list.columns().identifying().collect();
+        self.known.identifying =
+            (!columns.is_empty()).then(|| Identifying::new(&self.known.list, &columns, common, allowed));
+        self
     }
 
     /// The same that expects the template's own headers.
@@ -81,26 +76,19 @@ impl Guard {
         Self { headers: Some(names.map(str::to_ascii_lowercase).collect()), ..self }
     }
 
-    /// The texts in a file, whatever kind of file it is.
-    fn looked_into(&self, name: &str, bytes: &[u8]) -> Texts {
-        let hash = self.hasher.hash_one((name, bytes));
-        let files = || self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, texts)) = files().iter().find(|(known, _)| *known == hash) {
-            return Arc::clone(texts);
-        }
-        let mut texts = Vec::new();
-        // What cannot be looked into is searched as far as it can be.
-        let _ = contents::texts(name, bytes, &mut |place, text| texts.push((place.to_owned(), text.to_owned())));
-        let texts = Arc::new(texts);
-        if texts.iter().map(|(_, text)| text.len()).sum::<usize>() <= KEPT.1 {
-            let mut files = files();
-            files.truncate(KEPT.0 - 1);
-            files.push_front((hash, Arc::clone(&texts)));
-        }
-        texts
+    /// The same that lets no attachment pass that it cannot look into.
+    #[must_use]
+    pub fn with_opaque(self, opaque: OpaqueAttachments) -> Self {
+        Self { refuses_opaque: opaque == OpaqueAttachments::Refuse, ..self }
     }
 
-    /// Everything in a message that must not be there.
+    /// Whether an attachment that cannot be looked into is a fault.
+    #[must_use]
+    pub fn refuses_opaque(&self) -> bool {
+        self.refuses_opaque
+    }
+
+    /// Everything in a message that must not be there, and every file in it that cannot be looked into.
     #[must_use]
     pub fn inspect(&self, message: &Message) -> Vec<Finding> {
         self.inspect_bytes(message.envelope(), message.bytes())
@@ -109,11 +97,12 @@ impl Guard {
     /// The same for bytes from elsewhere.
     #[must_use]
     pub fn inspect_bytes(&self, envelope: &Envelope, bytes: &[u8]) -> Vec<Finding> {
-        let Some(parsed) = MessageParser::default().parse(bytes) else { return vec![Finding::Unreadable] };
+        let finding = |fault| Finding { to: envelope.to().clone(), fault };
+        let Some(parsed) = self.parser.parse(bytes) else { return vec![finding(Fault::Unreadable)] };
         let own = |name: &str| self.headers.as_ref().is_none_or(|headers| headers.iter().any(|header| header == name));
-        let structure = check_structure(envelope, bytes, own).err().map(Finding::Structure);
-        let mut findings: Vec<Finding> = structure.into_iter().collect();
-        Search::new(self, envelope.to(), &mut findings).message(&parsed, bytes);
+        let structure = structure::check(envelope, bytes, &parsed, own).err();
+        let mut findings: Vec<Finding> = structure.map(|what| finding(Fault::Structure(what))).into_iter().collect();
+        findings.extend(Search::new(self, envelope.to()).through(&parsed));
         findings
     }
 }

@@ -1,227 +1,211 @@
 //! The way through a message: headers, texts, HTML, attachments, each as it is read and as it is written.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use mail_parser::{HeaderValue, Message as Parsed, MimeHeaders, PartType, decoders::html::html_to_text};
-use memchr::{memchr, memchr_iter};
+use encoding_rs::{Encoding, UTF_8};
+use mail_parser::{
+    HeaderName, HeaderValue, Message as Parsed, MessageParser, MessagePart, MimeHeaders, PartType,
+    decoders::base64::base64_decode,
+};
+use memchr::memmem;
 
-use super::{Finding, Guard, Leak, address};
-use crate::{address::Address, diagnostic::quoted, recipients::Recipient};
+use super::{
+    Fault, Finding, Guard, Leak,
+    coded::{lossy, quoted_printable},
+    contents, html,
+    known::{Own, What},
+};
+use crate::{address::Address, diagnostic::quoted};
+
+/// So many things are said of one message.
+const MOST_FINDINGS: usize = 20;
 
 /// Goes through a message for somebody.
 pub(super) struct Search<'g> {
     guard: &'g Guard,
-    /// The key of the recipient's address
-    own: String,
-    /// The recipient, if that is somebody on the list
-    recipient: Option<Recipient<'g>>,
-    findings: &'g mut Vec<Finding>,
+    own: Own<'g>,
+    to: &'g Address,
+    findings: Vec<Finding>,
+}
+
+/// A part of a message.
+#[derive(Clone, Copy)]
+pub(super) enum Part<'p> {
+    Header(&'p str),
+    Text,
+    Html,
+    /// Tags, comments and the like
+    HtmlUnseen,
+    /// Before, between or behind the parts, where no mail program looks
+    Between,
+    File(&'p str),
+    /// A place in a file
+    InFile(&'p str, &'p str),
+}
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "the header {name}"),
+            Self::Text => f.write_str("the text"),
+            Self::Html => f.write_str("the HTML"),
+            Self::HtmlUnseen => f.write_str("the HTML where it is not shown"),
+            Self::Between => f.write_str("what stands between the parts"),
+            Self::File(file) => write!(f, "the attachment {}", quoted(file)),
+            Self::InFile(file, place) => write!(f, "the attachment {}, {place}", quoted(file)),
+        }
+    }
+}
+
+/// What parses a message. It leaves what parts hold as it travels, which takes it most of its time otherwise, and decodes
+/// headers of every name.
+pub(super) fn parser() -> MessageParser {
+    MessageParser::new()
+        .with_mime_headers()
+        .with_address_headers()
+        .ignore_header(HeaderName::ContentTransferEncoding)
+        .default_header_text()
 }
 
 impl<'g> Search<'g> {
-    pub(super) fn new(guard: &'g Guard, to: &Address, findings: &'g mut Vec<Finding>) -> Self {
-        let own = to.key();
-        let recipient = guard.list.find(&own).and_then(|index| guard.list.get(index));
-        Self { guard, own, recipient, findings }
+    pub(super) fn new(guard: &'g Guard, to: &'g Address) -> Self {
+        Self { guard, own: guard.known.own(to), to, findings: Vec::new() }
     }
 
-    pub(super) fn message(&mut self, parsed: &Parsed<'_>, raw: &[u8]) {
+    /// Everything that must not be in a message.
+    pub(super) fn through(mut self, parsed: &Parsed<'_>) -> Vec<Finding> {
+        self.message(parsed);
+        self.findings
+    }
+
+    fn message(&mut self, parsed: &Parsed<'_>) {
+        let raw = parsed.raw_message();
+        let slice = |from: u32, to: u32| raw.get(from as usize..to as usize).unwrap_or_default();
+        let mut read = 0;
         for part in &parsed.parts {
+            self.text(&lossy(slice(read, part.offset_header)), Part::Between);
+            let mut coding = "";
             for header in &part.headers {
-                let name = format!("the header {}", header.name());
+                let place = Part::Header(header.name());
                 // Both as it is written and as it is decoded.
-                let written = raw.get(header.offset_start() as usize..header.offset_end() as usize).unwrap_or_default();
-                self.text(&lossy(written), &name);
-                self.header(&header.value, &name);
-            }
-            match &part.body {
-                PartType::Text(text) => self.text(text, "the text"),
-                PartType::Html(html) => {
-                    self.text(html, "the HTML");
-                    self.text(&unescaped(html), "the HTML");
+                let written = lossy(slice(header.offset_start(), header.offset_end()));
+                self.text(&written, place);
+                self.header(&header.value, &written, place);
+                if header.name == HeaderName::ContentTransferEncoding {
+                    coding = std::str::from_utf8(slice(header.offset_start(), header.offset_end())).unwrap_or_default();
                 }
-                PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
-                    let file = part.attachment_name().unwrap_or("");
-                    let name = format!("the attachment {}", quoted(file));
-                    self.text(&lossy(bytes), &name);
-                    for (place, text) in self.guard.looked_into(file, bytes).iter() {
-                        self.text(text, &if place.is_empty() { name.clone() } else { format!("{name}, {place}") });
-                    }
-                }
-                PartType::Message(inner) => self.message(inner, inner.raw_message()),
-                PartType::Multipart(_) => {}
             }
+            // Those in a multipart follow one by one.
+            read = if matches!(part.body, PartType::Multipart(_)) { part.offset_body } else { part.offset_end };
+            if read == part.offset_end {
+                let end = if part.offset_end < part.offset_body { raw.len() } else { part.offset_end as usize };
+                self.body(part, &transferred(coding, raw.get(part.offset_body as usize..end).unwrap_or_default()));
+            }
+        }
+        self.text(&lossy(raw.get(read as usize..).unwrap_or_default()), Part::Between);
+    }
+
+    fn body(&mut self, part: &MessagePart<'_>, bytes: &[u8]) {
+        let is_attached = part.attachment_name().is_some()
+            || part.content_disposition().is_some_and(|disposition| disposition.is_attachment());
+        let kind = part.content_type();
+        let charset = || kind.and_then(|kind| kind.attribute("charset"));
+        match &part.body {
+            PartType::Text(_) if !is_attached => self.text(&characters(bytes, charset()), Part::Text),
+            PartType::Html(_) if !is_attached => {
+                let html = html::read(&characters(bytes, charset()));
+                self.text(&html.shown, Part::Html);
+                self.text(&html.hidden, Part::HtmlUnseen);
+            }
+            _ => self.file(part, bytes),
         }
     }
 
-    fn header(&mut self, value: &HeaderValue<'_>, name: &str) {
+    /// Looks into a file, whatever kind of file it is.
+    fn file(&mut self, part: &MessagePart<'_>, bytes: &[u8]) {
+        let nameless = if matches!(part.body, PartType::Message(_)) { "message.eml" } else { "" };
+        let name = part.attachment_name().unwrap_or(nameless);
+        let known = &self.guard.known;
+        let file = self.guard.files.get(known, name, bytes);
+        for hit in &file.hits {
+            if !known.is_own(&self.own, hit.person, hit.what, &hit.leak.value) {
+                let place = &hit.leak.part;
+                let part = if place.is_empty() { Part::File(name) } else { Part::InFile(name, place) };
+                let leak = Leak { part: part.to_string(), ..hit.leak.clone() };
+                self.add(hit.what, leak);
+            }
+        }
+        if let Some(why) = &file.opaque {
+            let content_id = part.content_id().map(str::to_owned);
+            self.note(Fault::Unread { name: name.to_owned(), why: why.clone(), content_id });
+        }
+    }
+
+    fn header(&mut self, value: &HeaderValue<'_>, written: &str, place: Part<'_>) {
+        let mut text = |text: &str| {
+            if memmem::find(written.as_bytes(), text.as_bytes()).is_none() {
+                self.text(text, place);
+            }
+        };
         match value {
-            HeaderValue::Text(text) => self.text(text, name),
-            HeaderValue::TextList(texts) => texts.iter().for_each(|text| self.text(text, name)),
+            HeaderValue::Text(value) => text(value),
+            HeaderValue::TextList(values) => values.iter().for_each(|value| text(value)),
             HeaderValue::Address(addresses) => {
                 for address in addresses.iter() {
-                    let texts = [&address.name, &address.address];
-                    texts.into_iter().flatten().for_each(|text| self.text(text, name));
+                    [&address.name, &address.address].into_iter().flatten().for_each(|value| text(value));
                 }
             }
             HeaderValue::ContentType(content) => {
                 for attribute in content.attributes().unwrap_or_default() {
-                    self.text(&attribute.value, name);
+                    text(&attribute.value);
                 }
             }
             HeaderValue::DateTime(_) | HeaderValue::Received(_) | HeaderValue::Empty => {}
         }
     }
 
-    /// Looks up everything in a text, as it stands and percent-decoded.
-    fn text(&mut self, text: &str, part: &str) {
-        self.plain_text(text, part);
-        if let Some(decoded) = percent_decoded(text) {
-            self.plain_text(&lossy(&decoded), part);
-        }
-    }
-
-    fn plain_text(&mut self, text: &str, part: &str) {
-        let has_address = memchr(b'@', text.as_bytes()).is_some() || (!text.is_ascii() && text.contains('＠'));
-        if !has_address && self.guard.identifying.is_none() {
-            return;
-        }
-        let text = address::legible(text);
-        if has_address {
-            self.addresses(&text, part);
-        }
-        if let (Some(identifying), Some(recipient)) = (&self.guard.identifying, self.recipient) {
-            let list = &self.guard.list;
-            let mut found = Vec::new();
-            identifying.search(list, recipient, &text, &mut found);
-            for one in found {
-                let row = list.get(one.person).map_or(0, Recipient::row);
-                let leak = Leak::new(&text, one.at, &one.text, row, part);
-                let heading = list.columns().heading(one.column).to_owned();
-                self.add(Finding::OtherValue { heading, leak });
+    fn text(&mut self, text: &str, place: Part<'_>) {
+        let known = &self.guard.known;
+        known.search(text, &mut |hit| {
+            if !known.is_own(&self.own, hit.person, hit.what, hit.value()) {
+                let leak = Leak::new(&hit, known.row(hit.person), place.to_string());
+                self.add(hit.what, leak);
             }
-        }
+        });
     }
 
-    fn addresses(&mut self, text: &str, part: &str) {
-        for candidates in address::candidates(text) {
-            // The longest one that we know says whose it is: `smith@x.example` is not meant in `john.smith@x.example`.
-            let known = candidates.into_iter().find_map(|address| self.who(address).map(|who| (address, who)));
-            if let Some((address, Who::Other(row))) = known {
-                let at = address.as_ptr() as usize - text.as_ptr() as usize;
-                let leak = Leak::new(text, at, address, row, part);
-                self.add(Finding::OtherAddress(Leak { value: address.to_lowercase(), ..leak }));
+    fn add(&mut self, what: What, leak: Leak) {
+        self.note(match what {
+            What::Address | What::Tagged => Fault::OtherAddress(leak),
+            What::Value(column) => {
+                Fault::OtherValue { heading: self.guard.known.list.columns().heading(column).to_owned(), leak }
             }
-        }
+        });
     }
 
-    fn add(&mut self, finding: Finding) {
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
+    fn note(&mut self, fault: Fault) {
+        if self.findings.len() < MOST_FINDINGS && !self.findings.iter().any(|known| known.fault == fault) {
+            self.findings.push(Finding { to: self.to.clone(), fault });
         }
-    }
-
-    /// Whose address it is, as far as we know.
-    fn who(&self, address: &str) -> Option<Who> {
-        let (local, domain) = address.split_once('@')?;
-        let key = format!("{}@{}", local.to_lowercase(), idna::domain_to_ascii(domain).ok()?);
-        if key == self.own || self.guard.allowed.contains(&key) {
-            return Some(Who::Allowed);
-        }
-        let list = &self.guard.list;
-        list.get(list.find(&key)?).map(|other| Who::Other(other.row()))
     }
 }
 
-/// Whose an address is.
-#[derive(Clone, Copy)]
-enum Who {
-    /// The recipient's own, or one that everybody may see.
-    Allowed,
-    /// Of another recipient, in that row.
-    Other(u64),
-}
-
-/// HTML as it is shown, and as it is written with its references resolved.
-pub(super) fn unescaped(html: &str) -> String {
-    let mut text = html_to_text(html);
-    text.push('\n');
-    text.push_str(&resolve_references(html));
-    text
-}
-
-/// Numeric character references, and the named ones that matter for addresses.
-pub(super) fn resolve_references(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    let mut rest = html;
-    while let Some(at) = rest.find('&') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let end = rest.bytes().take(12).position(|byte| byte == b';');
-        let resolved = end.and_then(|end| Some((reference(&rest[1..end])?, end + 1)));
-        match resolved {
-            Some((character, length)) => {
-                text.push(character);
-                rest = &rest[length..];
-            }
-            None => {
-                text.push('&');
-                rest = &rest[1..];
-            }
-        }
+/// What a part holds (RFC 2045 §6). What cannot be decoded is taken as it stands.
+fn transferred<'b>(coding: &str, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+    let coding = coding.trim();
+    if coding.eq_ignore_ascii_case("quoted-printable") {
+        quoted_printable(bytes).into()
+    } else if coding.eq_ignore_ascii_case("base64") {
+        base64_decode(bytes).map_or(bytes.into(), Cow::Owned)
+    } else {
+        bytes.into()
     }
-    text.push_str(rest);
-    text
 }
 
-fn reference(name: &str) -> Option<char> {
-    if let Some(number) = name.strip_prefix('#') {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16),
-            None => number.parse(),
-        };
-        return char::from_u32(code.ok()?);
+/// Octets of a text as characters.
+fn characters<'b>(bytes: &'b [u8], charset: Option<&str>) -> Cow<'b, str> {
+    match charset.and_then(|label| Encoding::for_label(label.as_bytes())) {
+        Some(encoding) if encoding != UTF_8 => encoding.decode(bytes).0,
+        _ => contents::decoded(bytes),
     }
-    Some(match name {
-        "commat" => '@',
-        "period" => '.',
-        "lowbar" => '_',
-        "plus" => '+',
-        "amp" => '&',
-        "shy" => '\u{ad}',
-        "zwnj" => '\u{200c}',
-        "zwj" => '\u{200d}',
-        _ => return None,
-    })
-}
-
-/// The octets as text. What is UTF-8, as nearly everything is, is seen to be in a glance.
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
-}
-
-/// The octets of a text with percent-encoding (RFC 3986 §2.1); nothing for one without, which `width="100%"` is, too.
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let bytes = text.as_bytes();
-    let is_encoded = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
-    if !memchr_iter(b'%', bytes).any(is_encoded) {
-        return None;
-    }
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let pair = (bytes[at] == b'%').then(|| Some((hex(*bytes.get(at + 1)?)?, hex(*bytes.get(at + 2)?)?))).flatten();
-        match pair {
-            Some((high, low)) => {
-                decoded.push(high * 16 + low);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    Some(decoded)
 }

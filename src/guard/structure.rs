@@ -1,6 +1,7 @@
 //! Whether a message is for one person, told from its bytes as a server gets them.
 
-use mail_parser::{Address as Parsed, MessageParser};
+use mail_parser::{Address as Parsed, Message, MessageParser};
+use memchr::memmem;
 
 use crate::message::Envelope;
 
@@ -22,10 +23,30 @@ const USUAL: [&str; 10] = [
 /// address in `To` is the recipient of the envelope, as the only one in `From` is its sender. Else says what is wrong;
 /// that is a fault in the program or in the machine, not in a row.
 pub fn check_structure(envelope: &Envelope, bytes: &[u8], meant: impl Fn(&str) -> bool) -> Result<(), &'static str> {
+    let headers = check_headers(bytes, meant)?;
+    match MessageParser::default().parse_headers(headers) {
+        Some(parsed) => check_people(envelope, &parsed),
+        None => Err("its headers cannot be parsed"),
+    }
+}
+
+/// The same where the message is parsed already.
+pub(super) fn check(
+    envelope: &Envelope,
+    bytes: &[u8],
+    parsed: &Message<'_>,
+    meant: impl Fn(&str) -> bool,
+) -> Result<(), &'static str> {
+    check_headers(bytes, meant)?;
+    check_people(envelope, parsed)
+}
+
+/// Checks that each header stands there once and is meant to; gives the header section.
+fn check_headers(bytes: &[u8], meant: impl Fn(&str) -> bool) -> Result<&[u8], &'static str> {
     let mut seen: Vec<String> = Vec::new();
     let mut rest = bytes;
     loop {
-        let Some(end) = rest.windows(2).position(|end| end == b"\r\n") else {
+        let Some(end) = memmem::find(rest, b"\r\n") else {
             return Err("its headers do not end");
         };
         let (line, behind) = (&rest[..end], &rest[end + 2..]);
@@ -59,8 +80,10 @@ pub fn check_structure(envelope: &Envelope, bytes: &[u8], meant: impl Fn(&str) -
     if !seen.iter().any(|name| name == "to") {
         return Err("it does not have exactly one To");
     }
-    let headers = &bytes[..bytes.len() - rest.len()];
-    let Some(parsed) = MessageParser::default().parse(headers) else { return Err("its headers cannot be parsed") };
+    Ok(&bytes[..bytes.len() - rest.len()])
+}
+
+fn check_people(envelope: &Envelope, parsed: &Message<'_>) -> Result<(), &'static str> {
     if !is_only(parsed.to(), envelope.to().as_str()) {
         return Err("its To is not just the recipient of the envelope");
     }

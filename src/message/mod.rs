@@ -124,6 +124,8 @@ pub struct PersonalFile {
     pub path: String,
     /// SHA-256 of its content.
     pub digest: [u8; 32],
+    /// Of a picture that is shown in the HTML
+    pub content_id: Option<String>,
 }
 
 impl Message {
@@ -271,7 +273,7 @@ impl Composer {
         let personal = files.into_iter().flatten().filter(|file| file.personal);
         let read = |file: AttachedFile| {
             let packed = self.files.get(&self.template, &file, self.most_bytes).ok()?;
-            Some(PersonalFile { path: file.path, digest: packed.digest })
+            Some(PersonalFile { path: file.path, digest: packed.digest, content_id: file.content_id })
         };
         personal.filter_map(read).collect()
     }
@@ -311,7 +313,11 @@ impl Composer {
             shown.push(packed.part(file, &name));
             names.push(name);
             if file.personal {
-                parts.personal.push(PersonalFile { path: file.path.clone(), digest: packed.digest });
+                parts.personal.push(PersonalFile {
+                    path: file.path.clone(),
+                    digest: packed.digest,
+                    content_id: file.content_id.clone(),
+                });
             }
         }
         Ok(parts)

@@ -5,6 +5,7 @@
 mod files;
 mod prepare;
 mod same;
+mod unread;
 
 use std::{
     collections::VecDeque,

@@ -5,10 +5,15 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Outbox, files::Seen, same::Compared};
+use super::{
+    Outbox,
+    files::Seen,
+    same::Compared,
+    unread::{Unread, is_everybodys_picture},
+};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
-    guard::Guard,
+    guard::{Fault, Guard},
     message::{Composer, Digest, Message},
 };
 
@@ -24,6 +29,7 @@ struct Made {
     digests: Vec<Digest>,
     files: Seen,
     compared: Compared,
+    unread: Unread,
     /// Octets of the largest
     largest: usize,
     problems: Diagnostics,
@@ -41,6 +47,7 @@ impl Made {
         self.digests.extend(other.digests);
         self.files.extend(other.files);
         self.compared.extend(other.compared);
+        self.unread.extend(other.unread);
         self.largest = self.largest.max(other.largest);
         self.problems.extend(other.problems);
     }
@@ -66,7 +73,7 @@ impl Outbox {
                 if complaints.load(Ordering::Relaxed) >= ENOUGH_COMPLAINTS {
                     break;
                 }
-                match check(composer, guard, *index) {
+                match check(composer, guard, *index, &mut made.unread) {
                     Ok(message) => made.add(*index, &message),
                     Err(wrong) => {
                         complaints.fetch_add(1, Ordering::Relaxed);
@@ -92,7 +99,7 @@ impl Outbox {
         for part in parts {
             all.extend(part);
         }
-        let Made { digests, mut files, compared, largest, mut problems } = all;
+        let Made { digests, mut files, compared, unread, largest, mut problems } = all;
         progress(indices.len());
         if indices.len() < composer.list().len() && composer.template().has_personal_files() {
             files.add_others(composer, &indices);
@@ -100,6 +107,7 @@ impl Outbox {
         files.check(composer, &mut problems);
         compared.check(composer, &mut problems);
         let mut remarks = Diagnostics::default();
+        unread.tell(&mut remarks);
         if indices.len() == composer.list().len() {
             files.left_over(composer, &mut remarks);
         }
@@ -107,10 +115,19 @@ impl Outbox {
     }
 }
 
-fn check(composer: &Composer, guard: &Guard, index: usize) -> Result<Message, Diagnostics> {
+fn check(composer: &Composer, guard: &Guard, index: usize, unread: &mut Unread) -> Result<Message, Diagnostics> {
     let message = composer.compose(index)?;
     let mut problems = Diagnostics::default();
     for finding in guard.inspect(&message) {
+        if is_everybodys_picture(&finding.fault, &message) {
+            continue;
+        }
+        if let Fault::Unread { name, why, .. } = &finding.fault
+            && !guard.refuses_opaque()
+        {
+            unread.add(message.row(), name, why);
+            continue;
+        }
         problems.push(Diagnostic::error(composer.list().place(message.row(), None), &finding));
     }
     problems.checked(Some(message))

@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, ffi::OsStr, fmt, io, path::Path, sync::Arc};
 
 use super::capture::{CapturedEnvelope, ENVELOPE_ENDING, MESSAGE_ENDING};
-use crate::{address::Address, guard::Guard, message::Envelope, recipients::RecipientList};
+use crate::{
+    address::Address,
+    guard::{Fault, Guard},
+    message::Envelope,
+    recipients::RecipientList,
+};
 
 /// What a sandbox was really sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +68,10 @@ impl Proof {
         self.authenticated += usize::from(envelope.authenticated_as.is_some());
         let addresses = (envelope.mail_from.parse(), envelope.rcpt_to.first().map(|to| to.parse()));
         let clean = match addresses {
-            (Ok(from), Some(Ok(to))) => guard.inspect_bytes(&Envelope::new(from, to), message).is_empty(),
+            (Ok(from), Some(Ok(to))) => guard
+                .inspect_bytes(&Envelope::new(from, to), message)
+                .iter()
+                .all(|finding| matches!(finding.fault, Fault::Unread { .. })),
             _ => false,
         };
         self.leaking += usize::from(!clean);

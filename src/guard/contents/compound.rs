@@ -43,8 +43,12 @@ fn part(walk: &mut Walk<'_>, name: &str, bytes: &[u8]) -> Result<(), Opaque> {
     if last == "Workbook" || last == "Book" {
         walk.say(name, &without_records(bytes));
     }
-    walk.say(name, &strings::narrow(bytes));
-    walk.say(name, &strings::wide(bytes));
+    for text in [strings::narrow(bytes), strings::wide(bytes)] {
+        match last {
+            "Data" | "Pictures" => walk.guess(name, &text),
+            _ => walk.say(name, &text),
+        }
+    }
     let encrypted = match last {
         "EncryptedPackage" | "EncryptedSummary" => true,
         // MS-DOC §2.5.1: the bit fEncrypted

@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use super::{super::search::resolve_references, Opaque, Walk};
+use super::{super::coded::resolved, Opaque, Walk};
 
 /// What an element's text is kept together in: paragraphs, cells, rows, comments, notes, and readings beside text.
 const TOGETHER: &[&str] = &[
@@ -120,7 +120,7 @@ impl<'s> Reading<'s> {
         if raw.is_empty() {
             return;
         }
-        self.plain(&resolve_references(raw));
+        self.plain(&resolved(raw));
     }
 
     fn plain(&mut self, text: &str) {
@@ -269,7 +269,7 @@ impl<'s> Reading<'s> {
 
     fn beside(&mut self, raw: &'s str) {
         if !raw.is_empty() && self.known.insert(raw) {
-            self.found.beside.push_str(&resolve_references(raw));
+            self.found.beside.push_str(&resolved(raw));
             self.found.beside.push('\n');
         }
     }

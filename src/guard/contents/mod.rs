@@ -14,7 +14,7 @@ mod rtf;
 mod strings;
 mod text;
 
-use std::io::Read;
+use std::{borrow::Cow, io::Read};
 
 pub(super) use opaque::Opaque;
 
@@ -27,17 +27,35 @@ const MOST_MEMBERS: u32 = 10_000;
 /// So deep may archives and messages be packed into one another.
 const DEEPEST: usize = 3;
 
+/// What is given out of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Text,
+    /// What looks like text among bytes that are not; short words are chance.
+    Bytes,
+}
+
 /// Calls `each` with every text in a file, and with the place that it stands at: "page 3", "inner.zip › a.txt".
 ///
 /// What kind of file it is is told by its first bytes, and where those say nothing by its name. An error says that there
 /// may be more in the file than was given out.
-pub(super) fn texts(name: &str, bytes: &[u8], each: &mut dyn FnMut(&str, &str)) -> Result<(), Opaque> {
+pub(super) fn texts(name: &str, bytes: &[u8], each: &mut dyn FnMut(&str, &str, Sort)) -> Result<(), Opaque> {
     Walk { each, left: MOST_UNPACKED, members: MOST_MEMBERS, path: Vec::new() }.file(name, bytes)
+}
+
+/// A text's octets as characters, in whatever encoding they are likely to be.
+pub(super) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    text::decode(bytes)
+}
+
+/// What looks like text in a file that is more than that.
+pub(super) fn printable(bytes: &[u8]) -> String {
+    if text::is_text(bytes) { String::new() } else { strings::narrow(bytes) }
 }
 
 /// A walk through a file and the files in it.
 struct Walk<'e> {
-    each: &'e mut dyn FnMut(&str, &str),
+    each: &'e mut dyn FnMut(&str, &str, Sort),
     /// So many bytes may still come out.
     left: u64,
     /// So many files may still come.
@@ -66,6 +84,15 @@ impl Walk<'_> {
 
     /// Gives a text out.
     fn say(&mut self, place: &str, text: &str) {
+        self.give(place, text, Sort::Text);
+    }
+
+    /// Gives out what may be text.
+    fn guess(&mut self, place: &str, text: &str) {
+        self.give(place, text, Sort::Bytes);
+    }
+
+    fn give(&mut self, place: &str, text: &str, sort: Sort) {
         if text.trim().is_empty() {
             return;
         }
@@ -74,7 +101,7 @@ impl Walk<'_> {
             whole.push_str(" › ");
         }
         whole.push_str(place);
-        (self.each)(&whole, text);
+        (self.each)(&whole, text, sort);
     }
 
     /// Goes through a file within this one.

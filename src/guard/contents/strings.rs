@@ -2,15 +2,15 @@
 
 use encoding_rs::WINDOWS_1252;
 
-use super::{super::search::resolve_references, Walk};
+use super::{super::coded::resolved, Walk};
 
 /// Shorter runs are taken for chance. No address is shorter than `a@b.cd`.
 const SHORTEST: usize = 5;
 
 /// Gives out all strings of single bytes and all in UTF-16.
 pub(super) fn say(walk: &mut Walk<'_>, bytes: &[u8]) {
-    walk.say("", &narrow(bytes));
-    walk.say("", &wide(bytes));
+    walk.guess("", &narrow(bytes));
+    walk.guess("", &wide(bytes));
 }
 
 /// Runs of printable bytes, each on a line: as UTF-8 where they are, otherwise as Windows-1252.
@@ -23,7 +23,7 @@ pub(super) fn narrow(bytes: &[u8]) -> String {
         }
         match std::str::from_utf8(run) {
             // XMP is XML.
-            Ok(run) if run.contains('&') => text.push_str(&resolve_references(run)),
+            Ok(run) if run.contains('&') => text.push_str(&resolved(run)),
             Ok(run) => text.push_str(run),
             Err(_) => text.push_str(&WINDOWS_1252.decode_without_bom_handling(run).0),
         }

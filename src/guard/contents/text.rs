@@ -6,7 +6,10 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::{
-    super::search::{resolve_references, unescaped},
+    super::{
+        coded::{quoted_printable, resolved},
+        html,
+    },
     Opaque, Walk, markup,
 };
 
@@ -47,9 +50,13 @@ pub(super) fn read(walk: &mut Walk<'_>, bytes: &[u8], form: Form) -> Result<(), 
     walk.say("", &text);
     match form {
         Form::Plain => {}
-        Form::Html => walk.say("", &unescaped(&text)),
+        Form::Html => {
+            let html = html::read(&text);
+            walk.say("", &html.shown);
+            walk.say("", &html.hidden);
+        }
         Form::Xml => {
-            walk.say("", &resolve_references(&text));
+            walk.say("", &resolved(&text));
             return markup::say(walk, "", &text);
         }
         Form::Json => {
@@ -192,24 +199,4 @@ fn card(text: &str) -> String {
         out.push('\n');
     }
     out
-}
-
-/// RFC 2045 §6.7, rule 1
-fn quoted_printable(bytes: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        match (byte, hex(at + 1), hex(at + 2)) {
-            (b'=', Some(high), Some(low)) => {
-                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
-                at += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
 }

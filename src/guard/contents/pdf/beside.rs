@@ -44,7 +44,7 @@ pub(super) fn read<'f>(walk: &mut Walk<'_>, file: &'f File<'_>, drawing: &mut Dr
             continue;
         }
         match kind(dict) {
-            Stream::Picture => walk.say("a picture", &strings::narrow(&file.bytes[range.clone()])),
+            Stream::Picture => walk.guess("a picture", &strings::narrow(&file.bytes[range.clone()])),
             // How a field or a note looks, or a form that no page draws
             Stream::Form => {
                 drawing.page.pen.line();

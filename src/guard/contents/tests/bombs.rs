@@ -10,7 +10,7 @@ const SOON: Duration = Duration::from_secs(60);
 #[track_caller]
 fn ends_soon(name: &str, bytes: &[u8], why: &str) {
     let begun = Instant::now();
-    let found = texts(name, bytes, &mut |_, _| {});
+    let found = texts(name, bytes, &mut |_, _, _| {});
     assert_eq!(found.err().map(|why| why.to_string()).as_deref(), Some(why));
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }

@@ -12,7 +12,7 @@ use super::*;
 /// Everything that comes out of a file, each text with its place before it, and what was in the way.
 fn all(name: &str, bytes: &[u8]) -> (String, Result<(), Opaque>) {
     let mut out = String::new();
-    let found = texts(name, bytes, &mut |place, text| {
+    let found = texts(name, bytes, &mut |place, text, _| {
         out.push_str(&format!("[{place}] {text}\n"));
     });
     (out, found)

@@ -1,0 +1,216 @@
+//! HTML as it is shown, and all that is in it and is not.
+
+use memchr::{memchr, memchr3, memmem};
+
+use super::coded::resolved;
+
+/// What is in HTML, its character references resolved.
+#[derive(Debug, Default)]
+pub(super) struct Html {
+    /// As a reader sees it: without tags, and with a line end where another block begins.
+    pub(super) shown: String,
+    /// Tags, comments, style sheets and the like, a line each; and words that stand against a tag, as it may be meant as
+    /// their end: `ann@one.example<b>Dear</b>`.
+    pub(super) hidden: String,
+    /// Where in `shown` the last piece of text begins.
+    last: usize,
+}
+
+/// Reads HTML of any kind; everything that is in it is given out.
+pub(super) fn read(source: &str) -> Html {
+    let mut html = Html::default();
+    html.shown.reserve(source.len());
+    html.hidden.reserve(source.len());
+    html.read(source, false);
+    html
+}
+
+impl Html {
+    fn read(&mut self, source: &str, in_comment: bool) {
+        let mut rest = source;
+        // Whether a text stands against the one before it, with tags at most between them.
+        let mut against = false;
+        let mut unshown: Option<&str> = None;
+        loop {
+            let (text, tag) = rest.split_at(memchr(b'<', rest.as_bytes()).unwrap_or(rest.len()));
+            if unshown.is_some() {
+                self.hide(text);
+            } else if !text.is_empty() {
+                self.show(text, against);
+                against = true;
+            }
+            let Some(inside) = tag.strip_prefix('<') else { return };
+            if let Some(comment) = inside.strip_prefix("!--") {
+                let end = memmem::find(comment.as_bytes(), b"-->");
+                self.comment(&comment[..end.unwrap_or(comment.len())], in_comment);
+                rest = end.map_or("", |end| &comment[end + 3..]);
+                continue;
+            }
+            let name = inside.strip_prefix('/').unwrap_or(inside);
+            if !name.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '!' | '?')) {
+                self.show("<", against);
+                rest = inside;
+                continue;
+            }
+            let end = memchr(b'>', inside.as_bytes());
+            self.hide(&inside[..end.unwrap_or(inside.len())]);
+            rest = end.map_or("", |end| &inside[end + 1..]);
+            let name = &name[..name.bytes().take_while(u8::is_ascii_alphanumeric).count()];
+            let closes = inside.starts_with('/');
+            // A style sheet ends with its own tag only.
+            if unshown.is_none_or(|open| closes && open.eq_ignore_ascii_case(name)) {
+                unshown = (!closes && is_unshown(name)).then_some(name);
+                if !is_inline(name) {
+                    against = false;
+                    self.shown.push('\n');
+                }
+            }
+        }
+    }
+
+    /// Adds text, with runs of white space as single spaces.
+    fn show(&mut self, text: &str, against: bool) {
+        let text = resolved(text);
+        let is_space = |c: char| c.is_ascii_whitespace();
+        if against && !text.starts_with(is_space) && !self.shown.ends_with([' ', '\n']) {
+            let before = self.shown[self.last..].rsplit([' ', '\n']).next().unwrap_or_default();
+            let behind = text.split(is_space).next().unwrap_or_default();
+            for word in [before, behind] {
+                self.hidden.push_str(word);
+                self.hidden.push('\n');
+            }
+        }
+        self.last = self.shown.len();
+        if text.starts_with(is_space) && !self.shown.ends_with([' ', '\n']) {
+            self.shown.push(' ');
+        }
+        let has_runs =
+            memchr3(b'\n', b'\r', b'\t', text.as_bytes()).is_some() || memmem::find(text.as_bytes(), b"  ").is_some();
+        if !has_runs {
+            let text = text.strip_prefix(' ').unwrap_or(&text);
+            self.shown.push_str(text);
+            return;
+        }
+        for word in text.split_ascii_whitespace() {
+            self.shown.push_str(word);
+            self.shown.push(' ');
+        }
+        if !text.ends_with(is_space) {
+            self.shown.pop();
+        }
+    }
+
+    fn hide(&mut self, text: &str) {
+        if !text.trim_ascii().is_empty() {
+            self.hidden.push_str(&resolved(text));
+            self.hidden.push('\n');
+        }
+    }
+
+    /// Some mail programs show what is in a comment of Microsoft's (`<!--[if mso]>`).
+    fn comment(&mut self, comment: &str, in_comment: bool) {
+        self.hide(comment);
+        if !in_comment && comment.contains('<') {
+            let mut inner = Self::default();
+            inner.read(comment, true);
+            self.hidden.push_str(&inner.shown);
+            self.hidden.push('\n');
+        }
+    }
+}
+
+/// Whether an element stands within a line or a word. Others end what is before them.
+fn is_inline(name: &str) -> bool {
+    let mut lower = [0; 8];
+    let Some(lower) = lower.get_mut(..name.len()) else { return false };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    matches!(
+        &*lower,
+        b"a" | b"abbr"
+            | b"acronym"
+            | b"b"
+            | b"bdi"
+            | b"bdo"
+            | b"big"
+            | b"cite"
+            | b"code"
+            | b"data"
+            | b"del"
+            | b"dfn"
+            | b"em"
+            | b"font"
+            | b"i"
+            | b"ins"
+            | b"kbd"
+            | b"label"
+            | b"mark"
+            | b"nobr"
+            | b"q"
+            | b"s"
+            | b"samp"
+            | b"small"
+            | b"span"
+            | b"strike"
+            | b"strong"
+            | b"sub"
+            | b"sup"
+            | b"time"
+            | b"tt"
+            | b"u"
+            | b"var"
+            | b"wbr"
+    )
+}
+
+/// Whether an element's text is not shown as such.
+fn is_unshown(name: &str) -> bool {
+    ["style", "script", "title", "template"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(html: &str) -> String {
+        read(html).shown.trim().to_owned()
+    }
+
+    #[test]
+    fn what_is_shown_is_joined_where_a_reader_sees_no_gap() {
+        for (html, seen) in [
+            ("bo<b>@</b>two.example", "bo@two.example"),
+            ("bo<!-- x -->@two<wbr>.example", "bo@two.example"),
+            ("Bo\r\n   <b> Caine</b>,", "Bo Caine,"),
+            ("<td>Bo</td><td>Caine</td>", "Bo\n\nCaine"),
+            ("a<br>b<P>c</P>d", "a\nb\nc\nd"),
+            ("a < b &amp; c <3 &lt;x&gt;", "a < b & c <3 <x>"),
+            ("<style>p { a: b }</style>x<title>y</title>z", "x\n\nz"),
+            ("<style>x</b></style>y", "y"),
+            ("a <", "a <"),
+            ("x<b", "x"),
+        ] {
+            let seen: Vec<&str> = seen.split_inclusive('\n').collect();
+            assert_eq!(shown(html), seen.concat(), "{html}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_shown_is_there() {
+        let html = "<a href='mailto:x%40y' title=\"a&#64;b\">one@x<i>Two</i></a><!-- three --><style>four</style>\
+            <!--[if mso]><p>fi<b>ve</b></p><![endif]--><!-- six";
+        let hidden = read(html).hidden;
+        for line in ["a href='mailto:x%40y' title=\"a@b\"", "one@x", "Two", " three ", "four", "five", " six"] {
+            assert!(hidden.lines().any(|known| known == line), "{line}: {hidden}");
+        }
+    }
+
+    #[test]
+    fn it_takes_no_longer_than_it_is_long() {
+        for piece in ["a<b>", "<!--", "<!<!----", "<", "&", "a<b>a</b>", "<style><", "&#64"] {
+            let html = piece.repeat(1_000_000 / piece.len());
+            let read = read(&html);
+            assert!(read.shown.len() + read.hidden.len() < 4_000_000, "{piece}");
+        }
+    }
+}
