@@ -17,7 +17,7 @@
 #[path = "messages/people.rs"]
 mod people;
 
-use std::{collections::HashSet, fmt::Write, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt::Write, path::Path, process::Command, sync::Arc};
 
 use apiece::{
     campaign::ListOptions,
@@ -35,6 +35,12 @@ const COLUMNS: [&str; 3] = ["Name", "Case ref", "Link"];
 const MESSAGES: usize = 1000;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, way, length] = arguments.as_slice()
+        && way == "memory"
+    {
+        return memory(length.parse().unwrap());
+    }
     let directory = tempfile::tempdir().unwrap();
     let template = directory.path().join("update.html.hbs");
     std::fs::write(&template, include_str!("messages/update.html.hbs")).unwrap();
@@ -73,24 +79,29 @@ fn main() {
         println!("{:24}  {:>8.1} µs  {:>8.1} µs  {:>7.2}", way[0].0, time[0], time[1], time[1] / time[0]);
     }
 
-    drop(many);
-    let mut addresses = String::from("email\n");
+    // In a process of its own, where no memory is free that was used before.
+    let memory = Command::new(std::env::current_exe().unwrap()).args(["memory", &length.to_string()]).output().unwrap();
+    print!("\n{}", String::from_utf8(memory.stdout).unwrap());
+}
+
+/// Counts what is kept for a list of addresses alone.
+fn memory(length: usize) {
+    let mut addresses = String::with_capacity(length * 40);
+    addresses.push_str("email\n");
     for person in people(length) {
         writeln!(addresses, "{}", person.address).unwrap();
     }
-    let length_of_all = addresses.len() - "email\n".len();
     let before = resident();
-    let list = RecipientList::parse("people.csv", &addresses, &ListOptions::default()).unwrap();
-    let list = Arc::new(list);
+    let list = Arc::new(RecipientList::parse("people.csv", &addresses, &ListOptions::default()).unwrap());
     let listed = resident();
     let guard = Guard::new(Arc::clone(&list), &[]);
-    let all = resident();
     let each = |bytes: u64| bytes as f64 / length as f64;
     println!(
-        "\nkept for each of {length} addresses of {:.1} bytes: list and index {:.1} bytes, guard {:.1} bytes more",
-        each(length_of_all as u64),
+        "kept for each of {length} addresses: {:.1} bytes for the list with its index and the address, {:.1} of which \
+         are the address; {:.1} bytes more for the guard",
         each(listed.saturating_sub(before)),
-        each(all.saturating_sub(listed)),
+        each(addresses.len() as u64) - 1.0,
+        each(resident().saturating_sub(listed)),
     );
     drop(guard);
 }

@@ -78,5 +78,9 @@ fn such_an_address_of_another_person_is_found_in_a_message() {
     let home = Home::new();
     home.campaign("name,email\nfor юлия@list.example,bo@list.example\nЮлия,Юлия@list.example\n");
     let run = home.run(&["check", "c"]).ended(65);
-    assert!(run.stderr.contains("the message holds \"юлия@list.example\", the address of row 3"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the message to bo@list.example holds \"юлия@list.example\", the address of row 3"),
+        "{}",
+        run.stderr
+    );
 }

@@ -21,8 +21,11 @@ fn refused(home: &Home, campaign: &[&str], code: i32) -> String {
     assert_eq!(checked.stdout, "");
     let sent = run(&["send", "--sandbox", "--confirm", "2"]).stderr;
     // What `send` says of other people is short, since it ends up in logs.
-    if checked.stderr.contains("the message holds") {
-        assert!(sent.contains("the message holds b…@two.example, the address of row 3, in the "), "{sent}");
+    if checked.stderr.contains("the message to ada@one.example holds") {
+        assert!(
+            sent.contains("the message to a…@one.example holds b…@two.example, the address of row 3, in the "),
+            "{sent}"
+        );
     } else {
         assert_eq!(sent, checked.stderr);
     }
@@ -202,7 +205,7 @@ fn another_persons_address_in_a_message_is_found_before_anything_is_sent() {
     let home = two_files(("t.txt.hbs", &template), list);
     assert_eq!(
         refused(&home, &["t.txt.hbs", "people.csv"], 65),
-        "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the text: \"Dear Ada, write to BO@two.example.\"\n  \
+        "error: people.csv, row 2: the message to ada@one.example holds \"bo@two.example\", the address of row 3, in the text: \"Dear Ada, write to BO@two.example.\"\n  \
            help: take it out of the template or the cell; an address that everybody may see belongs under allow in [guard] of campaign.toml\n"
     );
     home.write(
@@ -278,7 +281,7 @@ fn another_recipient_as_author_is_found_too() {
     let said = refused(&home, &["t.txt.hbs", "people.csv"], 65);
     assert!(
         said.starts_with(
-            "error: people.csv, row 2: the message holds \"bo@two.example\", the address of row 3, in the header From: \""
+            "error: people.csv, row 2: the message to ada@one.example holds \"bo@two.example\", the address of row 3, in the header From: \""
         ),
         "{said}"
     );

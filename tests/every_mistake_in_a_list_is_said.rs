@@ -372,7 +372,7 @@ fn everything_wrong_is_said_in_one_go_whatever_it_is() {
              3  ref     the cell is empty, and the message shows {{ref}}\n    \
              4  name    the cell is empty, and the message shows {{name}}\n    \
              4  ref     the cell is empty, and the message shows {{ref}}\n    \
-             5          the message holds \"bob@b.example\", the address of row 3, in the text: \"Dear Dee, bob@b.example\"\n    \
+             5          the message to dee@d.example holds \"bob@b.example\", the address of row 3, in the text: \"Dear Dee, bob@b.example\"\n    \
              6  email   \"eve\" has no @\n    \
              6  name    the cell is empty, and the message shows {{name}}\n    \
              6  ref     the cell is empty, and the message shows {{ref}}\n  \

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mail_parser::{MessageParser, MimeHeaders};
 
 use crate::support::{
-    Home, account, json,
+    Home, account, json, pdf,
     scripted::{Scripted, Tls},
 };
 
@@ -24,9 +24,9 @@ fn home(front: &str, body: &str) -> Home {
         ),
     );
     home.write("c/people.csv", LIST);
-    home.write("c/leaflet.pdf", "%PDF-1.4 leaflet");
-    home.write("c/letters/A-1.pdf", "%PDF-1.4 letter to Ada");
-    home.write("c/letters/B-2.pdf", "%PDF-1.4 letter to Bo");
+    home.write("c/leaflet.pdf", pdf("leaflet"));
+    home.write("c/letters/A-1.pdf", pdf("letter to Ada"));
+    home.write("c/letters/B-2.pdf", pdf("letter to Bo"));
     home.write("c/logo.png", PNG);
     home
 }
@@ -60,18 +60,13 @@ fn everybody_gets_the_shared_file_and_their_own() {
          [inline]\nlogo = \"logo.png\"",
         "![Logo](cid:logo) Dear {{name}}",
     );
-    for (row, name, letter) in [(2, "Ada", "%PDF-1.4 letter to Ada"), (3, "Bo", "%PDF-1.4 letter to Bo")] {
+    for (row, name, letter) in [(2, "Ada", "letter to Ada"), (3, "Bo", "letter to Bo")] {
         assert_eq!(
             files(&home, row),
             [
                 ("image/png".into(), "logo.png".into(), Some("logo".into()), PNG.to_vec()),
-                ("application/pdf".into(), "leaflet.pdf".into(), None, b"%PDF-1.4 leaflet".to_vec()),
-                (
-                    "application/pdf".into(),
-                    format!("Brief für {name}, 日本 \"1\".pdf"),
-                    None,
-                    letter.as_bytes().to_vec()
-                ),
+                ("application/pdf".into(), "leaflet.pdf".into(), None, pdf("leaflet")),
+                ("application/pdf".into(), format!("Brief für {name}, 日本 \"1\".pdf"), None, pdf(letter)),
             ]
         );
     }
@@ -100,7 +95,7 @@ fn a_personal_file_goes_to_nobody_else() {
         refused(&to_one)
     );
     let same = home("attachments = [\"letters/{{ref}}.pdf\"]", "Hello");
-    same.write("c/letters/B-2.pdf", "%PDF-1.4 letter to Ada");
+    same.write("c/letters/B-2.pdf", pdf("letter to Ada"));
     assert!(
         refused(&same)
             .contains("the personal file \"letters/B-2.pdf\" is the same as \"letters/A-1.pdf\", which goes to row 2"),
@@ -125,8 +120,8 @@ fn a_personal_file_goes_to_nobody_else() {
         "{}",
         refused(&to_all)
     );
-    to_all.write("c/letters/A-1.pdf", "%PDF-1.4 other");
-    to_all.write("c/leaflet.pdf", "%PDF-1.4 letter to Bo");
+    to_all.write("c/letters/A-1.pdf", pdf("other"));
+    to_all.write("c/leaflet.pdf", pdf("letter to Bo"));
     to_all.write("c/t.md.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\nattachments = [\"leaflet.pdf\", \"letters/{{ref}}.pdf\"]\n+++\nHello\n");
     assert!(
         refused(&to_all).contains("is the same as \"leaflet.pdf\", which goes to everybody"),
@@ -141,7 +136,7 @@ fn a_personal_file_goes_to_nobody_else() {
 #[test]
 fn a_letter_that_goes_to_nobody_is_said() {
     let left = home("attachments = [\"letters/{{ref}}.pdf\"]", "Hello");
-    left.write("c/letters/C-3.pdf", "%PDF-1.4");
+    left.write("c/letters/C-3.pdf", pdf(""));
     left.write("c/letters/notes.txt", "no letter");
     let run = left.run(&["check", "c"]).ended(0);
     assert_eq!(
@@ -156,7 +151,7 @@ fn a_letter_that_goes_to_nobody_is_said() {
     assert_eq!(left.run(&["preview", "c", "--row", "2"]).ended(0).stderr, "");
     let beside = home("attachments = [\"leaflet.pdf\", \"{{ref}}.pdf\"]", "Hello");
     for name in ["A-1", "B-2", "C-3"] {
-        beside.write(&format!("c/{name}.pdf"), format!("%PDF-1.4 {name}"));
+        beside.write(&format!("c/{name}.pdf"), pdf(name));
     }
     let said = beside.run(&["check", "c"]).ended(0).stderr;
     assert!(said.starts_with("warning: 1 file in the template's directory goes to nobody: \"C-3.pdf\"\n"), "{said}");
@@ -201,9 +196,9 @@ fn what_is_missing_or_not_what_it_should_be_is_said_before_anything_is_sent() {
         let home = home(front, "Hello");
         home.write("c/bad.pdf", "<!DOCTYPE html>\n<p>404</p>");
         home.write("c/empty.txt", "");
-        home.write("c/letters/leaflet.pdf", "%PDF-1.4 another");
+        home.write("c/letters/leaflet.pdf", pdf("another"));
         home.write("c/tool.exe", "MZ");
-        home.write("x.pdf", "%PDF-1.4");
+        home.write("x.pdf", pdf(""));
         #[cfg(unix)]
         std::os::unix::fs::symlink(home.path().join("x.pdf"), home.path().join("c/link.pdf")).unwrap();
         let all = refused(&home);

@@ -494,13 +494,8 @@ fn text_that_was_lost_before_is_said() {
     check(&home, &["--encoding", "utf-16le"]).ended(0);
 }
 
-fn cases() -> ProptestConfig {
-    let long = std::env::var_os("APIECE_LONG").is_some();
-    ProptestConfig { cases: if long { 20_000 } else { 500 }, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(crate::support::cases(500))]
 
     /// Whatever the csv crate writes comes back as it was, in every encoding that has its letters.
     #[test]

@@ -121,13 +121,8 @@ fn lines(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-fn cases() -> ProptestConfig {
-    let long = std::env::var_os("APIECE_LONG").is_some();
-    ProptestConfig { cases: if long { 20_000 } else { 600 }, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(crate::support::cases(600))]
 
     #[test]
     fn plain_text_arrives_as_it_was(name in nasty(), value in nasty()) {

@@ -1,7 +1,7 @@
 //! Nobody's data in anybody else's message: what the guard finds, whatever it is and wherever it stands, and what it lets
 //! through.
 
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 
 use apiece::{
     campaign::ListOptions,
@@ -11,7 +11,7 @@ use apiece::{
     template::Template,
 };
 
-use crate::support::{Home, json};
+use crate::support::{Home, json, pdf};
 
 const LIST: &str = "email,name,phone,ref,note\n\
     ada@one.example,Ada Byron,+44 7700 900001,OE-2041,\n\
@@ -36,16 +36,19 @@ fn values_of_others_are_refused_with_all_that_is_known() {
     for (note, said) in [
         (
             "as for Bo Caine",
-            "the message holds \"Bo Caine\", \"name\" of row 3, in the text: \"Dear Ada Byron: as for Bo Caine\"",
+            "the message to ada@one.example holds \"Bo Caine\", \"name\" of row 3, in the text: \"Dear Ada Byron: as for Bo Caine\"",
         ),
         (
             "call 0044 7700-900002",
-            "the message holds \"0044 7700-900002\", \"phone\" of row 3, in the text: \"Dear Ada Byron: call 0044 7700-900002\"",
+            "the message to ada@one.example holds \"0044 7700-900002\", \"phone\" of row 3, in the text: \"Dear Ada Byron: call 0044 7700-900002\"",
         ),
-        ("see oe2042", "the message holds \"oe2042\", \"ref\" of row 3, in the text: \"Dear Ada Byron: see oe2042\""),
+        (
+            "see oe2042",
+            "the message to ada@one.example holds \"oe2042\", \"ref\" of row 3, in the text: \"Dear Ada Byron: see oe2042\"",
+        ),
         (
             "ask BO@two.example",
-            "the message holds \"bo@two.example\", the address of row 3, in the text: \"Dear Ada Byron: ask BO@two.example\"",
+            "the message to ada@one.example holds \"bo@two.example\", the address of row 3, in the text: \"Dear Ada Byron: ask BO@two.example\"",
         ),
     ] {
         let list = LIST.replacen("OE-2041,", &format!("OE-2041,{note}"), 1);
@@ -60,7 +63,7 @@ fn values_of_others_are_refused_with_all_that_is_known() {
             "{}",
             run.stderr
         );
-        assert_eq!(run.stderr.matches("the message holds").count(), 1, "{}", run.stderr);
+        assert_eq!(run.stderr.matches("the message to ada@one.example holds").count(), 1, "{}", run.stderr);
         // What others may read is short.
         let found = json(&home.run(&["check", "c", "--format", "json"]).ended(65));
         let brief = found[0]["message"].as_str().unwrap();
@@ -136,5 +139,301 @@ fn the_neighbours_row_is_found_out() {
             assert_eq!(guard.inspect(&good.compose(index).unwrap()), [], "{sample}");
             assert!(!guard.inspect(&bad.compose(index).unwrap()).is_empty(), "{sample}, person {index}");
         }
+    }
+}
+
+/// A campaign to Ada and Bo with this front matter, body and files, which go to both, so that Ada gets what is Bo's.
+fn leaking(front: &str, body: &str, files: &[(&str, Vec<u8>)]) -> Home {
+    let home = Home::new();
+    let settings = "template = \"t.html.hbs\"\nrecipients = \"p.csv\"\n[guard]\nallow = [\"help@police.example\"]\n";
+    home.write("c/campaign.toml", settings);
+    let front =
+        format!("+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"For {{{{name}}}}\"\n{front}\n+++\n");
+    home.write(
+        "c/t.html.hbs",
+        format!("{front}<!doctype html>\n<html lang=\"en\"><head><title>x</title></head><body>{body}</body></html>\n"),
+    );
+    home.write("c/t.txt.hbs", "Hello {{name}}\n");
+    home.write(
+        "c/p.csv",
+        "name,email,note\nAda,ada@one.example,bo.b@two.example\nBo,bo.b@two.example,help@police.example\n",
+    );
+    for (name, bytes) in files {
+        home.write(&format!("c/{name}"), bytes);
+    }
+    home
+}
+
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// A Word document in which an address is spread over three runs.
+fn docx() -> Vec<u8> {
+    let runs: String =
+        ["write to bo.b", "@two.ex", "ample now"].map(|text| format!("<w:r><w:t>{text}</w:t></w:r>")).concat();
+    let document = format!(
+        "<?xml version=\"1.0\"?><w:document xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\">\
+         <w:body><w:p>{runs}</w:p></w:body></w:document>"
+    );
+    let types =
+        "<?xml version=\"1.0\"?><Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"/>";
+    zip(&[("[Content_Types].xml", types.as_bytes()), ("word/document.xml", document.as_bytes())])
+}
+
+fn xlsx() -> Vec<u8> {
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write(0, 0, "Contact").unwrap();
+    sheet.write(1, 0, "bo.b@two.example").unwrap();
+    book.save_to_buffer().unwrap()
+}
+
+/// What is in the message to Ada, and where it is said to be.
+type Leaking<'t> = (&'t str, &'t str, &'t [(&'t str, Vec<u8>)], &'t str);
+
+#[test]
+fn every_leaking_campaign_is_refused() {
+    let attach = |name: &str| format!("attachments = [\"{name}\"]\ntext_template = \"t.txt.hbs\"");
+    let own_text = "text_template = \"t.txt.hbs\"";
+    let utf16 = "\u{feff}to bo.b@two.example".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let in_greek = "Γειά σου, αυτό είναι ένα μήνυμα. Γράψε στο bo.b@two.example σήμερα το βράδυ.";
+    let eml = b"From: a@x.example\r\nTo: b@x.example\r\nContent-Transfer-Encoding: base64\r\n\r\nd3JpdGUgdG8gYm8uYkB0d28uZXhhbXBsZSBub3c=\r\n";
+    let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nATTENDEE:mailto:bo.b@\r\n two.example\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let cases: &[Leaking<'_>] = &[
+        ("", "<p>write to bo.b@two.example today</p>", &[], "the text: \"write to bo.b@two.example today\""),
+        (
+            own_text,
+            "<p>write to <b>bo.b</b>@two.example today</p>",
+            &[],
+            "the HTML: \"write to bo.b@two.example today\"",
+        ),
+        (
+            own_text,
+            "<p>x</p><!-- from bo.b@two.example -->",
+            &[],
+            "the HTML where it is not shown: \"from bo.b@two.example\"",
+        ),
+        (own_text, "<p>bo&period;b&#64;two&#x2e;example</p>", &[], "the HTML: \"bo.b@two.example\""),
+        (
+            own_text,
+            "<p><a href=\"https://x.example/?to=bo.b%40two.example\">x</a></p>",
+            &[],
+            "the HTML where it is not shown: \"…=\"https://x.example/?to=bo.b@two.example\"\"",
+        ),
+        (
+            own_text,
+            "<p><a href=\"https://x.example/?u=https%3A%2F%2Fy.example%2F%3Fe%3Dbo.b%2540two.example\">x</a></p>",
+            &[],
+            "the HTML where it is not shown: \"…?u=https://y.example/?e=bo.b@two.example\"\"",
+        ),
+        (own_text, "<p>BO.B@Two.EXAMPLE</p>", &[], "the HTML: \"BO.B@Two.EXAMPLE\""),
+        (own_text, "<p>bo.b@\u{200b}two.exam\u{ad}ple</p>", &[], "the HTML: \"bo.b@two.example\""),
+        (own_text, "<p>ｂｏ．ｂ＠ｔｗｏ．ｅｘａｍｐｌｅ</p>", &[], "the HTML: \"bo.b@two.example\""),
+        (own_text, "<p>bo.b+case7@two.example</p>", &[], "the HTML: \"bo.b+case7@two.example\""),
+        ("", in_greek, &[], "the text: \"…ι ένα μήνυμα. Γράψε στο bo.b@two.example σήμερα το βράδυ.\""),
+        (
+            "reply_to = \"{{note}}\"\ntext_template = \"t.txt.hbs\"",
+            "<p>x</p>",
+            &[],
+            "the header Reply-To: \"bo.b@two.example\"",
+        ),
+        (
+            "text_template = \"t.txt.hbs\"\n[headers]\nX-Case = \"for bo.b@two.example\"",
+            "<p>x</p>",
+            &[],
+            "the header X-Case: \"for bo.b@two.example\"",
+        ),
+        (
+            "text_template = \"t.txt.hbs\"\n[headers]\nX-Case = \"für bo.b@two.example\"",
+            "<p>x</p>",
+            &[],
+            "the header X-Case: \"für bo.b@two.example\"",
+        ),
+        (
+            "text_template = \"t.txt.hbs\"\nunsubscribe = \"https://x.example/?e={{note}}\"",
+            "<p>x</p>",
+            &[],
+            "the header List-Unsubscribe: \"<https://x.example/?e=bo.b@two.example>\"",
+        ),
+        (
+            &attach("a.docx"),
+            "<p>x</p>",
+            &[("a.docx", docx())],
+            "the attachment \"a.docx\", word/document.xml: \"write to bo.b@two.example now\"",
+        ),
+        (
+            &attach("a.xlsx"),
+            "<p>x</p>",
+            &[("a.xlsx", xlsx())],
+            "the attachment \"a.xlsx\", xl/sharedStrings.xml: \"Contact bo.b@two.example\"",
+        ),
+        (
+            &attach("a.pdf"),
+            "<p>x</p>",
+            &[("a.pdf", pdf("write to bo.b@two.example now"))],
+            "the attachment \"a.pdf\", page 1: \"write to bo.b@two.example now\"",
+        ),
+        (
+            &attach("a.zip"),
+            "<p>x</p>",
+            &[("a.zip", zip(&[("in/list.csv", b"email\nbo.b@two.example\n")]))],
+            "the attachment \"a.zip\", in/list.csv: \"email bo.b@two.example\"",
+        ),
+        (
+            &attach("a.zip"),
+            "<p>x</p>",
+            &[("a.zip", zip(&[("for bo.b@two.example", b"x")]))],
+            "the attachment \"a.zip\", names of files: \"for bo.b@two.example\"",
+        ),
+        (
+            &attach("a.zip"),
+            "<p>x</p>",
+            &[("a.zip", zip(&[("in.zip", &zip(&[("a.pdf", &pdf("bo.b@two.example"))]))]))],
+            "the attachment \"a.zip\", in.zip › a.pdf › page 1: \"bo.b@two.example\"",
+        ),
+        (
+            &attach("a.eml"),
+            "<p>x</p>",
+            &[("a.eml", eml.to_vec())],
+            "the attachment \"a.eml\", part 0: \"write to bo.b@two.example now\"",
+        ),
+        (
+            &attach("a.ics"),
+            "<p>x</p>",
+            &[("a.ics", ics.into())],
+            "the attachment \"a.ics\": \"…:VEVENT ATTENDEE:mailto:bo.b@two.example END:VEVENT END:VCA…\"",
+        ),
+        (&attach("a.csv"), "<p>x</p>", &[("a.csv", utf16)], "the attachment \"a.csv\": \"to bo.b@two.example\""),
+        (
+            "text_template = \"t.txt.hbs\"\nattachments = [{ file = \"a.pdf\", name = \"bo.b@two.example.pdf\" }]",
+            "<p>x</p>",
+            &[("a.pdf", pdf("x"))],
+            "the header Content-Type: \"…pplication/pdf; name=\"bo.b@two.example.pdf\"\"",
+        ),
+    ];
+    for (front, body, files, place) in cases {
+        let home = leaking(front, body, files);
+        let value = if body.contains("+case7") { "bo.b+case7@two.example" } else { "bo.b@two.example" };
+        let run = home.run(&["check", "c"]).ended(65);
+        let said = format!(
+            "error: c/p.csv, row 2: the message to ada@one.example holds \"{value}\", the address of row 3, in {place}\n  \
+               help: take it out of the template or the cell; an address that everybody may see belongs under allow in [guard] of campaign.toml\n"
+        );
+        assert_eq!(run.stderr, said, "{front}\n{body}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_leak_passes() {
+    let front =
+        "text_template = \"t.txt.hbs\"\nreply_to = \"casework@police.example\"\nattachments = [\"a.csv\", \"a.pdf\"]";
+    for body in [
+        "<p>Your address is {{email}}.</p>",
+        "<p><a href=\"https://x.example/?e={{email}}\">{{name}}</a> casework@police.example, UPDATES@police.example</p>",
+        "<p>joann.bo.b@two.example, xbo.b@two.example, bo.b@two.example.org, bo.b@two.example-shop.example</p>",
+        "<p>bo.b@sub.two.example o'bo.b@two.example bo.b at two.example @ bo.b@</p>",
+        "<!-- help@police.example --><p>help+{{name}}@police.example</p>",
+    ] {
+        let home = leaking(
+            front,
+            body,
+            &[("a.csv", b"mybo.b@two.example,help@police.example".to_vec()), ("a.pdf", pdf("casework@police.example"))],
+        );
+        let run = home.run(&["check", "c"]).ended(0);
+        assert_eq!(run.stderr, "", "{body}");
+    }
+}
+
+const SCAN: &[u8] = b"\x89PNG\r\n\x1a\n....";
+
+#[test]
+fn an_attachment_that_cannot_be_looked_into_is_said_or_refused() {
+    let front = "text_template = \"t.txt.hbs\"\nattachments = [\"scan.png\", { file = \"{{name}}.zip\", name = \"letter.zip\" }]\n[inline]\nlogo = \"logo.png\"";
+    let locked = |name: &str| {
+        let mut archive = zip(&[(name, b"secret")]);
+        // The bit that says that it is encrypted (APPNOTE 4.4.4), in both headers of the file.
+        archive[6] |= 1;
+        let central = archive.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+        archive[central + 8] |= 1;
+        archive
+    };
+    let files = [
+        ("scan.png", SCAN.to_vec()),
+        ("logo.png", [SCAN, b"logo"].concat()),
+        ("Ada.zip", locked("a.txt")),
+        ("Bo.zip", locked("b.txt")),
+    ];
+    let home = leaking(front, "<p><img src=\"cid:logo\" alt=\"\">{{name}}</p>", &files);
+    home.write("c/p.csv", "name,email\nAda,ada@one.example\nBo,bo.b@two.example\n");
+    let help = "\n  help: see for yourself that nobody else's data is in it; opaque_attachments = \"refuse\" under [guard] of \
+                campaign.toml refuses such a campaign\n";
+    let run = home.run(&["check", "c"]).ended(0);
+    assert_eq!(
+        run.stderr,
+        format!(
+            "warning: the attachment \"letter.zip\" of row 2 cannot be looked into: \"a.txt\" in it cannot be looked into: it asks for a password{help}\
+             warning: the attachment \"letter.zip\" of row 3 cannot be looked into: \"b.txt\" in it cannot be looked into: it asks for a password{help}\
+             warning: the attachment \"scan.png\" of 2 messages cannot be looked into: it is a picture{help}"
+        )
+    );
+    assert!(run.stdout.contains("look at the warnings above"), "{}", run.stdout);
+    let found = json(&home.run(&["check", "c", "--format", "json"]).ended(0));
+    assert_eq!(found[0]["code"], "guard.opaque");
+    home.run(&["send", "c", "--sandbox", "--confirm", "2"]).ended(0);
+    // A picture that everybody is shown is no attachment, and one's own is.
+    let refuse = ["--opaque-attachments", "refuse"];
+    let run = home.run(&[&["check", "c"], &refuse[..]].concat()).ended(65);
+    assert!(
+        run.stderr.contains("the attachment \"scan.png\" to ada@one.example cannot be looked into: it is a picture\n"),
+        "{}",
+        run.stderr
+    );
+    assert!(!run.stderr.contains("logo"), "{}", run.stderr);
+    let front = "text_template = \"t.txt.hbs\"\n[inline]\ncode = \"{{name}}.png\"\nlogo = \"logo.png\"";
+    let body = "<p><img src=\"cid:code\" alt=\"\"><img src=\"cid:logo\" alt=\"\"></p>";
+    let own = leaking(front, body, &files);
+    own.write("c/Ada.png", [SCAN, b"a"].concat());
+    own.write("c/Bo.png", [SCAN, b"b"].concat());
+    let said = own.run(&["check", "c"]).ended(0).stderr;
+    let first =
+        "warning: 2 attachments cannot be looked into, \"Ada.png\" (row 2), \"Bo.png\" (row 3): it is a picture\n";
+    assert!(said.starts_with(first) && !said.contains("logo"), "{said}");
+    own.write(
+        "c/campaign.toml",
+        "template = \"t.html.hbs\"\nrecipients = \"p.csv\"\n[guard]\nopaque_attachments = \"refuse\"\n",
+    );
+    own.run(&["send", "c", "--sandbox", "--confirm", "2"]).ended(65);
+    own.run(&["check", "c", "--opaque-attachments", "warn"]).ended(0);
+    own.write(
+        "c/campaign.toml",
+        "template = \"t.html.hbs\"\nrecipients = \"p.csv\"\n[guard]\nopaque_attachments = \"no\"\n",
+    );
+    assert!(own.run(&["check", "c"]).ended(65).stderr.contains("this is \"warn\" or \"refuse\""));
+}
+
+#[test]
+fn a_name_is_found_over_tags_and_lines() {
+    for body in [
+        "<p>Dear Bo <b>Caine</b>,</p>",
+        "<p>Dear <i>Bo\n      Caine</i>,</p>",
+        "<table><tr><td>Bo</td><td>Caine</td></tr></table>",
+        "<p>Dear Bo&nbsp;Caine</p>",
+        "<p title=\"Bo Caine\">x</p>",
+    ] {
+        let home = leaking("text_template = \"t.txt.hbs\"", body, &[]);
+        home.write("c/p.csv", "name,email\nAda Byron,ada@one.example\nBo Caine,bo.b@two.example\n");
+        let run = home.run(&["check", "c", "--identifying", "name"]).ended(65);
+        assert!(
+            run.stderr.contains("row 2: the message to ada@one.example holds \"Bo")
+                && run.stderr.matches("error").count() == 1,
+            "{body}\n{}",
+            run.stderr
+        );
     }
 }

@@ -23,6 +23,7 @@ mod dry_run_opens_no_socket;
 mod each_key_does_what_it_says;
 mod every_mistake_in_a_list_is_said;
 mod files_reach_one_person;
+mod found_in_any_encoding;
 mod handlebars_as_defined;
 mod html_looks_right;
 mod lines_break_at_spaces_alone;

@@ -292,13 +292,8 @@ fn check(format: Format, place: &str, value: &str, message: &Message) {
     assert_eq!(tags(&html), tags(&plain));
 }
 
-fn cases() -> ProptestConfig {
-    let long = std::env::var_os("APIECE_LONG").is_some();
-    ProptestConfig { cases: if long { 20_000 } else { 400 }, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(crate::support::cases(400))]
 
     #[test]
     fn whatever_it_is_and_wherever_it_stands(value in value(), place in 0..PLACES.len() + 4, format in 0..3usize) {

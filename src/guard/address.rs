@@ -11,6 +11,11 @@ const SEPARATORS: &str = "=/&?#|";
 /// A local part has so many characters at most (RFC 5321 §4.5.3.1.1), and a domain.
 const LONGEST: (usize, usize) = (64, 255);
 
+/// How files end that are named after people: `ann@x.example.pdf`.
+const FILES: &[&str] = &[
+    "pdf", "doc", "docx", "xls", "xlsx", "csv", "odt", "ods", "rtf", "txt", "html", "zip", "png", "jpg", "jpeg", "eml",
+];
+
 /// Text is looked through for special characters by so many octets, most of which are plain ones.
 const CHUNK: usize = 64;
 
@@ -91,8 +96,17 @@ fn is_formed(c: char) -> bool {
 
 /// What could be the address around the @ at `at`, the longest first.
 pub(super) fn candidates(text: &str, at: usize) -> impl Iterator<Item = &str> {
-    let ends = ends(text, at + 1);
-    starts(text, at).into_iter().flat_map(move |start| ends.clone().into_iter().map(move |end| &text[start..end]))
+    let local = &text[at - local_length(text, at)..at];
+    let domain = &text[at + 1..at + 1 + domain_length(text, at + 1)];
+    let whole = (!local.is_empty() && !domain.is_empty()).then(|| &text[at - local.len()..at + 1 + domain.len()]);
+    // Most are known as a whole, and the others need not be made.
+    let parts = move || {
+        let starts = starts(local);
+        let ends = ends(domain);
+        let all = starts.into_iter().flat_map(move |start| ends.clone().into_iter().map(move |end| (start, end)));
+        all.skip(1).map(move |(start, end)| &text[at - local.len() + start..at + 1 + end])
+    };
+    whole.into_iter().chain(whole.into_iter().flat_map(move |_| parts()))
 }
 
 /// The lines around the @ at `at` as one, without indents and marks of a quotation (`>`), and where in that the @ is;
@@ -111,49 +125,57 @@ pub(super) fn joined(text: &str, at: usize) -> Option<(String, usize)> {
     Some((before + &join(&text[at..end]), place))
 }
 
-/// Whether a local part may hold a character (RFC 5321 §4.1.2 and RFC 6531, without what only stands in quotes).
-fn is_local(c: char) -> bool {
-    c.is_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c)
+/// How far the local part of an address reaches back from its @, in octets (RFC 5321 §4.1.2 and RFC 6531, without what
+/// only stands in quotes).
+fn local_length(text: &str, at: usize) -> usize {
+    let is_local = |c: char| {
+        c.is_ascii_alphanumeric()
+            || (c.is_ascii() && ".!#$%&'*+-/=?^_`{|}~".contains(c))
+            || !c.is_ascii() && c.is_alphanumeric()
+    };
+    text[..at].chars().rev().take(LONGEST.0).take_while(|c| is_local(*c)).map(char::len_utf8).sum()
 }
 
-/// Where an address may begin whose @ is at `at`: as far in front of it as a local part reaches, behind marks that
-/// stand around it (`'ann@x.example'`, `_ann@x.example_`), behind separators, and behind letters of other scripts.
-fn starts(text: &str, at: usize) -> Vec<usize> {
-    let before = text[..at].char_indices().rev().take(LONGEST.0).take_while(|(_, c)| is_local(*c)).last();
-    let Some((first, _)) = before else { return Vec::new() };
-    let mut starts = vec![first];
+/// How far a domain reaches, in octets.
+fn domain_length(text: &str, start: usize) -> usize {
+    let is_domain = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
+    let length: usize = text[start..].chars().take(LONGEST.1).take_while(|c| is_domain(*c)).map(char::len_utf8).sum();
+    text[start..start + length].trim_end_matches(['.', '-']).len()
+}
+
+/// Where the local part may begin in the longest that it may be: behind marks that stand around it (`'ann@x.example'`,
+/// `_ann@x.example_`), behind separators, and behind letters of other scripts.
+fn starts(local: &str) -> Vec<usize> {
+    let mut starts = vec![0];
     let mut only_marks = true;
-    for (nth, c) in text[first..at].char_indices() {
+    for (at, c) in local.char_indices() {
         only_marks &= !c.is_alphanumeric();
-        let start = first + nth + c.len_utf8();
-        if start < at && (only_marks || SEPARATORS.contains(c) || !c.is_ascii()) {
+        let start = at + c.len_utf8();
+        if start < local.len() && (only_marks || SEPARATORS.contains(c) || !c.is_ascii()) {
             starts.push(start);
         }
     }
     starts
 }
 
-/// Where an address may end whose domain begins at `start`: as far as a domain reaches, and before what is another
-/// word by its looks, with a capital (`ann@x.example.Thanks`) or in another script.
-fn ends(text: &str, start: usize) -> Vec<usize> {
-    let domain = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
-    let length: usize = text[start..].chars().take(LONGEST.1).take_while(|c| domain(*c)).map(char::len_utf8).sum();
-    let whole = text[start..start + length].trim_end_matches(['.', '-']);
-    if whole.is_empty() {
-        return Vec::new();
-    }
+/// Where the domain may end in the longest that it may be, the last first: before what is another word by its looks, with
+/// a capital (`ann@x.example.Thanks`) or in another script, and before the ending of a file's name.
+fn ends(domain: &str) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut last = '.';
-    for (nth, c) in whole.char_indices() {
-        let capitalised = c.is_uppercase() && whole[nth + c.len_utf8()..].starts_with(char::is_lowercase);
-        if matches!(last, '.' | '-') && capitalised && nth > 0 {
-            ends.push(start + nth - 1);
+    for (at, c) in domain.char_indices() {
+        let capitalised = c.is_uppercase() && domain[at + c.len_utf8()..].starts_with(char::is_lowercase);
+        if matches!(last, '.' | '-') && capitalised && at > 0 {
+            ends.push(at - 1);
         } else if last.is_ascii_alphanumeric() && !c.is_ascii() {
-            ends.push(start + nth);
+            ends.push(at);
         }
         last = c;
     }
-    ends.push(start + whole.len());
+    let stem =
+        domain.rsplit_once('.').filter(|(_, ending)| FILES.iter().any(|known| ending.eq_ignore_ascii_case(known)));
+    ends.extend(stem.map(|(stem, _)| stem.len()));
+    ends.push(domain.len());
     ends.reverse();
     ends
 }
@@ -175,6 +197,7 @@ mod tests {
         assert_eq!(all("ann@one.exampleです"), [["ann@one.exampleです", "ann@one.example"]]);
         assert_eq!(all("邮ann@one.example"), [["邮ann@one.example", "ann@one.example"]]);
         assert_eq!(all("jörg@x"), [["jörg@x", "rg@x"]]);
+        assert_eq!(all("ann@one.example.pdf"), [["ann@one.example.pdf", "ann@one.example"]]);
         assert_eq!(all("-@x @ a@"), [vec!["-@x"], vec![], vec![]] as [Vec<&str>; 3]);
     }
 

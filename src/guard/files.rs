@@ -78,7 +78,7 @@ impl Looked {
                     && looked.hits.len() < MOST_HITS
                     && noted.insert((hit.person, hit.what, hit.value().to_lowercase()))
                 {
-                    let leak = Leak::new(&hit, known.row(hit.person), place.to_owned());
+                    let leak = Leak::new(&hit, known.row(hit.person), place.to_owned(), false);
                     looked.hits.push(InFile { person: hit.person, what: hit.what, leak });
                 }
             });

@@ -70,18 +70,23 @@ impl PartialEq for Leak {
 impl Eq for Leak {}
 
 impl Leak {
-    pub(super) fn new(hit: &Hit<'_>, row: u64, part: String) -> Self {
-        let (text, at) = (hit.text, hit.range.start);
+    /// Something in a text; `by_line` says that its lines have nothing to do with each other.
+    pub(super) fn new(hit: &Hit<'_>, row: u64, part: String, by_line: bool) -> Self {
         let value = match hit.what {
             What::Value(_) => hit.value().to_owned(),
             What::Address | What::Tagged => hit.value().to_lowercase(),
         };
-        let before = text[..at].char_indices().rev().take(AROUND).last().map_or(at, |(start, _)| start);
-        let end = hit.range.end;
-        let behind = text[end..].char_indices().nth(AROUND).map_or(text.len(), |(length, _)| end + length);
+        let (mut before, mut behind) = (&hit.text[..hit.range.start], &hit.text[hit.range.end..]);
+        if by_line {
+            before = before.rsplit('\n').next().unwrap_or_default();
+            behind = behind.split('\n').next().unwrap_or_default();
+        }
+        let start = before.char_indices().rev().take(AROUND).last().map_or(before.len(), |(start, _)| start);
+        let end = behind.char_indices().nth(AROUND).map_or(behind.len(), |(end, _)| end);
+        let around = [&before[start..], hit.value(), &behind[..end]].concat();
+        let words: Vec<&str> = around.split_whitespace().collect();
         let cut = |is_cut: bool| if is_cut { "…" } else { "" };
-        let words: Vec<&str> = text[before..behind].split_whitespace().collect();
-        let around = format!("{}{}{}", cut(before > 0), words.join(" "), cut(behind < text.len()));
+        let around = format!("{}{}{}", cut(start > 0), words.join(" "), cut(end < behind.len()));
         Self { value, row, part, around }
     }
 }

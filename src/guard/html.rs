@@ -1,8 +1,15 @@
 //! HTML as it is shown, and all that is in it and is not.
 
-use memchr::{memchr, memchr3, memmem};
+use std::sync::LazyLock;
+
+use memchr::{
+    memchr, memchr3,
+    memmem::{self, Finder},
+};
 
 use super::coded::resolved;
+
+static TWO_SPACES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"  "));
 
 /// What is in HTML, its character references resolved.
 #[derive(Debug, Default)]
@@ -84,9 +91,8 @@ impl Html {
         if text.starts_with(is_space) && !self.shown.ends_with([' ', '\n']) {
             self.shown.push(' ');
         }
-        let has_runs =
-            memchr3(b'\n', b'\r', b'\t', text.as_bytes()).is_some() || memmem::find(text.as_bytes(), b"  ").is_some();
-        if !has_runs {
+        let text_bytes = text.as_bytes();
+        if memchr3(b'\n', b'\r', b'\t', text_bytes).is_none() && TWO_SPACES.find(text_bytes).is_none() {
             let text = text.strip_prefix(' ').unwrap_or(&text);
             self.shown.push_str(text);
             return;

@@ -98,11 +98,11 @@ impl Guard {
     #[must_use]
     pub fn inspect_bytes(&self, envelope: &Envelope, bytes: &[u8]) -> Vec<Finding> {
         let finding = |fault| Finding { to: envelope.to().clone(), fault };
-        let Some(parsed) = self.parser.parse(bytes) else { return vec![finding(Fault::Unreadable)] };
+        let Some(parsed) = self.parser.parse_headers(bytes) else { return vec![finding(Fault::Unreadable)] };
         let own = |name: &str| self.headers.as_ref().is_none_or(|headers| headers.iter().any(|header| header == name));
         let structure = structure::check(envelope, bytes, &parsed, own).err();
         let mut findings: Vec<Finding> = structure.map(|what| finding(Fault::Structure(what))).into_iter().collect();
-        findings.extend(Search::new(self, envelope.to()).through(&parsed));
+        findings.extend(Search::new(self, envelope.to()).through(&parsed, bytes));
         findings
     }
 }

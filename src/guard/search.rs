@@ -4,10 +4,10 @@ use std::{borrow::Cow, fmt};
 
 use encoding_rs::{Encoding, UTF_8};
 use mail_parser::{
-    HeaderName, HeaderValue, Message as Parsed, MessageParser, MessagePart, MimeHeaders, PartType,
+    HeaderName, HeaderValue, Message as Parsed, MessageParser, MessagePart, MimeHeaders,
     decoders::base64::base64_decode,
 };
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::{
     Fault, Finding, Guard, Leak,
@@ -16,6 +16,9 @@ use super::{
     known::{Own, What},
 };
 use crate::{address::Address, diagnostic::quoted};
+
+/// Parts in parts in parts are told apart so deep.
+const DEEPEST: usize = 20;
 
 /// So many things are said of one message.
 const MOST_FINDINGS: usize = 20;
@@ -57,14 +60,10 @@ impl fmt::Display for Part<'_> {
     }
 }
 
-/// What parses a message. It leaves what parts hold as it travels, which takes it most of its time otherwise, and decodes
-/// headers of every name.
+/// What parses the headers of a message, and of its parts: it decodes those of every name. Parts and what they hold are told
+/// apart here, since it would take most of the time for that.
 pub(super) fn parser() -> MessageParser {
-    MessageParser::new()
-        .with_mime_headers()
-        .with_address_headers()
-        .ignore_header(HeaderName::ContentTransferEncoding)
-        .default_header_text()
+    MessageParser::new().with_mime_headers().with_address_headers().default_header_text()
 }
 
 impl<'g> Search<'g> {
@@ -72,58 +71,68 @@ impl<'g> Search<'g> {
         Self { guard, own: guard.known.own(to), to, findings: Vec::new() }
     }
 
-    /// Everything that must not be in a message.
-    pub(super) fn through(mut self, parsed: &Parsed<'_>) -> Vec<Finding> {
-        self.message(parsed);
+    /// Everything that must not be in a message, of which the headers are parsed.
+    pub(super) fn through(mut self, parsed: &Parsed<'_>, raw: &[u8]) -> Vec<Finding> {
+        self.part(parsed.parts.first(), split(raw), 0);
         self.findings
     }
 
-    fn message(&mut self, parsed: &Parsed<'_>) {
-        let raw = parsed.raw_message();
-        let slice = |from: u32, to: u32| raw.get(from as usize..to as usize).unwrap_or_default();
-        let mut read = 0;
-        for part in &parsed.parts {
-            self.text(&lossy(slice(read, part.offset_header)), Part::Between);
-            let mut coding = "";
-            for header in &part.headers {
-                let place = Part::Header(header.name());
-                // Both as it is written and as it is decoded.
-                let written = lossy(slice(header.offset_start(), header.offset_end()));
-                self.text(&written, place);
-                self.header(&header.value, &written, place);
-                if header.name == HeaderName::ContentTransferEncoding {
-                    coding = std::str::from_utf8(slice(header.offset_start(), header.offset_end())).unwrap_or_default();
-                }
-            }
-            // Those in a multipart follow one by one.
-            read = if matches!(part.body, PartType::Multipart(_)) { part.offset_body } else { part.offset_end };
-            if read == part.offset_end {
-                let end = if part.offset_end < part.offset_body { raw.len() } else { part.offset_end as usize };
-                self.body(part, &transferred(coding, raw.get(part.offset_body as usize..end).unwrap_or_default()));
+    /// Goes through a part, and those in it. A part without headers is text (RFC 2045 §5.2).
+    fn part(&mut self, part: Option<&MessagePart<'_>>, (headers, body): (&[u8], &[u8]), depth: usize) {
+        let mut coding = Cow::Borrowed("");
+        for header in part.iter().flat_map(|part| &part.headers) {
+            let place = Part::Header(header.name());
+            // Both as it is written and as it is decoded.
+            let written = headers.get(header.offset_start() as usize..header.offset_end() as usize);
+            let written = lossy(written.unwrap_or_default());
+            self.text(&written, place);
+            self.header(&header.value, &written, place);
+            if header.name == HeaderName::ContentTransferEncoding {
+                coding = written;
             }
         }
-        self.text(&lossy(raw.get(read as usize..).unwrap_or_default()), Part::Between);
-    }
-
-    fn body(&mut self, part: &MessagePart<'_>, bytes: &[u8]) {
-        let is_attached = part.attachment_name().is_some()
-            || part.content_disposition().is_some_and(|disposition| disposition.is_attachment());
-        let kind = part.content_type();
-        let charset = || kind.and_then(|kind| kind.attribute("charset"));
-        match &part.body {
-            PartType::Text(_) if !is_attached => self.text(&characters(bytes, charset()), Part::Text),
-            PartType::Html(_) if !is_attached => {
-                let html = html::read(&characters(bytes, charset()));
+        let kind = part.and_then(|part| part.content_type());
+        let is = |main: &str| kind.is_some_and(|kind| kind.ctype().eq_ignore_ascii_case(main));
+        let boundary = kind.filter(|_| is("multipart")).and_then(|kind| kind.attribute("boundary"));
+        if let Some(boundary) = boundary.filter(|_| depth < DEEPEST) {
+            return self.multipart(body, boundary, depth);
+        }
+        let body = transferred(&coding, body);
+        let attribute = |name: &str| kind.and_then(|kind| kind.attribute(name));
+        match part {
+            Some(part) if !is_shown(part) || (kind.is_some() && !is("text")) => self.file(part, &body),
+            _ if kind.and_then(|kind| kind.subtype()).is_some_and(|subtype| subtype.eq_ignore_ascii_case("html")) => {
+                let html = html::read(&characters(&body, attribute("charset")));
                 self.text(&html.shown, Part::Html);
                 self.text(&html.hidden, Part::HtmlUnseen);
             }
-            _ => self.file(part, bytes),
+            _ => self.text(&characters(&body, attribute("charset")), Part::Text),
+        }
+    }
+
+    /// Goes through the parts between the lines that part them (RFC 2046 §5.1.1), and what stands before and behind.
+    fn multipart(&mut self, body: &[u8], boundary: &str, depth: usize) {
+        let delimiter = format!("--{boundary}");
+        let mut ends = memmem::find_iter(body, &delimiter).filter(|at| *at == 0 || body[at - 1] == b'\n').peekable();
+        self.text(&lossy(&body[..ends.peek().copied().unwrap_or(body.len())]), Part::Between);
+        while let Some(at) = ends.next() {
+            let inside = &body[at + delimiter.len()..ends.peek().copied().unwrap_or(body.len())];
+            let line = memchr(b'\n', inside).map_or(inside.len(), |end| end + 1);
+            self.text(&lossy(&inside[..line]), Part::Between);
+            if inside.starts_with(b"--") {
+                self.text(&lossy(&inside[line..]), Part::Between);
+                continue;
+            }
+            let (headers, body) = split(&inside[line..]);
+            let parsed = self.guard.parser.parse_headers(headers);
+            self.part(parsed.as_ref().and_then(|parsed| parsed.parts.first()), (headers, body), depth + 1);
         }
     }
 
     /// Looks into a file, whatever kind of file it is.
     fn file(&mut self, part: &MessagePart<'_>, bytes: &[u8]) {
-        let nameless = if matches!(part.body, PartType::Message(_)) { "message.eml" } else { "" };
+        let is_message = part.content_type().is_some_and(|kind| kind.ctype().eq_ignore_ascii_case("message"));
+        let nameless = if is_message { "message.eml" } else { "" };
         let name = part.attachment_name().unwrap_or(nameless);
         let known = &self.guard.known;
         let file = self.guard.files.get(known, name, bytes);
@@ -168,7 +177,7 @@ impl<'g> Search<'g> {
         let known = &self.guard.known;
         known.search(text, &mut |hit| {
             if !known.is_own(&self.own, hit.person, hit.what, hit.value()) {
-                let leak = Leak::new(&hit, known.row(hit.person), place.to_string());
+                let leak = Leak::new(&hit, known.row(hit.person), place.to_string(), matches!(place, Part::HtmlUnseen));
                 self.add(hit.what, leak);
             }
         });
@@ -188,6 +197,21 @@ impl<'g> Search<'g> {
             self.findings.push(Finding { to: self.to.clone(), fault });
         }
     }
+}
+
+/// The headers of a message or a part, and what comes behind the line that ends them.
+fn split(raw: &[u8]) -> (&[u8], &[u8]) {
+    if let Some(body) = raw.strip_prefix(b"\r\n").or_else(|| raw.strip_prefix(b"\n")) {
+        return (&[], body);
+    }
+    let end = [&b"\n\r\n"[..], b"\n\n"].iter().filter_map(|end| Some(memmem::find(raw, end)? + end.len())).min();
+    raw.split_at(end.unwrap_or(raw.len()))
+}
+
+/// Whether a part is a text of the message and not a file with it (RFC 2183).
+fn is_shown(part: &MessagePart<'_>) -> bool {
+    part.attachment_name().is_none()
+        && part.content_disposition().is_none_or(|disposition| !disposition.is_attachment())
 }
 
 /// What a part holds (RFC 2045 §6). What cannot be decoded is taken as it stands.

@@ -43,7 +43,7 @@ pub(super) fn check(
 
 /// Checks that each header stands there once and is meant to; gives the header section.
 fn check_headers(bytes: &[u8], meant: impl Fn(&str) -> bool) -> Result<&[u8], &'static str> {
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: Vec<&str> = Vec::with_capacity(16);
     let mut rest = bytes;
     loop {
         let Some(end) = memmem::find(rest, b"\r\n") else {
@@ -62,22 +62,24 @@ fn check_headers(bytes: &[u8], meant: impl Fn(&str) -> bool) -> Result<&[u8], &'
         }
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         let Ok(name) = std::str::from_utf8(name) else { return Err("the name of a header is not one") };
-        let name = name.to_ascii_lowercase();
-        match name.as_str() {
-            "cc" => return Err("it has a Cc"),
-            "bcc" => return Err("it has a Bcc"),
-            _ if name.starts_with("resent-") => return Err("it has a Resent header"),
-            _ => {}
-        }
-        if !USUAL.contains(&name.as_str()) && !meant(&name) {
-            return Err("it has a header that nobody asked for");
-        }
-        if seen.contains(&name) {
-            return Err(if name == "to" { "it does not have exactly one To" } else { "a header stands there twice" });
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        match () {
+            () if is("cc") => return Err("it has a Cc"),
+            () if is("bcc") => return Err("it has a Bcc"),
+            () if name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("resent-")) => {
+                return Err("it has a Resent header");
+            }
+            () if !USUAL.iter().any(|usual| is(usual)) && !meant(&name.to_ascii_lowercase()) => {
+                return Err("it has a header that nobody asked for");
+            }
+            () if seen.iter().any(|seen| is(seen)) => {
+                return Err(if is("to") { "it does not have exactly one To" } else { "a header stands there twice" });
+            }
+            () => {}
         }
         seen.push(name);
     }
-    if !seen.iter().any(|name| name == "to") {
+    if !seen.iter().any(|name| name.eq_ignore_ascii_case("to")) {
         return Err("it does not have exactly one To");
     }
     Ok(&bytes[..bytes.len() - rest.len()])

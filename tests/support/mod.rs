@@ -12,6 +12,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use proptest::test_runner::Config as ProptestConfig;
 use tempfile::TempDir;
 
 /// A home directory with nothing in it but what a test puts there, in which the program is run.
@@ -93,6 +94,36 @@ impl Run {
         assert_eq!(self.code, code, "\n{}\n{}", self.stdout, self.stderr);
         self
     }
+}
+
+/// So many cases of random input, or 20,000 in the longer mode.
+pub(crate) fn cases(short: u32) -> ProptestConfig {
+    let long = std::env::var_os("APIECE_LONG").is_some();
+    ProptestConfig { cases: if long { 20_000 } else { short }, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// A PDF of one page with some words on it.
+pub(crate) fn pdf(words: &str) -> Vec<u8> {
+    let page = format!("BT /F1 12 Tf 72 720 Td ({words}) Tj ET");
+    let objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>"
+            .to_owned(),
+        format!("<< /Length {} >>\nstream\n{page}\nendstream", page.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+    ];
+    let mut pdf = String::from("%PDF-1.4\n");
+    let mut places = String::new();
+    for (nth, object) in objects.iter().enumerate() {
+        places += &format!("{:010} 00000 n \n", pdf.len());
+        pdf += &format!("{} 0 obj\n{object}\nendobj\n", nth + 1);
+    }
+    let (start, count) = (pdf.len(), objects.len() + 1);
+    pdf += &format!(
+        "xref\n0 {count}\n0000000000 65535 f \n{places}trailer\n<< /Size {count} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n"
+    );
+    pdf.into_bytes()
 }
 
 /// A list of so many people: `name,email`, rows 2 to `count` + 1, addresses `p2@list.example` and so on.
