@@ -27,7 +27,7 @@ use apiece::{
     template::Template,
 };
 use mail_parser::{MessageParser, PartType};
-use people::{csv, in_turn, people};
+use people::{csv, in_turn, people, person};
 
 const COLUMNS: [&str; 3] = ["Name", "Case ref", "Link"];
 
@@ -88,14 +88,14 @@ fn main() {
 fn memory(length: usize) {
     let mut addresses = String::with_capacity(length * 40);
     addresses.push_str("email\n");
-    for person in people(length) {
-        writeln!(addresses, "{}", person.address).unwrap();
+    for nth in 0..length {
+        writeln!(addresses, "{}", person(nth).address).unwrap();
     }
     let before = resident();
     let list = Arc::new(RecipientList::parse("people.csv", &addresses, &ListOptions::default()).unwrap());
     let listed = resident();
     let guard = Guard::new(Arc::clone(&list), &[]);
-    let each = |bytes: u64| bytes as f64 / length as f64;
+    let each = |bytes: u64| f64::from(u32::try_from(bytes).unwrap()) / f64::from(u32::try_from(length).unwrap());
     println!(
         "kept for each of {length} addresses: {:.1} bytes for the list with its index and the address, {:.1} of which \
          are the address; {:.1} bytes more for the guard",

@@ -18,29 +18,27 @@ pub(crate) struct Person {
 
 /// Made-up people.
 pub(crate) fn people(length: usize) -> Vec<Person> {
+    (0..length).map(person).collect()
+}
+
+/// One of them.
+pub(crate) fn person(nth: usize) -> Person {
     let first =
         ["Ada", "Björn", "Chiara", "Dmitri", "Élodie", "Femi", "Grace", "Hans", "Imani", "Jürgen", "Kofi", "Layla"];
     let last =
         ["Abbott", "Brandt", "Castillo", "Dubois", "O'Brien", "Fischer", "Greenwood", "Haddad", "Ivanova", "Jensen"];
     let plain = |name: &str| name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
-    let person = |nth: usize| {
-        let (first, last) = (first[nth % first.len()], last[nth / 7 % last.len()]);
-        let address = format!("{}.{}{nth}@mail{}.example", plain(first), plain(last), nth % 97);
-        Person {
-            address: address.parse().unwrap(),
-            name: format!("{first} {last}"),
-            case_ref: format!("OE-{nth:08}"),
-            date: format!("{} November 2026", nth % 30 + 1),
-            link: format!("https://cases.police.example/page?case=OE-{nth:08}&key={:016x}", nth * 0x9e37_79b9_7f4a),
-            court: if nth.is_multiple_of(3) {
-                format!("Court {} in Example Street", nth % 12 + 1)
-            } else {
-                String::new()
-            },
-            officer: format!("DC {} {}", nth % 40 + 100, ["Marsh", "Okafor", "Pemberton", "Quinn"][nth % 4]),
-        }
-    };
-    (0..length).map(person).collect()
+    let (first, last) = (first[nth % first.len()], last[nth / 7 % last.len()]);
+    let address = format!("{}.{}{nth}@mail{}.example", plain(first), plain(last), nth % 97);
+    Person {
+        address: address.parse().unwrap(),
+        name: format!("{first} {last}"),
+        case_ref: format!("OE-{nth:08}"),
+        date: format!("{} November 2026", nth % 30 + 1),
+        link: format!("https://cases.police.example/page?case=OE-{nth:08}&key={:016x}", nth * 0x9e37_79b9_7f4a),
+        court: if nth.is_multiple_of(3) { format!("Court {} in Example Street", nth % 12 + 1) } else { String::new() },
+        officer: format!("DC {} {}", nth % 40 + 100, ["Marsh", "Okafor", "Pemberton", "Quinn"][nth % 4]),
+    }
 }
 
 /// A list of them.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use hashbrown::HashTable;
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memmem};
 
 use super::{address, coded, identifying::Identifying};
 use crate::{
@@ -184,7 +184,7 @@ impl Known {
 /// What addresses are compared by: lower case, the domain as it travels.
 fn key(address: &str) -> Option<String> {
     let (local, domain) = address.split_once('@')?;
-    if address.is_ascii() && !memchr::memmem::find(domain.as_bytes(), b"--").is_some() {
+    if address.is_ascii() && memmem::find(domain.as_bytes(), b"--").is_none() {
         return Some(address.to_ascii_lowercase());
     }
     Some(format!("{}@{}", local.to_lowercase(), idna::domain_to_ascii(domain).ok()?))
