@@ -21,6 +21,8 @@ pub(super) struct Question {
     pub(super) first: Message,
     pub(super) last: Message,
     pub(super) count: usize,
+    /// How many the campaign has, with those who got it already
+    pub(super) all: usize,
     /// In words.
     pub(super) server: String,
     /// How the messages are signed, in words.
@@ -33,7 +35,8 @@ pub(super) fn confirm(question: &Question, given: Option<usize>, screen: Screen)
     let refused = |message: String, help| Failure::because(Exit::Refused, "send.not-confirmed", message, help);
     let count = question.count;
     if let Some(given) = given {
-        if given != count {
+        // The same command goes on with what is left.
+        if given != count && given != question.all {
             let message = format!("--confirm says {given}, and the number of recipients is {count}; nothing was sent");
             return Err(refused(message, Some("look at the list; then say the number that is right")));
         }

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +15,7 @@ use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
 use jiff::ZonedDateTime;
 use secrecy::SecretString;
+use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{
@@ -27,8 +28,8 @@ use crate::{
     campaign::{Account, Accounts, Dkim, Named, Rate},
     delivery::{self, Job, Signal, Stop, StopReason},
     diagnostic::{Diagnostic, Diagnostics, Place, visible},
-    message::Signer,
-    outbox::{Outbox, Outcome},
+    message::{Digest, Signer},
+    outbox::{Campaign, Counts, Journal, Outbox, Outcome, Store, StoreError},
     report::{self, Heard, Rows, Style, Summary},
     sandbox::{Proof, Sandbox},
     secret::{SecretError, SecretSource},
@@ -36,6 +37,9 @@ use crate::{
 
 /// So many events wait to be shown before the engine waits for the screen.
 const EVENTS: usize = 1024;
+
+/// The name of the record, in its usual place.
+const OUTBOX_FILE: &str = "outbox.sqlite";
 
 /// Arguments of `apiece send`.
 #[derive(Debug, Args)]
@@ -80,6 +84,12 @@ pub(super) struct Send {
     /// Where the sandbox keeps what it is sent [default: the directory for temporary files]
     #[arg(long, value_name = "DIR", requires = "sandbox")]
     sandbox_dir: Option<PathBuf>,
+    /// The file that keeps what became of each message [default: in your state directory]
+    #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]
+    outbox: Option<PathBuf>,
+    /// Send once more what everybody got already
+    #[arg(long)]
+    again: bool,
     /// text, or a JSON object for each event
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
@@ -100,7 +110,10 @@ impl Send {
             overrides.connections = self.connections.map(usize::from);
         })?;
         loaded.say_remarks(screen);
-        let outbox = loaded.prepare(loaded.select(self.rows.as_ref())?, screen)?;
+        let selected = loaded.select(self.rows.as_ref())?;
+        // What somebody got does not depend on whom else one means to write to now.
+        let prepared = if self.dry_run { selected.clone() } else { (0..loaded.list().len()).collect() };
+        let outbox = loaded.prepare(prepared, screen)?;
         screen.remark(outbox.remarks());
         if self.dry_run {
             let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
@@ -125,6 +138,9 @@ impl Send {
         if let Some(signer) = &signer {
             check_senders(signer, &loaded, &outbox)?;
         }
+        let (file, _gone_at_the_end) = self.record()?;
+        let (loaded, outbox) = self.keep(&file, loaded, outbox, &selected, screen)?;
+        let Some(outbox) = outbox else { return Ok(Exit::SomeNotSent) };
         let mut question = self.question(&loaded, &outbox, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
         confirm(&question, self.confirm, screen)?;
@@ -135,6 +151,70 @@ impl Send {
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         exit
+    }
+
+    /// Opens the record and finds the campaign in it, or writes it down there; nothing where nobody is left to send to.
+    fn keep(
+        &self,
+        file: &Path,
+        mut loaded: Loaded,
+        mut outbox: Outbox,
+        selected: &[usize],
+        screen: Screen,
+    ) -> Result<(Loaded, Option<Outbox>), Failure> {
+        let failed = |why: StoreError| {
+            let exit = match why {
+                StoreError::Running { .. } => Exit::TryAgain,
+                StoreError::Done { .. } => Exit::Refused,
+                _ => Exit::CannotCreate,
+            };
+            Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))
+        };
+        let mut store = Store::open(file).map_err(failed)?;
+        let content = Digest::of_all(outbox.digests());
+        let edition = store.edition(&content, self.again).map_err(failed)?;
+        if edition > 1 {
+            loaded.composer = loaded.composer.with_edition(edition);
+            outbox = loaded.prepare((0..loaded.list().len()).collect(), screen)?;
+        }
+        let people = loaded.list().iter().zip(outbox.digests());
+        let messages = people.map(|(person, digest)| (person.row(), person.address().as_str().to_owned(), digest));
+        let campaign =
+            store.begin(&content, edition, &loaded.campaign.name, messages, jiff::Timestamp::now()).map_err(failed)?;
+        let counts = campaign.counts(selected);
+        if campaign.is_old {
+            screen.note(&format!(
+                "{}
+",
+                again(&campaign, &counts)
+            ));
+        }
+        let outcomes = campaign.outcomes.clone();
+        let journal = Journal::start(store, campaign);
+        let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
+        let left = counts.of(Outcome::Queued);
+        Ok((loaded, (left > 0).then(|| outbox.kept(journal, &outcomes, selected))))
+    }
+
+    /// Where the record is. A sandbox has one of its own, since nobody gets anything.
+    fn record(&self) -> Result<(PathBuf, Option<TempDir>), Failure> {
+        if let Some(file) = &self.outbox {
+            return Ok((file.clone(), None));
+        }
+        let named =
+            |why: String| Failure::because(Exit::CannotCreate, "outbox.place", why, Some("name a file with --outbox"));
+        if self.sandbox {
+            let base = self.sandbox_dir.clone().unwrap_or_else(std::env::temp_dir);
+            let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir_in(base);
+            let directory = directory.map_err(|why| named(why.to_string()))?;
+            return Ok((directory.path().join(OUTBOX_FILE), Some(directory)));
+        }
+        if let Some(directory) = std::env::var_os("STATE_DIRECTORY").filter(|directory| !directory.is_empty()) {
+            return Ok((PathBuf::from(directory).join(OUTBOX_FILE), None));
+        }
+        let strategy = own_directories().map_err(|()| named("there is no home directory for the outbox".into()))?;
+        let directory = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
+        Ok((directory.join(OUTBOX_FILE), None))
     }
 
     fn account(&self, loaded: &Loaded) -> Result<Account, Failure> {
@@ -174,7 +254,8 @@ impl Send {
             campaign: loaded.campaign.name.clone(),
             first: compose(queued.first())?,
             last: compose(queued.last())?,
-            count: outbox.len(),
+            count: queued.len(),
+            all: outbox.len(),
             server: server.to_owned(),
             signed: None,
             rates: rates.iter().copied().chain(self.rates(loaded)).collect(),
@@ -315,13 +396,30 @@ impl Send {
 
 /// `config.toml` in the platform's place for settings.
 fn default_config() -> Result<PathBuf, Failure> {
-    let arguments =
-        AppStrategyArgs { top_level_domain: "org".into(), author: "apiece".into(), app_name: "apiece".into() };
-    let strategy = etcetera::app_strategy::choose_native_strategy(arguments).map_err(|_| {
+    let strategy = own_directories().map_err(|()| {
         let message = "there is no home directory to look for the config file in";
         Failure::because(Exit::Configuration, "config.no-home", message, Some("say where it is with --config FILE"))
     })?;
     Ok(strategy.in_config_dir("config.toml"))
+}
+
+/// The platform's places for this program.
+fn own_directories() -> Result<impl AppStrategy, ()> {
+    let arguments =
+        AppStrategyArgs { top_level_domain: "org".into(), author: "apiece".into(), app_name: "apiece".into() };
+    etcetera::app_strategy::choose_native_strategy(arguments).map_err(|_| ())
+}
+
+/// What is known of a campaign that was begun.
+fn again(campaign: &Campaign, counts: &Counts) -> String {
+    let mut text =
+        format!("Campaign {} goes on: {} of {} sent before.", campaign.id, counts.of(Outcome::Sent), counts.total());
+    for outcome in [Outcome::Failed, Outcome::InDoubt] {
+        if counts.of(outcome) > 0 {
+            let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));
+        }
+    }
+    text
 }
 
 fn read_signer(dkim: &Dkim) -> Result<Signer, Failure> {
@@ -394,6 +492,7 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
         Some(StopReason::TooLarge { .. }) => Exit::Data,
         Some(StopReason::Changed { .. } | StopReason::Unsound { .. }) => Exit::Software,
+        Some(StopReason::NoRecord { .. }) => Exit::Io,
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
         None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,

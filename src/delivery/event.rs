@@ -95,6 +95,17 @@ impl Reply {
         &self.text
     }
 
+    /// The enhanced status code, such as 5.1.1 (RFC 2034 §4, RFC 3463 §2).
+    #[must_use]
+    pub fn enhanced(&self) -> Option<&str> {
+        let word = self.text.get(4..)?.split([' ', '\n']).next()?;
+        let mut parts = word.split('.');
+        let is_number = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let (class, subject, detail) = (parts.next()?, parts.next()?, parts.next()?);
+        let fits = matches!(class, "2" | "4" | "5") && is_number(subject) && is_number(detail);
+        (fits && parts.next().is_none()).then_some(word)
+    }
+
     /// The words of all lines without their codes.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.split('\n').map(|line| line.get(4..).unwrap_or(""))
@@ -184,6 +195,11 @@ pub enum StopReason {
         /// What went wrong.
         why: String,
     },
+    /// What happens cannot be written down.
+    NoRecord {
+        /// Why.
+        why: String,
+    },
     /// Somebody wants it to stop.
     Interrupted(Signal),
 }
@@ -213,6 +229,7 @@ impl fmt::Display for StopReason {
                 write!(f, "the largest message has {size} bytes, and the server takes {most}")
             }
             Self::NotSigned { row, why } => write!(f, "row {row}: {why}"),
+            Self::NoRecord { why } => write!(f, "nothing is sent that cannot be written down: {why}"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
         }
@@ -245,6 +262,7 @@ impl StopReason {
             Self::TooLarge { .. } => "attach less; nothing was sent".into(),
             Self::NotSigned { .. } => "look at dkim in the account; nothing was sent to that person".into(),
             Self::Unavailable(_) | Self::LoginUnavailable(_) => "try again later".into(),
+            Self::NoRecord { .. } => "run the same command again when that is mended: it goes on where it is".into(),
             Self::Interrupted(_) => return None,
         })
     }

@@ -36,7 +36,7 @@ use crate::{
     campaign::{Account, Rate},
     guard::check_structure,
     message::{Composer, Message, Signer},
-    outbox::{Claim, Outbox, Outcome},
+    outbox::{Claim, Outbox, Outcome, Written},
     recipients::Recipient,
 };
 
@@ -176,6 +176,14 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         {
             std::panic::resume_unwind(error.into_panic());
         }
+    }
+}
+
+/// Waits until something is written down.
+async fn written_down(written: Written) -> Result<(), String> {
+    match written.await {
+        Ok(written) => written.map_err(|why| why.to_string()),
+        Err(_) => Err("the record has ended".into()),
     }
 }
 
@@ -335,7 +343,7 @@ impl Run {
             Ok(message) if message.digest() == claim.digest => message,
             _ => {
                 slot.unused();
-                self.outbox.give_back(claim);
+                drop(self.outbox.give_back(claim, ""));
                 let row = self.composer.list().get(claim.index).map_or(0, Recipient::row);
                 end_run(&self.stop, &self.events, StopReason::Changed { row }).await;
                 return Fate::Good;
@@ -348,7 +356,7 @@ impl Run {
                 Ok(bytes) => bytes,
                 Err(why) => {
                     slot.unused();
-                    self.outbox.give_back(claim);
+                    drop(self.outbox.give_back(claim, ""));
                     let why = why.to_string();
                     end_run(&self.stop, &self.events, StopReason::NotSigned { row: message.row(), why }).await;
                     return Fate::Good;
@@ -358,14 +366,13 @@ impl Run {
         let own = |name: &str| self.composer.template().header_names().any(|own| own.eq_ignore_ascii_case(name));
         if let Err(why) = check_structure(message.envelope(), &bytes, own) {
             slot.unused();
-            self.outbox.give_back(claim);
+            drop(self.outbox.give_back(claim, ""));
             end_run(&self.stop, &self.events, StopReason::Unsound { row: message.row(), why }).await;
             return Fate::Good;
         }
-        let mark = || {
-            let _ = self.outbox.record(claim, Outcome::Sending);
-        };
-        let verdict = connection.transact(message.envelope(), &bytes, slot, mark).await;
+        // On its way to the disk while the envelope is on its way to the server.
+        let begun = self.outbox.begin(claim, message.message_id(), connection.peer.to_string(), connection.tls);
+        let verdict = connection.transact(message.envelope(), &bytes, slot, begun).await;
         match verdict.end {
             End::Accepted(reply) => {
                 self.answered();
@@ -379,9 +386,13 @@ impl Run {
             End::Impossible(why) => self.finish(number, claim, &message, Outcome::Failed, None, Some(why)).await,
             // It is not this message's fault, and nobody's is sent.
             End::SenderRefused(reply) => {
-                self.outbox.give_back(claim);
+                let _ = self.outbox.give_back(claim, reply.text()).await;
                 let from = message.envelope().from().clone();
                 end_run(&self.stop, &self.events, StopReason::SenderRefused { from, reply }).await;
+            }
+            End::NotWritten(why) => {
+                let _ = self.outbox.release(claim, &why).await;
+                end_run(&self.stop, &self.events, StopReason::NoRecord { why }).await;
             }
             End::Unknown(why) => {
                 self.lost(number, &why).await;
@@ -389,7 +400,7 @@ impl Run {
             }
             // Servers close connections that have done their share or rest too long.
             End::NotBegun(why) => {
-                self.outbox.release(claim);
+                let _ = self.outbox.release(claim, &why).await;
                 if connection.transactions == 0 {
                     self.lost(number, &why).await;
                 }
@@ -397,7 +408,7 @@ impl Run {
             End::NotSent(why) => {
                 self.lost(number, &why).await;
                 if claim.returns < MOST_RETURNS || self.stop.requested() {
-                    self.outbox.give_back(claim);
+                    let _ = self.outbox.give_back(claim, &why).await;
                 } else {
                     self.broke(&why).await;
                     self.finish(number, claim, &message, Outcome::Deferred, None, Some(why)).await;
@@ -416,7 +427,15 @@ impl Run {
         reply: Option<Reply>,
         why: Option<String>,
     ) {
-        let _ = self.outbox.record(claim, outcome);
+        let said = reply.as_ref().map_or_else(|| why.clone().unwrap_or_default(), |reply| reply.text().to_owned());
+        let code = reply.as_ref().map(|reply| (reply.code(), reply.enhanced().map(str::to_owned)));
+        let (mut outcome, mut why) = (outcome, why);
+        let written = written_down(self.outbox.end(claim, outcome, code, &said)).await;
+        if let Err(unwritten) = &written {
+            self.outbox.lose(claim);
+            why = Some(format!("it is {}, and that could not be written down: {unwritten}", outcome.word()));
+            outcome = Outcome::InDoubt;
+        }
         let finished = Finished {
             connection,
             row: message.row(),
@@ -428,6 +447,9 @@ impl Run {
         };
         self.tell(Event::Finished(finished)).await;
         self.left.send_modify(|left| *left -= 1);
+        if let Err(why) = written {
+            end_run(&self.stop, &self.events, StopReason::NoRecord { why }).await;
+        }
     }
 
     /// A message had an answer: whatever was lost before, the server is there.

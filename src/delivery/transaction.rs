@@ -4,12 +4,13 @@ use std::fmt;
 
 use lettre::transport::smtp::commands::{Data, Rset};
 
+use super::written_down;
 use super::{
     Reply,
     connect::{Answer, Connection},
     pace::Slot,
 };
-use crate::message::Envelope;
+use crate::{message::Envelope, outbox::Written};
 
 /// What a transaction ended with, and whether the connection is good for another.
 pub(super) struct Verdict {
@@ -31,6 +32,8 @@ pub(super) enum End {
     NotBegun(String),
     /// The connection ended, and the server cannot have the whole message.
     NotSent(String),
+    /// What is about to be sent could not be written down; nothing of it was.
+    NotWritten(String),
     /// The connection ended between the final dot and its answer.
     Unknown(String),
 }
@@ -72,14 +75,14 @@ impl fmt::Display for Content {
 
 impl Connection {
     /// Sends one message to the one recipient of its envelope. `slot` is the right to begin; it counts from the
-    /// answer to MAIL. `mark` is called right before the first byte of the content is written: only from then on can
-    /// the server come to have it.
+    /// answer to MAIL. The content is written once it is written down that the message was `begun`: only from then on
+    /// can the server come to have it.
     pub(super) async fn transact(
         &mut self,
         envelope: &Envelope,
         content: &[u8],
         slot: Slot,
-        mark: impl FnOnce(),
+        begun: Written,
     ) -> Verdict {
         let command = self.deadlines.command();
         let ascii = content.is_ascii() && !envelope.needs_smtputf8();
@@ -101,8 +104,8 @@ impl Connection {
         if self.size.is_some() {
             parameters.push_str(&format!(" SIZE={}", content.size));
         }
-        let begun = self.command(format!("MAIL FROM:<{}>{parameters}\r\n", envelope.from().as_str()), command).await;
-        if let Answer::Lost(why) = &begun
+        let opened = self.command(format!("MAIL FROM:<{}>{parameters}\r\n", envelope.from().as_str()), command).await;
+        if let Answer::Lost(why) = &opened
             && self.record.written() == 0
         {
             slot.unused();
@@ -110,7 +113,7 @@ impl Connection {
         }
         drop(slot);
         self.transactions += 1;
-        match begun {
+        match opened {
             Answer::Yes(reply) if reply.code() < 300 => {}
             Answer::Yes(reply) => return lost(format!("the server answered MAIL with {reply}")),
             Answer::No(reply) if reply.is_closing() => return lost(reply.to_string()),
@@ -130,7 +133,10 @@ impl Connection {
             Answer::No(reply) => return self.refused(reply).await,
             Answer::Lost(why) => return lost(why),
         }
-        mark();
+        if let Err(why) = written_down(begun).await {
+            // A message without its end is none.
+            return Verdict { end: End::NotWritten(why), connection: Fate::Lost };
+        }
         let length = content.written.len();
         match self.command(content, self.deadlines.body()).await {
             Answer::Yes(reply) if reply.code() < 300 => Verdict::good(End::Accepted(reply)),

@@ -92,6 +92,22 @@ impl Envelope {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
+impl Digest {
+    /// Its 32 octets.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Of several digests together, in their order.
+    #[must_use]
+    pub fn of_all<'d>(digests: impl Iterator<Item = &'d Self>) -> Self {
+        let mut hash = Sha256::new();
+        digests.for_each(|digest| hash.update(digest.0));
+        Self(hash.finalize().into())
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -248,6 +264,16 @@ impl Composer {
             most_bytes: MOST_MESSAGE_BYTES,
             hasher: DefaultHashBuilder::default(),
         }
+    }
+
+    /// The same for content that is sent once more: each message is another one, by its Message-ID.
+    #[must_use]
+    pub fn with_edition(self, edition: u32) -> Self {
+        let seed = match edition {
+            1 => self.seed,
+            _ => Sha256::new().chain_update(self.seed).chain_update(edition.to_be_bytes()).finalize().into(),
+        };
+        Self { seed, ..self }
     }
 
     /// The same with another limit for the size of a message.

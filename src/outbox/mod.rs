@@ -1,10 +1,11 @@
 //! What was prepared, and what became of each message.
 //!
-//! This one lives in memory, for one run. Its states and their transitions are those of every outbox.
+//! A run knows all of it in memory, and writes each step down ([`Journal`]) before it counts: [`sqlite`] outlives the run.
 
 mod files;
 mod prepare;
 mod same;
+mod sqlite;
 mod unread;
 
 use std::{
@@ -13,6 +14,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+pub use self::sqlite::{Attempt, Campaign, Journal, Store, StoreError};
 use crate::{diagnostic::Diagnostics, message::Digest};
 
 /// What became of a message.
@@ -43,7 +48,18 @@ impl Outcome {
         match self {
             Queued => matches!(next, Sending | Deferred | Failed),
             Sending => matches!(next, Sent | Deferred | Failed | InDoubt | Queued),
-            Sent | Deferred | Failed | InDoubt => false,
+            // Put off until a later run.
+            Deferred => next == Queued,
+            Sent | Failed | InDoubt => false,
+        }
+    }
+
+    /// As the record names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InDoubt => "in_doubt",
+            other => other.word(),
         }
     }
 
@@ -72,6 +88,14 @@ impl fmt::Display for Outcome {
 pub struct Counts([usize; 6]);
 
 impl Counts {
+    /// How often each is there.
+    #[must_use]
+    pub fn of_all(outcomes: impl Iterator<Item = Outcome>) -> Self {
+        let mut counts = Self::default();
+        outcomes.for_each(|outcome| counts.0[outcome as usize] += 1);
+        counts
+    }
+
     /// How many have that outcome.
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> usize {
@@ -95,7 +119,11 @@ pub struct Outbox {
     largest: usize,
     remarks: Diagnostics,
     state: Mutex<State>,
+    journal: Option<Journal>,
 }
+
+/// Whether something is written down: an answer that comes, unless nothing is.
+pub type Written = oneshot::Receiver<Result<(), StoreError>>;
 
 #[derive(Debug)]
 struct State {
@@ -120,7 +148,22 @@ pub struct Claim {
 impl Outbox {
     fn new(indices: Vec<usize>, digests: Vec<Digest>) -> Self {
         let state = State { outcomes: vec![Outcome::Queued; digests.len()], next: 0, returned: VecDeque::new() };
-        Self { digests, indices, largest: 0, remarks: Diagnostics::default(), state: Mutex::new(state) }
+        Self { digests, indices, largest: 0, remarks: Diagnostics::default(), state: Mutex::new(state), journal: None }
+    }
+
+    /// The digests of all messages.
+    pub fn digests(&self) -> impl ExactSizeIterator<Item = &Digest> {
+        self.digests.iter()
+    }
+
+    /// The same with what a record knows of everybody, which is kept up from now on; only those at `selected` places of
+    /// the list, in its order, are sent to.
+    #[must_use]
+    pub fn kept(self, journal: Journal, outcomes: &[Outcome], selected: &[usize]) -> Self {
+        let digests = selected.iter().map(|index| self.digests[*index]).collect();
+        let kept = Self::new(selected.to_vec(), digests);
+        kept.state().outcomes = selected.iter().map(|index| outcomes[*index]).collect();
+        Self { largest: self.largest, remarks: self.remarks, journal: Some(journal), ..kept }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -154,7 +197,8 @@ impl Outbox {
     /// Whether a message waits to be claimed.
     #[must_use]
     pub fn has_queued(&self) -> bool {
-        let state = self.state();
+        let mut state = self.state();
+        state.skip();
         !state.returned.is_empty() || state.next < self.digests.len()
     }
 
@@ -162,6 +206,7 @@ impl Outbox {
     #[must_use]
     pub fn claim(&self) -> Option<Claim> {
         let mut state = self.state();
+        state.skip();
         let (position, returns) = match state.returned.pop_front() {
             Some(returned) => returned,
             None if state.next < self.digests.len() => {
@@ -173,41 +218,63 @@ impl Outbox {
         Some(Claim { position, index: self.indices[position], digest: self.digests[position], returns })
     }
 
+    /// The message is about to be sent. Its last line must not be written before that is written down.
+    ///
+    /// # Errors
+    /// Where it cannot follow what is known of the message.
+    pub fn begin(&self, claim: Claim, message_id: &str, server: String, tls: Option<&'static str>) -> Written {
+        let at = Timestamp::now();
+        self.step(claim, Outcome::Sending, || Attempt::Begins { message_id: message_id.to_owned(), server, tls, at })
+    }
+
     /// Gives back a message of which the server cannot have the end: it is queued again.
-    pub fn give_back(&self, claim: Claim) {
-        self.release(Claim { returns: claim.returns + 1, ..claim });
+    pub fn give_back(&self, claim: Claim, why: &str) -> Written {
+        self.release(Claim { returns: claim.returns + 1, ..claim }, why)
     }
 
     /// The same for a message of which the server has seen nothing at all.
-    pub fn release(&self, claim: Claim) {
+    pub fn release(&self, claim: Claim, why: &str) -> Written {
+        let written = if self.state().outcomes[claim.position] == Outcome::Queued {
+            written()
+        } else {
+            self.end(claim, Outcome::Queued, None, why)
+        };
         let mut state = self.state();
-        let outcome = &mut state.outcomes[claim.position];
-        if *outcome == Outcome::Queued || outcome.may_become(Outcome::Queued) {
-            *outcome = Outcome::Queued;
+        if state.outcomes[claim.position] == Outcome::Queued {
             state.returned.push_back((claim.position, claim.returns));
         }
+        written
     }
 
-    /// Writes down what became of a message. `false` where that cannot follow what is known of it; then nothing
-    /// is written.
-    #[must_use]
-    pub fn record(&self, claim: Claim, outcome: Outcome) -> bool {
+    /// What became of the message, with the reply's code and the enhanced one, and what was said. It counts once that is
+    /// written down.
+    pub fn end(&self, claim: Claim, outcome: Outcome, code: Option<(u16, Option<String>)>, said: &str) -> Written {
+        let at = Timestamp::now();
+        self.step(claim, outcome, || Attempt::Ends { outcome, code, said: said.to_owned(), at })
+    }
+
+    /// Nobody knows whether the message was sent, and that cannot be written down.
+    pub fn lose(&self, claim: Claim) {
+        self.state().outcomes[claim.position] = Outcome::InDoubt;
+    }
+
+    /// A step of the table. One that is not in it is not made, and nobody answers.
+    fn step(&self, claim: Claim, outcome: Outcome, attempt: impl FnOnce() -> Attempt) -> Written {
         let current = &mut self.state().outcomes[claim.position];
-        let legal = current.may_become(outcome);
-        if legal {
-            *current = outcome;
+        if !current.may_become(outcome) {
+            return oneshot::channel().1;
         }
-        legal
+        *current = outcome;
+        match &self.journal {
+            Some(journal) => journal.write(claim.index, attempt()),
+            None => written(),
+        }
     }
 
     /// How many messages have which outcome now.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for outcome in &self.state().outcomes {
-            counts.0[*outcome as usize] += 1;
-        }
-        counts
+        Counts::of_all(self.state().outcomes.iter().copied())
     }
 
     /// The list's indices of the messages with an outcome, in the order of the list.
@@ -216,6 +283,22 @@ impl Outbox {
         let state = self.state();
         self.indices.iter().zip(&state.outcomes).filter(|(_, o)| **o == outcome).map(|(index, _)| *index).collect()
     }
+}
+
+impl State {
+    /// Passes over what has its outcome from an earlier run.
+    fn skip(&mut self) {
+        while self.outcomes.get(self.next).is_some_and(|outcome| *outcome != Outcome::Queued) {
+            self.next += 1;
+        }
+    }
+}
+
+/// Something that need not be written down.
+fn written() -> Written {
+    let (sender, receiver) = oneshot::channel();
+    let _ = sender.send(Ok(()));
+    receiver
 }
 
 #[cfg(test)]
@@ -244,25 +327,33 @@ mod tests {
         let outbox = outbox();
         let (a, b) = (outbox.claim().unwrap(), outbox.claim().unwrap());
         assert_eq!((a.index, b.index, outbox.claim()), (0, 1, None));
-        outbox.give_back(a);
+        drop(outbox.give_back(a, "x"));
         let again = outbox.claim().unwrap();
         assert_eq!((again.index, again.returns), (0, 1));
-        assert!(outbox.record(again, Outcome::Sending) && outbox.record(again, Outcome::Sent));
-        outbox.give_back(again);
+        let sent = |claim: Claim| {
+            let (begun, ended) = (
+                outbox.begin(claim, "<1@x.example>", String::new(), None),
+                outbox.end(claim, Outcome::Sent, None, "250 ok"),
+            );
+            [begun, ended].map(|mut written| written.try_recv().is_ok())
+        };
+        assert_eq!(sent(again), [true, true]);
+        assert_eq!(sent(again), [false, false]);
+        drop(outbox.give_back(again, "x"));
         assert_eq!(outbox.claim(), None, "what was sent never comes back");
         assert_eq!((outbox.counts().of(Outcome::Sent), outbox.with(Outcome::Queued)), (1, vec![1]));
     }
 
     #[test]
     fn nothing_follows_an_end_and_nothing_is_sent_without_its_mark() {
-        for end in [Outcome::Sent, Outcome::Failed, Outcome::Deferred, Outcome::InDoubt] {
+        for end in [Outcome::Sent, Outcome::Failed, Outcome::InDoubt] {
             assert!(Outcome::ALL.iter().all(|next| !end.may_become(*next)));
         }
         assert!(!Outcome::Queued.may_become(Outcome::Sent));
         assert!(!Outcome::Queued.may_become(Outcome::InDoubt));
         let outbox = outbox();
         let claim = outbox.claim().unwrap();
-        assert!(!outbox.record(claim, Outcome::Sent));
+        assert!(outbox.end(claim, Outcome::Sent, None, "250 ok").try_recv().is_err());
         assert_eq!(outbox.counts().of(Outcome::Queued), 2);
     }
 }

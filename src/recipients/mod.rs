@@ -218,7 +218,7 @@ impl RecipientList {
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = Recipient<'_>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Recipient<'_>> {
         (0..self.len()).map(|index| Recipient { list: self, index })
     }
 

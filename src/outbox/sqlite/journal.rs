@@ -1,0 +1,137 @@
+//! One writer for all connections of a run: what they want written in one moment is one commit.
+
+use std::{
+    io,
+    sync::mpsc::{self, Receiver, Sender},
+    thread::JoinHandle,
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use super::{Campaign, Store, StoreError};
+use crate::outbox::Outcome;
+
+/// So many things at most are one commit.
+const MOST: usize = 1000;
+
+/// Writes down what happens to the messages of a campaign.
+#[derive(Debug)]
+pub struct Journal {
+    sender: Option<Sender<Entry>>,
+    writer: Option<JoinHandle<()>>,
+    /// Nobody else sends it meanwhile.
+    _campaign: Campaign,
+}
+
+/// Something that happens to a message.
+#[derive(Debug, Clone)]
+pub enum Attempt {
+    /// It is about to be sent.
+    Begins {
+        /// To look it up by.
+        message_id: String,
+        /// Address and port of the server.
+        server: String,
+        /// Such as `TLSv1.3`.
+        tls: Option<&'static str>,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was begun, and this became of it.
+    Ends {
+        /// What.
+        outcome: Outcome,
+        /// The code of the reply, and the enhanced one (RFC 3463).
+        code: Option<(u16, Option<String>)>,
+        /// The reply, or what happened in place of it.
+        said: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+struct Entry {
+    position: usize,
+    attempt: Attempt,
+    written: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl Journal {
+    /// Starts the writer.
+    pub fn start(store: Store, campaign: Campaign) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let number = campaign.number;
+        let writer =
+            std::thread::Builder::new().name("journal".into()).spawn(move || write(store, number, &receiver))?;
+        Ok(Self { sender: Some(sender), writer: Some(writer), _campaign: campaign })
+    }
+
+    /// Writes down what happens to the message at a position of the list. It is safe once the receiver says so.
+    pub fn write(&self, position: usize, attempt: Attempt) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (written, receiver) = oneshot::channel();
+        if let Some(sender) = &self.sender {
+            // A writer that is gone drops the other end, which is an answer, too.
+            let _ = sender.send(Entry { position, attempt, written });
+        }
+        receiver
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn write(mut store: Store, campaign: i64, entries: &Receiver<Entry>) {
+    while let Ok(first) = entries.recv() {
+        let mut batch = vec![first];
+        batch.extend(entries.try_iter().take(MOST - 1));
+        let done = commit(&mut store.connection, campaign, &batch).map_err(|why| StoreError::of(&store.path, &why));
+        for entry in batch {
+            let _ = entry.written.send(done.clone());
+        }
+    }
+}
+
+fn commit(connection: &mut Connection, campaign: i64, batch: &[Entry]) -> rusqlite::Result<()> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for Entry { position, attempt, .. } in batch {
+        let position = i64::try_from(*position).unwrap_or(i64::MAX);
+        let becomes = |outcome: Outcome| -> rusqlite::Result<()> {
+            let mut update =
+                change.prepare_cached("UPDATE message SET state = ? WHERE campaign = ? AND position = ?")?;
+            match update.execute(params![outcome.name(), campaign, position])? {
+                1 => Ok(()),
+                changed => Err(rusqlite::Error::StatementChangedRows(changed)),
+            }
+        };
+        match attempt {
+            Attempt::Begins { message_id, server, tls, at } => {
+                becomes(Outcome::Sending)?;
+                let mut insert = change.prepare_cached(
+                    "INSERT INTO attempt (campaign, position, message_id, server, tls, began, outcome)
+                     VALUES (?, ?, ?, ?, ?, ?, 'sending')",
+                )?;
+                insert.execute(params![campaign, position, message_id, server, tls, at.as_millisecond()])?;
+            }
+            Attempt::Ends { outcome, code, said, at } => {
+                becomes(*outcome)?;
+                let (code, enhanced) =
+                    code.as_ref().map_or((None, None), |(code, enhanced)| (Some(*code), enhanced.as_ref()));
+                let mut update = change.prepare_cached(
+                    "UPDATE attempt SET outcome = ?, code = ?, enhanced = ?, said = ?, ended = ?
+                     WHERE campaign = ? AND position = ? AND outcome = 'sending'",
+                )?;
+                let at = at.as_millisecond();
+                update.execute(params![outcome.name(), code, enhanced, said, at, campaign, position])?;
+            }
+        }
+    }
+    change.commit()
+}

@@ -1,0 +1,89 @@
+//! One run at a time for a campaign.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use super::StoreError;
+
+/// What a process may write about itself is no longer than this.
+const LONGEST: u64 = 200;
+
+/// A lock of the operating system on a file beside the outbox, which ends with the process, however that ends.
+#[derive(Debug)]
+pub(super) struct RunLock {
+    path: PathBuf,
+    /// Holds the lock
+    _file: File,
+}
+
+impl RunLock {
+    /// Takes it, or says who has it.
+    pub(super) fn take(outbox: &Path, id: &str, now: Timestamp) -> Result<Self, StoreError> {
+        let mut path = outbox.as_os_str().to_owned();
+        path.push(format!("-{id}.lock"));
+        let path = PathBuf::from(path);
+        let io = |why: std::io::Error| StoreError::io(&path, &why);
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&path).map_err(io)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    let _ = file.take(LONGEST).read_to_string(&mut holder);
+                    return Err(StoreError::Running { id: id.to_owned(), holder: holder.trim().to_owned() });
+                }
+                Err(TryLockError::Error(why)) => return Err(io(why)),
+            }
+            // Whoever had it before may have removed the file meanwhile.
+            if !is_still_there(&file, &path) {
+                continue;
+            }
+            let about = format!("process {} since {}\n", std::process::id(), now.strftime("%Y-%m-%dT%H:%M:%SZ"));
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(about.as_bytes())).map_err(io)?;
+            return Ok(Self { path, _file: file });
+        }
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(unix)]
+fn is_still_there(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |data: std::fs::Metadata| (data.dev(), data.ino());
+    matches!((file.metadata().map(place), path.metadata().map(place)), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(not(unix))]
+fn is_still_there(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// Whether a directory lies on another machine, where SQLite's write-ahead log does not work
+/// (<https://sqlite.org/wal.html>).
+#[cfg(target_os = "linux")]
+pub(super) fn is_on_network(directory: &Path) -> bool {
+    // NFS, SMB, CIFS, SMB2, AFS, Coda, 9P, Ceph (statfs(2))
+    const KINDS: [u32; 8] =
+        [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x7375_7245, 0x0102_1997, 0x00c3_6400];
+    let kind = rustix::fs::statfs(directory).map(|system| system.f_type);
+    kind.is_ok_and(|kind| KINDS.iter().any(|known| i128::from(*known) == i128::from(kind) & 0xffff_ffff))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_on_network(_: &Path) -> bool {
+    false
+}
