@@ -283,7 +283,7 @@ fn what_the_server_takes_is_known_before_the_first_message() {
     for (extension, code, count) in [("SIZE 30000", 65, 0), ("SIZE 0", 0, 2), ("SIZE", 0, 2), ("SIZE 100000", 0, 2)] {
         let server = Scripted::builder().tls(Tls::Implicit).auth("u", "secret").extensions(&[extension]).start();
         home.config(&account(server.port(), server.ca_file(), "implicit", "username = \"u\"\npassword_env = \"P\""));
-        let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "2"]);
+        let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "2", "--again"]);
         let run = crate::support::Run::of(command.env("P", "secret").output().unwrap()).ended(code);
         let all = format!("{}{}", run.stdout, run.stderr);
         assert_eq!(server.accepted().len(), count, "{extension}\n{all}");

@@ -31,6 +31,7 @@ mod lists_as_people_have_them;
 mod lost_connections_are_opened_again;
 mod messages_are_well_formed;
 mod nobody_else_is_in_a_message;
+mod nobody_gets_it_twice;
 mod one_recipient_each;
 mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;

@@ -392,7 +392,7 @@ fn the_key_is_in_no_output() {
         };
         let sends = home(&server, &key.settings(DOMAIN));
         silent(&send(&sends, &[]).ended(0));
-        let run = send(&sends, &["--format", "json"]).ended(0);
+        let run = send(&sends, &["--again", "--format", "json"]).ended(0);
         assert_eq!(json(&run).last().unwrap()["sent"], 2);
         silent(&run);
         for delivery in server.accepted() {

@@ -303,7 +303,7 @@ fn a_message_whose_end_was_never_written_is_not_in_doubt() {
     for act in [Act::Drop, Act::Stall] {
         let server = Scripted::builder().once(Stage::Body, act).start();
         home.config(&account(server.port(), server.ca_file(), "none", "timeout = \"4s\""));
-        let run = home.run(&["send", "c", "--confirm", "1", "--format", "json"]).ended(0);
+        let run = home.run(&["send", "c", "--confirm", "1", "--again", "--format", "json"]).ended(0);
         assert_eq!((server.connections(), server.accepted().len()), (2, 1), "{}", run.stdout);
     }
 }

@@ -6,8 +6,11 @@ mod init;
 mod list;
 mod load;
 mod preview;
+mod record;
+mod resolve;
 mod send;
 mod signals;
+mod status;
 
 use std::{
     fmt,
@@ -77,6 +80,12 @@ enum Command {
     Preview(preview::Preview),
     /// Send a campaign, each person a message of their own
     Send(send::Send),
+    /// Show what became of the campaigns, or of one
+    Status(status::Status),
+    /// Say whether people got a message of which only the server knows
+    Resolve(resolve::Resolve),
+    /// Send again to those whom the server refused
+    Retry(resolve::Retry),
 }
 
 /// How the program ended, as in sysexits.h.
@@ -249,6 +258,9 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(screen),
         Command::Preview(preview) => preview.run(screen),
         Command::Send(send) => send.run(screen),
+        Command::Status(status) => status.run(screen),
+        Command::Resolve(resolve) => resolve.run(screen),
+        Command::Retry(retry) => retry.run(screen),
     };
     let exit = result.unwrap_or_else(|failure| {
         screen.complain(&failure.why);

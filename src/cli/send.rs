@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::Args;
-use etcetera::{AppStrategy, AppStrategyArgs};
+use etcetera::AppStrategy;
 use jiff::ZonedDateTime;
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -22,6 +22,7 @@ use super::{
     Exit, Failure, Format, Screen,
     confirm::{Question, confirm, server},
     load::{CampaignArgs, Loaded, quoted},
+    record::{OUTBOX_FILE, RecordArgs, failed, own_directories},
     signals::{self, Signals},
 };
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
     delivery::{self, Job, Signal, Stop, StopReason},
     diagnostic::{Diagnostic, Diagnostics, Place, visible},
     message::{Digest, Signer},
-    outbox::{Campaign, Counts, Journal, Outbox, Outcome, Store, StoreError},
+    outbox::{Campaign, Counts, Journal, Outbox, Outcome, Store},
     report::{self, Heard, Rows, Style, Summary},
     sandbox::{Proof, Sandbox},
     secret::{SecretError, SecretSource},
@@ -37,9 +38,6 @@ use crate::{
 
 /// So many events wait to be shown before the engine waits for the screen.
 const EVENTS: usize = 1024;
-
-/// The name of the record, in its usual place.
-const OUTBOX_FILE: &str = "outbox.sqlite";
 
 /// Arguments of `apiece send`.
 #[derive(Debug, Args)]
@@ -84,15 +82,14 @@ pub(super) struct Send {
     /// Where the sandbox keeps what it is sent [default: the directory for temporary files]
     #[arg(long, value_name = "DIR", requires = "sandbox")]
     sandbox_dir: Option<PathBuf>,
-    /// The file that keeps what became of each message [default: in your state directory]
-    #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]
-    outbox: Option<PathBuf>,
     /// Send once more what everybody got already
     #[arg(long)]
     again: bool,
     /// text, or a JSON object for each event
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    record: RecordArgs,
     #[command(flatten)]
     campaign: CampaignArgs,
 }
@@ -140,7 +137,10 @@ impl Send {
         }
         let (file, _gone_at_the_end) = self.record()?;
         let (loaded, outbox) = self.keep(&file, loaded, outbox, &selected, screen)?;
-        let Some(outbox) = outbox else { return Ok(Exit::SomeNotSent) };
+        let outbox = match outbox {
+            Ok(outbox) => outbox,
+            Err(exit) => return Ok(exit),
+        };
         let mut question = self.question(&loaded, &outbox, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
         confirm(&question, self.confirm, screen)?;
@@ -153,7 +153,8 @@ impl Send {
         exit
     }
 
-    /// Opens the record and finds the campaign in it, or writes it down there; nothing where nobody is left to send to.
+    /// Opens the record and finds the campaign in it, or writes it down there; only an exit code where nobody is left to
+    /// send to.
     fn keep(
         &self,
         file: &Path,
@@ -161,15 +162,7 @@ impl Send {
         mut outbox: Outbox,
         selected: &[usize],
         screen: Screen,
-    ) -> Result<(Loaded, Option<Outbox>), Failure> {
-        let failed = |why: StoreError| {
-            let exit = match why {
-                StoreError::Running { .. } => Exit::TryAgain,
-                StoreError::Done { .. } => Exit::Refused,
-                _ => Exit::CannotCreate,
-            };
-            Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))
-        };
+    ) -> Result<(Loaded, Result<Outbox, Exit>), Failure> {
         let mut store = Store::open(file).map_err(failed)?;
         let content = Digest::of_all(outbox.digests());
         let edition = store.edition(&content, self.again).map_err(failed)?;
@@ -193,28 +186,26 @@ impl Send {
         let journal = Journal::start(store, campaign);
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
         let left = counts.of(Outcome::Queued);
-        Ok((loaded, (left > 0).then(|| outbox.kept(journal, &outcomes, selected))))
+        let all_sent = counts.of(Outcome::Sent) == counts.total();
+        Ok((
+            loaded,
+            match left {
+                0 if all_sent => Err(Exit::Ok),
+                0 => Err(Exit::SomeNotSent),
+                _ => Ok(outbox.kept(journal, &outcomes, selected)),
+            },
+        ))
     }
 
     /// Where the record is. A sandbox has one of its own, since nobody gets anything.
     fn record(&self) -> Result<(PathBuf, Option<TempDir>), Failure> {
-        if let Some(file) = &self.outbox {
-            return Ok((file.clone(), None));
+        if !self.sandbox || self.record.named().is_some() {
+            return Ok((self.record.file()?, None));
         }
-        let named =
-            |why: String| Failure::because(Exit::CannotCreate, "outbox.place", why, Some("name a file with --outbox"));
-        if self.sandbox {
-            let base = self.sandbox_dir.clone().unwrap_or_else(std::env::temp_dir);
-            let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir_in(base);
-            let directory = directory.map_err(|why| named(why.to_string()))?;
-            return Ok((directory.path().join(OUTBOX_FILE), Some(directory)));
-        }
-        if let Some(directory) = std::env::var_os("STATE_DIRECTORY").filter(|directory| !directory.is_empty()) {
-            return Ok((PathBuf::from(directory).join(OUTBOX_FILE), None));
-        }
-        let strategy = own_directories().map_err(|()| named("there is no home directory for the outbox".into()))?;
-        let directory = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
-        Ok((directory.join(OUTBOX_FILE), None))
+        let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir();
+        let directory =
+            directory.map_err(|why| Failure::because(Exit::CannotCreate, "outbox.sandbox", why.to_string(), None))?;
+        Ok((directory.path().join(OUTBOX_FILE), Some(directory)))
     }
 
     fn account(&self, loaded: &Loaded) -> Result<Account, Failure> {
@@ -396,18 +387,11 @@ impl Send {
 
 /// `config.toml` in the platform's place for settings.
 fn default_config() -> Result<PathBuf, Failure> {
-    let strategy = own_directories().map_err(|()| {
+    let strategy = own_directories().ok_or_else(|| {
         let message = "there is no home directory to look for the config file in";
         Failure::because(Exit::Configuration, "config.no-home", message, Some("say where it is with --config FILE"))
     })?;
     Ok(strategy.in_config_dir("config.toml"))
-}
-
-/// The platform's places for this program.
-fn own_directories() -> Result<impl AppStrategy, ()> {
-    let arguments =
-        AppStrategyArgs { top_level_domain: "org".into(), author: "apiece".into(), app_name: "apiece".into() };
-    etcetera::app_strategy::choose_native_strategy(arguments).map_err(|_| ())
 }
 
 /// What is known of a campaign that was begun.

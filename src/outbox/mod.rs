@@ -17,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-pub use self::sqlite::{Attempt, Campaign, Journal, Store, StoreError};
+pub use self::sqlite::{Attempt, Campaign, Journal, Overview, Store, StoreError, Tried};
 use crate::{diagnostic::Diagnostics, message::Digest};
 
 /// What became of a message.
@@ -48,9 +48,11 @@ impl Outcome {
         match self {
             Queued => matches!(next, Sending | Deferred | Failed),
             Sending => matches!(next, Sent | Deferred | Failed | InDoubt | Queued),
-            // Put off until a later run.
-            Deferred => next == Queued,
-            Sent | Failed | InDoubt => false,
+            // Put off until a later run, or until a person wants to try again.
+            Deferred | Failed => next == Queued,
+            // A person has looked it up.
+            InDoubt => matches!(next, Sent | Queued),
+            Sent => false,
         }
     }
 
@@ -94,6 +96,10 @@ impl Counts {
         let mut counts = Self::default();
         outcomes.for_each(|outcome| counts.0[outcome as usize] += 1);
         counts
+    }
+
+    fn set(&mut self, outcome: Outcome, count: usize) {
+        self.0[outcome as usize] = count;
     }
 
     /// How many have that outcome.
@@ -345,10 +351,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_an_end_and_nothing_is_sent_without_its_mark() {
-        for end in [Outcome::Sent, Outcome::Failed, Outcome::InDoubt] {
-            assert!(Outcome::ALL.iter().all(|next| !end.may_become(*next)));
-        }
+    fn nothing_follows_what_was_sent_and_nothing_is_sent_without_its_mark() {
+        assert!(Outcome::ALL.iter().all(|next| !Outcome::Sent.may_become(*next)));
+        assert!(!Outcome::InDoubt.may_become(Outcome::Sending) && !Outcome::Failed.may_become(Outcome::Sending));
         assert!(!Outcome::Queued.may_become(Outcome::Sent));
         assert!(!Outcome::Queued.may_become(Outcome::InDoubt));
         let outbox = outbox();

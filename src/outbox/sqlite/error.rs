@@ -42,7 +42,11 @@ pub enum StoreError {
         sent: usize,
         /// How many there are.
         total: usize,
+        /// Of how many only the server knows.
+        in_doubt: usize,
     },
+    /// There is no campaign with that id.
+    Unknown(String),
 }
 
 impl StoreError {
@@ -83,14 +87,19 @@ impl fmt::Display for StoreError {
             Self::ReadOnly(path) => write!(f, "the outbox {} may only be read", shown(path)),
             Self::Sqlite(path, why) => write!(f, "the outbox {} cannot be used: {why}", shown(path)),
             Self::Running { id, holder } => write!(f, "campaign {id} is being sent already: {holder}"),
-            Self::Done { id, prepared, sent, total } => {
-                let day = prepared.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+            Self::Done { id, prepared, sent, total, in_doubt } => {
+                let day = super::day(*prepared);
                 write!(
                     f,
-                    "exactly this was sent before: campaign {id}, prepared {day}; {} of {total} got it",
-                    counted(*sent, "recipient")
-                )
+                    "exactly this was sent before: campaign {id}, prepared {day}; {sent} of {} got it",
+                    counted(*total, "recipient")
+                )?;
+                match in_doubt {
+                    0 => Ok(()),
+                    in_doubt => write!(f, ", and {in_doubt} may have got it"),
+                }
             }
+            Self::Unknown(id) => write!(f, "there is no campaign {} in the outbox", quoted(id)),
         }
     }
 }
@@ -110,6 +119,7 @@ impl Complaint for StoreError {
             Self::Sqlite(..) => "outbox.sqlite",
             Self::Running { .. } => "outbox.running",
             Self::Done { .. } => "outbox.done",
+            Self::Unknown(_) => "outbox.unknown",
         }
     }
 
@@ -126,6 +136,10 @@ impl Complaint for StoreError {
             }
             Self::Full(_) => "make room and run the same command again: it goes on where it is".into(),
             Self::Running { .. } => "wait for it to end".into(),
+            Self::Unknown(_) => "apiece status lists them".into(),
+            Self::Done { id, in_doubt: 1.., .. } => {
+                format!("look up who may have got it: apiece status {id}; then say what you found: apiece resolve {id}")
+            }
             Self::Done { .. } => "say --again to send it to everybody once more".into(),
             Self::Sqlite(..) => return None,
         })

@@ -3,6 +3,7 @@
 mod error;
 mod journal;
 mod lock;
+mod look;
 
 use std::{
     fs::OpenOptions,
@@ -17,6 +18,7 @@ use self::lock::RunLock;
 pub use self::{
     error::StoreError,
     journal::{Attempt, Journal},
+    look::{Overview, Tried},
 };
 use super::{Counts, Outcome};
 use crate::{
@@ -146,7 +148,8 @@ impl Store {
         let last = self.connection.query_row(
             "SELECT id, edition, prepared, total,
                 (SELECT count(*) FROM message WHERE campaign = number AND state = 'sent'),
-                (SELECT count(*) FROM message WHERE campaign = number AND state IN ('queued', 'sending', 'deferred'))
+                (SELECT count(*) FROM message WHERE campaign = number AND state IN ('queued', 'sending', 'deferred')),
+                (SELECT count(*) FROM message WHERE campaign = number AND state = 'in_doubt')
              FROM campaign WHERE content = ? ORDER BY edition DESC LIMIT 1",
             params![content.as_bytes()],
             |row| {
@@ -156,6 +159,7 @@ impl Store {
                     prepared: Timestamp::from_millisecond(row.get(2)?).unwrap_or_default(),
                     total: row.get::<_, i64>(3)?.try_into().unwrap_or_default(),
                     sent: row.get::<_, i64>(4)?.try_into().unwrap_or_default(),
+                    in_doubt: row.get::<_, i64>(6)?.try_into().unwrap_or_default(),
                 };
                 Ok((edition, left, done))
             },
@@ -261,6 +265,11 @@ fn insert<'m>(
         ])?;
     }
     Ok((number, id))
+}
+
+/// Text that people read.
+fn day(time: Timestamp) -> String {
+    time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// What was being sent when a run ended, only the server knows; what was put off is due.

@@ -88,7 +88,7 @@ fn the_same_content_is_sent_again_only_if_somebody_says_so() {
     drop(journal);
     let mut store = Store::open(&path).unwrap();
     let done = store.edition(&content, false).unwrap_err().to_string();
-    assert!(done.contains(&id) && done.contains("1 recipient of 1 got it"), "{done}");
+    assert!(done.contains(&id) && done.contains("1 of 1 recipient got it"), "{done}");
     assert_eq!(store.edition(&content, true).unwrap(), 2);
     let second = begin(&mut store, &digests, 2).unwrap();
     assert_eq!((second.id, second.outcomes), (format!("{id}-2"), vec![Outcome::Queued]));

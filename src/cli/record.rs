@@ -1,0 +1,68 @@
+//! Where the record is.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use etcetera::{AppStrategy, AppStrategyArgs};
+
+use super::{Exit, Failure};
+use crate::{
+    diagnostic::{Diagnostic, Place},
+    outbox::{Store, StoreError},
+};
+
+/// The name of the record, in its usual place.
+pub(super) const OUTBOX_FILE: &str = "outbox.sqlite";
+
+/// Which record.
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    /// The file that keeps what became of each message [default: in your state directory]
+    #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]
+    outbox: Option<PathBuf>,
+}
+
+impl RecordArgs {
+    /// The file that somebody named.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.outbox.as_deref()
+    }
+
+    /// The file: the one that is named, or the one in the place of a service or of a user.
+    pub(super) fn file(&self) -> Result<PathBuf, Failure> {
+        if let Some(file) = &self.outbox {
+            return Ok(file.clone());
+        }
+        if let Some(directory) = std::env::var_os("STATE_DIRECTORY").filter(|directory| !directory.is_empty()) {
+            return Ok(PathBuf::from(directory).join(OUTBOX_FILE));
+        }
+        let strategy = own_directories().ok_or_else(|| {
+            let message = "there is no home directory to keep the outbox in";
+            Failure::because(Exit::Configuration, "outbox.no-home", message, Some("say where it is with --outbox FILE"))
+        })?;
+        Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join(OUTBOX_FILE))
+    }
+
+    /// Opens it.
+    pub(super) fn open(&self) -> Result<Store, Failure> {
+        Store::open(&self.file()?).map_err(failed)
+    }
+}
+
+/// What the record has against it.
+pub(super) fn failed(why: StoreError) -> Failure {
+    let exit = match why {
+        StoreError::Running { .. } => Exit::TryAgain,
+        StoreError::Done { .. } => Exit::Refused,
+        StoreError::Unknown(_) => Exit::Usage,
+        _ => Exit::CannotCreate,
+    };
+    Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))
+}
+
+/// The platform's places for this program.
+pub(super) fn own_directories() -> Option<impl AppStrategy> {
+    let arguments =
+        AppStrategyArgs { top_level_domain: "org".into(), author: "apiece".into(), app_name: "apiece".into() };
+    etcetera::app_strategy::choose_native_strategy(arguments).ok()
+}

@@ -1,0 +1,223 @@
+//! The record outlives the run: whatever ends it, the same command goes on, nobody gets a message twice, nobody is
+//! forgotten, and who may have got it is said.
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    Home, Run, account, people,
+    scripted::{Act, Builder, Scripted, Stage, Tls},
+};
+
+fn server() -> Builder {
+    Scripted::builder().tls(Tls::Implicit).auth("u", "secret")
+}
+
+fn home(server: &Scripted, count: usize, connections: usize) -> Home {
+    let home = Home::new();
+    home.campaign(&people(count));
+    let more = format!("username = \"u\"\npassword_env = \"P\"\nconnections = {connections}");
+    home.config(&account(server.port(), server.ca_file(), "implicit", &more));
+    home
+}
+
+fn start(home: &Home, arguments: &[&str]) -> Child {
+    let all = [&["send", "c", "--account", "work"], arguments].concat();
+    let mut command = home.command(&all);
+    command.env("P", "secret").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn send(home: &Home, arguments: &[&str]) -> Run {
+    Run::of(start(home, arguments).wait_with_output().unwrap())
+}
+
+/// How often the server took a message for each row.
+fn accepted(server: &Scripted) -> BTreeMap<u64, usize> {
+    let mut times = BTreeMap::new();
+    for one in server.accepted() {
+        let row = one.rcpt_to[0].trim_start_matches('p').split('@').next().unwrap().parse().unwrap();
+        *times.entry(row).or_default() += 1;
+    }
+    times
+}
+
+/// The rows with an outcome, as `apiece status ID` tells them.
+fn rows(home: &Home, outcome: &str) -> Vec<u64> {
+    let id = id(home);
+    let status = home.run(&["status", &id]).ended(0).stdout;
+    let ending = format!(": {outcome}");
+    let lines = status.lines().filter(|line| line.starts_with("row ") && line.ends_with(&ending));
+    lines.map(|line| line["row ".len()..].split(',').next().unwrap().parse().unwrap()).collect()
+}
+
+fn id(home: &Home) -> String {
+    let all = home.run(&["status"]).ended(0).stdout;
+    all.split_whitespace().next().unwrap_or_else(|| panic!("{all}")).to_owned()
+}
+
+/// Killed again and again without a warning, and run again until it is done.
+fn killed_at_random(count: usize, connections: usize, kills: usize, seed: u64) -> usize {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(4))).start();
+    let home = home(&server, count, connections);
+    let confirm = count.to_string();
+    let mut random = seed;
+    let mut killed = 0;
+    loop {
+        let mut child = start(&home, &["--confirm", &confirm]);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let patience = Duration::from_millis(if killed < kills { 80 + (random >> 33) % 300 } else { 120_000 });
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() && begun.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            killed += 1;
+            continue;
+        }
+        let run = Run::of(child.wait_with_output().unwrap());
+        assert!([0, 1, 77].contains(&run.code), "{}\n{}{}", run.code, run.stdout, run.stderr);
+        break;
+    }
+    let accepted = accepted(&server);
+    let in_doubt = rows(&home, "in doubt");
+    assert!(accepted.values().all(|times| *times == 1), "somebody got it twice");
+    for row in 2..count as u64 + 2 {
+        assert!(accepted.contains_key(&row) || in_doubt.contains(&row), "row {row} was forgotten");
+    }
+    assert!(in_doubt.len() <= killed * connections, "{in_doubt:?}");
+    // The record and the server agree.
+    let sent = home.run(&["status"]).ended(0).stdout;
+    assert!(sent.contains(&format!("{} sent", count - in_doubt.len())), "{sent}");
+    println!("{count} messages over {connections} connections: killed {killed} times, {} in doubt", in_doubt.len());
+    killed
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_where_it_was() {
+    let long = std::env::var_os("APIECE_LONG").is_some();
+    let (count, kills) = if long { (3000, 60) } else { (400, 10) };
+    for (nth, connections) in [1, 8].into_iter().enumerate() {
+        assert!(killed_at_random(count, connections, kills, 7 + nth as u64) >= 3);
+    }
+}
+
+#[test]
+fn a_message_whose_answer_was_lost_waits_for_a_person() {
+    let server = server().once(Stage::Dot, Act::Drop).start();
+    let home = home(&server, 3, 1);
+    let run = send(&home, &["--confirm", "3"]).ended(1);
+    assert!(run.stdout.contains("In doubt: rows "), "{}", run.stdout);
+    let in_doubt = rows(&home, "in doubt");
+    assert_eq!(in_doubt.len(), 1);
+    let id = id(&home);
+    let status = home.run(&["status", &id[..6]]).ended(0).stdout;
+    let about = format!("row {row}, p{row}@list.example: in doubt\n", row = in_doubt[0]);
+    assert!(
+        status.contains(&about) && status.contains("@police.example>, to ") && status.contains(" UTC\n"),
+        "{status}"
+    );
+    // Nothing is sent on its own.
+    let again = send(&home, &["--confirm", "3"]).ended(77).stderr;
+    assert!(
+        again.contains(
+            "2 of 3 recipients got it, and 1 may have got it\n  help: look up who may have got it: apiece status"
+        ),
+        "{again}"
+    );
+    assert_eq!(accepted(&server).len(), 2);
+    let row = in_doubt[0].to_string();
+    home.run(&["resolve", &id, "--row", "9", "--sent"]).ended(64);
+    home.run(&["resolve", &id, "--row", &row, "--send-again"]).ended(0);
+    send(&home, &["--confirm", "3"]).ended(0);
+    assert_eq!(accepted(&server).values().copied().collect::<Vec<_>>(), [1, 1, 1]);
+    let all = home.run(&["status"]).ended(0).stdout;
+    assert!(all.starts_with(&id) && all.ends_with("  c  3 sent\n"), "{all}");
+}
+
+#[test]
+fn what_the_server_refused_is_tried_again_only_when_somebody_says_so() {
+    let refuse = Act::reply("550 5.1.1 no such user\r\n");
+    let server = server().once(Stage::Rcpt, refuse).start();
+    let home = home(&server, 3, 1);
+    send(&home, &["--confirm", "3"]).ended(1);
+    let failed = rows(&home, "failed");
+    assert_eq!(failed.len(), 1);
+    send(&home, &["--confirm", "3"]).ended(77);
+    let id = id(&home);
+    let retried = home.run(&["retry", &id, "--failed"]).ended(0).stdout;
+    assert!(retried.contains("550 5.1.1 no such user\n1 message queued"), "{retried}");
+    let run = send(&home, &["--confirm", "1"]).ended(0);
+    assert!(run.stderr.contains(&format!("Campaign {id} goes on: 2 of 3 sent before.")), "{}", run.stderr);
+    assert_eq!(accepted(&server).values().copied().collect::<Vec<_>>(), [1, 1, 1]);
+}
+
+#[test]
+fn the_same_is_not_sent_again_unless_somebody_says_so() {
+    let server = server().start();
+    let home = home(&server, 2, 1);
+    send(&home, &["--confirm", "2"]).ended(0);
+    let again = send(&home, &["--confirm", "2"]).ended(77).stderr;
+    assert!(
+        again.contains("error: exactly this was sent before: campaign ")
+            && again.contains("2 of 2 recipients got it\n"),
+        "{again}"
+    );
+    assert!(again.contains("help: say --again to send it to everybody once more"), "{again}");
+    send(&home, &["--confirm", "2", "--again"]).ended(0);
+    assert_eq!(accepted(&server).values().copied().collect::<Vec<_>>(), [2, 2]);
+    // Another message to a mail program, which may keep one of each Message-ID only.
+    let ids: std::collections::BTreeSet<String> = server
+        .accepted()
+        .iter()
+        .map(|one| {
+            let text = String::from_utf8_lossy(&one.data).into_owned();
+            text.lines().find(|line| line.starts_with("Message-ID:")).unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!(home.run(&["status"]).ended(0).stdout.lines().count(), 2);
+    // Other words are another campaign; some of its rows now and the others later are one.
+    home.write(
+        "c/t.txt.hbs",
+        "+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"x\"\n+++\nDear {{name}},\n",
+    );
+    send(&home, &["--rows", "3", "--confirm", "1"]).ended(0);
+    send(&home, &["--rows", "3", "--confirm", "1"]).ended(0);
+    let rest = send(&home, &["--confirm", "2"]).ended(0);
+    assert!(rest.stderr.contains("goes on: 1 of 2 sent before."), "{}", rest.stderr);
+    assert_eq!(accepted(&server).values().copied().collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn two_runs_at_once_are_one() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(20))).start();
+    let home = home(&server, 50, 2);
+    let first = start(&home, &["--confirm", "50"]);
+    assert!(server.wait_until(Duration::from_secs(20), |server| !server.accepted().is_empty()));
+    let second = send(&home, &["--confirm", "50"]).ended(75).stderr;
+    assert!(second.contains("is being sent already: process ") && second.contains(" since 20"), "{second}");
+    Run::of(first.wait_with_output().unwrap()).ended(0);
+    assert!(accepted(&server).len() == 50 && accepted(&server).values().all(|times| *times == 1));
+}
+
+#[test]
+fn without_a_record_nothing_is_sent() {
+    let server = server().start();
+    let home = home(&server, 2, 1);
+    home.write("list.csv", "name,email\n".repeat(500));
+    for (outbox, said) in [
+        ("list.csv", "\"list.csv\" is no outbox of apiece; it was left as it is"),
+        ("c", "the outbox \"c\" cannot be opened"),
+        ("/proc/outbox.sqlite", "the outbox \"/proc/outbox.sqlite\" cannot be opened"),
+    ] {
+        let run = send(&home, &["--confirm", "2", "--outbox", outbox]).ended(73);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    assert_eq!(server.deliveries().len(), 0);
+    assert_eq!(std::fs::read_to_string(home.path().join("list.csv")).unwrap(), "name,email\n".repeat(500));
+}
