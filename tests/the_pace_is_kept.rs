@@ -50,6 +50,22 @@ fn arrivals(server: &Scripted) -> Vec<Instant> {
     times
 }
 
+#[test]
+fn runs_one_after_the_other_keep_it_together() {
+    let server = Scripted::builder().start();
+    let home = Home::new();
+    home.campaign(&people(16));
+    home.config(&account(server.port(), server.ca_file(), "none", "rate = \"5/s\"\nconnections = 2"));
+    for row in (2..18).step_by(2) {
+        let rows = format!("{row}-{}", row + 1);
+        home.run(&["send", "c", "--account", "work", "--rows", &rows, "--confirm", "2"]).ended(0);
+    }
+    let times = arrivals(&server);
+    assert_eq!(times.len(), 16);
+    assert!(fullest(&times, SECOND) <= 5, "{}", fullest(&times, SECOND));
+    assert!(times[15] - times[0] < SECOND * 6, "and it is no slower than it must be: {:?}", times[15] - times[0]);
+}
+
 /// The fullest window of that length holds so many: a window may begin at any arrival.
 fn fullest(times: &[Instant], length: Duration) -> usize {
     let from = |nth: usize| times[nth..].iter().take_while(|time| **time - times[nth] < length).count();

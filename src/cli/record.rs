@@ -50,6 +50,7 @@ impl RecordArgs {
 }
 
 /// What the record has against it.
+#[allow(clippy::needless_pass_by_value, reason = "errors are mapped with it")]
 pub(super) fn failed(why: StoreError) -> Failure {
     let exit = match why {
         StoreError::Running { .. } => Exit::TryAgain,

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -94,6 +94,14 @@ pub(super) struct Send {
     campaign: CampaignArgs,
 }
 
+/// A campaign that is in the record.
+struct Kept {
+    loaded: Loaded,
+    outbox: Arc<Outbox>,
+    /// How long ago earlier transactions of the account were over that count for its rates
+    past: Vec<Duration>,
+}
+
 impl Send {
     /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
@@ -136,18 +144,17 @@ impl Send {
             check_senders(signer, &loaded, &outbox)?;
         }
         let (file, _gone_at_the_end) = self.record()?;
-        let (loaded, outbox) = self.keep(&file, loaded, outbox, &selected, screen)?;
-        let outbox = match outbox {
-            Ok(outbox) => outbox,
+        let kept = match self.keep(&file, loaded, outbox, &selected, account.as_ref(), screen)? {
+            Ok(kept) => kept,
             Err(exit) => return Ok(exit),
         };
-        let mut question = self.question(&loaded, &outbox, &server, account.as_ref())?;
+        let mut question = self.question(&kept.loaded, &kept.outbox, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
         confirm(&question, self.confirm, screen)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
         let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
-        let exit = runtime.block_on(self.deliver(&loaded, Arc::new(outbox), account, secret, signer, screen));
+        let exit = runtime.block_on(self.deliver(kept, account, secret, signer, screen));
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         exit
@@ -161,8 +168,9 @@ impl Send {
         mut loaded: Loaded,
         mut outbox: Outbox,
         selected: &[usize],
+        account: Option<&Account>,
         screen: Screen,
-    ) -> Result<(Loaded, Result<Outbox, Exit>), Failure> {
+    ) -> Result<Result<Kept, Exit>, Failure> {
         let mut store = Store::open(file).map_err(failed)?;
         let content = Digest::of_all(outbox.digests());
         let edition = store.edition(&content, self.again).map_err(failed)?;
@@ -183,18 +191,21 @@ impl Send {
             ));
         }
         let outcomes = campaign.outcomes.clone();
-        let journal = Journal::start(store, campaign);
+        let past = match account {
+            Some(account) => {
+                let rates = account.rates.iter().chain(&loaded.campaign.rates);
+                let longest = rates.map(|rate| rate.window()).max().unwrap_or_default();
+                store.recent(&account.name, longest, jiff::Timestamp::now()).map_err(failed)?
+            }
+            None => Vec::new(),
+        };
+        let journal = Journal::start(store, campaign, account.map(|account| account.name.clone()));
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
-        let left = counts.of(Outcome::Queued);
-        let all_sent = counts.of(Outcome::Sent) == counts.total();
-        Ok((
-            loaded,
-            match left {
-                0 if all_sent => Err(Exit::Ok),
-                0 => Err(Exit::SomeNotSent),
-                _ => Ok(outbox.kept(journal, &outcomes, selected)),
-            },
-        ))
+        Ok(match counts.of(Outcome::Queued) {
+            0 if counts.of(Outcome::Sent) == counts.total() => Err(Exit::Ok),
+            0 => Err(Exit::SomeNotSent),
+            _ => Ok(Kept { loaded, outbox: Arc::new(outbox.kept(journal, &outcomes, selected)), past }),
+        })
     }
 
     /// Where the record is. A sandbox has one of its own, since nobody gets anything.
@@ -255,13 +266,13 @@ impl Send {
 
     async fn deliver(
         &self,
-        loaded: &Loaded,
-        outbox: Arc<Outbox>,
+        kept: Kept,
         account: Option<Account>,
         secret: Option<SecretString>,
         signer: Option<Signer>,
         screen: Screen,
     ) -> Result<Exit, Failure> {
+        let (loaded, outbox) = (&kept.loaded, Arc::clone(&kept.outbox));
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
         let (account, secret) = match (account, &sandbox) {
             (Some(account), _) => (account, secret),
@@ -278,6 +289,7 @@ impl Send {
             composer: loaded.composer.clone(),
             signer,
             outbox: Arc::clone(&outbox),
+            past: kept.past,
             clock: ZonedDateTime::now,
         };
         let stop = Stop::default();

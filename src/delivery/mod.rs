@@ -78,6 +78,8 @@ pub struct Job {
     pub signer: Option<Signer>,
     /// Knows which.
     pub outbox: Arc<Outbox>,
+    /// How long ago earlier transactions of the account were over that count for its rates, the oldest first.
+    pub past: Vec<Duration>,
     /// What time it is, for `Date`.
     pub clock: fn() -> ZonedDateTime,
 }
@@ -140,7 +142,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
     };
     let run = Arc::new(Run {
         connector,
-        pace: Pace::new(&rates),
+        pace: Pace::new(&rates, &job.past),
         composer: job.composer,
         signer: job.signer,
         outbox: job.outbox,

@@ -50,11 +50,14 @@ enum Room {
 }
 
 impl Pace {
-    pub(super) fn new(rates: &[Rate]) -> Arc<Self> {
+    /// `past` says how long ago earlier transactions of the account were over, the oldest first.
+    pub(super) fn new(rates: &[Rate], past: &[Duration]) -> Arc<Self> {
+        let now = Instant::now();
+        let answered = past.iter().map(|age| now.checked_sub(*age).unwrap_or(now));
         let window = |rate: &Rate| Window {
             count: rate.count().get() as usize,
             length: rate.window() + TICK,
-            answered: VecDeque::new(),
+            answered: answered.clone().collect(),
             open: 0,
         };
         Arc::new(Self { windows: Mutex::new(rates.iter().map(window).collect()), changed: Notify::new() })
@@ -147,13 +150,24 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn earlier_transactions_count() {
+        let seconds = |ages: &[u64]| ages.iter().map(|age| Duration::from_secs(*age)).collect::<Vec<_>>();
+        let pace = Pace::new(&rates(&["3/min"]), &seconds(&[90, 50, 20]));
+        let start = Instant::now();
+        drop(pace.slot(|_| {}).await);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        drop(pace.slot(|_| {}).await);
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
     fn rates(texts: &[&str]) -> Vec<Rate> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_window_ever_holds_more_however_slow_the_answers() {
-        let pace = Pace::new(&rates(&["3/s", "5/min"]));
+        let pace = Pace::new(&rates(&["3/s", "5/min"]), &[]);
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         for worker in 0..4_u64 {
             let (pace, sender) = (Arc::clone(&pace), sender.clone());
@@ -184,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_unused_slot_does_not_count() {
-        let pace = Pace::new(&rates(&["1/hour"]));
+        let pace = Pace::new(&rates(&["1/hour"]), &[]);
         let start = Instant::now();
         pace.slot(|_| {}).await.unused();
         drop(pace.slot(|_| {}).await);
@@ -196,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_rates_nothing_waits() {
-        let pace = Pace::new(&[]);
+        let pace = Pace::new(&[], &[]);
         for _ in 0..1000 {
             drop(pace.slot(|_| unreachable!()).await);
         }

@@ -1,6 +1,6 @@
 //! What was prepared, and what became of each message.
 //!
-//! A run knows all of it in memory, and writes each step down ([`Journal`]) before it counts: [`sqlite`] outlives the run.
+//! A run knows all of it in memory, and writes each step down ([`Journal`]) before it counts: a [`Store`] outlives the run.
 
 mod files;
 mod prepare;

@@ -218,6 +218,7 @@ impl RecipientList {
     }
 
     /// All of them.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Recipient<'_>> {
         (0..self.len()).map(|index| Recipient { list: self, index })
     }

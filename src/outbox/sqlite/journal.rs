@@ -59,16 +59,18 @@ struct Entry {
 }
 
 impl Journal {
-    /// Starts the writer.
-    pub fn start(store: Store, campaign: Campaign) -> io::Result<Self> {
+    /// Starts the writer. What is sent counts for the limits of the account.
+    pub fn start(store: Store, campaign: Campaign, account: Option<String>) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let number = campaign.number;
-        let writer =
-            std::thread::Builder::new().name("journal".into()).spawn(move || write(store, number, &receiver))?;
+        let writer = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || write(store, number, account.as_deref(), &receiver))?;
         Ok(Self { sender: Some(sender), writer: Some(writer), _campaign: campaign })
     }
 
     /// Writes down what happens to the message at a position of the list. It is safe once the receiver says so.
+    #[must_use]
     pub fn write(&self, position: usize, attempt: Attempt) -> oneshot::Receiver<Result<(), StoreError>> {
         let (written, receiver) = oneshot::channel();
         if let Some(sender) = &self.sender {
@@ -88,18 +90,19 @@ impl Drop for Journal {
     }
 }
 
-fn write(mut store: Store, campaign: i64, entries: &Receiver<Entry>) {
+fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Receiver<Entry>) {
     while let Ok(first) = entries.recv() {
         let mut batch = vec![first];
         batch.extend(entries.try_iter().take(MOST - 1));
-        let done = commit(&mut store.connection, campaign, &batch).map_err(|why| StoreError::of(&store.path, &why));
+        let done =
+            commit(&mut store.connection, campaign, account, &batch).map_err(|why| StoreError::of(&store.path, &why));
         for entry in batch {
             let _ = entry.written.send(done.clone());
         }
     }
 }
 
-fn commit(connection: &mut Connection, campaign: i64, batch: &[Entry]) -> rusqlite::Result<()> {
+fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, batch: &[Entry]) -> rusqlite::Result<()> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for Entry { position, attempt, .. } in batch {
         let position = i64::try_from(*position).unwrap_or(i64::MAX);
@@ -115,10 +118,10 @@ fn commit(connection: &mut Connection, campaign: i64, batch: &[Entry]) -> rusqli
             Attempt::Begins { message_id, server, tls, at } => {
                 becomes(Outcome::Sending)?;
                 let mut insert = change.prepare_cached(
-                    "INSERT INTO attempt (campaign, position, message_id, server, tls, began, outcome)
-                     VALUES (?, ?, ?, ?, ?, ?, 'sending')",
+                    "INSERT INTO attempt (campaign, position, message_id, account, server, tls, began, outcome)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, 'sending')",
                 )?;
-                insert.execute(params![campaign, position, message_id, server, tls, at.as_millisecond()])?;
+                insert.execute(params![campaign, position, message_id, account, server, tls, at.as_millisecond()])?;
             }
             Attempt::Ends { outcome, code, said, at } => {
                 becomes(*outcome)?;

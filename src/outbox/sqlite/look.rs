@@ -1,5 +1,7 @@
 //! Looking into the record, and what a person decides about a message.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Row, TransactionBehavior, params};
 
@@ -107,6 +109,24 @@ impl Store {
         }
         change.commit().map_err(sqlite)?;
         Ok(meant.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// How long ago each transaction of an account was over that began within so long, the oldest first. Where that is not
+    /// known it is now.
+    pub fn recent(&self, account: &str, within: Duration, now: Timestamp) -> Result<Vec<Duration>, StoreError> {
+        let all = || {
+            let mut query = self.connection.prepare(
+                "SELECT ended FROM attempt WHERE account = ? AND (ended IS NULL OR ended > ?) ORDER BY ended IS NULL, ended",
+            )?;
+            let now = now.as_millisecond();
+            let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+            let ages = query.query_map(params![account, now.saturating_sub(within)], |row| {
+                let ended = row.get::<_, Option<i64>>(0)?.unwrap_or(now);
+                Ok(Duration::from_millis(u64::try_from(now - ended).unwrap_or_default()))
+            })?;
+            ages.collect::<rusqlite::Result<Vec<Duration>>>()
+        };
+        all().map_err(|why| self.error(&why))
     }
 
     fn counts(&self, number: i64) -> rusqlite::Result<Counts> {

@@ -50,6 +50,7 @@ CREATE TABLE attempt (
     campaign   INTEGER NOT NULL,
     position   INTEGER NOT NULL,
     message_id TEXT    NOT NULL,         -- to look it up by
+    account    TEXT,                     -- whose limits it counts for
     server     TEXT,                     -- address and port
     tls        TEXT,
     began      INTEGER NOT NULL,

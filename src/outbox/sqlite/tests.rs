@@ -38,7 +38,7 @@ fn what_was_written_is_there_again() {
     // One run at a time.
     let running = begin(&mut Store::open(&path).unwrap(), &digests, 1).unwrap_err();
     assert!(running.to_string().starts_with(&format!("campaign {id} is being sent already: process ")), "{running}");
-    let journal = Journal::start(store, campaign).unwrap();
+    let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
     for (position, outcome) in [(0, Outcome::Sent), (1, Outcome::Failed), (2, Outcome::Deferred)] {
         write(&journal, position, begins()).unwrap();
         write(&journal, position, ends(outcome)).unwrap();
@@ -82,7 +82,7 @@ fn the_same_content_is_sent_again_only_if_somebody_says_so() {
     let mut store = Store::open(&path).unwrap();
     let campaign = begin(&mut store, &digests, 1).unwrap();
     let id = campaign.id.clone();
-    let journal = Journal::start(store, campaign).unwrap();
+    let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
     write(&journal, 0, begins()).unwrap();
     write(&journal, 0, ends(Outcome::Sent)).unwrap();
     drop(journal);
@@ -90,6 +90,9 @@ fn the_same_content_is_sent_again_only_if_somebody_says_so() {
     let done = store.edition(&content, false).unwrap_err().to_string();
     assert!(done.contains(&id) && done.contains("1 of 1 recipient got it"), "{done}");
     assert_eq!(store.edition(&content, true).unwrap(), 2);
+    let now = Timestamp::now();
+    let recent = |account: &str, seconds| store.recent(account, Duration::from_secs(seconds), now).unwrap().len();
+    assert_eq!((recent("work", 60), recent("home", 60), recent("work", 0)), (1, 0, 0));
     let second = begin(&mut store, &digests, 2).unwrap();
     assert_eq!((second.id, second.outcomes), (format!("{id}-2"), vec![Outcome::Queued]));
     assert_eq!(store.edition(&content, true).unwrap(), 2, "it is begun");
