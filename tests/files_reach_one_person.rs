@@ -112,7 +112,7 @@ fn a_personal_file_goes_to_nobody_else() {
         assert!(some.contains("is the same as"), "{some}");
     }
     let send = same.run(&["send", "c", "--sandbox", "--rows", "3", "--confirm", "1"]).ended(65).stderr;
-    assert!(send.contains("is the same as"), "{send}");
+    assert!(send.contains("row 3: the personal file is one that goes to row 2, too"), "{send}");
     let to_all =
         home("attachments = [\"letters/A-1.pdf\", { file = \"letters/{{ref}}.pdf\", name = \"own.pdf\" }]", "Hello");
     assert!(

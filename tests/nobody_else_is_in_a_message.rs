@@ -224,7 +224,7 @@ fn every_leaking_campaign_is_refused() {
             own_text,
             "<p><a href=\"https://x.example/?to=bo.b%40two.example\">x</a></p>",
             &[],
-            "the HTML where it is not shown: \"…=\"https://x.example/?to=bo.b@two.example\"\"",
+            "the HTML where it is not shown: \"\"https://x.example/?to=bo.b@two.example\"\"",
         ),
         (
             own_text,
@@ -314,7 +314,7 @@ fn every_leaking_campaign_is_refused() {
             "text_template = \"t.txt.hbs\"\nattachments = [{ file = \"a.pdf\", name = \"bo.b@two.example.pdf\" }]",
             "<p>x</p>",
             &[("a.pdf", pdf("x"))],
-            "the header Content-Type: \"…pplication/pdf; name=\"bo.b@two.example.pdf\"\"",
+            "the name of an attachment: \"…pplication/pdf; name=\"bo.b@two.example.pdf\"\"",
         ),
     ];
     for (front, body, files, place) in cases {
@@ -409,7 +409,6 @@ fn an_attachment_that_cannot_be_looked_into_is_said_or_refused() {
         "template = \"t.html.hbs\"\nrecipients = \"p.csv\"\n[guard]\nopaque_attachments = \"refuse\"\n",
     );
     own.run(&["send", "c", "--sandbox", "--confirm", "2"]).ended(65);
-    own.run(&["check", "c", "--opaque-attachments", "warn"]).ended(0);
     own.write(
         "c/campaign.toml",
         "template = \"t.html.hbs\"\nrecipients = \"p.csv\"\n[guard]\nopaque_attachments = \"no\"\n",
@@ -436,4 +435,153 @@ fn a_name_is_found_over_tags_and_lines() {
             run.stderr
         );
     }
+}
+
+/// A campaign of a template for both kinds of text, a list and what is identifying.
+fn of_values(front: &str, body: &str, list: &str, identifying: &str) -> Home {
+    let home = leaking(front, body, &[]);
+    home.write("c/p.csv", list);
+    home.write(
+        "c/campaign.toml",
+        format!("template = \"t.html.hbs\"\nrecipients = \"p.csv\"\n[guard]\nidentifying = {identifying}\n"),
+    );
+    home
+}
+
+#[test]
+fn values_are_found_as_they_stand_in_links_names_of_files_and_cells() {
+    let found = |cell: &str, text: &str| {
+        let list = format!("name,email,key\nAda,ada@one.example,-\nBo,bo.b@two.example,\"{cell}\"\n");
+        let home = of_values("text_template = \"t.txt.hbs\"", text, &list, "[\"key\"]");
+        home.run(&["check", "c"]).stderr.contains("the message to ada@one.example holds ")
+    };
+    for (cell, text) in [
+        ("CASE-10017", "<p><a href=\"https://x.example/case/CASE-10017/\">x</a></p>"),
+        ("CASE-10017", "<p>letter_CASE-10017.pdf</p>"),
+        ("CASE-10017", "<p>case/CASE-10017/CASE-10018</p>"),
+        ("EW 12 34 56", "<p>EW123456</p>"),
+        ("EW123456", "<p>EW 12-34 56</p>"),
+        ("Smith, Jane", "<p>Dear Jane Smith</p>"),
+        ("Dr. Jane Smith (mother)", "<p>Jane Smith</p>"),
+        ("Jane Smith", "<p>SMITH, JANE</p>"),
+        ("Jane Groß", "<p>JANE GROSS</p>"),
+        ("mobile: 0171 5550199 / 030 1234567", "<p>0171-5550199</p>"),
+        ("C-100, C-200", "<p>C-200</p>"),
+        ("李小龙", "<p>李小龙先生您好</p>"),
+        ("王伟", "<p>王伟,</p>"),
+    ] {
+        assert!(found(cell, text), "{cell} in {text}");
+    }
+    for (cell, text) in [
+        ("Georgia", "<p style=\"font-family: Georgia\">x</p>"),
+        ("222222", "<p style=\"color: #222222\">x</p>"),
+        ("030 1234567", "<p>call us on 040 1234567</p>"),
+        ("Jane Smith", "<p>Jane Smith-Jones</p>"),
+        ("OE-204", "<p>OE-204-5</p>"),
+    ] {
+        assert!(!found(cell, text), "{cell} in {text}");
+    }
+}
+
+#[test]
+fn the_wrong_persons_letter_is_told_by_its_name() {
+    let front = "text_template = \"t.txt.hbs\"\nattachments = [\"letters/{{letter}}.txt\"]";
+    let list =
+        "name,email,ref,letter\nAda,ada@one.example,CASE-10017,CASE-10018\nBo,bo.b@two.example,CASE-10018,CASE-10017\n";
+    let home = of_values(front, "<p>x {{name}}</p>", list, "[\"ref\"]");
+    home.write("c/letters/CASE-10017.txt", "one");
+    home.write("c/letters/CASE-10018.txt", "two");
+    let said = home.run(&["check", "c"]).ended(65).stderr;
+    let first = "the message to ada@one.example holds \"CASE-10018\", \"ref\" of row 3, in the name of an attachment";
+    assert!(said.contains(first), "{said}");
+    // A file is often named after a person: what is said of it in a log is short.
+    let sent = home.run(&["send", "c", "--sandbox", "--confirm", "2"]).ended(65).stderr;
+    assert!(sent.contains("the name of an attachment") && !sent.contains("CASE-1"), "{sent}");
+}
+
+#[test]
+fn an_address_in_any_form_is_found() {
+    for body in [
+        "<p title='bo.b@two.example'>x</p>",
+        "<p>\"bo.b\"@two.example</p>",
+        "<p>bo.b @ two.example</p>",
+        "<p>bo.b@two.example.pdf</p>",
+        "<p>bo.b%25252540two.example</p>",
+        "<p>list+bo.b=two.example@lists.police.example</p>",
+        "<style>p { a: 'bo.b@two.example' }</style><p>x</p>",
+    ] {
+        let home = leaking("text_template = \"t.txt.hbs\"", body, &[]);
+        let said = home.run(&["check", "c"]).ended(65).stderr;
+        assert!(
+            said.contains("the message to ada@one.example holds \"bo.b@two.example\"") || said.contains("bo.b%"),
+            "{body}\n{said}"
+        );
+    }
+}
+
+#[test]
+fn ones_own_address_and_the_sender_are_no_leak() {
+    let own = "name,email\nAda Berg,karl.berg@one.example\nKarl Berg,ada.berg@two.example\n";
+    of_values("text_template = \"t.txt.hbs\"", "<p>{{name}}, {{email}}</p>", own, "[\"name\"]")
+        .run(&["check", "c"])
+        .ended(0);
+    let sender = "name,email\nAda,ada@one.example\nUpdates,bo.b@two.example\n";
+    of_values("text_template = \"t.txt.hbs\"", "<p>{{name}}: Updates</p>", sender, "[\"name\"]")
+        .run(&["check", "c"])
+        .ended(0);
+}
+
+#[test]
+fn a_column_that_was_filled_down_is_noticed() {
+    let list = |name: &str| {
+        format!(
+            "name,email\n{name},a@one.example\n{name},b@one.example\n{name},c@one.example\n{name},d@one.example\nBo,e@one.example\n"
+        )
+    };
+    let front = "text_template = \"t.txt.hbs\"";
+    let said =
+        of_values(front, "<p>{{name}}</p>", &list("Ada Berg"), "[\"name\"]").run(&["check", "c"]).ended(65).stderr;
+    assert!(said.contains("row 2: 4 people get the same message, in which \"name\" is \"Ada Berg\""), "{said}");
+    // A family has one name; and a place of work is no name.
+    let family = "name,email\nAda,a@one.example\nAda,b@one.example\nBo,e@one.example\n";
+    of_values(front, "<p>{{name}}</p>", family, "[\"name\"]").run(&["check", "c"]).ended(0);
+    let run = of_values(front, "<p>{{name}}</p>", &list("North"), "[]").run(&["check", "c"]).ended(0);
+    assert_eq!(run.stderr, "");
+    let all = list("North").replace("Bo,", "North,");
+    let said = of_values(front, "<p>{{name}}</p>", &all, "[]").run(&["check", "c"]).ended(0).stderr;
+    assert!(
+        said.starts_with("warning: c/p.csv, row 2: 5 people get the same message, in which \"name\" is \"North\""),
+        "{said}"
+    );
+}
+
+#[test]
+fn replies_to_somebody_on_the_list_are_said() {
+    let home =
+        leaking("reply_to = \"bo.b@two.example\"\ntext_template = \"t.txt.hbs\"", "<p>{{name}} {{note}}</p>", &[]);
+    home.write("c/p.csv", "name,email,note\nAda,ada@one.example,x\nBo,bo.b@two.example,y\n");
+    let said = home.run(&["check", "c"]).ended(0).stderr;
+    assert!(said.starts_with("warning: c/p.csv, row 3: everybody's replies go to this person"), "{said}");
+}
+
+#[test]
+fn no_flag_makes_the_guard_look_less() {
+    let list = "name,email\nAda Byron,ada@one.example\nBo Caine,bo.b@two.example\nBo Caine,cy@three.example\n";
+    let home = of_values(
+        "text_template = \"t.txt.hbs\"",
+        "<p>Bo Caine {{name}}</p>",
+        list,
+        "[\"name\"]\ncommon = 2\nopaque_attachments = \"refuse\"",
+    );
+    home.run(&["check", "c", "--common", "1"]).ended(65);
+    let scan = leaking(
+        "text_template = \"t.txt.hbs\"\nattachments = \"scan.png\"",
+        "<p>{{name}}</p>",
+        &[("scan.png", SCAN.to_vec())],
+    );
+    scan.write(
+        "c/campaign.toml",
+        "template = \"t.html.hbs\"\nrecipients = \"p.csv\"\n[guard]\nopaque_attachments = \"refuse\"\n",
+    );
+    scan.run(&["check", "c", "--opaque-attachments", "warn"]).ended(65);
 }

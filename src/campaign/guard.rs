@@ -23,7 +23,7 @@ pub struct GuardOptions {
 
 /// What is done about an attachment that the guard cannot look into: one with a password, a picture, a page that was
 /// scanned, a file of an unknown kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum OpaqueAttachments {
     /// It is said.
     #[default]
@@ -54,13 +54,14 @@ impl fmt::Display for OpaqueAttachments {
 }
 
 impl GuardOptions {
-    /// What is said here, and for the rest what `other` says; what is allowed stands in `other` alone.
+    /// What is said here, and for the rest what `other` says; what is allowed stands in `other` alone, and what `other`
+    /// is strict about stays so: nothing on a command line makes the guard look less.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             allow: other.allow,
             allowed_values: other.allowed_values,
-            common: self.common.or(other.common),
-            opaque: self.opaque.or(other.opaque),
+            common: self.common.max(other.common),
+            opaque: self.opaque.max(other.opaque),
         }
     }
 

@@ -121,9 +121,11 @@ impl CampaignArgs {
             campaign.template.as_path(),
             self.campaign.join(CAMPAIGN_FILE).as_path(),
         ]);
+        let own = composer.template().fixed_names().map(str::to_owned);
+        let allowed_values: Vec<String> = campaign.guard.allowed_values.iter().cloned().chain(own).collect();
         let guard = Guard::new(Arc::clone(composer.list()), &allowed)
             .with_headers(composer.template().header_names())
-            .with_identifying(campaign.guard.common(), &campaign.guard.allowed_values)
+            .with_identifying(campaign.guard.common(), &allowed_values)
             .with_opaque(campaign.guard.opaque.unwrap_or_default());
         if wrong {
             // Nothing is sent, but what else is wrong is said.

@@ -119,7 +119,7 @@ impl Send {
         // What somebody got does not depend on whom else one means to write to now.
         let prepared = if self.dry_run { selected.clone() } else { (0..loaded.list().len()).collect() };
         let outbox = loaded.prepare(prepared, screen)?;
-        screen.remark(outbox.remarks());
+        screen.remark(&outbox.remarks().clone().briefly());
         if self.dry_run {
             let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
             let server = format!("account {name}, which was not looked at");

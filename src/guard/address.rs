@@ -125,6 +125,31 @@ pub(super) fn joined(text: &str, at: usize) -> Option<(String, usize)> {
     Some((before + &join(&text[at..end]), place))
 }
 
+/// Other things that may be meant by what is around the @ at `at`: `"ann"@one.example`, `ann @ one.example`, and the
+/// address within the one that a bounce would go to, `list+ann=one.example@x.example`. Each with the place of its @.
+pub(super) fn disguised(text: &str, at: usize) -> Vec<(String, usize)> {
+    let local =
+        |before: &str| before.chars().rev().take(LONGEST.0 + 2).collect::<Vec<char>>().into_iter().rev().collect();
+    let before: String = local(&text[..at]);
+    let behind: String = text[at + 1..].chars().take(LONGEST.1).collect();
+    let mut all = Vec::new();
+    let mut add = |local: &str, domain: &str| all.push((format!("{local}@{domain}"), local.len()));
+    if let Some((_, quoted)) = before.strip_suffix('"').and_then(|inner| inner.rsplit_once('"')) {
+        add(quoted, &behind);
+    }
+    if before.ends_with(' ') || behind.starts_with(' ') {
+        add(before.trim_end(), behind.trim_start());
+    }
+    let length = local_length(text, at);
+    if let Some((inner, domain)) = text[at - length..at].rsplit_once('=') {
+        add(inner, domain);
+        if let Some((_, inner)) = inner.rsplit_once('+') {
+            add(inner, domain);
+        }
+    }
+    all
+}
+
 /// How far the local part of an address reaches back from its @, in octets (RFC 5321 §4.1.2 and RFC 6531, without what
 /// only stands in quotes).
 fn local_length(text: &str, at: usize) -> usize {
@@ -147,11 +172,10 @@ fn domain_length(text: &str, start: usize) -> usize {
 /// `_ann@x.example_`), behind separators, and behind letters of other scripts.
 fn starts(local: &str) -> Vec<usize> {
     let mut starts = vec![0];
-    let mut only_marks = true;
     for (at, c) in local.char_indices() {
-        only_marks &= !c.is_alphanumeric();
         let start = at + c.len_utf8();
-        if start < local.len() && (only_marks || SEPARATORS.contains(c) || !c.is_ascii()) {
+        let is_mark_in_front = !c.is_alphanumeric() && starts.last() == Some(&at);
+        if start < local.len() && (is_mark_in_front || SEPARATORS.contains(c) || !c.is_ascii()) {
             starts.push(start);
         }
     }
@@ -196,6 +220,7 @@ mod tests {
         assert_eq!(all("ann@one.example.Bye"), [["ann@one.example.Bye", "ann@one.example"]]);
         assert_eq!(all("ann@one.exampleです"), [["ann@one.exampleです", "ann@one.example"]]);
         assert_eq!(all("邮ann@one.example"), [["邮ann@one.example", "ann@one.example"]]);
+        assert!(all("title='ann@one.example'")[0].contains(&"ann@one.example"));
         assert_eq!(all("jörg@x"), [["jörg@x", "rg@x"]]);
         assert_eq!(all("ann@one.example.pdf"), [["ann@one.example.pdf", "ann@one.example"]]);
         assert_eq!(all("-@x @ a@"), [vec!["-@x"], vec![], vec![]] as [Vec<&str>; 3]);
@@ -212,6 +237,20 @@ mod tests {
             assert_eq!(legible(text), read);
             let far = "é.".repeat(50);
             assert_eq!(legible(&format!("{far}{text}{far}")), format!("{far}{read}{far}"));
+        }
+    }
+
+    #[test]
+    fn other_forms_are_read() {
+        for (text, meant) in [
+            ("x \"ann\"@one.example y", "ann@one.example"),
+            ("ann @ one.example", "ann@one.example"),
+            ("x ann@ one.example", "ann@one.example"),
+            ("list+ann=one.example@x.example", "ann@one.example"),
+        ] {
+            let all = disguised(text, text.find('@').unwrap());
+            let found = all.iter().flat_map(|(text, at)| candidates(text, *at)).any(|candidate| candidate == meant);
+            assert!(found, "{text}: {all:?}");
         }
     }
 

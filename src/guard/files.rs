@@ -72,7 +72,7 @@ impl Looked {
         let mut looked = Self::default();
         let mut noted = HashSet::new();
         let mut note = |place: &str, text: &str, sort: Sort| {
-            known.search(text, &mut |hit| {
+            known.search(text, true, &mut |hit| {
                 let by_chance = sort == Sort::Bytes && hit.range.len() < SHORTEST && matches!(hit.what, What::Value(_));
                 if !by_chance
                     && looked.hits.len() < MOST_HITS

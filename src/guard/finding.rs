@@ -58,6 +58,8 @@ pub struct Leak {
     pub part: String,
     /// What stands around it.
     pub around: String,
+    /// Whether the part is a file, the name of which may be somebody's, too.
+    pub is_in_file: bool,
 }
 
 /// The same thing in several places is said once.
@@ -87,7 +89,7 @@ impl Leak {
         let words: Vec<&str> = around.split_whitespace().collect();
         let cut = |is_cut: bool| if is_cut { "…" } else { "" };
         let around = format!("{}{}{}", cut(start > 0), words.join(" "), cut(end < behind.len()));
-        Self { value, row, part, around }
+        Self { value, row, part, around, is_in_file: false }
     }
 }
 
@@ -101,22 +103,20 @@ fn shortened(value: &str) -> String {
 
 impl Finding {
     /// What is said of it, with what people may see who may not see the list.
-    fn said(&self, to: &str, value: impl Fn(&Leak) -> String, around: impl Fn(&Leak) -> String) -> String {
+    fn said(&self, to: &str, value: impl Fn(&Leak) -> String, place: impl Fn(&Leak) -> String) -> String {
         match &self.fault {
             Fault::OtherAddress(leak) => format!(
-                "the message to {to} holds {}, the address of row {}, in {}{}",
+                "the message to {to} holds {}, the address of row {}, in {}",
                 value(leak),
                 leak.row,
-                leak.part,
-                around(leak)
+                place(leak)
             ),
             Fault::OtherValue { heading, leak } => format!(
-                "the message to {to} holds {}, {} of row {}, in {}{}",
+                "the message to {to} holds {}, {} of row {}, in {}",
                 value(leak),
                 quoted(heading),
                 leak.row,
-                leak.part,
-                around(leak)
+                place(leak)
             ),
             Fault::Structure(what) => format!("the message to {to} is not for one recipient: {what}"),
             Fault::Unreadable => format!("the finished message to {to} cannot be parsed"),
@@ -129,8 +129,8 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let around = |leak: &Leak| format!(": {}", quoted(&leak.around));
-        f.write_str(&self.said(&self.to.to_string(), |leak| quoted(&leak.value), around))
+        let place = |leak: &Leak| format!("{}: {}", leak.part, quoted(&leak.around));
+        f.write_str(&self.said(&self.to.to_string(), |leak| quoted(&leak.value), place))
     }
 }
 
@@ -167,6 +167,11 @@ impl Complaint for Finding {
     }
 
     fn brief(&self) -> Option<String> {
-        Some(self.said(&self.to.shortened(), |leak| shortened(&leak.value), |_| String::new()))
+        let to = self.to.shortened();
+        if let Fault::Unread { .. } = self.fault {
+            return Some(format!("an attachment to {to} cannot be looked into"));
+        }
+        let place = |leak: &Leak| if leak.is_in_file { "an attachment".to_owned() } else { leak.part.clone() };
+        Some(self.said(&to, |leak| shortened(&leak.value), place))
     }
 }

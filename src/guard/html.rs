@@ -19,6 +19,9 @@ pub(super) struct Html {
     /// Tags, comments, style sheets and the like, a line each; and words that stand against a tag, as it may be meant as
     /// their end: `ann@one.example<b>Dear</b>`.
     pub(super) hidden: String,
+    /// How it looks: style sheets, styles, classes, sizes, colours and fonts. No values are looked for in it, as there are
+    /// people who are called like a font.
+    pub(super) looks: String,
     /// Where in `shown` the last piece of text begins.
     last: usize,
 }
@@ -28,6 +31,7 @@ pub(super) fn read(source: &str) -> Html {
     let mut html = Html::default();
     html.shown.reserve(source.len());
     html.hidden.reserve(source.len());
+    html.looks.reserve(source.len());
     html.read(source, false);
     html
 }
@@ -40,7 +44,9 @@ impl Html {
         let mut unshown: Option<&str> = None;
         loop {
             let (text, tag) = rest.split_at(memchr(b'<', rest.as_bytes()).unwrap_or(rest.len()));
-            if unshown.is_some() {
+            if unshown.is_some_and(|name| name.eq_ignore_ascii_case("style")) {
+                self.looks.push_str(text);
+            } else if unshown.is_some() {
                 self.hide(text);
             } else if !text.is_empty() {
                 self.show(text, against);
@@ -60,7 +66,7 @@ impl Html {
                 continue;
             }
             let end = memchr(b'>', inside.as_bytes());
-            self.hide(&inside[..end.unwrap_or(inside.len())]);
+            self.tag(&inside[..end.unwrap_or(inside.len())]);
             rest = end.map_or("", |end| &inside[end + 1..]);
             let name = &name[..name.bytes().take_while(u8::is_ascii_alphanumeric).count()];
             let closes = inside.starts_with('/');
@@ -103,6 +109,30 @@ impl Html {
         }
         if !text.ends_with(is_space) {
             self.shown.pop();
+        }
+    }
+
+    /// Keeps a tag, without what only says how something looks.
+    fn tag(&mut self, tag: &str) {
+        self.looks.push_str(&resolved(tag));
+        self.looks.push('\n');
+        // No tag at all: `<Ann Berg>`
+        if memchr(b'=', tag.as_bytes()).is_none() && tag.contains(' ') {
+            self.hide(tag);
+        }
+        let mut rest = tag;
+        while let Some(at) = memchr(b'=', rest.as_bytes()) {
+            let name = rest[..at].trim_end().rsplit(|c: char| c.is_ascii_whitespace() || c == '/').next();
+            let value = rest[at + 1..].trim_start();
+            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+            let length = match quote {
+                Some(quote) => value[1..].find(quote).map_or(value.len(), |length| length + 2),
+                None => value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len()),
+            };
+            if !name.is_some_and(is_looks) {
+                self.hide(&value[..length]);
+            }
+            rest = &value[length..];
         }
     }
 
@@ -169,6 +199,34 @@ fn is_inline(name: &str) -> bool {
     )
 }
 
+/// Whether an attribute only says how something looks.
+fn is_looks(name: &str) -> bool {
+    const LOOKS: &[&str] = &[
+        "style",
+        "class",
+        "width",
+        "height",
+        "color",
+        "bgcolor",
+        "face",
+        "size",
+        "align",
+        "valign",
+        "border",
+        "cellpadding",
+        "cellspacing",
+        "role",
+        "lang",
+        "type",
+        "rel",
+        "charset",
+        "http-equiv",
+        "colspan",
+        "rowspan",
+    ];
+    LOOKS.iter().any(|known| name.eq_ignore_ascii_case(known)) || name.starts_with("xmlns")
+}
+
 /// Whether an element's text is not shown as such.
 fn is_unshown(name: &str) -> bool {
     ["style", "script", "title", "template"].iter().any(|known| name.eq_ignore_ascii_case(known))
@@ -205,8 +263,9 @@ mod tests {
     fn what_is_not_shown_is_there() {
         let html = "<a href='mailto:x%40y' title=\"a&#64;b\">one@x<i>Two</i></a><!-- three --><style>four</style>\
             <!--[if mso]><p>fi<b>ve</b></p><![endif]--><!-- six";
-        let hidden = read(html).hidden;
-        for line in ["a href='mailto:x%40y' title=\"a@b\"", "one@x", "Two", " three ", "four", "five", " six"] {
+        let Html { hidden, looks, .. } = read(html);
+        assert!(looks.starts_with("a href='mailto:x%40y' title=\"a@b\"\n") && looks.contains("four"), "{looks}");
+        for line in ["'mailto:x%40y'", "\"a@b\"", "one@x", "Two", " three ", "five", " six"] {
             assert!(hidden.lines().any(|known| known == line), "{line}: {hidden}");
         }
     }

@@ -102,54 +102,64 @@ impl Known {
         self.list.get(person).map_or(0, Recipient::row)
     }
 
-    /// Everything of somebody's in a text, as it stands and as what is coded in it means.
-    pub(super) fn search(&self, text: &str, each: &mut dyn FnMut(Hit<'_>)) {
-        self.search_plain(text, each);
+    /// Everything of somebody's in a text, or the addresses alone, as it stands and as what is coded in it means.
+    pub(super) fn search(&self, text: &str, values: bool, each: &mut dyn FnMut(Hit<'_>)) {
+        self.search_plain(text, values, each);
         let mut coded = coded::decoded(text);
-        for _ in 1..DEEPEST {
+        for _ in 0..DEEPEST {
             let Some(text) = coded else { return };
-            self.search_plain(&text, each);
+            self.search_plain(&text, values, each);
             coded = coded::decoded(&text).filter(|next| *next != text);
         }
     }
 
-    fn search_plain(&self, text: &str, each: &mut dyn FnMut(Hit<'_>)) {
+    fn search_plain(&self, text: &str, values: bool, each: &mut dyn FnMut(Hit<'_>)) {
         let text = address::legible(text);
+        let mut addresses = Vec::new();
         for at in memchr_iter(b'@', text.as_bytes()) {
-            if self.address(&text, at, each) {
+            if let Some(range) = self.address(&text, at, each) {
+                addresses.push(range);
                 continue;
             }
-            if let Some((text, at)) = address::joined(&text, at) {
-                self.address(&text, at, each);
+            let others = address::joined(&text, at).into_iter().chain(address::disguised(&text, at));
+            for (text, at) in others {
+                if self.address(&text, at, each).is_some() {
+                    break;
+                }
             }
         }
-        if let Some(identifying) = &self.identifying {
+        if let Some(identifying) = self.identifying.as_ref().filter(|_| values) {
             identifying.search(&self.list, &text, &mut |found| {
-                let what = What::Value(found.column);
-                each(Hit { text: &text, range: found.range, person: found.person, what });
+                // Ann's address is not Ann's name.
+                let next = addresses.partition_point(|known| known.end <= found.range.start);
+                if addresses.get(next).is_none_or(|known| found.range.end <= known.start) {
+                    let what = What::Value(found.column);
+                    each(Hit { text: &text, range: found.range, person: found.person, what });
+                }
             });
         }
     }
 
-    /// Whether an address is known that has its @ at `at`. The longest that is says whose it is: `smith@x.example` is not
-    /// meant in `john.smith@x.example`.
-    fn address(&self, text: &str, at: usize, each: &mut dyn FnMut(Hit<'_>)) -> bool {
+    /// Where the address is that has its @ at `at`, if it is known. The longest that is says whose it is: `smith@x.example`
+    /// is not meant in `john.smith@x.example`.
+    fn address(&self, text: &str, at: usize, each: &mut dyn FnMut(Hit<'_>)) -> Option<Range<usize>> {
         for candidate in address::candidates(text, at) {
             let Some(key) = key(candidate) else { continue };
+            let start = candidate.as_ptr() as usize - text.as_ptr() as usize;
+            let range = start..start + candidate.len();
             if self.allowed.contains(&key) {
-                return true;
+                return Some(range);
             }
             let found = match self.list.find(&key) {
                 Some(person) => Some((person, What::Address)),
                 None => self.without_tag(&key).map(|person| (person, What::Tagged)),
             };
             if let Some((person, what)) = found {
-                let start = candidate.as_ptr() as usize - text.as_ptr() as usize;
-                each(Hit { text, range: start..start + candidate.len(), person, what });
-                return true;
+                each(Hit { text, range: range.clone(), person, what });
+                return Some(range);
             }
         }
-        false
+        None
     }
 
     /// Whose address it is but for the tag, on one side or on both.

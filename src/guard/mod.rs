@@ -30,7 +30,7 @@ pub use self::{
 };
 use crate::{
     address::Address,
-    campaign::OpaqueAttachments,
+    campaign::{GuardOptions, OpaqueAttachments},
     message::{Envelope, Message},
     recipients::RecipientList,
 };
@@ -80,6 +80,11 @@ impl Guard {
     #[must_use]
     pub fn with_opaque(self, opaque: OpaqueAttachments) -> Self {
         Self { refuses_opaque: opaque == OpaqueAttachments::Refuse, ..self }
+    }
+
+    /// A value that more people have tells nobody.
+    pub(crate) fn common(&self) -> usize {
+        self.known.identifying.as_ref().map_or(usize::from(GuardOptions::default().common()), Identifying::common)
     }
 
     /// Whether an attachment that cannot be looked into is a fault.

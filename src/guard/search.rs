@@ -35,6 +35,8 @@ pub(super) struct Search<'g> {
 #[derive(Clone, Copy)]
 pub(super) enum Part<'p> {
     Header(&'p str),
+    /// The name of a file in the headers of its part
+    Name,
     Text,
     Html,
     /// Tags, comments and the like
@@ -50,6 +52,7 @@ impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header(name) => write!(f, "the header {name}"),
+            Self::Name => f.write_str("the name of an attachment"),
             Self::Text => f.write_str("the text"),
             Self::Html => f.write_str("the HTML"),
             Self::HtmlUnseen => f.write_str("the HTML where it is not shown"),
@@ -81,7 +84,8 @@ impl<'g> Search<'g> {
     fn part(&mut self, part: Option<&MessagePart<'_>>, (headers, body): (&[u8], &[u8]), depth: usize) {
         let mut coding = Cow::Borrowed("");
         for header in part.iter().flat_map(|part| &part.headers) {
-            let place = Part::Header(header.name());
+            let names = [HeaderName::ContentType, HeaderName::ContentDisposition].contains(&header.name);
+            let place = if names { Part::Name } else { Part::Header(header.name()) };
             // Both as it is written and as it is decoded.
             let written = headers.get(header.offset_start() as usize..header.offset_end() as usize);
             let written = lossy(written.unwrap_or_default());
@@ -105,6 +109,7 @@ impl<'g> Search<'g> {
                 let html = html::read(&characters(&body, attribute("charset")));
                 self.text(&html.shown, Part::Html);
                 self.text(&html.hidden, Part::HtmlUnseen);
+                self.addresses(&html.looks, Part::HtmlUnseen);
             }
             _ => self.text(&characters(&body, attribute("charset")), Part::Text),
         }
@@ -140,7 +145,7 @@ impl<'g> Search<'g> {
             if !known.is_own(&self.own, hit.person, hit.what, &hit.leak.value) {
                 let place = &hit.leak.part;
                 let part = if place.is_empty() { Part::File(name) } else { Part::InFile(name, place) };
-                let leak = Leak { part: part.to_string(), ..hit.leak.clone() };
+                let leak = Leak { part: part.to_string(), is_in_file: true, ..hit.leak.clone() };
                 self.add(hit.what, leak);
             }
         }
@@ -174,8 +179,17 @@ impl<'g> Search<'g> {
     }
 
     fn text(&mut self, text: &str, place: Part<'_>) {
+        self.search(text, place, true);
+    }
+
+    /// Looks for addresses alone.
+    fn addresses(&mut self, text: &str, place: Part<'_>) {
+        self.search(text, place, false);
+    }
+
+    fn search(&mut self, text: &str, place: Part<'_>, values: bool) {
         let known = &self.guard.known;
-        known.search(text, &mut |hit| {
+        known.search(text, values, &mut |hit| {
             if !known.is_own(&self.own, hit.person, hit.what, hit.value()) {
                 let leak = Leak::new(&hit, known.row(hit.person), place.to_string(), matches!(place, Part::HtmlUnseen));
                 self.add(hit.what, leak);

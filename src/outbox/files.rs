@@ -188,6 +188,17 @@ impl Complaint for FilesProblem {
         }
     }
 
+    /// Files are often named after people.
+    fn brief(&self) -> Option<String> {
+        Some(match self {
+            Self::Twice { row, .. } => format!("the personal file is one that goes to row {row}, too"),
+            Self::Shared { .. } => "the personal file is one that goes to everybody, too".into(),
+            Self::Nobody { names, .. } => {
+                format!("{} beside the personal ones go to nobody", counted(names.len(), "file"))
+            }
+        })
+    }
+
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Twice { .. } | Self::Shared { .. } => {

@@ -105,8 +105,8 @@ impl Outbox {
             files.add_others(composer, &indices);
         }
         files.check(composer, &mut problems);
-        compared.check(composer, &mut problems);
         let mut remarks = Diagnostics::default();
+        compared.check(composer, guard.common(), &mut problems, &mut remarks);
         unread.tell(&mut remarks);
         if indices.len() == composer.list().len() {
             files.left_over(composer, &mut remarks);

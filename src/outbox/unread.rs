@@ -138,6 +138,17 @@ impl Complaint for UnreadProblem {
         "guard.opaque"
     }
 
+    /// Files are often named after people.
+    fn brief(&self) -> Option<String> {
+        match self {
+            Self::Files { files, .. } => Some(format!(
+                "{} cannot be looked into; apiece check says which and why",
+                counted(files.count, "attachment")
+            )),
+            Self::Others(_) => None,
+        }
+    }
+
     fn help(&self) -> Option<String> {
         Some(
             "see for yourself that nobody else's data is in it; opaque_attachments = \"refuse\" under [guard] of \

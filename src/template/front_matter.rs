@@ -79,6 +79,8 @@ pub(super) struct FrontMatter {
 struct MailboxTemplate {
     key: &'static str,
     has_name: bool,
+    /// The name, where it has no placeholder.
+    fixed_name: Option<String>,
     /// The address, where it has no placeholder.
     fixed: Option<Address>,
 }
@@ -249,6 +251,15 @@ impl FrontMatter {
 
     pub(super) fn fixed_addresses(&self) -> Vec<Address> {
         [Some(&self.from), self.reply_to.as_ref()].into_iter().flatten().filter_map(|one| one.fixed.clone()).collect()
+    }
+
+    pub(super) fn fixed_names(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.from), self.reply_to.as_ref()].into_iter().flatten().filter_map(|one| one.fixed_name.as_deref())
+    }
+
+    /// The address that replies go to, where it is no placeholder.
+    pub(super) fn fixed_reply_to(&self) -> Option<&Address> {
+        self.reply_to.as_ref().and_then(|reply_to| reply_to.fixed.as_ref())
     }
 
     pub(super) fn header_names(&self) -> impl Iterator<Item = &str> {
@@ -508,7 +519,8 @@ impl Compiler<'_> {
         part("address", address);
         // Braces may stand before an @, too.
         let fixed = address.parse().ok().filter(|_| !address.contains("{{"));
-        MailboxTemplate { key, has_name: name.is_some(), fixed }
+        let fixed_name = name.filter(|name| !name.contains("{{")).map(str::to_owned);
+        MailboxTemplate { key, has_name: name.is_some(), fixed_name, fixed }
     }
 
     fn header(

@@ -241,6 +241,17 @@ impl Template {
         self.front.fixed_addresses()
     }
 
+    /// The names of sender and of whom replies go to, where they hold no placeholder: everybody may see them.
+    pub fn fixed_names(&self) -> impl Iterator<Item = &str> {
+        self.front.fixed_names()
+    }
+
+    /// The address that replies go to, where it is no placeholder.
+    #[must_use]
+    pub fn fixed_reply_to(&self) -> Option<&Address> {
+        self.front.fixed_reply_to()
+    }
+
     /// The address that all messages are from, where it is no placeholder.
     #[must_use]
     pub fn fixed_sender(&self) -> Option<&Address> {

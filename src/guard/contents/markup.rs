@@ -43,6 +43,9 @@ const BREAKS: &[&str] = &["br", "tab", "cr", "ptab", "line-break", "nobreakhyphe
 /// Attributes that only number things: revisions, identities, styles.
 const NUMBERING: &[&str] = &["rsid", "paraid", "textid", "uid", "durableid"];
 
+/// Attributes that name fonts, some of which are called like people.
+const FONTS: &[&str] = &["ascii", "hansi", "eastasia", "cs", "typeface", "panose"];
+
 /// More open paragraphs in one another are not told apart.
 const DEEPEST: usize = 200;
 
@@ -282,6 +285,7 @@ fn is_numbering(name: &str, value: &str) -> bool {
     let short =
         value.len() < 7 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b'-' | b'%'));
     name.starts_with("xmlns")
+        || FONTS.contains(&local.as_str())
         || NUMBERING.iter().any(|known| local.starts_with(known))
         || (short && !matches!(local.as_str(), "v" | "value" | "string-value"))
 }

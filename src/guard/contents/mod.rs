@@ -40,7 +40,7 @@ pub(super) enum Sort {
 /// What kind of file it is is told by its first bytes, and where those say nothing by its name. An error says that there
 /// may be more in the file than was given out.
 pub(super) fn texts(name: &str, bytes: &[u8], each: &mut dyn FnMut(&str, &str, Sort)) -> Result<(), Opaque> {
-    Walk { each, left: MOST_UNPACKED, members: MOST_MEMBERS, path: Vec::new() }.file(name, bytes)
+    Walk { each, left: MOST_UNPACKED, members: MOST_MEMBERS, path: Vec::new(), torn: false }.file(name, bytes)
 }
 
 /// A text's octets as characters, in whatever encoding they are likely to be.
@@ -62,6 +62,8 @@ struct Walk<'e> {
     members: u32,
     /// The files around this one, from the outside.
     path: Vec<String>,
+    /// Whether something packed broke off before its end.
+    torn: bool,
 }
 
 impl Walk<'_> {

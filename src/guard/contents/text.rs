@@ -54,6 +54,7 @@ pub(super) fn read(walk: &mut Walk<'_>, bytes: &[u8], form: Form) -> Result<(), 
             let html = html::read(&text);
             walk.say("", &html.shown);
             walk.say("", &html.hidden);
+            walk.say("", &html.looks);
         }
         Form::Xml => {
             walk.say("", &resolved(&text));

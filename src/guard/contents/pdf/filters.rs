@@ -1,5 +1,7 @@
 //! What streams are packed with (ISO 32000-1 §7.4).
 
+use std::io::Read;
+
 use flate2::{bufread::DeflateDecoder, bufread::ZlibDecoder};
 
 use super::{
@@ -64,9 +66,14 @@ pub(super) fn decode(
 fn inflate(walk: &mut Walk<'_>, bytes: &[u8]) -> Result<Vec<u8>, Opaque> {
     let start = bytes.iter().position(|byte| !is_white(*byte)).unwrap_or(0);
     let bytes = &bytes[start..];
-    let unpacked = walk.unpack(ZlibDecoder::new(bytes))?.bytes;
-    if !unpacked.is_empty() || bytes.len() < 2 {
-        return Ok(unpacked);
+    let unpacked = walk.unpack(ZlibDecoder::new(bytes))?;
+    if !unpacked.bytes.is_empty() || bytes.len() < 2 {
+        if !unpacked.whole && bytes.len() >= 2 {
+            // Only the sum may be wrong.
+            let mut behind = DeflateDecoder::new(&bytes[2..]).take(walk.left);
+            walk.torn |= std::io::copy(&mut behind, &mut std::io::sink()).is_err();
+        }
+        return Ok(unpacked.bytes);
     }
     // A header that is wrong
     Ok(walk.unpack(DeflateDecoder::new(&bytes[2..]))?.bytes)

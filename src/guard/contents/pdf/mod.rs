@@ -24,12 +24,15 @@ const MOST_VERSIONS: usize = 8;
 
 /// Gives out the text of a PDF.
 pub(super) fn read(walk: &mut Walk<'_>, bytes: &[u8]) -> Result<(), Opaque> {
+    let torn = std::mem::take(&mut walk.torn);
     let file = File::read(walk, bytes)?;
     if file.is_encrypted() {
         strings::say(walk, bytes);
         return Err(Opaque::Password);
     }
     let found = pages::read(walk, &file);
+    let found = if walk.torn { found.and(Err(Opaque::Damaged)) } else { found };
+    walk.torn = torn;
     if file.was_changed {
         // ISO 32000-1 §7.5.6: each version ends with its own mark, and what comes later is added after it.
         let ends = bytes.windows(5).enumerate().filter(|(_, window)| window == b"%%EOF").map(|(at, _)| at + 5);

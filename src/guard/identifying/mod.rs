@@ -1,14 +1,17 @@
 //! Values by which a person can be told, besides the address: names, telephone numbers, references.
 //!
-//! A value is the words in it: runs of letters or of digits, in lower case. `OE-2041`, `oe 2041` and `OE2041` are the
-//! same two words; a name is found as whole words, in its order. Seven digits and more are a telephone number, of which
-//! the digits count and not how they are grouped, with a country's code or without. Everything is looked up in one
-//! table, so that the time for a message does not grow with the list.
+//! A value is the words in it: runs of letters or of digits, without case and accents. `OE-2041`, `oe 2041` and `OE2041`
+//! are the same; a name is found as whole words, in its order or with the last name first. Seven digits and more are a
+//! telephone number, of which the digits count and not how they are grouped, with a country's code or without. Everything
+//! is looked up in one table, so that the time for a message does not grow with the list.
+
+mod words;
 
 use std::{collections::HashSet, hash::BuildHasher, ops::Range};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use self::words::{Hasher, Kind, Word, continued, finished};
 use crate::recipients::{Recipient, RecipientList};
 
 /// A telephone number has so many digits at least, and is looked up by its last ones.
@@ -23,6 +26,12 @@ const PREFIX: usize = 5;
 /// Of a longer value so many words are looked at.
 const MOST_WORDS: usize = 12;
 
+/// What stands in front of a name, in lower case.
+const TITLES: &[&str] = &[
+    "mr", "mrs", "ms", "miss", "mx", "dr", "prof", "sir", "herr", "frau", "fr", "monsieur", "madame", "mme", "mlle",
+    "m", "sr", "sra", "signor", "signora", "sig", "dhr", "mevr", "pan", "pani", "rev",
+];
+
 /// Between two words of one value there are so many characters at most.
 const MOST_BETWEEN: usize = 3;
 
@@ -31,13 +40,10 @@ const MOST_BETWEEN: usize = 3;
 pub(super) struct Identifying {
     columns: Vec<usize>,
     values: HashTable<Value>,
-    hasher: DefaultHashBuilder,
-    /// What the hash of each word begins with: another one each time, so that nobody can choose words with one hash.
-    seed: u64,
+    hasher: Hasher,
     /// The hashes of words with which a value begins.
     beginnings: Filter,
-    /// The numbers of words that values have, as bits.
-    lengths: u32,
+    has_numbers: bool,
     /// A value that more people have tells nobody.
     common: u16,
     /// Values that everybody may see.
@@ -64,59 +70,38 @@ pub(super) struct Found {
     pub(super) column: usize,
 }
 
-/// A word of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Word {
-    hash: u64,
-    start: usize,
-    end: usize,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Digits,
-    /// The first letter is a capital
-    Capital,
-    Letters,
-}
-
 /// What a value is looked up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Form {
     hash: u64,
-    words: usize,
-    first: u64,
+    /// Of the first word; none of a telephone number, which may begin with any
+    first: Option<u64>,
 }
 
 impl Identifying {
     /// The values of `columns`; one that more than `common` people have tells nobody.
     pub(super) fn new(list: &RecipientList, columns: &[usize], common: u16, allowed: &[String]) -> Self {
-        let hasher = DefaultHashBuilder::default();
         let mut this = Self {
             columns: columns.to_vec(),
-            values: HashTable::new(),
-            seed: hasher.hash_one(0),
-            hasher,
-            beginnings: Filter::for_values(list.len() * columns.len()),
-            lengths: 0,
+            values: HashTable::with_capacity(list.len() * columns.len()),
+            hasher: Hasher { seed: DefaultHashBuilder::default().hash_one(0) },
+            beginnings: Filter::for_values(list.len() * columns.len() * 2),
+            has_numbers: false,
             common,
             allowed: HashSet::new(),
         };
-        this.values.reserve(list.len() * columns.len(), |value| value.hash);
-        let mut words = Vec::new();
+        let mut forms = Vec::new();
         for value in allowed {
-            this.words(value, &mut words);
-            this.allowed.extend(this.form(value, &words).map(|form| form.hash));
+            this.forms(value, &mut forms);
+            this.allowed.extend(forms.iter().map(|form| form.hash));
         }
         for recipient in list.iter() {
             let person = u32::try_from(recipient.index()).unwrap_or(u32::MAX);
             for row in recipient.rows() {
                 for column in columns {
-                    let cell = row.field(*column);
-                    this.words(cell, &mut words);
-                    if let Some(form) = this.form(cell, &words) {
-                        this.insert(form, person, u16::try_from(*column).unwrap_or(u16::MAX));
+                    this.forms(row.field(*column), &mut forms);
+                    for form in &forms {
+                        this.insert(*form, person, u16::try_from(*column).unwrap_or(u16::MAX));
                     }
                 }
             }
@@ -124,9 +109,16 @@ impl Identifying {
         this
     }
 
+    /// A value that more people have tells nobody.
+    pub(super) fn common(&self) -> usize {
+        usize::from(self.common)
+    }
+
     fn insert(&mut self, form: Form, person: u32, column: u16) {
-        self.lengths |= 1 << form.words;
-        self.beginnings.insert(form.first);
+        match form.first {
+            Some(first) => self.beginnings.insert(first),
+            None => self.has_numbers = true,
+        }
         match self.values.find_mut(form.hash, |value| value.hash == form.hash) {
             Some(known) if known.person == person => {}
             Some(known) => known.people = known.people.saturating_add(1),
@@ -137,12 +129,54 @@ impl Identifying {
         }
     }
 
-    /// What a value is looked up by, if it tells anybody: a letter or two, or a small number, does not.
+    /// What the value of a cell is looked up by: all that is in it, and what of it may stand elsewhere alone.
+    fn forms(&self, cell: &str, forms: &mut Vec<Form>) {
+        forms.clear();
+        let mut words = Vec::new();
+        let mut add = |value: &str, words: &[Word]| {
+            if let Some(form) = self.form(value, words).filter(|form| !forms.contains(form)) {
+                forms.push(form);
+            }
+        };
+        self.hasher.words(cell, &mut words);
+        add(cell, &words);
+        if words.iter().all(|word| word.kind != Kind::Digits) {
+            // "Dr. Jane Smith (mother)", "Smith, Jane"
+            let name = cell.split('(').next().unwrap_or_default();
+            self.hasher.words(name, &mut words);
+            let is_title = |word: &&Word| TITLES.contains(&name[word.start..word.end].to_lowercase().as_str());
+            let titles = words.iter().take_while(is_title).count();
+            let bare = &words[titles..];
+            add(name, bare);
+            if let [first @ .., last] = bare
+                && (1..=2).contains(&first.len())
+            {
+                let mut turned = vec![*last];
+                turned.extend_from_slice(first);
+                add(name, &turned);
+                // Behind a comma the first names stand last.
+                if let [last, first @ ..] = bare
+                    && first.len() == 2
+                    && name[last.end..first[0].start].contains(',')
+                {
+                    add(name, &[first[0], first[1], *last]);
+                }
+            }
+        } else {
+            // Several numbers, or what they are of: "mobile: 0171 5550199 / 030 1234567"
+            let parts = cell.split([';', ',', '\n', '|', ':']).flat_map(|part| part.split(" / "));
+            for part in parts.filter(|part| part.len() < cell.len() && part.contains(|c: char| c.is_ascii_digit())) {
+                self.hasher.words(part, &mut words);
+                add(part, &words);
+            }
+        }
+    }
+
+    /// What words of a text are looked up by, if they tell anybody: a letter or two, or a small number, do not.
     fn form(&self, value: &str, words: &[Word]) -> Option<Form> {
         let digits = digits_of(value);
         if words.iter().all(|word| word.kind == Kind::Digits) && digits.len() >= NUMBER {
-            let hash = self.number(&digits);
-            return Some(Form { hash, words: 0, first: hash });
+            return Some(Form { hash: self.number(&digits), first: None });
         }
         let words = &words[..words.len().min(MOST_WORDS)];
         let first = words.first()?;
@@ -152,74 +186,27 @@ impl Identifying {
                 return None;
             }
         }
-        let hash = words.iter().fold(0, |hash, word| self.joined(hash, word.hash));
-        Some(Form { hash, words: words.len(), first: first.hash })
-    }
-
-    fn joined(&self, before: u64, word: u64) -> u64 {
-        self.hasher.hash_one((before, word))
+        Some(Form { hash: self.hasher.of(value, words), first: Some(first.hash) })
     }
 
     /// Of a telephone number, by its end.
     fn number(&self, digits: &[u8]) -> u64 {
-        self.hasher.hash_one(&digits[digits.len() - NUMBER..])
-    }
-
-    /// The words of a text.
-    fn words(&self, text: &str, words: &mut Vec<Word>) {
-        words.clear();
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            let start = at;
-            let mut hash = self.seed;
-            let kind = match bytes[at] {
-                b'0'..=b'9' => {
-                    while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
-                        hash = mixed(hash, *digit);
-                        at += 1;
-                    }
-                    Kind::Digits
-                }
-                b if b.is_ascii_alphabetic() || b >= 0x80 => {
-                    while let Some(letter) = bytes.get(at).filter(|byte| byte.is_ascii_alphabetic()) {
-                        hash = mixed(hash, letter | 0x20);
-                        at += 1;
-                    }
-                    if bytes.get(at).is_some_and(|byte| *byte >= 0x80) {
-                        let is_letter = |c: &char| c.is_alphabetic() || is_mark(*c);
-                        let length: usize = text[start..].chars().take_while(is_letter).map(char::len_utf8).sum();
-                        if length == 0 {
-                            at += text[at..].chars().next().map_or(1, char::len_utf8);
-                            continue;
-                        }
-                        at = start + length;
-                        let lower: String = text[start..at].chars().flat_map(char::to_lowercase).collect();
-                        hash = crate::address::composed(&lower).bytes().fold(self.seed, mixed);
-                    }
-                    if text[start..].starts_with(char::is_uppercase) { Kind::Capital } else { Kind::Letters }
-                }
-                _ => {
-                    at += 1;
-                    continue;
-                }
-            };
-            // The lower bits of a product know nothing of the upper ones.
-            words.push(Word { hash: hash ^ hash >> 32, start, end: at, kind });
-        }
+        let end = &digits[digits.len() - NUMBER..];
+        // Apart from a reference with these digits.
+        finished(continued(!self.hasher.seed, std::str::from_utf8(end).unwrap_or_default()))
     }
 
     /// Every value of somebody's in a text.
     pub(super) fn search(&self, list: &RecipientList, text: &str, each: &mut dyn FnMut(Found)) {
         let mut words = Vec::with_capacity(text.len() / 6);
-        self.words(text, &mut words);
+        self.hasher.words(text, &mut words);
         // A number is not looked for again within itself.
         let mut number_ends = 0;
         for nth in 0..words.len() {
             if self.beginnings.may_contain(words[nth].hash) {
                 self.sequences(list, text, &words[nth..], each);
             }
-            if words[nth].kind == Kind::Digits && self.lengths & 1 != 0 && nth >= number_ends {
+            if words[nth].kind == Kind::Digits && self.has_numbers && nth >= number_ends {
                 number_ends = self.number_at(list, text, &words, nth, each);
             }
         }
@@ -227,16 +214,14 @@ impl Identifying {
 
     /// Values that begin with the first of some words.
     fn sequences(&self, list: &RecipientList, text: &str, words: &[Word], each: &mut dyn FnMut(Found)) {
-        let mut hash = 0;
+        let mut hash = self.hasher.seed;
         for (nth, word) in words.iter().take(MOST_WORDS).enumerate() {
             if nth > 0 && !are_one(text, &words[nth - 1], word) {
                 return;
             }
-            hash = self.joined(hash, word.hash);
-            if self.lengths & (2 << nth) == 0 {
-                continue;
-            }
-            let Some(value) = self.values.find(hash, |value| value.hash == hash) else { continue };
+            hash = continued(hash, &text[word.start..word.end]);
+            let known = finished(hash);
+            let Some(value) = self.values.find(known, |value| value.hash == known) else { continue };
             if !self.tells_nobody(value) && Self::is_whole(list, value, text, &words[..=nth]) {
                 each(Found::new(value, words[0].start..word.end));
             }
@@ -254,7 +239,17 @@ impl Identifying {
     ) -> usize {
         let touches =
             |at: Option<&Word>, end: usize| at.is_some_and(|word| word.kind != Kind::Digits && word.end == end);
-        if touches(first.checked_sub(1).map(|before| &words[before]), words[first].start) {
+        let before = first.checked_sub(1).map(|before| &words[before]);
+        if touches(before, words[first].start) {
+            return 0;
+        }
+        // The end of a number with another area code is not that number.
+        let is_end = before.is_some_and(|before| {
+            let between = &text[before.end..words[first].start];
+            before.kind == Kind::Digits && in_number(between) && !between.contains(['+', '('])
+        });
+        let starts_anew = text.as_bytes()[words[first].start] == b'0';
+        if is_end && !starts_anew {
             return 0;
         }
         let mut digits = Vec::with_capacity(MOST_DIGITS);
@@ -294,19 +289,22 @@ impl Identifying {
     /// name in one's own.
     pub(super) fn is_own(&self, own: Recipient<'_>, found: &str) -> bool {
         let mut sequence = Vec::new();
-        self.words(found, &mut sequence);
+        self.hasher.words(found, &mut sequence);
         let is_number = sequence.iter().all(|word| word.kind == Kind::Digits);
         let digits = digits_of(found);
         if is_number && digits.len() >= NUMBER && self.columns.iter().any(|column| has_number(own, *column, &digits)) {
             return true;
         }
-        let mut words = Vec::new();
+        let whole = self.hasher.of(found, &sequence);
+        let (mut words, mut forms) = (Vec::new(), Vec::new());
         // A note about somebody else does not make that person's name one's own.
         own.rows().any(|row| {
             self.columns.iter().any(|column| {
-                self.words(row.field(*column), &mut words);
+                let cell = row.field(*column);
+                self.forms(cell, &mut forms);
+                self.hasher.words(cell, &mut words);
                 let is_same = |window: &[Word]| window.iter().zip(&sequence).all(|(one, other)| one.hash == other.hash);
-                words.windows(sequence.len().max(1)).any(is_same)
+                forms.iter().any(|form| form.hash == whole) || words.windows(sequence.len().max(1)).any(is_same)
             })
         })
     }
@@ -322,6 +320,11 @@ impl Identifying {
         if touches_digit(text[..first.start].chars().next_back()) || touches_digit(text[ending.end..].chars().next()) {
             return false;
         }
+        // "Jane Smith-Jones" is another one.
+        let mut behind = text[ending.end..].chars();
+        if behind.next() == Some('-') && behind.next().is_some_and(char::is_uppercase) {
+            return false;
+        }
         let column = usize::from(value.column);
         let has_capital = |row: &str| row.chars().find(|c| c.is_alphabetic()).is_some_and(char::is_uppercase);
         let is_name = list.get(value.person as usize).is_some_and(|person| has_capital(person.field(column)));
@@ -335,19 +338,13 @@ impl Found {
     }
 }
 
-/// Whether a person has a telephone number in a column.
+/// Whether a person has a telephone number in a column, among others perhaps.
 fn has_number(person: Recipient<'_>, column: usize, digits: &[u8]) -> bool {
-    person.rows().any(|row| same_number(&digits_of(row.field(column)), digits))
-}
-
-/// One letter more in the hash of a word: cheap, as a message has a thousand words.
-fn mixed(hash: u64, letter: u8) -> u64 {
-    (hash.rotate_left(5) ^ u64::from(letter)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// An accent that is written behind its letter.
-fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}')
+    person.rows().any(|row| {
+        let cell = row.field(column);
+        let parts = cell.split([';', ',', '\n', '|', ':']).flat_map(|part| part.split(" / "));
+        std::iter::once(cell).chain(parts).any(|part| same_number(&digits_of(part), digits))
+    })
 }
 
 fn digits_of(text: &str) -> Vec<u8> {
@@ -365,10 +362,12 @@ fn in_number(between: &str) -> bool {
     between.chars().count() <= MOST_BETWEEN && between.chars().all(|c| " -./()+\u{a0}\u{2011}\u{2013}".contains(c))
 }
 
-/// Whether letters or digits follow behind a mark that holds the parts of a reference together: `OE-2041-7`.
+/// Whether letters or digits follow behind a mark that holds the parts of a reference together, `OE-2041-7`, or the
+/// places of a number, `12.2041`. What else stands in paths and names of files does not.
 fn joins(mut rest: impl Iterator<Item = char>) -> bool {
     match rest.next() {
-        Some('-' | '_' | '/' | '.' | '\u{2011}') => rest.next().is_some_and(char::is_alphanumeric),
+        Some('-' | '\u{2011}') => rest.next().is_some_and(char::is_alphanumeric),
+        Some('.' | ',') => rest.next().is_some_and(|c| c.is_ascii_digit()),
         Some(c) => c.is_alphanumeric(),
         None => false,
     }
@@ -451,6 +450,11 @@ mod tests {
             ("Zoe\u{308} Nun\u{303}ez", "Zoe\u{308} Nun\u{303}ez", 4),
             ("ZOË NUÑEZ", "ZOË NUÑEZ", 4),
             ("ref X1!", "X1", 4),
+            ("May, Bo", "May, Bo", 1),
+            ("https://x.example/case/OE-204/", "OE-204", 1),
+            ("letter_OE-204.pdf", "OE-204", 1),
+            ("Nr.5512/2026", "5512", 3),
+            ("zoe nunez", "zoe nunez", 4),
         ] {
             let all = found(text);
             assert!(all.contains(&(value.to_owned(), person)), "{text}: {all:?}");
@@ -463,7 +467,8 @@ mod tests {
             "Dear Ada Byron, your case OE-2041, call 07700 900001 or +447700900001",
             "you may call; they may not",
             "Bob Mayer, Bo Mayer, Bobo",
-            "OE-2041, OE-2040, OE-204-5, ROE-204, OE-204x",
+            "OE-2041, OE-2040, OE-204-5, ROE-204, OE-204x, 12.5512, 5,5512",
+            "Bo May-Smith, call 040 2960003 or 0800 2960003",
             "07700 900005 and 1234567 and 900002",
             "17700900002345678901234",
             "55120, 15512, 5512-3, A5512",
