@@ -20,18 +20,19 @@ pub(super) struct Html {
     /// their end: `ann@one.example<b>Dear</b>`.
     pub(super) hidden: String,
     /// How it looks: style sheets, styles, classes, sizes, colours and fonts. No values are looked for in it, as there are
-    /// people who are called like a font.
+    /// people who are called like a font; and tags as they are, if an address could be in them.
     pub(super) looks: String,
     /// Where in `shown` the last piece of text begins.
     last: usize,
+    values: bool,
 }
 
-/// Reads HTML of any kind; everything that is in it is given out.
-pub(super) fn read(source: &str) -> Html {
-    let mut html = Html::default();
+/// Reads HTML of any kind. Everything that is in it is given out, but for tags without anything in which an address could
+/// be, and, where no `values` are looked for, without the values of their attributes.
+pub(super) fn read(source: &str, values: bool) -> Html {
+    let mut html = Html { values, ..Html::default() };
     html.shown.reserve(source.len());
     html.hidden.reserve(source.len());
-    html.looks.reserve(source.len());
     html.read(source, false);
     html
 }
@@ -114,8 +115,13 @@ impl Html {
 
     /// Keeps a tag, without what only says how something looks.
     fn tag(&mut self, tag: &str) {
-        self.looks.push_str(&resolved(tag));
-        self.looks.push('\n');
+        if memchr3(b'@', b'%', b'&', tag.as_bytes()).is_some() || !tag.is_ascii() {
+            self.looks.push_str(&resolved(tag));
+            self.looks.push('\n');
+        }
+        if !self.values {
+            return;
+        }
         // No tag at all: `<Ann Berg>`
         if memchr(b'=', tag.as_bytes()).is_none() && tag.contains(' ') {
             self.hide(tag);
@@ -147,7 +153,7 @@ impl Html {
     fn comment(&mut self, comment: &str, in_comment: bool) {
         self.hide(comment);
         if !in_comment && comment.contains('<') {
-            let mut inner = Self::default();
+            let mut inner = Self { values: self.values, ..Self::default() };
             inner.read(comment, true);
             self.hidden.push_str(&inner.shown);
             self.hidden.push('\n');
@@ -237,7 +243,7 @@ mod tests {
     use super::*;
 
     fn shown(html: &str) -> String {
-        read(html).shown.trim().to_owned()
+        read(html, true).shown.trim().to_owned()
     }
 
     #[test]
@@ -263,7 +269,7 @@ mod tests {
     fn what_is_not_shown_is_there() {
         let html = "<a href='mailto:x%40y' title=\"a&#64;b\">one@x<i>Two</i></a><!-- three --><style>four</style>\
             <!--[if mso]><p>fi<b>ve</b></p><![endif]--><!-- six";
-        let Html { hidden, looks, .. } = read(html);
+        let Html { hidden, looks, .. } = read(html, true);
         assert!(looks.starts_with("a href='mailto:x%40y' title=\"a@b\"\n") && looks.contains("four"), "{looks}");
         for line in ["'mailto:x%40y'", "\"a@b\"", "one@x", "Two", " three ", "five", " six"] {
             assert!(hidden.lines().any(|known| known == line), "{line}: {hidden}");
@@ -274,7 +280,7 @@ mod tests {
     fn it_takes_no_longer_than_it_is_long() {
         for piece in ["a<b>", "<!--", "<!<!----", "<", "&", "a<b>a</b>", "<style><", "&#64"] {
             let html = piece.repeat(1_000_000 / piece.len());
-            let read = read(&html);
+            let read = read(&html, true);
             assert!(read.shown.len() + read.hidden.len() < 4_000_000, "{piece}");
         }
     }

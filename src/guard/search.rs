@@ -106,7 +106,7 @@ impl<'g> Search<'g> {
         match part {
             Some(part) if !is_shown(part) || (kind.is_some() && !is("text")) => self.file(part, &body),
             _ if kind.and_then(|kind| kind.subtype()).is_some_and(|subtype| subtype.eq_ignore_ascii_case("html")) => {
-                let html = html::read(&characters(&body, attribute("charset")));
+                let html = html::read(&characters(&body, attribute("charset")), self.guard.known.identifying.is_some());
                 self.text(&html.shown, Part::Html);
                 self.text(&html.hidden, Part::HtmlUnseen);
                 self.addresses(&html.looks, Part::HtmlUnseen);

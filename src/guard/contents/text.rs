@@ -51,7 +51,7 @@ pub(super) fn read(walk: &mut Walk<'_>, bytes: &[u8], form: Form) -> Result<(), 
     match form {
         Form::Plain => {}
         Form::Html => {
-            let html = html::read(&text);
+            let html = html::read(&text, true);
             walk.say("", &html.shown);
             walk.say("", &html.hidden);
             walk.say("", &html.looks);
