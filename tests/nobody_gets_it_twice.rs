@@ -221,3 +221,26 @@ fn without_a_record_nothing_is_sent() {
     assert_eq!(server.deliveries().len(), 0);
     assert_eq!(std::fs::read_to_string(home.path().join("list.csv")).unwrap(), "name,email\n".repeat(500));
 }
+
+#[test]
+fn a_file_that_changed_does_not_make_everybody_get_it_twice() {
+    let server = server().start();
+    let home = home(&server, 3, 1);
+    let front = "+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"x\"\nattachments = \"a.txt\"\n+++\nDear {{name}},\n";
+    home.write("c/t.txt.hbs", front);
+    home.write("c/a.txt", "one");
+    send(&home, &["--rows", "2", "--confirm", "1"]).ended(0);
+    home.write("c/a.txt", "two");
+    let said = send(&home, &["--confirm", "3"]).ended(77).stderr;
+    assert!(
+        said.contains("had the same template and list, and 1 recipient got it; but the messages are others now"),
+        "{said}"
+    );
+    assert!(said.contains("help: an attached file has changed"), "{said}");
+    assert_eq!(server.accepted().len(), 1);
+    home.write("c/a.txt", "one");
+    send(&home, &["--confirm", "3"]).ended(0);
+    assert_eq!(accepted(&server).values().copied().collect::<Vec<_>>(), [1, 1, 1]);
+    home.write("c/a.txt", "two");
+    send(&home, &["--confirm", "3", "--again"]).ended(0);
+}

@@ -54,7 +54,7 @@ impl RecordArgs {
 pub(super) fn failed(why: StoreError) -> Failure {
     let exit = match why {
         StoreError::Running { .. } => Exit::TryAgain,
-        StoreError::Done { .. } => Exit::Refused,
+        StoreError::Done { .. } | StoreError::Changed { .. } => Exit::Refused,
         StoreError::Unknown(_) => Exit::Usage,
         _ => Exit::CannotCreate,
     };

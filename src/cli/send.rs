@@ -30,7 +30,7 @@ use crate::{
     delivery::{self, Job, Signal, Stop, StopReason},
     diagnostic::{Diagnostic, Diagnostics, Place, visible},
     message::{Digest, Signer},
-    outbox::{Campaign, Counts, Journal, Outbox, Outcome, Store},
+    outbox::{Campaign, Counts, Journal, Made, Outbox, Outcome, Store},
     report::{self, Heard, Rows, Style, Summary},
     sandbox::{Proof, Sandbox},
     secret::{SecretError, SecretSource},
@@ -173,22 +173,19 @@ impl Send {
     ) -> Result<Result<Kept, Exit>, Failure> {
         let mut store = Store::open(file).map_err(failed)?;
         let content = Digest::of_all(outbox.digests());
-        let edition = store.edition(&content, self.again).map_err(failed)?;
+        let source = loaded.composer.source();
+        let edition = store.edition(&content, &source, self.again).map_err(failed)?;
         if edition > 1 {
             loaded.composer = loaded.composer.with_edition(edition);
             outbox = loaded.prepare((0..loaded.list().len()).collect(), screen)?;
         }
         let people = loaded.list().iter().zip(outbox.digests());
         let messages = people.map(|(person, digest)| (person.row(), person.address().as_str().to_owned(), digest));
-        let campaign =
-            store.begin(&content, edition, &loaded.campaign.name, messages, jiff::Timestamp::now()).map_err(failed)?;
+        let made = Made { content: &content, edition, source: &source, name: &loaded.campaign.name };
+        let campaign = store.begin(&made, messages, jiff::Timestamp::now()).map_err(failed)?;
         let counts = campaign.counts(selected);
         if campaign.is_old {
-            screen.note(&format!(
-                "{}
-",
-                again(&campaign, &counts)
-            ));
+            screen.note(&again(&campaign, &counts));
         }
         let outcomes = campaign.outcomes.clone();
         let past = match account {
@@ -415,7 +412,7 @@ fn again(campaign: &Campaign, counts: &Counts) -> String {
             let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));
         }
     }
-    text
+    text + "\n"
 }
 
 fn read_signer(dkim: &Dkim) -> Result<Signer, Failure> {

@@ -266,6 +266,12 @@ impl Composer {
         }
     }
 
+    /// SHA-256 over template and list, from which the messages are made.
+    #[must_use]
+    pub fn source(&self) -> [u8; 32] {
+        self.seed
+    }
+
     /// The same for content that is sent once more: each message is another one, by its Message-ID.
     #[must_use]
     pub fn with_edition(self, edition: u32) -> Self {

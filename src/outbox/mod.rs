@@ -17,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-pub use self::sqlite::{Attempt, Campaign, Journal, Overview, Store, StoreError, Tried};
+pub use self::sqlite::{Attempt, Campaign, Journal, Made, Overview, Store, StoreError, Tried};
 use crate::{diagnostic::Diagnostics, message::Digest};
 
 /// What became of a message.
@@ -225,9 +225,6 @@ impl Outbox {
     }
 
     /// The message is about to be sent. Its last line must not be written before that is written down.
-    ///
-    /// # Errors
-    /// Where it cannot follow what is known of the message.
     pub fn begin(&self, claim: Claim, message_id: &str, server: String, tls: Option<&'static str>) -> Written {
         let at = Timestamp::now();
         self.step(claim, Outcome::Sending, || Attempt::Begins { message_id: message_id.to_owned(), server, tls, at })

@@ -45,6 +45,13 @@ pub enum StoreError {
         /// Of how many only the server knows.
         in_doubt: usize,
     },
+    /// The same template and the same list, of which something else is made now.
+    Changed {
+        /// The id of the campaign that was made of them before.
+        id: String,
+        /// How many have it.
+        sent: usize,
+    },
     /// There is no campaign with that id.
     Unknown(String),
 }
@@ -99,6 +106,11 @@ impl fmt::Display for StoreError {
                     in_doubt => write!(f, ", and {in_doubt} may have got it"),
                 }
             }
+            Self::Changed { id, sent } => write!(
+                f,
+                "campaign {id} had the same template and list, and {} got it; but the messages are others now",
+                counted(*sent, "recipient")
+            ),
             Self::Unknown(id) => write!(f, "there is no campaign {} in the outbox", quoted(id)),
         }
     }
@@ -119,6 +131,7 @@ impl Complaint for StoreError {
             Self::Sqlite(..) => "outbox.sqlite",
             Self::Running { .. } => "outbox.running",
             Self::Done { .. } => "outbox.done",
+            Self::Changed { .. } => "outbox.changed",
             Self::Unknown(_) => "outbox.unknown",
         }
     }
@@ -136,6 +149,11 @@ impl Complaint for StoreError {
             }
             Self::Full(_) => "make room and run the same command again: it goes on where it is".into(),
             Self::Running { .. } => "wait for it to end".into(),
+            Self::Changed { .. } => {
+                "an attached file has changed, or apiece is another version: put it back to go on with \
+                                     that campaign; or say --again to send this to everybody"
+                    .into()
+            }
             Self::Unknown(_) => "apiece status lists them".into(),
             Self::Done { id, in_doubt: 1.., .. } => {
                 format!("look up who may have got it: apiece status {id}; then say what you found: apiece resolve {id}")

@@ -42,6 +42,19 @@ pub struct Store {
     path: PathBuf,
 }
 
+/// What a campaign is.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'m> {
+    /// Over the digests of all messages of the first edition.
+    pub content: &'m Digest,
+    /// 1, or more where the same is sent again.
+    pub edition: u32,
+    /// SHA-256 over template and list.
+    pub source: &'m [u8; 32],
+    /// As it was called on the command line.
+    pub name: &'m str,
+}
+
 /// A campaign in the file, which nobody else sends as long as this is there.
 #[derive(Debug)]
 pub struct Campaign {
@@ -143,8 +156,9 @@ impl Store {
     }
 
     /// The edition of a content that is to be sent: one that was begun, the first, or, `again`, one more than all that were
-    /// sent.
-    pub fn edition(&self, content: &Digest, again: bool) -> Result<u32, StoreError> {
+    /// sent. `source` is what the content was made from: what else was made of it before is no reason to send everybody
+    /// something twice.
+    pub fn edition(&self, content: &Digest, source: &[u8; 32], again: bool) -> Result<u32, StoreError> {
         let last = self.connection.query_row(
             "SELECT id, edition, prepared, total,
                 (SELECT count(*) FROM message WHERE campaign = number AND state = 'sent'),
@@ -165,11 +179,22 @@ impl Store {
             },
         );
         match last.optional().map_err(|why| self.error(&why))? {
-            None => Ok(1),
+            None if again => Ok(1),
+            None => self.is_new(source).map(|()| 1),
             Some((edition, left, _)) if left > 0 => Ok(edition),
             Some((edition, _, _)) if again => Ok(edition + 1),
             Some((_, _, done)) => Err(done),
         }
+    }
+
+    fn is_new(&self, source: &[u8; 32]) -> Result<(), StoreError> {
+        let other = self.connection.query_row(
+            "SELECT id, (SELECT count(*) FROM message WHERE campaign = number AND state IN ('sent', 'in_doubt', 'sending')) AS sent
+             FROM campaign WHERE source = ? AND sent > 0 ORDER BY number DESC LIMIT 1",
+            params![source],
+            |row| Ok(StoreError::Changed { id: row.get(0)?, sent: row.get::<_, i64>(1)?.try_into().unwrap_or_default() }),
+        );
+        other.optional().map_err(|why| self.error(&why))?.map_or(Ok(()), Err)
     }
 
     /// Takes up a campaign that was begun, or writes a new one down; `messages` are the row, the address and the digest of
@@ -178,9 +203,7 @@ impl Store {
     /// What an earlier run was about to send when it ended is in doubt from now on, and what was put off is queued again.
     pub fn begin<'m>(
         &mut self,
-        content: &Digest,
-        edition: u32,
-        name: &str,
+        made: &Made<'_>,
         messages: impl ExactSizeIterator<Item = (u64, String, &'m Digest)>,
         now: Timestamp,
     ) -> Result<Campaign, StoreError> {
@@ -190,7 +213,7 @@ impl Store {
         let known = change
             .query_row(
                 "SELECT number, id FROM campaign WHERE content = ? AND edition = ?",
-                params![content.as_bytes(), edition],
+                params![made.content.as_bytes(), made.edition],
                 |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
             )
             .optional()
@@ -198,7 +221,7 @@ impl Store {
         let is_old = known.is_some();
         let (number, id) = match known {
             Some(known) => known,
-            None => insert(&change, content, edition, name, messages, now).map_err(sqlite)?,
+            None => insert(&change, made, messages, now).map_err(sqlite)?,
         };
         // Only who holds the lock may say that nobody is sending.
         let lock = RunLock::take(&path, &id, now)?;
@@ -232,12 +255,11 @@ fn fill_states(change: &Connection) -> rusqlite::Result<()> {
 
 fn insert<'m>(
     change: &Connection,
-    content: &Digest,
-    edition: u32,
-    name: &str,
+    made: &Made<'_>,
     messages: impl ExactSizeIterator<Item = (u64, String, &'m Digest)>,
     now: Timestamp,
 ) -> rusqlite::Result<(i64, String)> {
+    let Made { content, edition, source, name } = *made;
     let total = i64::try_from(messages.len()).unwrap_or(i64::MAX);
     let digits = content.to_string();
     let suffix = if edition == 1 { String::new() } else { format!("-{edition}") };
@@ -249,8 +271,8 @@ fn insert<'m>(
     });
     let id = id.unwrap_or(digits);
     change.execute(
-        "INSERT INTO campaign (id, content, edition, name, prepared, total) VALUES (?, ?, ?, ?, ?, ?)",
-        params![id, content.as_bytes(), edition, name, now.as_millisecond(), total],
+        "INSERT INTO campaign (id, content, edition, source, name, prepared, total) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![id, content.as_bytes(), edition, source, name, now.as_millisecond(), total],
     )?;
     let number = change.last_insert_rowid();
     let mut insert =

@@ -6,6 +6,7 @@ CREATE TABLE campaign (
     id       TEXT    NOT NULL UNIQUE,
     content  BLOB    NOT NULL,           -- SHA-256 over the digests of all messages of its first edition
     edition  INTEGER NOT NULL,
+    source   BLOB    NOT NULL,           -- SHA-256 over template and list, whatever is made of them
     name     TEXT    NOT NULL,           -- as it was called on the command line
     prepared INTEGER NOT NULL,
     total    INTEGER NOT NULL,           -- how many messages

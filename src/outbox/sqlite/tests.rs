@@ -7,7 +7,8 @@ fn digests(count: u8) -> Vec<Digest> {
 fn begin(store: &mut Store, digests: &[Digest], edition: u32) -> Result<Campaign, StoreError> {
     let content = Digest::of_all(digests.iter());
     let messages = digests.iter().zip(0_u64..).map(|(digest, nth)| (nth + 2, format!("p{nth}@one.example"), digest));
-    store.begin(&content, edition, "c", messages.collect::<Vec<_>>().into_iter(), Timestamp::now())
+    let made = Made { content: &content, edition, source: &[7; 32], name: "c" };
+    store.begin(&made, messages.collect::<Vec<_>>().into_iter(), Timestamp::now())
 }
 
 fn begins() -> Attempt {
@@ -31,7 +32,7 @@ fn what_was_written_is_there_again() {
     let digests = digests(4);
     let content = Digest::of_all(digests.iter());
     let mut store = Store::open(&path).unwrap();
-    assert_eq!(store.edition(&content, false).unwrap(), 1);
+    assert_eq!(store.edition(&content, &[7; 32], false).unwrap(), 1);
     let campaign = begin(&mut store, &digests, 1).unwrap();
     assert_eq!((campaign.outcomes.as_slice(), campaign.is_old), ([Outcome::Queued; 4].as_slice(), false));
     let id = campaign.id.clone();
@@ -87,15 +88,15 @@ fn the_same_content_is_sent_again_only_if_somebody_says_so() {
     write(&journal, 0, ends(Outcome::Sent)).unwrap();
     drop(journal);
     let mut store = Store::open(&path).unwrap();
-    let done = store.edition(&content, false).unwrap_err().to_string();
+    let done = store.edition(&content, &[7; 32], false).unwrap_err().to_string();
     assert!(done.contains(&id) && done.contains("1 of 1 recipient got it"), "{done}");
-    assert_eq!(store.edition(&content, true).unwrap(), 2);
+    assert_eq!(store.edition(&content, &[7; 32], true).unwrap(), 2);
     let now = Timestamp::now();
     let recent = |account: &str, seconds| store.recent(account, Duration::from_secs(seconds), now).unwrap().len();
     assert_eq!((recent("work", 60), recent("home", 60), recent("work", 0)), (1, 0, 0));
     let second = begin(&mut store, &digests, 2).unwrap();
     assert_eq!((second.id, second.outcomes), (format!("{id}-2"), vec![Outcome::Queued]));
-    assert_eq!(store.edition(&content, true).unwrap(), 2, "it is begun");
+    assert_eq!(store.edition(&content, &[7; 32], true).unwrap(), 2, "it is begun");
 }
 
 #[test]
