@@ -244,3 +244,12 @@ fn a_file_that_changed_does_not_make_everybody_get_it_twice() {
     home.write("c/a.txt", "two");
     send(&home, &["--confirm", "3", "--again"]).ended(0);
 }
+
+#[test]
+fn a_rehearsal_in_the_sandbox_is_not_in_the_record() {
+    let server = server().start();
+    let home = home(&server, 2, 1);
+    home.run(&["send", "c", "--sandbox", "--confirm", "2", "--outbox", "o.sqlite"]).ended(0);
+    send(&home, &["--confirm", "2", "--outbox", "o.sqlite"]).ended(0);
+    assert_eq!(server.accepted().len(), 2);
+}

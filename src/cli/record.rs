@@ -1,6 +1,6 @@
 //! Where the record is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
@@ -23,11 +23,6 @@ pub(super) struct RecordArgs {
 }
 
 impl RecordArgs {
-    /// The file that somebody named.
-    pub(super) fn named(&self) -> Option<&Path> {
-        self.outbox.as_deref()
-    }
-
     /// The file: the one that is named, or the one in the place of a service or of a user.
     pub(super) fn file(&self) -> Result<PathBuf, Failure> {
         if let Some(file) = &self.outbox {

@@ -205,9 +205,9 @@ impl Send {
         })
     }
 
-    /// Where the record is. A sandbox has one of its own, since nobody gets anything.
+    /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
     fn record(&self) -> Result<(PathBuf, Option<TempDir>), Failure> {
-        if !self.sandbox || self.record.named().is_some() {
+        if !self.sandbox {
             return Ok((self.record.file()?, None));
         }
         let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir();
