@@ -224,7 +224,7 @@ fn every_leaking_campaign_is_refused() {
             own_text,
             "<p><a href=\"https://x.example/?to=bo.b%40two.example\">x</a></p>",
             &[],
-            "the HTML where it is not shown: \"\"https://x.example/?to=bo.b@two.example\"\"",
+            "the HTML where it is not shown: \"…=\"https://x.example/?to=bo.b@two.example\"\"",
         ),
         (
             own_text,

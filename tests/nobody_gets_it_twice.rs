@@ -253,3 +253,30 @@ fn a_rehearsal_in_the_sandbox_is_not_in_the_record() {
     send(&home, &["--confirm", "2", "--outbox", "o.sqlite"]).ended(0);
     assert_eq!(server.accepted().len(), 2);
 }
+
+/// No file may become longer than so much, as if the disk were full there.
+#[cfg(unix)]
+#[test]
+fn where_it_cannot_be_written_down_nothing_is_sent() {
+    let server = server().start();
+    let home = home(&server, 400, 4);
+    let mut limited = std::process::Command::new("sh");
+    let program = home.command(&["send", "c", "--account", "work", "--confirm", "400"]);
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 400; exec \"$0\" \"$@\""]).arg(program.get_program());
+    limited.args(program.get_args()).current_dir(home.path()).env("P", "secret").stdin(Stdio::null());
+    limited.env_remove("XDG_STATE_HOME").env_remove("XDG_CONFIG_HOME").env("HOME", home.path());
+    let run = Run::of(limited.output().unwrap()).ended(74);
+    assert!(
+        run.stdout.contains("The run ended early: nothing is sent that cannot be written down: the outbox "),
+        "{}",
+        run.stdout
+    );
+    let before = server.accepted().len();
+    assert!((1..400).contains(&before), "{before}");
+    let run = send(&home, &["--confirm", "400"]);
+    let in_doubt = rows(&home, "in_doubt");
+    assert!([0, 1].contains(&run.code) && in_doubt.len() <= 4, "{}\n{}", run.code, run.stdout);
+    let accepted = accepted(&server);
+    assert!(accepted.values().all(|times| *times == 1));
+    assert!((2..402).all(|row| accepted.contains_key(&row) || in_doubt.contains(&row)));
+}
