@@ -68,10 +68,16 @@ fn killed_at_random(count: usize, connections: usize, kills: usize, seed: u64) -
     loop {
         let mut child = start(&home, &["--confirm", &confirm]);
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let patience = Duration::from_millis(if killed < kills { 80 + (random >> 33) % 300 } else { 120_000 });
-        let begun = Instant::now();
-        while child.try_wait().unwrap().is_none() && begun.elapsed() < patience {
-            std::thread::sleep(Duration::from_millis(2));
+        // In the middle of sending, and now and then before it begins.
+        let before = server.accepted().len();
+        let is_early = killed % 5 == 4;
+        let patience = Duration::from_millis(if killed < kills { 5 + (random >> 33) % 150 } else { 120_000 });
+        let mut begun = is_early.then(Instant::now);
+        while child.try_wait().unwrap().is_none() && begun.is_none_or(|begun| begun.elapsed() < patience) {
+            std::thread::sleep(Duration::from_millis(1));
+            if begun.is_none() && server.accepted().len() > before {
+                begun = Some(Instant::now());
+            }
         }
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
