@@ -14,6 +14,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
+mod memory;
 #[path = "messages/people.rs"]
 mod people;
 
@@ -39,7 +40,7 @@ fn main() {
     if let [_, way, length] = arguments.as_slice()
         && way == "memory"
     {
-        return memory(length.parse().unwrap());
+        return count_memory(length.parse().unwrap());
     }
     let directory = tempfile::tempdir().unwrap();
     let template = directory.path().join("update.html.hbs");
@@ -85,23 +86,23 @@ fn main() {
 }
 
 /// Counts what is kept for a list of addresses alone.
-fn memory(length: usize) {
+fn count_memory(length: usize) {
     let mut addresses = String::with_capacity(length * 40);
     addresses.push_str("email\n");
     for nth in 0..length {
         writeln!(addresses, "{}", person(nth).address).unwrap();
     }
-    let before = resident();
+    let before = memory::kib("VmRSS");
     let list = Arc::new(RecipientList::parse("people.csv", &addresses, &ListOptions::default()).unwrap());
-    let listed = resident();
+    let listed = memory::kib("VmRSS");
     let guard = Guard::new(Arc::clone(&list), &[]);
     let each = |bytes: u64| f64::from(u32::try_from(bytes).unwrap()) / f64::from(u32::try_from(length).unwrap());
     println!(
         "kept for each of {length} addresses: {:.1} bytes for the list with its index and the address, {:.1} of which \
          are the address; {:.1} bytes more for the guard",
-        each(listed.saturating_sub(before)),
+        each(1024 * listed.saturating_sub(before)),
         each(addresses.len() as u64) - 1.0,
-        each(resident().saturating_sub(listed)),
+        each(1024 * memory::kib("VmRSS").saturating_sub(listed)),
     );
     drop(guard);
 }
@@ -148,11 +149,4 @@ fn least(message: &Message, addresses: &HashSet<String>) -> usize {
     }
     assert_eq!(others, 0);
     parsed.parts.len()
-}
-
-/// Bytes of this process that are in memory; 0 where the system does not say.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }

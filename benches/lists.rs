@@ -11,6 +11,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
+mod memory;
+
 use std::{
     collections::HashMap,
     fs::File,
@@ -33,7 +35,7 @@ fn main() {
     {
         let start = Instant::now();
         let people = read(way, Path::new(list));
-        println!("{people} {} {}", start.elapsed().as_micros(), peak_kib());
+        println!("{people} {} {}", start.elapsed().as_micros(), memory::kib("VmHWM"));
         return;
     }
     let rows = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000_usize);
@@ -85,13 +87,6 @@ fn read(way: &str, list: &Path) -> usize {
         }
         _ => black_box(RecipientList::read(list, &ListOptions::default()).unwrap()).len(),
     }
-}
-
-/// The most memory that this process ever had in use, in KiB; 0 where the system does not say.
-fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn medians(results: &[(f64, f64)]) -> (f64, f64) {

@@ -46,16 +46,23 @@ impl Resolve {
         let mut store = self.record.open()?;
         let campaign = store.campaign(&self.id).map_err(failed)?;
         let to = if self.sent { Outcome::Sent } else { Outcome::Queued };
-        let is_meant = |row| self.row.as_ref().is_none_or(|rows| rows.contains(row));
-        let rows = store.decide(&campaign, Outcome::InDoubt, to, is_meant).map_err(failed)?;
-        if rows.is_empty() {
-            let message = "none of these is in doubt";
-            return Err(Failure::because(Exit::Usage, "resolve.none", message, Some("apiece status ID lists them")));
-        }
+        let rows = store.decide(&campaign, Outcome::InDoubt, to, |row| is_meant(self.row.as_ref(), row));
+        let rows = some(rows.map_err(failed)?, "resolve.none", "none of these is in doubt")?;
         let becomes = if self.sent { "sent" } else { "queued: send the campaign once more" };
         screen.print(&format!("rows {}: {becomes}\n", Rows::of(rows)));
         Ok(Exit::Ok)
     }
+}
+
+/// Whether a row is one of those that were named, if any were.
+fn is_meant(named: Option<&Rows>, row: u64) -> bool {
+    named.is_none_or(|rows| rows.contains(row))
+}
+
+/// The rows about which something was decided; that there are none is a mistake.
+fn some(rows: Vec<u64>, code: &'static str, none: &str) -> Result<Vec<u64>, Failure> {
+    let help = Some("apiece status ID lists them");
+    if rows.is_empty() { Err(Failure::because(Exit::Usage, code, none, help)) } else { Ok(rows) }
 }
 
 /// Arguments of `apiece retry`.
@@ -80,14 +87,10 @@ impl Retry {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let mut store = self.record.open()?;
         let campaign = store.campaign(&self.id).map_err(failed)?;
-        let is_meant = |row| self.row.as_ref().is_none_or(|rows| rows.contains(row));
         let reasons = store.tried(&campaign, Outcome::Failed, usize::MAX).map_err(failed)?;
-        let reasons: Vec<_> = reasons.into_iter().filter(|tried| is_meant(tried.row)).collect();
-        let rows = store.decide(&campaign, Outcome::Failed, Outcome::Queued, is_meant).map_err(failed)?;
-        if rows.is_empty() {
-            let message = "none of these failed";
-            return Err(Failure::because(Exit::Usage, "retry.none", message, Some("apiece status ID lists them")));
-        }
+        let reasons: Vec<_> = reasons.into_iter().filter(|tried| is_meant(self.row.as_ref(), tried.row)).collect();
+        let rows = store.decide(&campaign, Outcome::Failed, Outcome::Queued, |row| is_meant(self.row.as_ref(), row));
+        let rows = some(rows.map_err(failed)?, "retry.none", "none of these failed")?;
         for tried in reasons.iter().take(MOST_SHOWN) {
             screen.print(&format!(
                 "row {}, {}: {}\n",

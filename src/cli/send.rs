@@ -182,12 +182,12 @@ impl Send {
         let people = loaded.list().iter().zip(outbox.digests());
         let messages = people.map(|(person, digest)| (person.row(), person.address().as_str().to_owned(), digest));
         let made = Made { content: &content, edition, source: &source, name: &loaded.campaign.name };
-        let campaign = store.begin(&made, messages, jiff::Timestamp::now()).map_err(failed)?;
+        let mut campaign = store.begin(&made, messages, jiff::Timestamp::now()).map_err(failed)?;
         let counts = campaign.counts(selected);
         if campaign.is_old {
             screen.note(&again(&campaign, &counts));
         }
-        let outcomes = campaign.outcomes.clone();
+        let outcomes = std::mem::take(&mut campaign.outcomes);
         let past = match account {
             Some(account) => {
                 let rates = account.rates.iter().chain(&loaded.campaign.rates);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diagnostic::visible,
-    outbox::{Outcome, Overview, Store, Tried},
+    outbox::{Outcome, Overview, Store, Tried, day},
 };
 
 /// So many messages are told one by one for each outcome.
@@ -53,8 +53,7 @@ impl Status {
 fn line(campaign: &Overview) -> String {
     let counts = Outcome::ALL.into_iter().filter(|outcome| campaign.counts.of(*outcome) > 0);
     let counts: Vec<String> = counts.map(|outcome| format!("{} {outcome}", campaign.counts.of(outcome))).collect();
-    let prepared = campaign.prepared.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M");
-    format!("{}  {prepared}  {}  {}\n", campaign.id, visible(&campaign.name), counts.join(", "))
+    format!("{}  {}  {}  {}\n", campaign.id, day(campaign.prepared), visible(&campaign.name), counts.join(", "))
 }
 
 fn details(store: &Store, campaign: &Overview, outcome: Outcome, text: &mut String) -> Result<(), Failure> {

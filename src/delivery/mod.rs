@@ -425,13 +425,12 @@ impl Run {
         connection: usize,
         claim: Claim,
         message: &Message,
-        outcome: Outcome,
+        mut outcome: Outcome,
         reply: Option<Reply>,
-        why: Option<String>,
+        mut why: Option<String>,
     ) {
         let said = reply.as_ref().map_or_else(|| why.clone().unwrap_or_default(), |reply| reply.text().to_owned());
         let code = reply.as_ref().map(|reply| (reply.code(), reply.enhanced().map(str::to_owned)));
-        let (mut outcome, mut why) = (outcome, why);
         let written = written_down(self.outbox.end(claim, outcome, code, &said)).await;
         if let Err(unwritten) = &written {
             self.outbox.lose(claim);

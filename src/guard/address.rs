@@ -153,11 +153,7 @@ pub(super) fn disguised(text: &str, at: usize) -> Vec<(String, usize)> {
 /// How far the local part of an address reaches back from its @, in octets (RFC 5321 §4.1.2 and RFC 6531, without what
 /// only stands in quotes).
 fn local_length(text: &str, at: usize) -> usize {
-    let is_local = |c: char| {
-        c.is_ascii_alphanumeric()
-            || (c.is_ascii() && ".!#$%&'*+-/=?^_`{|}~".contains(c))
-            || !c.is_ascii() && c.is_alphanumeric()
-    };
+    let is_local = |c: char| c.is_alphanumeric() || (c.is_ascii() && ".!#$%&'*+-/=?^_`{|}~".contains(c));
     text[..at].chars().rev().take(LONGEST.0).take_while(|c| is_local(*c)).map(char::len_utf8).sum()
 }
 

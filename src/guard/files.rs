@@ -85,7 +85,7 @@ impl Looked {
         };
         let found = contents::texts(name, bytes, &mut note);
         // As it stands, too.
-        note("", &contents::printable(bytes), Sort::Bytes);
+        note("", &contents::printable(name, bytes), Sort::Bytes);
         looked.opaque = found.err().map(|why| why.to_string());
         looked
     }

@@ -156,26 +156,11 @@ impl<'g> Search<'g> {
     }
 
     fn header(&mut self, value: &HeaderValue<'_>, written: &str, place: Part<'_>) {
-        let mut text = |text: &str| {
+        header_texts(value, &mut |text| {
             if memmem::find(written.as_bytes(), text.as_bytes()).is_none() {
                 self.text(text, place);
             }
-        };
-        match value {
-            HeaderValue::Text(value) => text(value),
-            HeaderValue::TextList(values) => values.iter().for_each(|value| text(value)),
-            HeaderValue::Address(addresses) => {
-                for address in addresses.iter() {
-                    [&address.name, &address.address].into_iter().flatten().for_each(|value| text(value));
-                }
-            }
-            HeaderValue::ContentType(content) => {
-                for attribute in content.attributes().unwrap_or_default() {
-                    text(&attribute.value);
-                }
-            }
-            HeaderValue::DateTime(_) | HeaderValue::Received(_) | HeaderValue::Empty => {}
-        }
+        });
     }
 
     fn text(&mut self, text: &str, place: Part<'_>) {
@@ -210,6 +195,23 @@ impl<'g> Search<'g> {
         if self.findings.len() < MOST_FINDINGS && !self.findings.iter().any(|known| known.fault == fault) {
             self.findings.push(Finding { to: self.to.clone(), fault });
         }
+    }
+}
+
+/// What a header means, piece by piece.
+pub(super) fn header_texts(value: &HeaderValue<'_>, each: &mut dyn FnMut(&str)) {
+    match value {
+        HeaderValue::Text(text) => each(text),
+        HeaderValue::TextList(texts) => texts.iter().for_each(|text| each(text)),
+        HeaderValue::Address(addresses) => {
+            for address in addresses.iter() {
+                [&address.name, &address.address].into_iter().flatten().for_each(|text| each(text));
+            }
+        }
+        HeaderValue::ContentType(content) => {
+            content.attributes().unwrap_or_default().iter().for_each(|attribute| each(&attribute.value));
+        }
+        HeaderValue::DateTime(_) | HeaderValue::Received(_) | HeaderValue::Empty => {}
     }
 }
 

@@ -297,6 +297,11 @@ impl State {
     }
 }
 
+/// A time as people read it, where they are.
+pub(crate) fn day(time: Timestamp) -> String {
+    time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 /// Something that need not be written down.
 fn written() -> Written {
     let (sender, receiver) = oneshot::channel();

@@ -1,8 +1,8 @@
 //! Messages that are attached to messages.
 
-use mail_parser::{HeaderValue, Message, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 
-use super::{Obstacle, Opaque, Walk, text};
+use super::{super::search::header_texts, Obstacle, Opaque, Walk, text};
 
 /// Fields that a message begins with.
 const FIRST_FIELDS: &[&str] = &[
@@ -78,7 +78,10 @@ fn message(walk: &mut Walk<'_>, parsed: &Message<'_>, raw: &[u8]) -> Result<(), 
     for (nth, part) in parsed.parts.iter().enumerate() {
         let mut values = String::new();
         for header in &part.headers {
-            value(&header.value, &mut values);
+            header_texts(&header.value, &mut |text| {
+                values.push_str(text);
+                values.push('\n');
+            });
         }
         walk.say("headers", &values);
         let name = part.attachment_name().map_or_else(|| format!("part {nth}"), str::to_owned);
@@ -111,25 +114,4 @@ fn message(walk: &mut Walk<'_>, parsed: &Message<'_>, raw: &[u8]) -> Result<(), 
 /// A name by which the kind is known.
 fn with_ending(name: &str, ending: &str) -> String {
     if name.to_ascii_lowercase().ends_with(ending) { name.to_owned() } else { format!("{name}{ending}") }
-}
-
-/// What a header means, each piece on a line.
-fn value(header: &HeaderValue<'_>, out: &mut String) {
-    let mut line = |text: &str| {
-        out.push_str(text);
-        out.push('\n');
-    };
-    match header {
-        HeaderValue::Text(text) => line(text),
-        HeaderValue::TextList(texts) => texts.iter().for_each(|text| line(text)),
-        HeaderValue::Address(addresses) => {
-            for address in addresses.iter() {
-                [&address.name, &address.address].into_iter().flatten().for_each(|text| line(text));
-            }
-        }
-        HeaderValue::ContentType(content) => {
-            content.attributes().unwrap_or_default().iter().for_each(|attribute| line(&attribute.value));
-        }
-        HeaderValue::DateTime(_) | HeaderValue::Received(_) | HeaderValue::Empty => {}
-    }
 }

@@ -48,9 +48,10 @@ pub(super) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     text::decode(bytes)
 }
 
-/// What looks like text in a file that is more than that.
-pub(super) fn printable(bytes: &[u8]) -> String {
-    if text::is_text(bytes) { String::new() } else { strings::narrow(bytes) }
+/// What looks like text in a file as it stands, where [`texts`] has not given that out.
+pub(super) fn printable(name: &str, bytes: &[u8]) -> String {
+    let is_given = text::is_text(bytes) || matches!(Kind::of(name, bytes), Kind::Other(_));
+    if is_given { String::new() } else { strings::narrow(bytes) }
 }
 
 /// A walk through a file and the files in it.

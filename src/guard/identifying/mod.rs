@@ -164,8 +164,9 @@ impl Identifying {
             }
         } else {
             // Several numbers, or what they are of: "mobile: 0171 5550199 / 030 1234567"
-            let parts = cell.split([';', ',', '\n', '|', ':']).flat_map(|part| part.split(" / "));
-            for part in parts.filter(|part| part.len() < cell.len() && part.contains(|c: char| c.is_ascii_digit())) {
+            for part in
+                parts(cell).filter(|part| part.len() < cell.len() && part.contains(|c: char| c.is_ascii_digit()))
+            {
                 self.hasher.words(part, &mut words);
                 add(part, &words);
             }
@@ -342,9 +343,13 @@ impl Found {
 fn has_number(person: Recipient<'_>, column: usize, digits: &[u8]) -> bool {
     person.rows().any(|row| {
         let cell = row.field(column);
-        let parts = cell.split([';', ',', '\n', '|', ':']).flat_map(|part| part.split(" / "));
-        std::iter::once(cell).chain(parts).any(|part| same_number(&digits_of(part), digits))
+        std::iter::once(cell).chain(parts(cell)).any(|part| same_number(&digits_of(part), digits))
     })
+}
+
+/// What stands in a cell side by side.
+fn parts(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split([';', ',', '\n', '|', ':']).flat_map(|part| part.split(" / "))
 }
 
 fn digits_of(text: &str) -> Vec<u8> {

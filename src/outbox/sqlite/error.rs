@@ -95,7 +95,7 @@ impl fmt::Display for StoreError {
             Self::Sqlite(path, why) => write!(f, "the outbox {} cannot be used: {why}", shown(path)),
             Self::Running { id, holder } => write!(f, "campaign {id} is being sent already: {holder}"),
             Self::Done { id, prepared, sent, total, in_doubt } => {
-                let day = super::day(*prepared);
+                let day = crate::outbox::day(*prepared);
                 write!(
                     f,
                     "exactly this was sent before: campaign {id}, prepared {day}; {sent} of {} got it",

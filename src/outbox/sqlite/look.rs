@@ -42,24 +42,31 @@ pub struct Tried {
 impl Store {
     /// All campaigns, the newest first.
     pub fn campaigns(&self) -> Result<Vec<Overview>, StoreError> {
+        self.uncounted()?.into_iter().map(|one| self.counted(one)).collect()
+    }
+
+    fn uncounted(&self) -> Result<Vec<Overview>, StoreError> {
         let all = || {
             let mut query =
                 self.connection.prepare("SELECT number, id, name, prepared FROM campaign ORDER BY number DESC")?;
-            let all = query.query_map([], overview)?.collect::<rusqlite::Result<Vec<Overview>>>()?;
-            let counted = all.into_iter().map(|one| Ok(Overview { counts: self.counts(one.number)?, ..one }));
-            counted.collect::<rusqlite::Result<Vec<Overview>>>()
+            query.query_map([], overview)?.collect::<rusqlite::Result<Vec<Overview>>>()
         };
         all().map_err(|why| self.error(&why))
     }
 
+    fn counted(&self, one: Overview) -> Result<Overview, StoreError> {
+        let counts = self.counts(one.number).map_err(|why| self.error(&why))?;
+        Ok(Overview { counts, ..one })
+    }
+
     /// The campaign with an id, or with the only one that begins so.
     pub fn campaign(&self, id: &str) -> Result<Overview, StoreError> {
-        let mut like: Vec<Overview> = self.campaigns()?.into_iter().filter(|one| one.id.starts_with(id)).collect();
+        let mut like: Vec<Overview> = self.uncounted()?.into_iter().filter(|one| one.id.starts_with(id)).collect();
         if let Some(exact) = like.iter().position(|one| one.id == id) {
-            return Ok(like.swap_remove(exact));
+            return self.counted(like.swap_remove(exact));
         }
         match (like.len(), like.pop()) {
-            (1, Some(only)) if id.len() >= 4 => Ok(only),
+            (1, Some(only)) if id.len() >= 4 => self.counted(only),
             _ => Err(StoreError::Unknown(id.to_owned())),
         }
     }
@@ -129,7 +136,7 @@ impl Store {
         all().map_err(|why| self.error(&why))
     }
 
-    fn counts(&self, number: i64) -> rusqlite::Result<Counts> {
+    pub(super) fn counts(&self, number: i64) -> rusqlite::Result<Counts> {
         let mut query =
             self.connection.prepare("SELECT state, count(*) FROM message WHERE campaign = ? GROUP BY state")?;
         let mut counts = Counts::default();

@@ -160,30 +160,24 @@ impl Store {
     /// something twice.
     pub fn edition(&self, content: &Digest, source: &[u8; 32], again: bool) -> Result<u32, StoreError> {
         let last = self.connection.query_row(
-            "SELECT id, edition, prepared, total,
-                (SELECT count(*) FROM message WHERE campaign = number AND state = 'sent'),
-                (SELECT count(*) FROM message WHERE campaign = number AND state IN ('queued', 'sending', 'deferred')),
-                (SELECT count(*) FROM message WHERE campaign = number AND state = 'in_doubt')
-             FROM campaign WHERE content = ? ORDER BY edition DESC LIMIT 1",
+            "SELECT number, id, edition, prepared FROM campaign WHERE content = ? ORDER BY edition DESC LIMIT 1",
             params![content.as_bytes()],
             |row| {
-                let (edition, left): (u32, i64) = (row.get(1)?, row.get(5)?);
-                let done = StoreError::Done {
-                    id: row.get(0)?,
-                    prepared: Timestamp::from_millisecond(row.get(2)?).unwrap_or_default(),
-                    total: row.get::<_, i64>(3)?.try_into().unwrap_or_default(),
-                    sent: row.get::<_, i64>(4)?.try_into().unwrap_or_default(),
-                    in_doubt: row.get::<_, i64>(6)?.try_into().unwrap_or_default(),
-                };
-                Ok((edition, left, done))
+                let (number, id, edition, prepared) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok((self.counts(number)?, id, edition, Timestamp::from_millisecond(prepared).unwrap_or_default()))
             },
         );
-        match last.optional().map_err(|why| self.error(&why))? {
-            None if again => Ok(1),
-            None => self.is_new(source).map(|()| 1),
-            Some((edition, left, _)) if left > 0 => Ok(edition),
-            Some((edition, _, _)) if again => Ok(edition + 1),
-            Some((_, _, done)) => Err(done),
+        let Some((counts, id, edition, prepared)) = last.optional().map_err(|why| self.error(&why))? else {
+            return if again { Ok(1) } else { self.is_new(source).map(|()| 1) };
+        };
+        let is_begun = [Outcome::Queued, Outcome::Sending, Outcome::Deferred].iter().any(|left| counts.of(*left) > 0);
+        match () {
+            () if is_begun => Ok(edition),
+            () if again => Ok(edition + 1),
+            () => {
+                let (sent, in_doubt) = (counts.of(Outcome::Sent), counts.of(Outcome::InDoubt));
+                Err(StoreError::Done { id, prepared, sent, total: counts.total(), in_doubt })
+            }
         }
     }
 
@@ -287,11 +281,6 @@ fn insert<'m>(
         ])?;
     }
     Ok((number, id))
-}
-
-/// Text that people read.
-fn day(time: Timestamp) -> String {
-    time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// What was being sent when a run ended, only the server knows; what was put off is due.
