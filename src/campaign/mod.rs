@@ -11,6 +11,7 @@ pub(crate) mod keys;
 mod list;
 mod rate;
 mod size;
+mod written;
 
 #[cfg(unix)]
 use std::os::unix::fs::FileTypeExt;
@@ -107,26 +108,36 @@ impl fmt::Display for Unreadable {
 
 /// The content of a file, of which there must not be more than `most` bytes.
 pub(crate) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Diagnostics> {
-    let unreadable = |why| Diagnostics::from(Diagnostic::error(Place::File(path.into()), &why));
+    let refused = |why| Diagnostics::from(Diagnostic::error(Place::File(path.into()), &why));
     let mut bytes = Vec::new();
     #[cfg(unix)]
     if std::fs::metadata(path).is_ok_and(|data| data.file_type().is_fifo()) && !path.starts_with("/dev/fd") {
         // It may have nobody who writes.
-        return Err(unreadable(Unreadable::Pipe));
+        return Err(refused(Unreadable::Pipe));
     }
     File::open(path)
         .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
-        .map_err(|why| unreadable(Unreadable::Io(why)))?;
+        .map_err(|why| unreadable(path, why))?;
     if bytes.len() as u64 > most {
-        return Err(unreadable(Unreadable::TooLarge(most)));
+        return Err(refused(Unreadable::TooLarge(most)));
     }
     Ok(bytes)
 }
 
 /// The same as text.
 pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, Diagnostics> {
+    as_text(path, read_bytes(path, most)?)
+}
+
+/// What was read from a file, as text.
+pub(crate) fn as_text(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
     let not_text = |_| Diagnostic::error(Place::File(path.into()), &Unreadable::NotText).into();
-    String::from_utf8(read_bytes(path, most)?).map_err(not_text)
+    String::from_utf8(bytes).map_err(not_text)
+}
+
+/// That a file cannot be read.
+pub(crate) fn unreadable(path: &Path, why: io::Error) -> Diagnostics {
+    Diagnostic::error(Place::File(path.into()), &Unreadable::Io(why)).into()
 }
 
 impl Complaint for Unreadable {

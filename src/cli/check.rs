@@ -5,6 +5,7 @@ use clap::Args;
 use super::{
     Exit, Failure, Format, Screen,
     load::{CampaignArgs, Loaded},
+    record::RecordArgs,
 };
 use crate::{
     diagnostic::{Diagnostics, Severity, counted, nearest, quoted},
@@ -27,6 +28,8 @@ pub(super) struct Check {
     /// text, or a JSON object for each finding
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    record: RecordArgs,
     #[command(flatten)]
     campaign: CampaignArgs,
 }
@@ -70,18 +73,18 @@ impl Check {
     }
 
     fn check(&self, screen: Screen) -> Result<Checked, Failure> {
-        let loaded = self.campaign.load(|_| {})?;
+        let loaded = self.campaign.load(&self.record, |_| {})?;
         if self.format == Format::Text {
             loaded.say_remarks(screen);
         }
         match loaded.prepare(loaded.select(None)?, screen) {
-            Ok(outbox) => {
+            Ok(prepared) => {
                 if self.format == Format::Text {
-                    screen.remark(outbox.remarks());
+                    screen.remark(prepared.remarks());
                 }
                 let mut remarks = loaded.list().remarks().clone();
-                remarks.extend(outbox.remarks().clone());
-                Ok(Checked { loaded, recipients: outbox.len(), remarks })
+                remarks.extend(prepared.remarks().clone());
+                Ok(Checked { loaded, recipients: prepared.len(), remarks })
             }
             Err(failure) if self.format == Format::Json => {
                 let mut all = loaded.list().remarks().clone();

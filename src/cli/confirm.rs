@@ -4,7 +4,6 @@
 use std::{
     fmt::Write as _,
     io::{self, BufRead, IsTerminal},
-    time::Duration,
 };
 
 use super::{Exit, Failure, Screen};
@@ -12,6 +11,7 @@ use crate::{
     campaign::{Account, Rate, Tls},
     diagnostic::visible,
     message::Message,
+    report::spoken,
 };
 
 /// What somebody is asked to confirm.
@@ -78,7 +78,7 @@ impl Question {
         if !self.rates.is_empty() {
             let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
             let least = Rate::least_time(self.count, &self.rates);
-            let takes = if least.is_zero() { String::new() } else { format!(": at least {}", minutes(least)) };
+            let takes = if least.is_zero() { String::new() } else { format!(": at least {}", spoken(least)) };
             line("Pace", &format!("{}{takes}", rates.join(", ")));
         }
         text
@@ -94,13 +94,4 @@ pub(super) fn server(account: &Account) -> String {
     };
     let login = account.login.as_ref().map_or("nobody logs in".into(), |login| format!("as {}", login.username));
     format!("{}:{} (account {}, {tls}, {login})", account.host, account.port, account.name)
-}
-
-fn minutes(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86400),
-    }
 }

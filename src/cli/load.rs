@@ -9,16 +9,19 @@ use std::{
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use super::{Exit, Failure, Screen, list::ListArgs};
+use super::{
+    Exit, Failure, Screen,
+    list::ListArgs,
+    record::{RecordArgs, failed},
+};
 use crate::{
     address::Address,
     campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::{Composer, MOST_MESSAGE_BYTES},
-    outbox::Outbox,
-    recipients::{ListFile, Recipient, RecipientList},
-    report::Rows,
+    outbox::{Overview, Prepared, Thawed},
+    recipients::{ListFile, Recipient, RecipientList, Rows, Selection},
     secret,
     template::Template,
 };
@@ -29,7 +32,7 @@ const BAR_FROM: usize = 5000;
 /// Which campaign.
 #[derive(Debug, Args)]
 pub(super) struct CampaignArgs {
-    /// A directory with a campaign.toml, or a template
+    /// A directory with a campaign.toml, or a template; or the id of a campaign that was prepared
     campaign: PathBuf,
     /// The recipient list (CSV, XLSX, XLS, ODS; - is standard input), where CAMPAIGN is a template
     list: Option<PathBuf>,
@@ -81,13 +84,50 @@ impl CampaignArgs {
         typed.join(" ")
     }
 
+    /// The id of a campaign of the record, if that is what stands there.
+    fn id(&self) -> Option<&str> {
+        let id = self.campaign.to_str().filter(|_| self.list.is_none())?;
+        let (digits, edition) = id.split_once('-').unwrap_or((id, "2"));
+        let is_id = (4..=64).contains(&digits.len())
+            && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+            && edition.parse::<u32>().is_ok();
+        (is_id && !self.campaign.exists()).then_some(id)
+    }
+
+    /// A campaign as it was prepared; only how it is sent can still be said.
+    fn thaw(&self, id: &str, record: &RecordArgs, overrides: Overrides) -> Result<Loaded, Failure> {
+        if self.template.is_some()
+            || self.recipients.is_some()
+            || self.max_message_size.is_some()
+            || self.common.is_some()
+            || self.opaque_attachments.is_some()
+            || !self.list_args.typed().is_empty()
+        {
+            let message = format!("campaign {id} is prepared: neither its template nor its list can be changed");
+            let help = Some("prepare it anew from its template and list");
+            return Err(Failure::because(Exit::Usage, "campaign.prepared", message, help));
+        }
+        let (store, overview) = record.find(id)?;
+        let Thawed { mut settings, composer } = store.thaw(&overview).map_err(failed)?;
+        settings.account = overrides.account.or(settings.account);
+        settings.connections = overrides.connections.or(settings.connections);
+        if !overrides.rates.is_empty() {
+            settings.rates = overrides.rates;
+        }
+        let loaded = Loaded::of(settings, composer, Rejected { to: None, file: None });
+        Ok(Loaded { origin: Some(overview), ..loaded })
+    }
+
     /// Reads everything; says everything that is wrong.
-    pub(super) fn load(&self, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
+    pub(super) fn load(&self, record: &RecordArgs, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
         let mut overrides = self.overrides();
         further(&mut overrides);
+        if let Some(id) = self.id() {
+            return self.thaw(id, record, overrides);
+        }
         let data = |why| Failure::new(Exit::Data, why);
         let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides).map_err(data)?;
-        let mut rejected = Rejected { to: self.list_args.rejected.clone(), file: None };
+        let rejected = Rejected { to: self.list_args.rejected.clone(), file: None };
         rejected.check()?;
         let file = ListFile::read(&campaign.recipients, &campaign.list).map_err(data)?;
         let (list, findings) = RecipientList::examined(&file, &campaign.list);
@@ -114,28 +154,26 @@ impl CampaignArgs {
         };
         let wrong = findings.has_errors();
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
-        let allowed = [campaign.guard.allow.clone(), template.fixed_addresses()].concat();
         let most_bytes = campaign.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
         let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes).without_files(&[
             campaign.recipients.as_path(),
             campaign.template.as_path(),
             self.campaign.join(CAMPAIGN_FILE).as_path(),
         ]);
-        let own = composer.template().fixed_names().map(str::to_owned);
-        let allowed_values: Vec<String> = campaign.guard.allowed_values.iter().cloned().chain(own).collect();
-        let guard = Guard::new(Arc::clone(composer.list()), &allowed)
-            .with_headers(composer.template().header_names())
-            .with_identifying(campaign.guard.common(), &allowed_values)
-            .with_opaque(campaign.guard.opaque.unwrap_or_default());
+        let mut loaded = Loaded::of(campaign, composer, rejected);
         if wrong {
             // Nothing is sent, but what else is wrong is said.
-            let all = (0..composer.list().len()).collect();
-            let more = Outbox::prepare(&composer, &guard, all, &|_| {}).err().unwrap_or_default();
-            return refuse(findings, more, Some(composer.list()));
+            let all = Selection::All(loaded.list().len());
+            let more = Prepared::make(&loaded.composer, &loaded.guard, all, &|_| {}).err().unwrap_or_default();
+            let mut why = findings;
+            why.extend(more);
+            let why = why.sorted().without_consequences();
+            let written = loaded.rejected.write(&file, &loaded.campaign.list, &why, Some(loaded.list()));
+            return Err(data(why).saying(written));
         }
         // Only who wants bad rows written needs the file again.
-        rejected.file = rejected.to.is_some().then_some(file);
-        Ok(Loaded { campaign, composer, allowed, guard, rejected })
+        loaded.rejected.file = loaded.rejected.to.is_some().then_some(file);
+        Ok(loaded)
     }
 }
 
@@ -189,11 +227,25 @@ pub(super) struct Loaded {
     pub(super) composer: Composer,
     /// Addresses that may stand in anybody's message.
     pub(super) allowed: Vec<Address>,
+    /// Where it is in the record, if it was read from there
+    pub(super) origin: Option<Overview>,
     guard: Guard,
     rejected: Rejected,
 }
 
 impl Loaded {
+    fn of(campaign: Campaign, composer: Composer, rejected: Rejected) -> Self {
+        let template = composer.template();
+        let allowed = [campaign.guard.allow.clone(), template.fixed_addresses()].concat();
+        let own = template.fixed_names().map(str::to_owned);
+        let allowed_values: Vec<String> = campaign.guard.allowed_values.iter().cloned().chain(own).collect();
+        let guard = Guard::new(Arc::clone(composer.list()), &allowed)
+            .with_headers(template.header_names())
+            .with_identifying(campaign.guard.common(), &allowed_values)
+            .with_opaque(campaign.guard.opaque.unwrap_or_default());
+        Self { campaign, composer, allowed, origin: None, guard, rejected }
+    }
+
     pub(super) fn list(&self) -> &Arc<RecipientList> {
         self.composer.list()
     }
@@ -204,9 +256,9 @@ impl Loaded {
     }
 
     /// The people in some rows, or all.
-    pub(super) fn select(&self, rows: Option<&Rows>) -> Result<Vec<usize>, Failure> {
+    pub(super) fn select(&self, rows: Option<&Rows>) -> Result<Selection, Failure> {
         let list = self.list();
-        let Some(rows) = rows else { return Ok((0..list.len()).collect()) };
+        let Some(rows) = rows else { return Ok(Selection::All(list.len())) };
         for range in rows.ranges() {
             if let Some(missing) =
                 [*range.start(), *range.end()].into_iter().find(|row| list.index_of_row(*row).is_none())
@@ -216,20 +268,25 @@ impl Loaded {
             }
         }
         let meant = |recipient: &Recipient<'_>| recipient.rows().any(|row| rows.contains(row.number()));
-        Ok(list.iter().filter(meant).map(Recipient::index).collect())
+        Ok(Selection::Some(list.iter().filter(meant).map(Recipient::index).collect()))
     }
 
-    /// Makes and inspects the messages of the people at `indices`.
-    pub(super) fn prepare(&self, indices: Vec<usize>, screen: Screen) -> Result<Outbox, Failure> {
-        let visible = indices.len() >= BAR_FROM && !screen.quiet && io::stderr().is_terminal();
-        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(indices.len() as u64), target).with_message("prepared");
-        let outbox = Outbox::prepare(&self.composer, &self.guard, indices, &|done| bar.set_position(done as u64));
+    /// Makes and inspects the messages of some people.
+    pub(super) fn prepare(&self, who: Selection, screen: Screen) -> Result<Prepared, Failure> {
+        let bar = bar(who.len(), "prepared", screen);
+        let prepared = Prepared::make(&self.composer, &self.guard, who, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
-        outbox.map_err(|why| {
+        prepared.map_err(|why| {
             let write = |file| self.rejected.write(file, &self.campaign.list, &why, Some(self.list()));
             let written = self.rejected.file.as_ref().map(write);
             Failure::new(Exit::Data, why).saying(written.unwrap_or_default())
         })
     }
+}
+
+/// Shows how many of so many messages something is done with, where that takes a while and somebody looks.
+pub(super) fn bar(count: usize, done: &'static str, screen: Screen) -> ProgressBar {
+    let visible = count >= BAR_FROM && !screen.quiet && io::stderr().is_terminal();
+    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    ProgressBar::with_draw_target(Some(count as u64), target).with_message(done)
 }

@@ -2,15 +2,20 @@
 
 mod check;
 mod confirm;
+mod export;
 mod init;
 mod list;
 mod load;
+mod login;
+mod prepare;
 mod preview;
+mod purge;
 mod record;
 mod resolve;
 mod send;
 mod signals;
 mod status;
+mod verify;
 
 use std::{
     fmt,
@@ -80,12 +85,22 @@ enum Command {
     Preview(preview::Preview),
     /// Send a campaign, each person a message of their own
     Send(send::Send),
+    /// Keep a campaign as it is, to be sent later
+    Prepare(prepare::Prepare),
     /// Show what became of the campaigns, or of one
     Status(status::Status),
     /// Say whether people got a message of which only the server knows
     Resolve(resolve::Resolve),
     /// Send again to those whom the server refused
     Retry(resolve::Retry),
+    /// Take back what is not sent yet
+    Cancel(resolve::Cancel),
+    /// Write what became of each message as CSV
+    Export(export::Export),
+    /// Compare a campaign with what was prepared, and check the log
+    Verify(verify::Verify),
+    /// Remove the data of a campaign's people, and keep what proves what was done
+    Purge(purge::Purge),
 }
 
 /// How the program ended, as in sysexits.h.
@@ -258,9 +273,14 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(screen),
         Command::Preview(preview) => preview.run(screen),
         Command::Send(send) => send.run(screen),
+        Command::Prepare(prepare) => prepare.run(screen),
         Command::Status(status) => status.run(screen),
         Command::Resolve(resolve) => resolve.run(screen),
         Command::Retry(retry) => retry.run(screen),
+        Command::Cancel(cancel) => cancel.run(screen),
+        Command::Export(export) => export.run(screen),
+        Command::Verify(verify) => verify.run(screen),
+        Command::Purge(purge) => purge.run(screen),
     };
     let exit = result.unwrap_or_else(|failure| {
         screen.complain(&failure.why);

@@ -8,11 +8,14 @@ use jiff::ZonedDateTime;
 use super::{
     Exit, Failure, Screen,
     load::{CampaignArgs, Loaded},
+    record::RecordArgs,
 };
 use crate::{
     address::Address,
     diagnostic::{counted, visible},
-    preview, secret,
+    preview,
+    recipients::Selection,
+    secret,
     template::Answers,
 };
 
@@ -47,12 +50,14 @@ pub(super) struct Preview {
     #[arg(long, value_name = "DIR")]
     eml: Option<PathBuf>,
     #[command(flatten)]
+    record: RecordArgs,
+    #[command(flatten)]
     campaign: CampaignArgs,
 }
 
 impl Preview {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(|_| {})?;
+        let loaded = self.campaign.load(&self.record, |_| {})?;
         loaded.say_remarks(screen);
         if self.branches {
             return Self::each_branch(&loaded, screen);
@@ -60,16 +65,18 @@ impl Preview {
         let list = loaded.list();
         let one = |index: Option<usize>, who: String| {
             let message = format!("there is nobody {who} in {}", list.name());
-            index.map(|index| vec![index]).ok_or_else(|| Failure::because(Exit::Usage, "rows.nobody", message, None))
+            index
+                .map(|index| Selection::Some(vec![index]))
+                .ok_or_else(|| Failure::because(Exit::Usage, "rows.nobody", message, None))
         };
         let indices = if let Some(row) = self.row {
             one(list.index_of_row(row), format!("in row {row}"))?
         } else if let Some(to) = &self.to {
             one(list.find(to.as_str()), format!("with the address {to}"))?
         } else if self.eml.is_some() {
-            (0..list.len()).collect()
+            Selection::All(list.len())
         } else {
-            (0..list.len().min(SHOWN)).collect()
+            Selection::Some((0..list.len().min(SHOWN)).collect())
         };
         let count = indices.len();
         screen.remark(loaded.prepare(indices.clone(), screen)?.remarks());
@@ -80,7 +87,7 @@ impl Preview {
         if let Some(directory) = &self.eml {
             secret::create_directory(directory).map_err(|why| cannot_write(directory, why))?;
         }
-        for index in indices {
+        for index in indices.iter() {
             let message = loaded.composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))?;
             match &self.eml {
                 Some(directory) => {
@@ -106,7 +113,7 @@ impl Preview {
     fn each_branch(loaded: &Loaded, screen: Screen) -> Result<Exit, Failure> {
         let (list, template) = (loaded.list(), loaded.composer.template());
         let data = |why| Failure::new(Exit::Data, why);
-        screen.remark(loaded.prepare((0..list.len()).collect(), screen)?.remarks());
+        screen.remark(loaded.prepare(Selection::All(list.len()), screen)?.remarks());
         let mut ways: Vec<(Answers, usize, usize)> = Vec::new();
         let mut places: HashMap<Answers, usize> = HashMap::new();
         for recipient in list.iter() {

@@ -8,7 +8,7 @@ use etcetera::{AppStrategy, AppStrategyArgs};
 use super::{Exit, Failure};
 use crate::{
     diagnostic::{Diagnostic, Place},
-    outbox::{Store, StoreError},
+    outbox::{Overview, Store, StoreError},
 };
 
 /// The name of the record, in its usual place.
@@ -42,6 +42,27 @@ impl RecordArgs {
     pub(super) fn open(&self) -> Result<Store, Failure> {
         Store::open(&self.file()?).map_err(failed)
     }
+
+    /// Opens it and finds a campaign in it.
+    pub(super) fn find(&self, id: &str) -> Result<(Store, Overview), Failure> {
+        let store = self.open()?;
+        let campaign = store.campaign(id).map_err(failed)?;
+        Ok((store, campaign))
+    }
+}
+
+/// Who runs this, for the log.
+pub(super) fn who() -> String {
+    let name = ["LOGNAME", "USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let name = name.filter(|name| !name.is_empty());
+    #[cfg(unix)]
+    let id = Some(format!("uid {}", rustix::process::getuid().as_raw()));
+    #[cfg(not(unix))]
+    let id: Option<String> = None;
+    match (name, id) {
+        (Some(name), Some(id)) => format!("{name} ({id})"),
+        (name, id) => name.or(id).unwrap_or_else(|| "unknown".into()),
+    }
 }
 
 /// What the record has against it.
@@ -49,7 +70,14 @@ impl RecordArgs {
 pub(super) fn failed(why: StoreError) -> Failure {
     let exit = match why {
         StoreError::Running { .. } => Exit::TryAgain,
-        StoreError::Done { .. } | StoreError::Changed { .. } => Exit::Refused,
+        StoreError::Done { .. }
+        | StoreError::Changed { .. }
+        | StoreError::Already { .. }
+        | StoreError::Purged(_)
+        | StoreError::NoSnapshot(_)
+        | StoreError::Unfinished(_) => Exit::Refused,
+        StoreError::NotShrunk(_) => Exit::TryAgain,
+        StoreError::FileChanged(_) | StoreError::Unsound { .. } | StoreError::LogBroken(_) => Exit::Data,
         StoreError::Unknown(_) => Exit::Usage,
         _ => Exit::CannotCreate,
     };

@@ -1,15 +1,16 @@
-//! `apiece resolve` and `apiece retry`: what a person decides about messages that a run left.
+//! `apiece resolve`, `apiece retry` and `apiece cancel`: what a person decides about messages that a run left.
 
 use clap::Args;
+use serde_json::json;
 
 use super::{
     Exit, Failure, Screen,
-    record::{RecordArgs, failed},
+    record::{RecordArgs, failed, who},
 };
 use crate::{
     diagnostic::{counted, visible},
-    outbox::Outcome,
-    report::Rows,
+    outbox::{Outcome, Overview, Store},
+    recipients::Rows,
 };
 
 /// So many reasons are shown.
@@ -43,15 +44,31 @@ pub(super) struct Resolve {
 
 impl Resolve {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let mut store = self.record.open()?;
-        let campaign = store.campaign(&self.id).map_err(failed)?;
+        let (mut store, campaign) = self.record.find(&self.id)?;
         let to = if self.sent { Outcome::Sent } else { Outcome::Queued };
-        let rows = store.decide(&campaign, Outcome::InDoubt, to, |row| is_meant(self.row.as_ref(), row));
-        let rows = some(rows.map_err(failed)?, "resolve.none", "none of these is in doubt")?;
-        let becomes = if self.sent { "sent" } else { "queued: send the campaign once more" };
+        let rows = decide(&mut store, &campaign, (&[Outcome::InDoubt], to), self.row.as_ref(), "resolved")?;
+        let rows = some(rows, "resolve.none", "none of these is in doubt")?;
+        let becomes = if self.sent { "sent".into() } else { queued(&campaign) };
         screen.print(&format!("rows {}: {becomes}\n", Rows::of(rows)));
         Ok(Exit::Ok)
     }
+}
+
+/// What is to be done about messages that are queued now.
+fn queued(campaign: &Overview) -> String {
+    format!("queued; apiece send {} sends them", campaign.id)
+}
+
+/// Writes down what somebody decided about rows, if any are named, or all.
+fn decide(
+    store: &mut Store,
+    campaign: &Overview,
+    (from, to): (&[Outcome], Outcome),
+    named: Option<&Rows>,
+    what: &str,
+) -> Result<Vec<u64>, Failure> {
+    let details = |rows: &[u64]| json!({ "rows": Rows::of(rows.iter().copied()).to_string(), "now": to.name() });
+    store.decide(campaign, (from, to), |row| is_meant(named, row), (&who(), what), details).map_err(failed)
 }
 
 /// Whether a row is one of those that were named, if any were.
@@ -68,14 +85,18 @@ fn some(rows: Vec<u64>, code: &'static str, none: &str) -> Result<Vec<u64>, Fail
 /// Arguments of `apiece retry`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  apiece retry 3f9a12bc --failed    # shows why; the next `apiece send` sends to them again")]
+Examples:
+  apiece retry 3f9a12bc --failed       # shows why; the next `apiece send` sends to them again
+  apiece retry 3f9a12bc --cancelled    # takes up again what was cancelled")]
 pub(super) struct Retry {
     /// The campaign, as `apiece status` names it
     id: String,
     /// Those that the server refused
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "cancelled", conflicts_with = "cancelled")]
     failed: bool,
+    /// Those that somebody took back
+    #[arg(long)]
+    cancelled: bool,
     /// Only these rows, for example 7 or 2-5,9
     #[arg(long, value_name = "ROWS")]
     row: Option<Rows>,
@@ -85,21 +106,58 @@ pub(super) struct Retry {
 
 impl Retry {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let mut store = self.record.open()?;
-        let campaign = store.campaign(&self.id).map_err(failed)?;
-        let reasons = store.tried(&campaign, Outcome::Failed, usize::MAX).map_err(failed)?;
+        let (mut store, campaign) = self.record.find(&self.id)?;
+        let from = if self.failed { Outcome::Failed } else { Outcome::Cancelled };
+        let reasons = if self.failed { store.tried(&campaign, from, usize::MAX).map_err(failed)? } else { Vec::new() };
         let reasons: Vec<_> = reasons.into_iter().filter(|tried| is_meant(self.row.as_ref(), tried.row)).collect();
-        let rows = store.decide(&campaign, Outcome::Failed, Outcome::Queued, |row| is_meant(self.row.as_ref(), row));
-        let rows = some(rows.map_err(failed)?, "retry.none", "none of these failed")?;
+        let rows = decide(&mut store, &campaign, (&[from], Outcome::Queued), self.row.as_ref(), "retried")?;
+        let rows = some(rows, "retry.none", &format!("none of these is {from}"))?;
         for tried in reasons.iter().take(MOST_SHOWN) {
-            screen.print(&format!(
-                "row {}, {}: {}\n",
-                tried.row,
-                tried.address,
-                visible(&tried.said).replace('\n', " ")
-            ));
+            let said = visible(&tried.said).replace('\n', " ");
+            screen.print(&format!("row {}, {}: {said}\n", tried.row, tried.address));
         }
-        screen.print(&format!("{} queued: send the campaign once more\n", counted(rows.len(), "message")));
+        if reasons.len() > MOST_SHOWN {
+            screen.print(&format!("… and {} more\n", reasons.len() - MOST_SHOWN));
+        }
+        screen.print(&format!("{} {}\n", counted(rows.len(), "message"), queued(&campaign)));
+        Ok(Exit::Ok)
+    }
+}
+
+/// Arguments of `apiece cancel`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is sent stays sent; nothing that was not begun is sent any more.
+
+Example:
+  apiece cancel 3f9a12bc")]
+pub(super) struct Cancel {
+    /// The campaign, as `apiece status` names it
+    id: String,
+    /// Only these rows, for example 7 or 2-5,9
+    #[arg(long, value_name = "ROWS")]
+    row: Option<Rows>,
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
+impl Cancel {
+    pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
+        let (mut store, campaign) = self.record.find(&self.id)?;
+        let from = [Outcome::Queued, Outcome::Deferred];
+        let rows = decide(&mut store, &campaign, (&from, Outcome::Cancelled), self.row.as_ref(), "cancelled")?;
+        let rows = some(rows, "cancel.none", "none of these is still to be sent")?;
+        let sent = campaign.counts.of(Outcome::Sent);
+        screen.print(&format!(
+            "campaign {}: {} cancelled; {sent} of {} sent\n",
+            campaign.id,
+            counted(rows.len(), "message"),
+            campaign.counts.total()
+        ));
+        let in_doubt = campaign.counts.of(Outcome::InDoubt) + campaign.counts.of(Outcome::Sending);
+        if in_doubt > 0 {
+            screen.print(&format!("{in_doubt} more may have been sent: apiece status {}\n", campaign.id));
+        }
         Ok(Exit::Ok)
     }
 }

@@ -1,43 +1,34 @@
 //! `apiece send`
 
+mod deliver;
+
 use std::{
     fmt::Write as _,
-    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::Arc,
 };
 
 use clap::Args;
-use etcetera::AppStrategy;
-use jiff::ZonedDateTime;
-use secrecy::SecretString;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{
     Exit, Failure, Format, Screen,
     confirm::{Question, confirm, server},
     load::{CampaignArgs, Loaded, quoted},
-    record::{OUTBOX_FILE, RecordArgs, failed, own_directories},
-    signals::{self, Signals},
+    login::{self, check_senders, read_secret, read_signer},
+    prepare::freeze,
+    record::{OUTBOX_FILE, RecordArgs, failed, who},
 };
 use crate::{
-    campaign::{Account, Accounts, Dkim, Named, Rate},
-    delivery::{self, Job, Signal, Stop, StopReason},
-    diagnostic::{Diagnostic, Diagnostics, Place, visible},
-    message::{Digest, Signer},
-    outbox::{Campaign, Counts, Journal, Made, Outbox, Outcome, Store},
-    report::{self, Heard, Rows, Style, Summary},
-    sandbox::{Proof, Sandbox},
-    secret::{SecretError, SecretSource},
+    address::Address,
+    campaign::{self, Account, Rate},
+    message::Composer,
+    outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Store, Thawed},
+    recipients::{Rows, Selection},
+    report,
 };
-
-/// So many events wait to be shown before the engine waits for the screen.
-const EVENTS: usize = 1024;
 
 /// Arguments of `apiece send`.
 #[derive(Debug, Args)]
@@ -94,12 +85,17 @@ pub(super) struct Send {
     campaign: CampaignArgs,
 }
 
-/// A campaign that is in the record.
-struct Kept {
-    loaded: Loaded,
-    outbox: Arc<Outbox>,
-    /// How long ago earlier transactions of the account were over that count for its rates
-    past: Vec<Duration>,
+/// A campaign of the record that is about to be sent.
+pub(super) struct Ready {
+    /// How it is to be sent.
+    pub(super) campaign: campaign::Campaign,
+    pub(super) composer: Composer,
+    /// Addresses that may stand in anybody's message.
+    pub(super) allowed: Vec<Address>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) id: String,
+    /// Where other programs share the account, with what counts already.
+    pub(super) ledger: Option<(Ledger, News)>,
 }
 
 impl Send {
@@ -109,100 +105,131 @@ impl Send {
     }
 
     fn send(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(|overrides| {
+        let mut loaded = self.campaign.load(&self.record, |overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.rate);
             overrides.connections = self.connections.map(usize::from);
         })?;
         loaded.say_remarks(screen);
         let selected = loaded.select(self.rows.as_ref())?;
-        // What somebody got does not depend on whom else one means to write to now.
-        let prepared = if self.dry_run { selected.clone() } else { (0..loaded.list().len()).collect() };
-        let outbox = loaded.prepare(prepared, screen)?;
-        screen.remark(&outbox.remarks().clone().briefly());
         if self.dry_run {
-            let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
-            let server = format!("account {name}, which was not looked at");
-            let question = self.question(&loaded, &outbox, &server, None)?;
-            if let Some(number) = self.confirm {
-                confirm(&question, Some(number), screen)?;
-            }
-            match self.format {
-                Format::Json => report::put_dry_run(outbox.len()),
-                Format::Text => screen.print(&format!(
-                    "{}\n{} messages are ready. This was a dry run: nothing was sent.\n",
-                    question.text(),
-                    outbox.len()
-                )),
-            }
-            return Ok(Exit::Ok);
+            return self.rehearse(&loaded, selected, screen);
         }
-        let account = if self.sandbox { None } else { Some(self.account(&loaded)?) };
+        // What is in the record was inspected when it was prepared.
+        let is_kept = loaded.origin.is_some() && !self.sandbox;
+        // What somebody got does not depend on whom else one means to write to now.
+        let everybody = Selection::All(loaded.list().len());
+        let prepared = if is_kept { None } else { Some(loaded.prepare(everybody, screen)?) };
+        if let Some(prepared) = &prepared {
+            screen.remark(&prepared.remarks().clone().briefly());
+        }
+        let name = loaded.campaign.account.as_deref();
+        let account = if self.sandbox { None } else { Some(login::account(self.config.as_deref(), name)?) };
         let server = account.as_ref().map_or("the sandbox in this program; nothing is delivered".into(), server);
         let signer = account.as_ref().and_then(|account| account.dkim.as_ref()).map(read_signer).transpose()?;
         if let Some(signer) = &signer {
-            check_senders(signer, &loaded, &outbox)?;
+            check_senders(signer, &loaded.composer, &selected.iter().collect::<Vec<_>>())?;
         }
         let (file, _gone_at_the_end) = self.record()?;
-        let kept = match self.keep(&file, loaded, outbox, &selected, account.as_ref(), screen)? {
-            Ok(kept) => kept,
+        let mut store = Store::open(&file).map_err(failed)?;
+        let id = match (&loaded.origin, prepared) {
+            (_, Some(prepared)) => freeze(&mut loaded, prepared, &selected, self.again, &mut store, screen)?.id,
+            (Some(origin), None) => origin.id.clone(),
+            (None, None) => return Ok(Exit::Software),
+        };
+        let ready = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
+            Ok(ready) => ready,
             Err(exit) => return Ok(exit),
         };
-        let mut question = self.question(&kept.loaded, &kept.outbox, &server, account.as_ref())?;
+        let queued = ready.outbox.with(Outcome::Queued);
+        let asked = (queued.as_slice(), ready.outbox.len());
+        let mut question = self.question(&ready.campaign, &ready.composer, asked, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
         confirm(&question, self.confirm, screen)?;
+        self.note(&file, &ready, &question)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
         let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
-        let exit = runtime.block_on(self.deliver(kept, account, secret, signer, screen));
+        let id = ready.id.clone();
+        let ended = runtime.block_on(self.deliver(ready, account, secret, signer, screen));
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
-        exit
+        let (exit, details) = ended?;
+        match Self::log(&file, &id, "stopped", &details) {
+            Err(why) if exit == Exit::Ok => Err(Failure { exit: Exit::Io, ..why }),
+            // Why that cannot be written was said.
+            _ => Ok(exit),
+        }
     }
 
-    /// Opens the record and finds the campaign in it, or writes it down there; only an exit code where nobody is left to
-    /// send to.
-    fn keep(
+    /// Writes down that a person confirmed it, and that it is begun.
+    fn note(&self, file: &Path, ready: &Ready, question: &Question) -> Result<(), Failure> {
+        let how = if self.confirm.is_some() { "--confirm" } else { "at a terminal" };
+        Self::log(file, &ready.id, "confirmed", &json!({ "number": question.count, "how": how }))?;
+        let rates: Vec<String> = question.rates.iter().map(ToString::to_string).collect();
+        Self::log(file, &ready.id, "started", &json!({ "server": question.server, "rates": rates }))
+    }
+
+    fn log(file: &Path, id: &str, what: &str, details: &Value) -> Result<(), Failure> {
+        let mut store = Store::open(file).map_err(failed)?;
+        store.log(id, Deed { who: &who(), what, details }, Timestamp::now()).map_err(failed)
+    }
+
+    /// Does everything but send.
+    fn rehearse(&self, loaded: &Loaded, selected: Selection, screen: Screen) -> Result<Exit, Failure> {
+        let prepared = loaded.prepare(selected, screen)?;
+        screen.remark(&prepared.remarks().clone().briefly());
+        let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
+        let server = format!("account {name}, which was not looked at");
+        let all: Vec<usize> = prepared.indices().iter().collect();
+        let question = self.question(&loaded.campaign, &loaded.composer, (&all, all.len()), &server, None)?;
+        if let Some(number) = self.confirm {
+            confirm(&question, Some(number), screen)?;
+        }
+        match self.format {
+            Format::Json => report::put_dry_run(prepared.len()),
+            Format::Text => screen.print(&format!(
+                "{}\n{} messages are ready. This was a dry run: nothing was sent.\n",
+                question.text(),
+                prepared.len()
+            )),
+        }
+        Ok(Exit::Ok)
+    }
+
+    /// Takes up a campaign of the record; only an exit code where nobody is left to send to.
+    fn ready(
         &self,
-        file: &Path,
-        mut loaded: Loaded,
-        mut outbox: Outbox,
-        selected: &[usize],
+        mut store: Store,
+        loaded: Loaded,
+        id: &str,
+        selected: Selection,
         account: Option<&Account>,
         screen: Screen,
-    ) -> Result<Result<Kept, Exit>, Failure> {
-        let mut store = Store::open(file).map_err(failed)?;
-        let content = Digest::of_all(outbox.digests());
-        let source = loaded.composer.source();
-        let edition = store.edition(&content, &source, self.again).map_err(failed)?;
-        if edition > 1 {
-            loaded.composer = loaded.composer.with_edition(edition);
-            outbox = loaded.prepare((0..loaded.list().len()).collect(), screen)?;
+    ) -> Result<Result<Ready, Exit>, Failure> {
+        let now = Timestamp::now();
+        let overview = store.campaign(id).map_err(failed)?;
+        store.check_new(&overview, &|position| selected.contains(position)).map_err(failed)?;
+        let Loaded { campaign, allowed, .. } = loaded;
+        // From here on what was prepared counts, and no longer the files.
+        let Thawed { composer, .. } = store.thaw(&overview).map_err(failed)?;
+        let was_begun = store.was_begun(&overview).map_err(failed)?;
+        let (taken, messages) = store.take(&overview, now).map_err(failed)?;
+        let counts = messages.counts(&selected);
+        if was_begun {
+            screen.note(&again(id, &counts));
         }
-        let people = loaded.list().iter().zip(outbox.digests());
-        let messages = people.map(|(person, digest)| (person.row(), person.address().as_str().to_owned(), digest));
-        let made = Made { content: &content, edition, source: &source, name: &loaded.campaign.name };
-        let mut campaign = store.begin(&made, messages, jiff::Timestamp::now()).map_err(failed)?;
-        let counts = campaign.counts(selected);
-        if campaign.is_old {
-            screen.note(&again(&campaign, &counts));
+        if counts.of(Outcome::Queued) == 0 {
+            return Ok(Err(if counts.of(Outcome::Sent) == counts.total() { Exit::Ok } else { Exit::SomeNotSent }));
         }
-        let outcomes = std::mem::take(&mut campaign.outcomes);
-        let past = match account {
-            Some(account) => {
-                let rates = account.rates.iter().chain(&loaded.campaign.rates);
-                let longest = rates.map(|rate| rate.window()).max().unwrap_or_default();
-                store.recent(&account.name, longest, jiff::Timestamp::now()).map_err(failed)?
-            }
-            None => Vec::new(),
-        };
-        let journal = Journal::start(store, campaign, account.map(|account| account.name.clone()));
+        let rates = self.all_rates(&campaign, account);
+        let name = account.map_or("sandbox", |account| account.name.as_str());
+        let longest = rates.iter().map(|rate| rate.window()).max();
+        let ledger = longest.map(|longest| taken.ledger(name, longest)).transpose().map_err(failed)?;
+        let journal = Journal::start(store, taken, Some(name.to_owned()));
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
-        Ok(match counts.of(Outcome::Queued) {
-            0 if counts.of(Outcome::Sent) == counts.total() => Err(Exit::Ok),
-            0 => Err(Exit::SomeNotSent),
-            _ => Ok(Kept { loaded, outbox: Arc::new(outbox.kept(journal, &outcomes, selected)), past }),
-        })
+        let outbox = Arc::new(Outbox::of(&messages, selected, overview.largest, journal));
+        Ok(Ok(Ready { campaign, composer, allowed, outbox, id: overview.id, ledger }))
     }
 
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
@@ -216,160 +243,41 @@ impl Send {
         Ok((directory.path().join(OUTBOX_FILE), Some(directory)))
     }
 
-    fn account(&self, loaded: &Loaded) -> Result<Account, Failure> {
-        let (file, named) = match &self.config {
-            Some(file) => (file.clone(), Named::ByUser),
-            None => (default_config()?, Named::ByDefault),
-        };
-        let configuration = |why| Failure::new(Exit::Configuration, why);
-        let accounts = Accounts::read(&file, named).map_err(configuration)?;
-        let account = accounts.choose(loaded.campaign.account.as_deref()).map_err(configuration)?;
-        delivery::check_account(account).map_err(|why| {
-            Failure::because(Exit::Configuration, "account.tls", why.to_string(), why.help().as_deref())
-        })?;
-        Ok(account.clone())
-    }
-
     /// Rates besides the account's. The sandbox is in no hurry, and nobody's limits are at stake.
-    fn rates(&self, loaded: &Loaded) -> Vec<Rate> {
-        if self.sandbox { self.rate.clone() } else { loaded.campaign.rates.clone() }
+    fn rates(&self, campaign: &campaign::Campaign) -> Vec<Rate> {
+        if self.sandbox { self.rate.clone() } else { campaign.rates.clone() }
     }
 
-    /// What is about to be sent, through `server`, at the account's rates.
+    /// The account's rates and the others.
+    fn all_rates(&self, campaign: &campaign::Campaign, account: Option<&Account>) -> Vec<Rate> {
+        let rates = account.map_or(&[][..], |account| &account.rates);
+        rates.iter().copied().chain(self.rates(campaign)).collect()
+    }
+
+    /// What is about to be sent to the people at some places of the list, who are so many of all that it is for, through
+    /// `server`.
     fn question(
         &self,
-        loaded: &Loaded,
-        outbox: &Outbox,
+        campaign: &campaign::Campaign,
+        composer: &Composer,
+        (queued, all): (&[usize], usize),
         server: &str,
         account: Option<&Account>,
     ) -> Result<Question, Failure> {
-        let rates = account.map_or(&[][..], |account| &account.rates);
-        let queued = outbox.with(Outcome::Queued);
         let compose = |index: Option<&usize>| {
             let index = index.copied().unwrap_or_default();
-            loaded.composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))
+            composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))
         };
         Ok(Question {
-            campaign: loaded.campaign.name.clone(),
+            campaign: campaign.name.clone(),
             first: compose(queued.first())?,
             last: compose(queued.last())?,
             count: queued.len(),
-            all: outbox.len(),
+            all,
             server: server.to_owned(),
             signed: None,
-            rates: rates.iter().copied().chain(self.rates(loaded)).collect(),
+            rates: self.all_rates(campaign, account),
         })
-    }
-
-    async fn deliver(
-        &self,
-        kept: Kept,
-        account: Option<Account>,
-        secret: Option<SecretString>,
-        signer: Option<Signer>,
-        screen: Screen,
-    ) -> Result<Exit, Failure> {
-        let (loaded, outbox) = (&kept.loaded, Arc::clone(&kept.outbox));
-        let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
-        let (account, secret) = match (account, &sandbox) {
-            (Some(account), _) => (account, secret),
-            (None, Some(sandbox)) => (sandbox.account(), Some(sandbox.secret())),
-            (None, None) => return Ok(Exit::Software),
-        };
-        let rates: Vec<Rate> = account.rates.iter().copied().chain(self.rates(loaded)).collect();
-        let connections = loaded.campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
-        let job = Job {
-            account,
-            secret,
-            rates: self.rates(loaded),
-            connections,
-            composer: loaded.composer.clone(),
-            signer,
-            outbox: Arc::clone(&outbox),
-            past: kept.past,
-            clock: ZonedDateTime::now,
-        };
-        let stop = Stop::default();
-        let over = Arc::new(AtomicBool::new(false));
-        let last_words = self.last_words(loaded, &outbox);
-        tokio::spawn(signals::listen(stop.clone(), Arc::clone(&over), last_words, screen));
-        let (sender, receiver) = mpsc::channel(EVENTS);
-        let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
-        let heard = report::listen(receiver, outbox.len(), rates, self.style(screen)).await;
-        if let Err(error) = engine.await
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
-        }
-        over.store(true, Ordering::SeqCst);
-        self.conclude(loaded, &outbox, &heard, stop.reason(), sandbox.as_ref(), screen)
-    }
-
-    /// What is known of everybody at the moment, for somebody who leaves at once.
-    fn last_words(&self, loaded: &Loaded, outbox: &Arc<Outbox>) -> impl Fn() -> String + use<> {
-        let (outbox, composer, command, start) =
-            (Arc::clone(outbox), loaded.composer.clone(), self.typed(), Instant::now());
-        move || {
-            let heard = Heard { time: start.elapsed(), ..Heard::default() };
-            let stopped = Some(StopReason::Interrupted(Signal::Interrupt));
-            Summary { outbox: &outbox, list: composer.list(), heard: &heard, stopped, command: command.clone() }.text()
-        }
-    }
-
-    async fn sandbox(&self) -> Result<Sandbox, Failure> {
-        let base = self.sandbox_dir.clone().unwrap_or_else(std::env::temp_dir);
-        Sandbox::start(&base)
-            .await
-            .map_err(|why| Failure::because(Exit::CannotCreate, "sandbox.start", why.to_string(), None))
-    }
-
-    fn style(&self, screen: Screen) -> Style {
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        match self.format {
-            Format::Json => Style::Json,
-            Format::Text if screen.quiet => Style::Quiet,
-            Format::Text if io::stderr().is_terminal() && !dumb => Style::Bar,
-            Format::Text => Style::Lines,
-        }
-    }
-
-    /// Says what became of everybody.
-    fn conclude(
-        &self,
-        loaded: &Loaded,
-        outbox: &Outbox,
-        heard: &Heard,
-        stopped: Option<StopReason>,
-        sandbox: Option<&Sandbox>,
-        screen: Screen,
-    ) -> Result<Exit, Failure> {
-        let summary = Summary { outbox, list: loaded.list(), heard, stopped, command: self.typed() };
-        let exit = exit_of(&summary);
-        match self.format {
-            Format::Json => summary.put_json(),
-            // What was not sent is said even if quiet is wanted.
-            Format::Text if exit != Exit::Ok => Screen::print_always(&summary.text()),
-            Format::Text => screen.print(&summary.text()),
-        }
-        let Some(sandbox) = sandbox else { return Ok(exit) };
-        let proof = Proof::read(sandbox.directory(), loaded.list(), &loaded.allowed).map_err(|why| {
-            let message = format!("what the sandbox kept cannot be read back: {why}");
-            Failure::because(Exit::Software, "sandbox.proof", message, None)
-        })?;
-        if self.format == Format::Json {
-            Summary::put_proof(&proof, sandbox.directory());
-        } else {
-            screen.print(&format!(
-                "\nProof, read back from what the sandbox kept (nothing was delivered):\n{proof}\n\n\
-                 The messages are in {}\n",
-                visible(&sandbox.directory().display().to_string())
-            ));
-        }
-        if exit == Exit::Ok && !proof.holds(outbox.len()) {
-            let message = "what the sandbox kept is not one message for each recipient";
-            return Err(Failure::because(Exit::Software, "sandbox.proof", message, Some("this is a fault in apiece")));
-        }
-        Ok(exit)
     }
 
     /// What was typed, as far as it matters for going on.
@@ -394,101 +302,13 @@ impl Send {
     }
 }
 
-/// `config.toml` in the platform's place for settings.
-fn default_config() -> Result<PathBuf, Failure> {
-    let strategy = own_directories().ok_or_else(|| {
-        let message = "there is no home directory to look for the config file in";
-        Failure::because(Exit::Configuration, "config.no-home", message, Some("say where it is with --config FILE"))
-    })?;
-    Ok(strategy.in_config_dir("config.toml"))
-}
-
 /// What is known of a campaign that was begun.
-fn again(campaign: &Campaign, counts: &Counts) -> String {
-    let mut text =
-        format!("Campaign {} goes on: {} of {} sent before.", campaign.id, counts.of(Outcome::Sent), counts.total());
-    for outcome in [Outcome::Failed, Outcome::InDoubt] {
+fn again(id: &str, counts: &Counts) -> String {
+    let mut text = format!("Campaign {id} goes on: {} of {} sent before.", counts.of(Outcome::Sent), counts.total());
+    for outcome in [Outcome::Failed, Outcome::InDoubt, Outcome::Cancelled] {
         if counts.of(outcome) > 0 {
             let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));
         }
     }
     text + "\n"
-}
-
-fn read_signer(dkim: &Dkim) -> Result<Signer, Failure> {
-    Signer::read(dkim).map_err(|why| Failure::new(Exit::Configuration, Diagnostic::error(Place::Nowhere, &why)))
-}
-
-/// Whether all messages come from the domain that the account signs for.
-fn check_senders(signer: &Signer, loaded: &Loaded, outbox: &Outbox) -> Result<(), Failure> {
-    let composer = &loaded.composer;
-    let wrong = |place, why| Failure::new(Exit::Data, Diagnostic::error(place, &why));
-    if let Some(from) = composer.template().fixed_sender() {
-        return signer.check_sender(from).map_err(|why| wrong(Place::Nowhere, why));
-    }
-    let mut problems = Diagnostics::default();
-    for index in outbox.with(Outcome::Queued) {
-        let message = composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))?;
-        if let Err(why) = signer.check_sender(message.envelope().from()) {
-            problems.push(Diagnostic::error(composer.list().place(message.row(), None), &why));
-        }
-    }
-    problems.checked(Some(())).map_err(|why| Failure::new(Exit::Data, why))
-}
-
-fn read_secret(account: &Account, runtime: &Runtime) -> Result<Option<SecretString>, Failure> {
-    let Some(login) = account.login.clone() else { return Ok(None) };
-    let asked = login.secret == SecretSource::Ask;
-    let prompt = format!("Password of {} at {}: ", login.username, account.host);
-    let read = move || login.secret.read(&prompt);
-    let read = if asked { runtime.block_on(unless_interrupted(read)) } else { read() };
-    let secret = read.map_err(|why| {
-        let exit = if asked { Exit::Refused } else { Exit::Configuration };
-        Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))
-    })?;
-    Ok(Some(secret))
-}
-
-/// Asks at the terminal; Ctrl-C ends the program, with the terminal as it was before.
-async fn unless_interrupted(
-    ask: impl FnOnce() -> Result<SecretString, SecretError> + std::marker::Send + 'static,
-) -> Result<SecretString, SecretError> {
-    #[cfg(unix)]
-    let before = rustix::termios::tcgetattr(io::stdin()).ok();
-    let mut signals = Signals::new();
-    let signal = tokio::select! {
-        asked = tokio::task::spawn_blocking(ask) => match asked.unwrap_or(Err(SecretError::NoTerminal)) {
-            // The reading thread may hear of the signal first.
-            Err(SecretError::Terminal(why)) if why.kind() == io::ErrorKind::Interrupted => Signal::Interrupt,
-            secret => return secret,
-        },
-        signal = signals.next() => signal,
-    };
-    #[cfg(unix)]
-    if let Some(before) = before {
-        let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, &before);
-    }
-    let _ = io::stderr().write_all(b"\n");
-    signals::leave(signal)
-}
-
-fn exit_of(summary: &Summary<'_>) -> Exit {
-    let counts = summary.counts();
-    if counts.of(Outcome::Sent) == counts.total() {
-        return Exit::Ok;
-    }
-    match &summary.stopped {
-        Some(StopReason::Unreachable { .. }) => Exit::Unavailable,
-        Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
-        Some(StopReason::Insecure { .. }) => Exit::Protocol,
-        Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. }) => Exit::Refused,
-        Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
-        Some(StopReason::TooLarge { .. }) => Exit::Data,
-        Some(StopReason::Changed { .. } | StopReason::Unsound { .. }) => Exit::Software,
-        Some(StopReason::NoRecord { .. }) => Exit::Io,
-        Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
-        Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
-        None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,
-        None | Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_)) => Exit::TryAgain,
-    }
 }

@@ -1,20 +1,29 @@
 //! `apiece status`
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::{
     Exit, Failure, Screen,
     record::{RecordArgs, failed},
 };
 use crate::{
+    campaign::Rate,
     diagnostic::visible,
-    outbox::{Outcome, Overview, Store, Tried, day},
+    outbox::{Entry, Outcome, Overview, Store, Tried, day},
+    report::spoken,
 };
 
 /// So many messages are told one by one for each outcome.
 const MOST_SHOWN: usize = 50;
+
+/// So many entries of the log are shown, the last ones.
+const MOST_ENTRIES: usize = 20;
+
+/// How fast a run is, is measured over so long.
+const MEASURED: Duration = Duration::from_mins(10);
 
 /// Arguments of `apiece status`.
 #[derive(Debug, Args)]
@@ -31,8 +40,8 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let store = self.record.open()?;
         let Some(id) = &self.id else {
+            let store = self.record.open()?;
             let all = store.campaigns().map_err(failed)?;
             if all.is_empty() {
                 screen.print("there are no campaigns yet\n");
@@ -40,8 +49,8 @@ impl Status {
             screen.print(&all.iter().map(line).collect::<String>());
             return Ok(Exit::Ok);
         };
-        let campaign = store.campaign(id).map_err(failed)?;
-        let mut text = line(&campaign);
+        let (store, campaign) = self.record.find(id)?;
+        let mut text = line(&campaign) + &facts(&store, &campaign)?;
         for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Sending] {
             details(&store, &campaign, outcome, &mut text)?;
         }
@@ -56,15 +65,90 @@ fn line(campaign: &Overview) -> String {
     format!("{}  {}  {}  {}\n", campaign.id, day(campaign.prepared), visible(&campaign.name), counts.join(", "))
 }
 
+/// What is known of one campaign as a whole.
+fn facts(store: &Store, campaign: &Overview) -> Result<String, Failure> {
+    let mut text = String::from("\n");
+    let mut fact = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
+    if let Some(digest) = campaign.digest {
+        fact("Digest", digest.to_string());
+    }
+    let entries = store.entries(&campaign.id).map_err(failed)?;
+    let left = campaign.counts.of(Outcome::Queued) + campaign.counts.of(Outcome::Deferred);
+    let running = store.running(campaign);
+    if let Some(holder) = &running {
+        fact("Running", holder.clone());
+    }
+    if left > 0 {
+        fact("Left", to_go(store, campaign, &entries, left, running.is_some())?);
+    }
+    if let Some(purged) = campaign.purged {
+        fact("Purged", day(purged));
+    }
+    // A campaign that was taken up again each minute has many.
+    let skipped = entries.len().saturating_sub(MOST_ENTRIES);
+    if skipped > 0 {
+        fact("Log", format!("… {skipped} earlier entries"));
+    }
+    for (nth, entry) in entries.iter().skip(skipped).enumerate() {
+        let name = if nth == 0 && skipped == 0 { "Log" } else { "" };
+        let details = visible(&entry.details.to_string());
+        fact(name, format!("{}  {} by {}  {details}", day(entry.at), entry.what, visible(&entry.who)));
+    }
+    Ok(text)
+}
+
+/// How many messages are left, how long they take, and when the next one is due.
+fn to_go(
+    store: &Store,
+    campaign: &Overview,
+    entries: &[Entry],
+    left: usize,
+    is_running: bool,
+) -> Result<String, Failure> {
+    let started = entries.iter().rfind(|entry| entry.what == "started");
+    let rates = started.and_then(|entry| entry.details.get("rates")?.as_array().cloned()).unwrap_or_default();
+    let rates: Vec<Rate> = rates.iter().filter_map(|rate| rate.as_str()?.parse().ok()).collect();
+    let longest = rates.iter().map(|rate| rate.window()).max().unwrap_or_default();
+    let recent = store.recent(campaign, longest.max(MEASURED), Timestamp::now()).map_err(failed)?;
+    let mut text = left.to_string();
+    let least = Rate::least_time(left, &rates);
+    let own: Vec<Duration> = recent.iter().filter(|(age, own)| *own && *age < MEASURED).map(|(age, _)| *age).collect();
+    let measured = own.last().filter(|_| is_running && own.len() > 1).map(|oldest| {
+        let each = *oldest / u32::try_from(own.len()).unwrap_or(u32::MAX);
+        each * u32::try_from(left).unwrap_or(u32::MAX)
+    });
+    match measured {
+        Some(time) => text += &format!(", about {} at the present pace", spoken(time.max(least))),
+        None if !least.is_zero() => text += &format!(", at least {}", spoken(least)),
+        None => {}
+    }
+    let due = rates.iter().filter_map(|rate| {
+        let (age, _) = recent.get(rate.count().get() as usize - 1)?;
+        rate.window().checked_sub(*age)
+    });
+    match due.max() {
+        Some(wait) => text += &format!("; the next is due in {}", spoken(wait)),
+        None => text += "; the next is due now",
+    }
+    if !is_running {
+        text += &format!(": apiece send {}", campaign.id);
+    }
+    Ok(text)
+}
+
 fn details(store: &Store, campaign: &Overview, outcome: Outcome, text: &mut String) -> Result<(), Failure> {
     let count = campaign.counts.of(outcome);
     for tried in store.tried(campaign, outcome, MOST_SHOWN).map_err(failed)? {
-        let Tried { row, address, message_id, server, began, said } = tried;
+        let Tried { row, address, message_id, server, began, said, .. } = tried;
         let _ = writeln!(text, "\nrow {row}, {address}: {outcome}");
         for line in said.lines() {
             let _ = writeln!(text, "  {}", visible(line));
         }
-        let _ = writeln!(text, "  {message_id}, to {server} at {}", began.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        if let Some(began) = began {
+            let _ = writeln!(text, "  {message_id}, to {server} at {}", began.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        }
     }
     if count > MOST_SHOWN {
         let _ = writeln!(text, "\n… and {} more {outcome}", count - MOST_SHOWN);

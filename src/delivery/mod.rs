@@ -36,7 +36,7 @@ use crate::{
     campaign::{Account, Rate},
     guard::check_structure,
     message::{Composer, Message, Signer},
-    outbox::{Claim, Outbox, Outcome, Written},
+    outbox::{Claim, Connected, Ledger, News, Outbox, Outcome, Written},
     recipients::Recipient,
 };
 
@@ -78,8 +78,8 @@ pub struct Job {
     pub signer: Option<Signer>,
     /// Knows which.
     pub outbox: Arc<Outbox>,
-    /// How long ago earlier transactions of the account were over that count for its rates, the oldest first.
-    pub past: Vec<Duration>,
+    /// Where other programs share the account, with what counts already for its rates.
+    pub ledger: Option<(Ledger, News)>,
     /// What time it is, for `Date`.
     pub clock: fn() -> ZonedDateTime,
 }
@@ -142,7 +142,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
     };
     let run = Arc::new(Run {
         connector,
-        pace: Pace::new(&rates, &job.past),
+        pace: Pace::new(&rates, job.ledger),
         composer: job.composer,
         signer: job.signer,
         outbox: job.outbox,
@@ -301,7 +301,13 @@ impl Run {
                 }
             }
         };
-        self.stop.unless(slot).await
+        match self.stop.unless(slot).await? {
+            Ok(slot) => Some(slot),
+            Err(why) => {
+                end_run(&self.stop, &self.events, StopReason::NoRecord { why }).await;
+                None
+            }
+        }
     }
 
     /// A new connection in place of a lost one. If there is none to be had this worker ends, and with the last
@@ -373,7 +379,8 @@ impl Run {
             return Fate::Good;
         }
         // On its way to the disk while the envelope is on its way to the server.
-        let begun = self.outbox.begin(claim, message.message_id(), connection.peer.to_string(), connection.tls);
+        let over = Connected { server: connection.peer.to_string(), tls: connection.tls };
+        let begun = self.outbox.begin(claim, message.message_id(), over, slot.number());
         let verdict = connection.transact(message.envelope(), &bytes, slot, begun).await;
         match verdict.end {
             End::Accepted(reply) => {

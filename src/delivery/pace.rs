@@ -12,16 +12,24 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::campaign::Rate;
+use crate::{
+    campaign::Rate,
+    outbox::{Ledger, News, StoreError},
+};
 
 /// Timers are not finer than this.
 const TICK: Duration = Duration::from_millis(2);
+
+/// So often it is looked whether transactions of other programs are over, where these are in the way.
+const POLL: Duration = Duration::from_millis(200);
 
 /// The windows of one account, for all its connections.
 #[derive(Debug)]
 pub(super) struct Pace {
     windows: Mutex<Vec<Window>>,
     changed: Notify,
+    /// Where other programs share the account
+    ledger: Option<Ledger>,
 }
 
 #[derive(Debug)]
@@ -32,12 +40,15 @@ struct Window {
     answered: VecDeque<Instant>,
     /// Begun, and not answered yet.
     open: usize,
+    /// The same of other programs.
+    elsewhere: usize,
 }
 
 /// The right to begin one transaction. Dropping it counts the transaction as answered now.
 #[derive(Debug)]
 pub(super) struct Slot {
     pace: Arc<Pace>,
+    number: Option<i64>,
 }
 
 /// When there is room.
@@ -50,39 +61,82 @@ enum Room {
 }
 
 impl Pace {
-    /// `past` says how long ago earlier transactions of the account were over, the oldest first.
-    pub(super) fn new(rates: &[Rate], past: &[Duration]) -> Arc<Self> {
-        let now = Instant::now();
-        let answered = past.iter().map(|age| now.checked_sub(*age).unwrap_or(now));
+    /// `ledger` is where other programs share the account, with what counts already.
+    pub(super) fn new(rates: &[Rate], ledger: Option<(Ledger, News)>) -> Arc<Self> {
         let window = |rate: &Rate| Window {
             count: rate.count().get() as usize,
             length: rate.window() + TICK,
-            answered: answered.clone().collect(),
+            answered: VecDeque::new(),
             open: 0,
+            elsewhere: 0,
         };
-        Arc::new(Self { windows: Mutex::new(rates.iter().map(window).collect()), changed: Notify::new() })
+        let (ledger, past) = ledger.unzip();
+        let windows = Mutex::new(rates.iter().map(window).collect());
+        let pace = Self { windows, changed: Notify::new(), ledger: ledger.filter(|_| !rates.is_empty()) };
+        past.into_iter().for_each(|past| pace.learn(&past));
+        Arc::new(pace)
     }
 
     fn windows(&self) -> MutexGuard<'_, Vec<Window>> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a transaction may begin. `waiting` is told how long, if it is known to take a while.
-    pub(super) async fn slot(self: &Arc<Self>, mut waiting: impl FnMut(Duration)) -> Slot {
+    /// Takes into account what other programs did.
+    fn learn(&self, news: &News) {
+        let now = Instant::now();
+        for window in self.windows().iter_mut() {
+            window.elsewhere = (window.elsewhere + news.opened).saturating_sub(news.closed);
+            for age in &news.over {
+                let over = now.checked_sub(*age).unwrap_or(now);
+                let place = window.answered.partition_point(|answered| *answered <= over);
+                window.answered.insert(place, over);
+            }
+        }
+    }
+
+    /// Waits until a transaction may begin. `waiting` is told how long, if it is known to take a while. An error says why that
+    /// cannot be agreed on with other programs.
+    pub(super) async fn slot(self: &Arc<Self>, mut waiting: impl FnMut(Duration)) -> Result<Slot, String> {
         loop {
             // Listening begins before looking, so that no answer is missed in between.
             let changed = self.changed.notified();
             let now = Instant::now();
-            match self.take(now) {
-                Room::Now => return Slot { pace: Arc::clone(self) },
-                Room::At(when) => {
-                    waiting(when - now);
-                    tokio::select! {
-                        () = tokio::time::sleep_until(when) => {}
-                        () = changed => {}
+            let until = match self.take(now) {
+                Room::Now => {
+                    let mut slot = Slot { pace: Arc::clone(self), number: None };
+                    let Some(ledger) = &self.ledger else { return Ok(slot) };
+                    let ledger = ledger.clone();
+                    match asked(move || ledger.take()).await? {
+                        Ok(number) => {
+                            slot.number = Some(number);
+                            return Ok(slot);
+                        }
+                        Err(news) => {
+                            slot.unused();
+                            self.learn(&news);
+                            continue;
+                        }
                     }
                 }
-                Room::OnceAnswered => changed.await,
+                Room::At(when) => {
+                    waiting(when - now);
+                    Some(when)
+                }
+                Room::OnceAnswered => None,
+            };
+            let is_elsewhere = self.windows().iter().any(|window| window.elsewhere > 0);
+            let until =
+                if is_elsewhere { Some(until.map_or(now + POLL, |until| until.min(now + POLL))) } else { until };
+            match until {
+                Some(until) => tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    () = changed => {}
+                },
+                None => changed.await,
+            }
+            if is_elsewhere && let Some(ledger) = self.ledger.clone() {
+                let news = asked(move || ledger.look()).await?;
+                self.learn(&news);
             }
         }
     }
@@ -117,17 +171,31 @@ impl Window {
         while self.answered.front().is_some_and(|answered| now.duration_since(*answered) >= self.length) {
             self.answered.pop_front();
         }
-        if self.answered.len() + self.open < self.count {
+        if self.answered.len() + self.open + self.elsewhere < self.count {
             return Room::Now;
         }
         self.answered.front().map_or(Room::OnceAnswered, |oldest| Room::At(*oldest + self.length))
     }
 }
 
+/// Asks the record, which takes its time.
+async fn asked<T: Send + 'static>(ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, String> {
+    let asked = tokio::task::spawn_blocking(ask).await;
+    asked.map_err(|why| why.to_string())?.map_err(|why| why.to_string())
+}
+
 impl Slot {
+    /// Its number in the record.
+    pub(super) fn number(&self) -> Option<i64> {
+        self.number
+    }
+
     /// The transaction was never begun and does not count.
     pub(super) fn unused(self) {
         self.close(None);
+        if let (Some(number), Some(ledger)) = (self.number, self.pace.ledger.clone()) {
+            tokio::task::spawn_blocking(move || ledger.give_back(number));
+        }
         std::mem::forget(self);
     }
 
@@ -151,14 +219,28 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn earlier_transactions_count() {
-        let seconds = |ages: &[u64]| ages.iter().map(|age| Duration::from_secs(*age)).collect::<Vec<_>>();
-        let pace = Pace::new(&rates(&["3/min"]), &seconds(&[90, 50, 20]));
+    async fn what_other_programs_do_counts() {
+        let pace = Pace::new(&rates(&["3/min"]), None);
+        let over = |ages: &[u64]| ages.iter().map(|age| Duration::from_secs(*age)).collect();
+        pace.learn(&News { over: over(&[90, 50, 20]), ..News::default() });
         let start = Instant::now();
         drop(pace.slot(|_| {}).await);
         assert_eq!(start.elapsed(), Duration::ZERO);
         drop(pace.slot(|_| {}).await);
         assert_eq!(start.elapsed().as_secs(), 10);
+        // One more is under way elsewhere: it counts until a minute after it is over.
+        pace.learn(&News { opened: 1, ..News::default() });
+        let learned = Arc::clone(&pace);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(35)).await;
+            learned.learn(&News { closed: 1, over: over(&[5]), ..News::default() });
+        });
+        drop(pace.slot(|_| {}).await);
+        assert_eq!(start.elapsed().as_secs(), 60);
+        drop(pace.slot(|_| {}).await);
+        assert_eq!(start.elapsed().as_secs(), 70);
+        drop(pace.slot(|_| {}).await);
+        assert_eq!(start.elapsed().as_secs(), 100);
     }
 
     fn rates(texts: &[&str]) -> Vec<Rate> {
@@ -167,13 +249,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_window_ever_holds_more_however_slow_the_answers() {
-        let pace = Pace::new(&rates(&["3/s", "5/min"]), &[]);
+        let pace = Pace::new(&rates(&["3/s", "5/min"]), None);
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         for worker in 0..4_u64 {
             let (pace, sender) = (Arc::clone(&pace), sender.clone());
             tokio::spawn(async move {
                 for turn in 0..5_u64 {
-                    let slot = pace.slot(|_| {}).await;
+                    let slot = pace.slot(|_| {}).await.unwrap();
                     sender.send(Instant::now()).unwrap();
                     tokio::time::sleep(Duration::from_millis(worker * 130 + turn * 70)).await;
                     drop(slot);
@@ -198,9 +280,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_unused_slot_does_not_count() {
-        let pace = Pace::new(&rates(&["1/hour"]), &[]);
+        let pace = Pace::new(&rates(&["1/hour"]), None);
         let start = Instant::now();
-        pace.slot(|_| {}).await.unused();
+        pace.slot(|_| {}).await.unwrap().unused();
         drop(pace.slot(|_| {}).await);
         assert_eq!(start.elapsed(), Duration::ZERO);
         let mut told = Duration::ZERO;
@@ -210,7 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_rates_nothing_waits() {
-        let pace = Pace::new(&[], &[]);
+        let pace = Pace::new(&[], None);
         for _ in 0..1000 {
             drop(pace.slot(|_| unreachable!()).await);
         }

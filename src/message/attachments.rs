@@ -14,9 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::headers;
 use crate::{
-    campaign::read_bytes,
     diagnostic::visible,
-    template::{AttachedFile, FileProblem, Template},
+    template::{AttachedFile, FileProblem, Found, Template},
 };
 
 /// What mail programs and providers refuse in a message, whoever sends it.
@@ -77,11 +76,11 @@ impl Files {
         {
             return Ok(Arc::clone(packed));
         }
-        let path = template.find_file(&file.path)?;
-        if self.is_ours(&path) {
+        let found = template.find_file(&file.path)?;
+        if found.on_disk().is_some_and(|path| self.is_ours(path)) {
             return Err(FileProblem::Ours(file.path.clone()));
         }
-        let packed = Arc::new(Packed::read(&path, file, most)?);
+        let packed = Arc::new(Packed::read(found, file, most)?);
         if !file.personal {
             known().insert(file.path.clone(), Arc::clone(&packed));
         }
@@ -109,16 +108,13 @@ impl Files {
 }
 
 impl Packed {
-    fn read(real: &Path, file: &AttachedFile, most: u64) -> Result<Self, FileProblem> {
+    fn read(found: Found, file: &AttachedFile, most: u64) -> Result<Self, FileProblem> {
         let path = || file.path.clone();
-        let size = real.metadata().map_or(0, |data| data.len());
+        let size = found.size();
         if size > most {
             return Err(FileProblem::TooLarge { path: path(), size, most });
         }
-        let bytes = read_bytes(real, most).map_err(|why| FileProblem::Unreadable {
-            path: path(),
-            why: why.iter().next().map_or_else(String::new, |why| why.message().to_owned()),
-        })?;
+        let bytes = found.read(most).map_err(|why| FileProblem::unreadable(&file.path, &why))?;
         let kind = kind(&file.path, &bytes)?;
         // Most mail programs show no SVG.
         if file.content_id.is_some() && (!kind.starts_with("image/") || kind.starts_with("image/svg")) {

@@ -92,6 +92,12 @@ impl Envelope {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
+impl From<[u8; 32]> for Digest {
+    fn from(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+}
+
 impl Digest {
     /// Its 32 octets.
     #[must_use]
@@ -99,12 +105,35 @@ impl Digest {
         &self.0
     }
 
-    /// Of several digests together, in their order.
-    #[must_use]
-    pub fn of_all<'d>(digests: impl Iterator<Item = &'d Self>) -> Self {
-        let mut hash = Sha256::new();
-        digests.for_each(|digest| hash.update(digest.0));
-        Self(hash.finalize().into())
+    /// As a number for comparing.
+    fn first_octets(&self) -> u64 {
+        self.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
+
+    /// Makes one over octets that come bit by bit.
+    pub(crate) fn builder() -> DigestBuilder {
+        DigestBuilder(Sha256::new())
+    }
+}
+
+/// Makes a digest over octets that come bit by bit.
+pub(crate) struct DigestBuilder(Sha256);
+
+impl DigestBuilder {
+    /// These octets come next.
+    pub(crate) fn add(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    /// The same with their number in front, so that where they end is part of the digest.
+    pub(crate) fn add_part(&mut self, octets: &[u8]) {
+        self.0.update((octets.len() as u64).to_be_bytes());
+        self.0.update(octets);
+    }
+
+    /// Of all that came.
+    pub(crate) fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
     }
 }
 
@@ -182,9 +211,18 @@ impl Message {
         &self.personal
     }
 
-    /// A hash of what it says, whomever it is for; the same for two messages of one run only if they say the same.
+    /// A hash of what it says, whomever it is for; the same for two messages only if they say the same.
     pub(crate) fn content(&self) -> u64 {
         self.content
+    }
+
+    /// A hash of what it says and to whom, whoever else is on the list; always the same, unlike the digest, which is another
+    /// one for another list.
+    pub(crate) fn says(&self) -> u64 {
+        let mut hash = Digest::builder();
+        hash.add(&self.content.to_be_bytes());
+        hash.add(self.envelope.to.key().as_bytes());
+        hash.finish().first_octets()
     }
 
     /// A hash of where its recipient can unsubscribe with one click (RFC 8058).
@@ -192,10 +230,10 @@ impl Message {
         self.unsubscribe
     }
 
-    /// What stands in front of the @ in its Message-ID.
-    pub(crate) fn id(&self) -> u128 {
-        let digits = self.message_id.trim_start_matches('<').split('@').next().unwrap_or_default();
-        u128::from_str_radix(digits, 16).unwrap_or_default()
+    /// The first half of what stands in front of the @ in its Message-ID.
+    pub(crate) fn id(&self) -> u64 {
+        let digits = self.message_id.get(1..17).unwrap_or_default();
+        u64::from_str_radix(digits, 16).unwrap_or_default()
     }
 
     /// The whole message with its `Date` (RFC 5322 §3.6.1).
@@ -233,6 +271,9 @@ pub const MOST_MESSAGE_BYTES: u64 = 20_000_000;
 pub struct Composer {
     template: Arc<Template>,
     list: Arc<RecipientList>,
+    /// Of template and list
+    source: [u8; 32],
+    /// The same for the first edition, and another one for each further
     seed: [u8; 32],
     files: Arc<Files>,
     most_bytes: u64,
@@ -243,22 +284,20 @@ impl Composer {
     /// For a template and the list against which it was compiled.
     #[must_use]
     pub fn new(template: Arc<Template>, list: Arc<RecipientList>) -> Self {
-        let mut hash = Sha256::new();
-        let mut part = |part: &str| {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        };
+        let mut hash = Digest::builder();
+        let mut part = |part: &str| hash.add_part(part.as_bytes());
         part("apiece campaign 1");
-        template.sources().for_each(&mut part);
+        template.sources().for_each(|(_, text)| part(text));
         list.columns().names().for_each(&mut part);
         (0..list.columns().len()).for_each(|column| part(&list.columns().kind(column).to_string()));
         for row in list.iter().flat_map(Recipient::rows) {
             row.fields().for_each(&mut part);
         }
-        let seed = hash.finalize().into();
+        let seed = hash.finish().0;
         Self {
             template,
             list,
+            source: seed,
             seed,
             files: Arc::default(),
             most_bytes: MOST_MESSAGE_BYTES,
@@ -269,15 +308,27 @@ impl Composer {
     /// SHA-256 over template and list, from which the messages are made.
     #[must_use]
     pub fn source(&self) -> [u8; 32] {
-        self.seed
+        self.source
+    }
+
+    /// The content of a file that goes with messages.
+    pub(crate) fn file(&self, path: &str) -> Result<Vec<u8>, FileProblem> {
+        let wrong = |why: Diagnostics| FileProblem::unreadable(path, &why);
+        self.template.find_file(path)?.read(self.most_bytes).map_err(wrong)
+    }
+
+    /// The paths of the files that go to the person at `index` and to nobody else.
+    pub(crate) fn personal_paths(&self, index: usize) -> Vec<String> {
+        let files = self.list.get(index).and_then(|recipient| self.template.files_of(recipient).ok());
+        files.into_iter().flatten().filter(|file| file.personal).map(|file| file.path).collect()
     }
 
     /// The same for content that is sent once more: each message is another one, by its Message-ID.
     #[must_use]
     pub fn with_edition(self, edition: u32) -> Self {
         let seed = match edition {
-            1 => self.seed,
-            _ => Sha256::new().chain_update(self.seed).chain_update(edition.to_be_bytes()).finalize().into(),
+            1 => self.source,
+            _ => Sha256::new().chain_update(self.source).chain_update(edition.to_be_bytes()).finalize().into(),
         };
         Self { seed, ..self }
     }
@@ -343,6 +394,7 @@ impl Composer {
                 return Err(FileProblem::Same(name));
             }
             shown.push(packed.part(file, &name));
+            parts.digests.push(packed.digest);
             names.push(name);
             if file.personal {
                 parts.personal.push(PersonalFile {
@@ -357,7 +409,7 @@ impl Composer {
 
     fn build(&self, recipient: Recipient<'_>, rendered: Rendered, mut parts: Parts) -> Result<Message, MessageProblem> {
         let to = recipient.address();
-        let content = self.hasher.hash_one(&rendered);
+        let content = content(&rendered, &parts);
         let header = |name: &str| rendered.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         let by_click = header("List-Unsubscribe-Post").and(header("List-Unsubscribe"));
         let unsubscribe = by_click.map(|(_, address)| self.hasher.hash_one(address));
@@ -408,6 +460,30 @@ impl Composer {
     }
 }
 
+/// A hash of what a message says.
+fn content(rendered: &Rendered, parts: &Parts) -> u64 {
+    let mut hash = Digest::builder();
+    let mut part = |part: &str| hash.add_part(part.as_bytes());
+    part(&rendered.subject);
+    part(&rendered.text);
+    part(rendered.html.as_deref().unwrap_or_default());
+    for mailbox in std::iter::once(&rendered.from).chain(&rendered.reply_to) {
+        part(mailbox.address.as_str());
+        part(mailbox.name.as_deref().unwrap_or_default());
+    }
+    part(rendered.to_name.as_deref().unwrap_or_default());
+    for (name, value) in &rendered.headers {
+        part(name);
+        part(value);
+    }
+    for file in &rendered.files {
+        part(&file.path);
+        part(file.name.as_deref().unwrap_or_default());
+    }
+    parts.digests.iter().for_each(|digest| hash.add(digest));
+    hash.finish().first_octets()
+}
+
 /// What goes with the text of a message.
 #[derive(Default)]
 struct Parts {
@@ -415,6 +491,8 @@ struct Parts {
     pictures: Vec<SinglePart>,
     attachments: Vec<SinglePart>,
     personal: Vec<PersonalFile>,
+    /// Of all of them
+    digests: Vec<[u8; 32]>,
 }
 
 impl Parts {

@@ -11,6 +11,7 @@ use crate::{
     address::composed,
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
     message::{Composer, PersonalFile},
+    recipients::Selection,
     template::names_in,
 };
 
@@ -52,9 +53,8 @@ impl Seen {
     }
 
     /// Adds those of everybody who is not among `indices`: a file of theirs must not go to one of these.
-    pub(super) fn add_others(&mut self, composer: &Composer, indices: &[usize]) {
-        let sent: HashSet<usize> = indices.iter().copied().collect();
-        for index in (0..composer.list().len()).filter(|index| !sent.contains(index)) {
+    pub(super) fn add_others(&mut self, composer: &Composer, indices: &Selection) {
+        for index in (0..composer.list().len()).filter(|index| !indices.contains(*index)) {
             self.add(index, &composer.personal_files(index));
         }
     }
@@ -62,6 +62,14 @@ impl Seen {
     pub(super) fn extend(&mut self, other: Self) {
         self.files.extend(other.files);
         self.places.extend(other.places);
+    }
+
+    /// What the nth personal file of the person at `index` began with, as SHA-256 has it; none if there was no such file.
+    pub(super) fn content(&self, index: usize, nth: usize) -> Option<[u8; 16]> {
+        // They are in the order of the messages.
+        let start = self.files.partition_point(|file| file.index < index);
+        let own = self.files[start..].iter().take_while(|file| file.index == index);
+        own.filter(|file| file.nth == nth).map(|file| file.content).next()
     }
 
     /// Complains about each file that goes to a second person. The same content is the same file, whatever its name.

@@ -5,6 +5,7 @@
 mod files;
 mod prepare;
 mod same;
+mod sorted;
 mod sqlite;
 mod unread;
 
@@ -17,8 +18,14 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-pub use self::sqlite::{Attempt, Campaign, Journal, Made, Overview, Store, StoreError, Tried};
-use crate::{diagnostic::Diagnostics, message::Digest};
+pub use self::{
+    prepare::Prepared,
+    sqlite::{
+        Attempt, Campaign, Chain, Deed, Entry, Journal, Kept, Ledger, Messages, News, Overview, Purged, Snapshot,
+        Store, StoreError, Thawed, Tried, Verdict,
+    },
+};
+use crate::{message::Digest, recipients::Selection};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,25 +42,46 @@ pub enum Outcome {
     Failed,
     /// The connection ended after the last line and before the answer: only the server knows.
     InDoubt,
+    /// The recipient is on a list of people who must not get any.
+    Suppressed,
+    /// Somebody took it back before it was begun.
+    Cancelled,
 }
 
 impl Outcome {
     /// All of them, in the order of a message's life.
-    pub const ALL: [Self; 6] = [Self::Queued, Self::Sending, Self::Sent, Self::Deferred, Self::Failed, Self::InDoubt];
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Sending,
+        Self::Sent,
+        Self::Deferred,
+        Self::Failed,
+        Self::InDoubt,
+        Self::Suppressed,
+        Self::Cancelled,
+    ];
 
     /// The one table of what may follow what.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
-        use Outcome::{Deferred, Failed, InDoubt, Queued, Sending, Sent};
+        use Outcome::{Cancelled, Deferred, Failed, InDoubt, Queued, Sending, Sent, Suppressed};
         match self {
-            Queued => matches!(next, Sending | Deferred | Failed),
+            Queued => matches!(next, Sending | Deferred | Failed | Suppressed | Cancelled),
             Sending => matches!(next, Sent | Deferred | Failed | InDoubt | Queued),
-            // Put off until a later run, or until a person wants to try again.
-            Deferred | Failed => next == Queued,
+            // Put off until a later run.
+            Deferred => matches!(next, Queued | Cancelled),
+            // Until a person wants to try again.
+            Failed | Cancelled => next == Queued,
             // A person has looked it up.
             InDoubt => matches!(next, Sent | Queued),
-            Sent => false,
+            Sent | Suppressed => false,
         }
+    }
+
+    /// The one that the record names so.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
     }
 
     /// As the record names it.
@@ -75,6 +103,8 @@ impl Outcome {
             Self::Deferred => "deferred",
             Self::Failed => "failed",
             Self::InDoubt => "in doubt",
+            Self::Suppressed => "suppressed",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -87,7 +117,7 @@ impl fmt::Display for Outcome {
 
 /// How many messages have which outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts([usize; 6]);
+pub struct Counts([usize; Outcome::ALL.len()]);
 
 impl Counts {
     /// How often each is there.
@@ -120,10 +150,9 @@ impl Counts {
 pub struct Outbox {
     digests: Vec<Digest>,
     /// The list's index of each message.
-    indices: Vec<usize>,
+    indices: Selection,
     /// Octets of the largest message
     largest: usize,
-    remarks: Diagnostics,
     state: Mutex<State>,
     journal: Option<Journal>,
 }
@@ -139,6 +168,15 @@ struct State {
     returned: VecDeque<(usize, u32)>,
 }
 
+/// Over which connection a message goes.
+#[derive(Debug, Clone)]
+pub struct Connected {
+    /// Address and port of the server.
+    pub server: String,
+    /// Such as `TLSv1.3`.
+    pub tls: Option<&'static str>,
+}
+
 /// A message that somebody has taken in order to send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
@@ -152,24 +190,26 @@ pub struct Claim {
 }
 
 impl Outbox {
-    fn new(indices: Vec<usize>, digests: Vec<Digest>) -> Self {
-        let state = State { outcomes: vec![Outcome::Queued; digests.len()], next: 0, returned: VecDeque::new() };
-        Self { digests, indices, largest: 0, remarks: Diagnostics::default(), state: Mutex::new(state), journal: None }
-    }
-
-    /// The digests of all messages.
-    pub fn digests(&self) -> impl ExactSizeIterator<Item = &Digest> {
-        self.digests.iter()
-    }
-
-    /// The same with what a record knows of everybody, which is kept up from now on; only those at `selected` places of
-    /// the list, in its order, are sent to.
+    /// The messages of the people at some places of the list, in its order, with the digest and the outcome of each.
+    /// `largest` is the octets of the largest. Without a journal nothing outlives the run.
     #[must_use]
-    pub fn kept(self, journal: Journal, outcomes: &[Outcome], selected: &[usize]) -> Self {
-        let digests = selected.iter().map(|index| self.digests[*index]).collect();
-        let kept = Self::new(selected.to_vec(), digests);
-        kept.state().outcomes = selected.iter().map(|index| outcomes[*index]).collect();
-        Self { largest: self.largest, remarks: self.remarks, journal: Some(journal), ..kept }
+    pub fn new(
+        indices: Selection,
+        digests: Vec<Digest>,
+        outcomes: Vec<Outcome>,
+        largest: usize,
+        journal: Option<Journal>,
+    ) -> Self {
+        let state = State { outcomes, next: 0, returned: VecDeque::new() };
+        Self { digests, indices, largest, state: Mutex::new(state), journal }
+    }
+
+    /// Those of a campaign of the record, which is kept up from now on, at `selected` places of its list.
+    #[must_use]
+    pub fn of(messages: &Messages, selected: Selection, largest: usize, journal: Journal) -> Self {
+        let digests = selected.iter().map(|index| messages.digests[index]).collect();
+        let outcomes = selected.iter().map(|index| messages.outcomes[index]).collect();
+        Self::new(selected, digests, outcomes, largest, Some(journal))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -186,12 +226,6 @@ impl Outbox {
     #[must_use]
     pub fn largest(&self) -> usize {
         self.largest
-    }
-
-    /// What is worth a look about all of them together.
-    #[must_use]
-    pub fn remarks(&self) -> &Diagnostics {
-        &self.remarks
     }
 
     /// Whether there are none.
@@ -221,13 +255,13 @@ impl Outbox {
             }
             None => return None,
         };
-        Some(Claim { position, index: self.indices[position], digest: self.digests[position], returns })
+        Some(Claim { position, index: self.indices.at(position), digest: self.digests[position], returns })
     }
 
     /// The message is about to be sent. Its last line must not be written before that is written down.
-    pub fn begin(&self, claim: Claim, message_id: &str, server: String, tls: Option<&'static str>) -> Written {
-        let at = Timestamp::now();
-        self.step(claim, Outcome::Sending, || Attempt::Begins { message_id: message_id.to_owned(), server, tls, at })
+    pub fn begin(&self, claim: Claim, message_id: &str, over: Connected, slot: Option<i64>) -> Written {
+        let (message_id, Connected { server, tls }, at) = (message_id.to_owned(), over, Timestamp::now());
+        self.step(claim, Outcome::Sending, || Attempt::Begins { message_id, server, tls, slot, at })
     }
 
     /// Gives back a message of which the server cannot have the end: it is queued again.
@@ -284,7 +318,7 @@ impl Outbox {
     #[must_use]
     pub fn with(&self, outcome: Outcome) -> Vec<usize> {
         let state = self.state();
-        self.indices.iter().zip(&state.outcomes).filter(|(_, o)| **o == outcome).map(|(index, _)| *index).collect()
+        self.indices.iter().zip(&state.outcomes).filter(|(_, o)| **o == outcome).map(|(index, _)| index).collect()
     }
 }
 
@@ -312,22 +346,10 @@ fn written() -> Written {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        campaign::ListOptions,
-        message::Composer,
-        recipients::RecipientList,
-        template::{Format, Template},
-    };
-    use std::sync::Arc;
 
     fn outbox() -> Outbox {
-        let list =
-            RecipientList::parse("p.csv", "email\na@one.example\nb@one.example\n", &ListOptions::default()).unwrap();
-        let source = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nHello\n";
-        let template = Template::compile("t", source, Format::Text, list.columns()).unwrap();
-        let composer = Composer::new(template.into(), list.into());
-        Outbox::prepare(&composer, &crate::guard::Guard::new(Arc::clone(composer.list()), &[]), vec![0, 1], &|_| {})
-            .unwrap()
+        let digests = vec![Digest::from([1; 32]), Digest::from([2; 32])];
+        Outbox::new(Selection::All(2), digests, vec![Outcome::Queued; 2], 0, None)
     }
 
     #[test]
@@ -340,7 +362,7 @@ mod tests {
         assert_eq!((again.index, again.returns), (0, 1));
         let sent = |claim: Claim| {
             let (begun, ended) = (
-                outbox.begin(claim, "<1@x.example>", String::new(), None),
+                outbox.begin(claim, "<1@x.example>", Connected { server: String::new(), tls: None }, None),
                 outbox.end(claim, Outcome::Sent, None, "250 ok"),
             );
             [begun, ended].map(|mut written| written.try_recv().is_ok())

@@ -1,36 +1,50 @@
 //! Messages across a whole campaign: no two are one.
 
-use std::fmt;
+use std::{fmt, io};
 
+use super::sorted::Sorted;
 use crate::{
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
     message::{Composer, Message},
     recipients::{Recipient, RecipientList},
 };
 
+/// So many people with one address for unsubscribing are named.
+const ENOUGH: usize = 1000;
+
 /// What is kept of messages to compare them with all others.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
-    /// What each says, as a hash, and whose it is
-    contents: Vec<(u64, u32)>,
-    /// Its Message-ID, and whose it is
-    ids: Vec<(u128, u32)>,
-    /// Where each can unsubscribe with one click, as a hash, and whose it is
-    unsubscribe: Vec<(u64, u32)>,
+    /// What each says
+    contents: Sorted,
+    /// Its Message-ID
+    ids: Sorted,
+    /// Where each can unsubscribe with one click
+    unsubscribe: Sorted,
+}
+
+/// What is kept of one message.
+#[derive(Debug)]
+pub(super) struct Traits {
+    index: u32,
+    content: u64,
+    id: u64,
+    unsubscribe: Option<u64>,
+}
+
+impl Traits {
+    pub(super) fn of(index: usize, message: &Message) -> Self {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        Self { index, content: message.content(), id: message.id(), unsubscribe: message.unsubscribe() }
+    }
 }
 
 impl Compared {
-    pub(super) fn add(&mut self, index: usize, message: &Message) {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        self.contents.push((message.content(), index));
-        self.unsubscribe.extend(message.unsubscribe().map(|address| (address, index)));
-        self.ids.push((message.id(), index));
-    }
-
-    pub(super) fn extend(&mut self, other: Self) {
-        self.contents.extend(other.contents);
-        self.ids.extend(other.ids);
-        self.unsubscribe.extend(other.unsubscribe);
+    pub(super) fn add(&mut self, message: &Traits) {
+        let Traits { index, content, id, unsubscribe } = *message;
+        self.contents.push((content, index));
+        self.ids.push((id, index));
+        unsubscribe.into_iter().for_each(|address| self.unsubscribe.push((address, index)));
     }
 
     /// Complains where two people would get the same although the template shows something that differs, and where two
@@ -40,75 +54,85 @@ impl Compared {
     /// More than `common` people with one message that shows an identifying column are a column that was filled down; where
     /// no column is identifying, and nobody's message differs, it is only said.
     pub(super) fn check(
-        mut self,
+        self,
         composer: &Composer,
         common: usize,
         problems: &mut Diagnostics,
         remarks: &mut Diagnostics,
-    ) {
-        // One person twice is one person.
-        if pairs(&mut self.ids, composer.list()).any(|(one, other)| one.address().key() != other.address().key()) {
-            problems.push(Diagnostic::error(Place::Nowhere, &SameProblem::MessageId));
-        }
-        for (one, other) in pairs(&mut self.unsubscribe, composer.list()) {
-            problems.push(Diagnostic::error(other.place(), &SameProblem::Unsubscribe(one.row())));
-        }
-        let columns: Vec<usize> = composer.template().plainly_shown().collect();
-        self.filled_down(composer, &columns, common, problems, remarks);
-        let template = composer.template();
+    ) -> io::Result<()> {
+        let (template, list) = (composer.template(), composer.list());
+        same(self.ids, list, |group, other| {
+            // One person twice is one person.
+            if group.first.address().key() != other.address().key() {
+                problems.push(Diagnostic::error(Place::Nowhere, &SameProblem::MessageId));
+            }
+        })?;
+        same(self.unsubscribe, list, |group, other| {
+            if group.size <= ENOUGH {
+                problems.push(Diagnostic::error(other.place(), &SameProblem::Unsubscribe(group.before.row())));
+            }
+        })?;
         if let Some(address) = template.fixed_reply_to().filter(|address| template.fixed_sender() != Some(*address))
-            && let Some(person) = composer.list().find(&address.key()).and_then(|index| composer.list().get(index))
+            && let Some(person) = list.find(&address.key()).and_then(|index| list.get(index))
         {
             remarks.push(Diagnostic::warning(person.place(), &SameProblem::RepliesTo));
         }
-        for (one, other) in pairs(&mut self.contents, composer.list()) {
-            if let Some(column) = columns.iter().find(|column| !agree(one, other, **column)) {
-                let heading = composer.list().columns().heading(*column).to_owned();
-                let problem = SameProblem::Content { row: one.row(), heading };
-                problems.push(Diagnostic::error(other.place(), &problem));
+        let columns: Vec<usize> = template.plainly_shown().collect();
+        let is_identifying = |column: &&usize| list.columns().identifying().any(|known| known == **column);
+        let identifying = columns.iter().find(is_identifying);
+        let total = self.contents.len();
+        let mut largest: Vec<(usize, usize)> = Vec::new();
+        same(self.contents, list, |group, other| {
+            if let Some(column) = columns.iter().find(|column| !agree(group.before, other, **column)) {
+                let heading = list.columns().heading(*column).to_owned();
+                problems
+                    .push(Diagnostic::error(other.place(), &SameProblem::Content { row: group.before.row(), heading }));
             }
-        }
-    }
-}
-
-impl Compared {
-    fn filled_down(
-        &mut self,
-        composer: &Composer,
-        columns: &[usize],
-        common: usize,
-        problems: &mut Diagnostics,
-        remarks: &mut Diagnostics,
-    ) {
-        let list = composer.list();
-        self.contents.sort_unstable();
-        let identifying = columns.iter().find(|shown| list.columns().identifying().any(|column| column == **shown));
-        for group in self.contents.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() > common) {
-            let Some(first) = list.get(group[0].1 as usize) else { continue };
-            let is_all = group.len() == self.contents.len();
-            let Some(column) = identifying.or(columns.first()) else { continue };
-            let problem = SameProblem::FilledDown {
-                count: group.len(),
-                heading: list.columns().heading(*column).to_owned(),
-                value: first.field(*column).to_owned(),
-            };
+            if group.size == common + 1 {
+                largest.push((group.first.index(), group.size));
+            } else if let Some(last) = largest.last_mut().filter(|last| last.0 == group.first.index()) {
+                last.1 = group.size;
+            }
+        })?;
+        for (first, count) in largest {
+            let Some((first, column)) = list.get(first).zip(identifying.or(columns.first())) else { continue };
+            let (heading, value) = (list.columns().heading(*column).to_owned(), first.field(*column).to_owned());
+            let problem = SameProblem::FilledDown { count, heading, value };
             if identifying.is_some() {
                 problems.push(Diagnostic::error(first.place(), &problem));
-            } else if is_all {
+            } else if count == total {
                 remarks.push(Diagnostic::warning(first.place(), &problem));
             }
         }
+        Ok(())
     }
 }
 
-/// The people who have the same, two by two.
-fn pairs<'p, K: Ord>(
-    all: &'p mut [(K, u32)],
-    list: &'p RecipientList,
-) -> impl Iterator<Item = (Recipient<'p>, Recipient<'p>)> {
-    all.sort_unstable();
-    let same = all.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    same.filter_map(|pair| list.get(pair[0].1 as usize).zip(list.get(pair[1].1 as usize)))
+/// People who have the same, as far as they have come.
+struct Group<'l> {
+    first: Recipient<'l>,
+    /// The last but one
+    before: Recipient<'l>,
+    /// With the last
+    size: usize,
+}
+
+/// Goes through all who have the same as somebody before them.
+fn same<'l>(all: Sorted, list: &'l RecipientList, mut found: impl FnMut(&Group<'l>, Recipient<'l>)) -> io::Result<()> {
+    let mut current: Option<(u64, Group<'l>)> = None;
+    for pair in all.in_order()? {
+        let (hash, index) = pair?;
+        let Some(person) = list.get(index as usize) else { continue };
+        match &mut current {
+            Some((known, group)) if *known == hash => {
+                group.size += 1;
+                found(group, person);
+                group.before = person;
+            }
+            _ => current = Some((hash, Group { first: person, before: person, size: 1 })),
+        }
+    }
+    Ok(())
 }
 
 /// Whether two people have the same in a column, but for white space.

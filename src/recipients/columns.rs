@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::frozen::ColumnShape;
 use crate::{address::composed, campaign::ColumnType, diagnostic::quoted};
 
 /// One column.
@@ -54,6 +55,32 @@ impl Columns {
             Column { heading: heading.into(), name, kind: None, optional: false, identifying: false }
         };
         Self { columns: headings.into_iter().enumerate().map(named).collect(), grouped: false }
+    }
+
+    /// As they are kept.
+    pub(super) fn shapes(&self) -> Vec<ColumnShape> {
+        let shape = |column: &Column| ColumnShape {
+            heading: column.heading.to_string(),
+            name: column.name.clone(),
+            kind: column.kind.as_ref().map(ToString::to_string),
+            optional: column.optional,
+            identifying: column.identifying,
+        };
+        self.columns.iter().map(shape).collect()
+    }
+
+    /// Those that were kept; `None` where a type is none.
+    pub(super) fn of_shapes(shapes: &[ColumnShape], grouped: bool) -> Option<Self> {
+        let column = |shape: &ColumnShape| {
+            Some(Column {
+                heading: shape.heading.as_str().into(),
+                name: shape.name.clone(),
+                kind: shape.kind.as_ref().map(|kind| kind.parse()).transpose().ok()?,
+                optional: shape.optional,
+                identifying: shape.identifying,
+            })
+        };
+        Some(Self { columns: shapes.iter().map(column).collect::<Option<_>>()?, grouped })
     }
 
     /// The name of a heading in templates: lower case, with `_` for spaces and punctuation.

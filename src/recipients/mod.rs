@@ -9,10 +9,12 @@
 mod columns;
 mod delimited;
 mod file;
+mod frozen;
 mod moved;
 mod problem;
 mod read;
 mod rejected;
+mod rows;
 mod text;
 mod twice;
 mod typed;
@@ -31,6 +33,8 @@ use self::problem::ListProblem;
 pub use self::{
     columns::{Columns, ROWS},
     file::ListFile,
+    frozen::{ColumnShape, Shape},
+    rows::{Rows, RowsError, Selection},
     typed::{as_number, is_zero, iso_date, yes_or_no},
 };
 use crate::{

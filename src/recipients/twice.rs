@@ -29,7 +29,7 @@ impl RecipientList {
     }
 
     /// Fills the index; gives the rows whose address stands in an earlier one, and that one.
-    fn fill_index(&mut self) -> Vec<(u32, u32)> {
+    pub(super) fn fill_index(&mut self) -> Vec<(u32, u32)> {
         let mut index = std::mem::take(&mut self.index);
         let hash = |index: &super::Index, place: &u32| index.hash(self.written(*place as usize));
         let mut places = std::mem::take(&mut index.places);
@@ -94,7 +94,7 @@ impl RecipientList {
         self
     }
 
-    fn grouped(&self, again: &[(u32, u32)]) -> Groups {
+    pub(super) fn grouped(&self, again: &[(u32, u32)]) -> Groups {
         let count = self.rows.len();
         // The first place of each person, at every place.
         let mut first: Vec<u32> = (0..short(count)).collect();

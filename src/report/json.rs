@@ -6,11 +6,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Rows;
 use crate::{
     delivery::{Event, Finished, Reply, StopReason},
     diagnostic::{Diagnostic, Diagnostics, Place, Severity},
-    outbox::{Counts, Outcome},
+    outbox::{Counts, Kept, Outcome},
+    recipients::Rows,
     sandbox::Proof,
 };
 
@@ -41,6 +41,18 @@ fn object(event: &Event) -> Value {
         Event::Finished(finished) => self::finished(finished),
         Event::Stopping(reason) => json!({ "event": "stopping", "why": reason_text(reason) }),
     }
+}
+
+pub(super) fn prepared(kept: &Kept, name: &str, messages: usize, largest: usize) -> Value {
+    json!({
+        "event": "prepared",
+        "campaign": kept.id,
+        "name": name,
+        "digest": kept.digest.to_string(),
+        "messages": messages,
+        "largest": largest,
+        "before": kept.is_old,
+    })
 }
 
 fn finished(finished: &Finished) -> Value {
@@ -142,7 +154,7 @@ pub(super) fn proof(proof: &Proof, directory: &Path) -> Value {
     })
 }
 
-fn reason_text(reason: &StopReason) -> String {
+pub(super) fn reason_text(reason: &StopReason) -> String {
     without_addresses(&reason.to_string())
 }
 

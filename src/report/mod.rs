@@ -5,7 +5,6 @@
 mod json;
 mod output;
 mod progress;
-mod rows;
 mod summary;
 
 use std::time::{Duration, Instant};
@@ -15,15 +14,14 @@ use tokio::sync::mpsc;
 use self::progress::Progress;
 pub use self::{
     output::{output_was_lost, print},
-    progress::Style,
-    rows::{Rows, RowsError},
+    progress::{Style, spoken},
     summary::Summary,
 };
 use crate::{
     campaign::Rate,
     delivery::{Event, Finished},
     diagnostic::Diagnostics,
-    outbox::Outcome,
+    outbox::{Kept, Outcome},
 };
 
 /// So many messages that were not sent are kept with all details.
@@ -40,6 +38,11 @@ pub struct Heard {
     pub in_clear: bool,
     /// How long it took.
     pub time: Duration,
+}
+
+/// Writes a campaign that was prepared as a JSON object.
+pub fn put_prepared(kept: &Kept, name: &str, messages: usize, largest: usize) {
+    json::put(&json::prepared(kept, name, messages, largest));
 }
 
 /// Writes the JSON object of a dry run.

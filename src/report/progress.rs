@@ -137,11 +137,14 @@ impl Progress {
 }
 
 /// A time for people: `3 min`.
-pub(super) fn spoken(time: Duration) -> String {
+#[must_use]
+pub fn spoken(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{:.1} s", time.as_secs_f64()),
         seconds @ 1..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        seconds @ 7200..=172_799 if seconds % 3600 / 60 == 0 => format!("{} h", seconds / 3600),
+        seconds @ 7200..=172_799 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        seconds => format!("{} days", seconds / 86400),
     }
 }

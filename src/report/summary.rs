@@ -2,12 +2,14 @@
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
-use super::{Heard, Rows, json, progress::spoken};
+use serde_json::Value;
+
+use super::{Heard, json, progress::spoken};
 use crate::{
     delivery::{Finished, StopReason},
     diagnostic::visible,
     outbox::{Counts, Outbox, Outcome},
-    recipients::{Recipient, RecipientList},
+    recipients::{Recipient, RecipientList, Rows},
     sandbox::Proof,
 };
 
@@ -43,6 +45,16 @@ impl Summary<'_> {
         let rows = |outcome| self.rows(self.outbox.with(outcome));
         let seconds = self.heard.time.as_secs_f64();
         json::put(&json::summary(&self.counts(), rows, self.stopped.as_ref(), seconds));
+    }
+
+    /// The same in few words, for the log: nothing about anybody.
+    #[must_use]
+    pub fn details(&self) -> Value {
+        let counts = self.counts();
+        let known = Outcome::ALL.into_iter().filter(|outcome| counts.of(*outcome) > 0);
+        let counts = known.map(|outcome| (outcome.name().to_owned(), Value::from(counts.of(outcome))));
+        let why = self.stopped.as_ref().map(|reason| ("why".to_owned(), Value::from(json::reason_text(reason))));
+        Value::Object(counts.chain(why).collect())
     }
 
     /// Writes what a sandbox was really sent as a JSON object.
@@ -152,7 +164,7 @@ fn detail(finished: &Finished) -> String {
             "ask the server's administrator for {}, or look into the Sent folder, before sending it again",
             finished.message_id
         ),
-        Outcome::Queued | Outcome::Sending | Outcome::Sent => return text,
+        Outcome::Queued | Outcome::Sending | Outcome::Sent | Outcome::Suppressed | Outcome::Cancelled => return text,
     };
     let _ = writeln!(text, "  to do: {advice}");
     text

@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use handlebars::{Context, Handlebars, template::Template as Compiled};
 
 use super::{
-    Format, TemplateProblem, files,
+    Format, TemplateProblem,
+    directory::Directory,
+    files,
     front_problem::FrontProblem,
     helpers::{self, Knowledge},
     lint::{self, check_characters},
     look::Look,
     partials::Partials,
-    read_source, registry,
+    registry,
     styles::Piece,
     veil,
 };
@@ -74,7 +76,7 @@ impl Body {
     pub(super) fn read_text_part(
         named: &At<String>,
         source: &Arc<Source>,
-        directory: Option<&Path>,
+        directory: &Directory,
         checked: Checked<'_>,
     ) -> Result<Self, Diagnostics> {
         let wrong = |problem: TemplateProblem| {
@@ -83,15 +85,14 @@ impl Body {
         if Path::new(&named.value).extension().is_none() || Format::of(Path::new(&named.value)) != Some(Format::Text) {
             return Err(wrong(FrontProblem::TextTemplate(named.value.clone()).into()));
         }
-        let path = files::find(directory, &named.value).map_err(|problem| wrong(problem.into()))?;
-        let own = read_source(&path)?;
+        let file = files::find(directory, &named.value).map_err(|problem| wrong(problem.into()))?;
+        let own = file.source()?;
         check_characters(&own, Format::Text)?;
         if own.text().starts_with("+++\n") {
             let place = Place::Text(Arc::clone(&own), 0..3);
             return Err(Diagnostic::error(place, &FrontProblem::TextFrontMatter).into());
         }
-        let partials = directory.map(|directory| Partials::within(directory, Format::Text)).unwrap_or_default();
-        Ok(Self::compile(&own, 0, Format::Text, partials, checked))
+        Ok(Self::compile(&own, 0, Format::Text, Partials::within(directory, Format::Text), checked))
     }
 
     /// Gives it the helpers.

@@ -5,20 +5,20 @@
 
 use std::{
     fmt,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 use handlebars::{Context, Handlebars};
 
 use super::{
     TemplateProblem,
+    directory::{Directory, Found, Located},
     front_matter::line,
-    partials::is_below,
     veil::{Stretch, stretches},
 };
 use crate::{
     address::decomposed,
-    diagnostic::{Complaint, nearest, quoted},
+    diagnostic::{Complaint, Diagnostics, nearest, quoted},
 };
 
 /// A file of the front matter. Path and name are compiled under the names that stand here.
@@ -84,25 +84,27 @@ fn is_within(path: &str) -> bool {
 }
 
 /// The file that a path means. It lies in the template's directory, and so does what a link leads to.
-pub(super) fn find(directory: Option<&Path>, path: &str) -> Result<PathBuf, FileProblem> {
+pub(super) fn find(directory: &Directory, path: &str) -> Result<Found, FileProblem> {
     if !is_within(path) {
         return Err(FileProblem::Path(path.to_owned()));
     }
-    let directory = directory.ok_or_else(|| FileProblem::Nowhere(path.to_owned()))?;
-    let mut file = directory.join(path);
-    if !file.exists() {
+    if directory.is_nowhere() {
+        return Err(FileProblem::Nowhere(path.to_owned()));
+    }
+    let located = match directory.locate(path) {
         // Some systems write "ü" as two characters.
-        let same = directory.join(&*decomposed(path));
-        if !same.exists() {
-            let tried = file.display().to_string();
-            return Err(FileProblem::Missing { path: path.to_owned(), tried, nearest: like(&file) });
+        Located::Missing => directory.locate(&decomposed(path)),
+        located => located,
+    };
+    match located {
+        Located::File(found) => Ok(found),
+        Located::Outside => Err(FileProblem::Outside(path.to_owned())),
+        Located::NoFile => Err(FileProblem::NoFile(path.to_owned())),
+        Located::Missing => {
+            let nearest = directory.on_disk().and_then(|directory| like(&directory.join(path)));
+            Err(FileProblem::Missing { path: path.to_owned(), tried: directory.place_of(path), nearest })
         }
-        file = same;
     }
-    if !is_below(directory, &file) {
-        return Err(FileProblem::Outside(path.to_owned()));
-    }
-    if file.is_file() { Ok(file) } else { Err(FileProblem::NoFile(path.to_owned())) }
 }
 
 /// Whether a picture can be called so: what a `cid:` address can hold without escapes (RFC 2392).
@@ -190,6 +192,14 @@ pub(crate) enum FileProblem {
     Ours(String),
     /// Two of one name in one message
     Same(String),
+}
+
+impl FileProblem {
+    /// That a file cannot be read, with the first reason.
+    pub(crate) fn unreadable(path: &str, why: &Diagnostics) -> Self {
+        let why = why.iter().next().map_or_else(String::new, |why| why.message().to_owned());
+        Self::Unreadable { path: path.to_owned(), why }
+    }
 }
 
 impl fmt::Display for FileProblem {
@@ -284,10 +294,11 @@ mod tests {
     #[test]
     fn what_is_not_below_the_directory_is_not_found() {
         let directory = tempfile::tempdir().unwrap();
-        let at = |path: &str| find(Some(directory.path()), path);
+        let within = Directory::At(directory.path().to_owned());
+        let at = |path: &str| find(&within, path);
         std::fs::create_dir(directory.path().join("letters")).unwrap();
         std::fs::write(directory.path().join("letters/u\u{308}ber.pdf"), "x").unwrap();
-        assert!(at("letters/über.pdf").unwrap().ends_with("letters/u\u{308}ber.pdf"));
+        assert!(at("letters/über.pdf").unwrap().on_disk().unwrap().ends_with("letters/u\u{308}ber.pdf"));
         assert!(matches!(at("letters"), Err(FileProblem::NoFile(_))));
         for outside in ["../x", "/etc/hostname", "letters/../../x", "letters//x", "./x", ""] {
             assert!(matches!(at(outside), Err(FileProblem::Path(_))), "{outside}");

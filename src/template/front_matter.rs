@@ -1,11 +1,12 @@
 //! The TOML between two lines of `+++`: everything of a message that is not its body.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use handlebars::{Context, Handlebars, template::TemplateElement};
 
 use super::{
     AttachedFile, Format, Mailbox, TemplateProblem,
+    directory::Directory,
     files::{self, FileTemplate},
     front_problem::FrontProblem,
     in_html::link,
@@ -134,7 +135,7 @@ impl FrontMatter {
         source: &Arc<Source>,
         parts: &Parts,
         registries: Registries<'_>,
-        directory: Option<&Path>,
+        directory: &Directory,
         checking: lint::Checking<'_>,
     ) -> Option<Self> {
         let lint::Checking { format, columns, uses, problems, .. } = checking;
@@ -418,7 +419,7 @@ impl Compiler<'_> {
     }
 
     /// A file, or a table with `file`, `name` and `shared`.
-    fn attachment(&mut self, template: String, entry: Entry<'_>, directory: Option<&Path>) -> Option<FileTemplate> {
+    fn attachment(&mut self, template: String, entry: Entry<'_>, directory: &Directory) -> Option<FileTemplate> {
         let (path, name, shared) = match entry {
             Entry::Text(path) => (path, None, false),
             Entry::Table(mut keys) => {
@@ -450,7 +451,7 @@ impl Compiler<'_> {
         name: &At<String>,
         entry: Entry<'_>,
         format: Format,
-        directory: Option<&Path>,
+        directory: &Directory,
     ) -> Option<FileTemplate> {
         if format == Format::Text {
             self.complain(name.span.clone(), &FrontProblem::PictureInText);

@@ -5,11 +5,11 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use super::{
     Format, TemplateProblem,
+    directory::{Directory, Found, Located},
     html::{escape, to_text},
     in_html::{self, Behind, behind, percent_encoded},
     lint::check_characters,
-    partials::{is_below, is_plain},
-    read_source,
+    partials::is_plain,
     resources::{self, Permitted},
     styles::{Document, Insertions, Piece, put_in, thinned},
 };
@@ -82,7 +82,7 @@ pub(super) fn find(
     named: Option<&At<String>>,
     of: &Arc<Source>,
     format: Format,
-    directory: Option<&Path>,
+    directory: &Directory,
     permitted: &Permitted,
 ) -> Result<Option<Raw>, Diagnostics> {
     let wrong = |problem: &TemplateProblem| {
@@ -95,26 +95,28 @@ pub(super) fn find(
         (Format::Markdown, None) | (_, Some("plain")) => Raw::built_in("plain.html", PLAIN).map(Some),
         (Format::Markdown, Some("none")) => Raw::built_in("document.html", DOCUMENT).map(Some),
         (_, Some(name)) => match file(name, directory) {
-            Ok(path) => Raw::of(read_source(&path)?, true, permitted).map(Some),
+            Ok(file) => Raw::of(file.source()?, true, permitted).map(Some),
             Err(problem) => wrong(&problem),
         },
     }
 }
 
 /// The file of a layout: as a partial, it lies in the template's directory, and so does what a link leads to.
-fn file(name: &str, directory: Option<&Path>) -> Result<std::path::PathBuf, TemplateProblem> {
+fn file(name: &str, directory: &Directory) -> Result<Found, TemplateProblem> {
     let is_html = Path::new(name).extension().is_some_and(|ending| ending == "html");
     if !is_plain(name) || !is_html {
         return Err(TemplateProblem::LayoutName(name.to_owned()));
     }
-    let path = directory.ok_or(TemplateProblem::LayoutNowhere)?.join(name);
-    if !path.exists() {
-        return Err(TemplateProblem::LayoutMissing { name: name.to_owned(), tried: path.display().to_string() });
+    if directory.is_nowhere() {
+        return Err(TemplateProblem::LayoutNowhere);
     }
-    if !is_below(directory.unwrap_or(Path::new("")), &path) || !path.is_file() {
-        return Err(TemplateProblem::LayoutOutside(name.to_owned()));
+    match directory.locate(name) {
+        Located::File(found) => Ok(found),
+        Located::Outside | Located::NoFile => Err(TemplateProblem::LayoutOutside(name.to_owned())),
+        Located::Missing => {
+            Err(TemplateProblem::LayoutMissing { name: name.to_owned(), tried: directory.place_of(name) })
+        }
     }
-    Ok(path)
 }
 
 impl Raw {

@@ -6,6 +6,7 @@
 
 mod body;
 mod branches;
+mod directory;
 mod elements;
 mod files;
 mod front_matter;
@@ -29,18 +30,17 @@ mod veil;
 mod whitespace;
 mod words;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value};
 
 pub use self::branches::{Answers, Branch};
+pub use self::directory::Frozen;
 pub use self::files::AttachedFile;
 use self::{
     body::{Body, Checked},
+    directory::Directory,
     front_matter::{FrontMatter, Registries},
     front_problem::FrontProblem,
     language::{DEFAULT_LANGUAGE, Language},
@@ -48,13 +48,14 @@ use self::{
     partials::Partials,
 };
 pub(crate) use self::{
+    directory::Found,
     files::{FileProblem, names_in},
     in_html::percent_encoded,
     problem::TemplateProblem,
 };
 use crate::{
     address::{Address, composed},
-    campaign::{ColumnType, read_text},
+    campaign::ColumnType,
     diagnostic::{Diagnostic, Diagnostics, Place, Source},
     recipients::{Columns, PersonRow, ROWS, Recipient, RecipientList, is_zero, yes_or_no},
 };
@@ -91,8 +92,7 @@ impl Format {
 /// A compiled template: every placeholder in it has a column.
 #[derive(Debug)]
 pub struct Template {
-    /// Where its files are; nowhere for one that is no file itself.
-    directory: Option<PathBuf>,
+    directory: Directory,
     branches: Vec<Branch>,
     format: Format,
     front: FrontMatter,
@@ -145,20 +145,30 @@ impl Template {
     pub fn read(path: &Path, columns: &Columns) -> Result<Self, Diagnostics> {
         let ending = || Diagnostic::error(Place::File(path.into()), &TemplateProblem::Ending);
         let format = Format::of(path).ok_or_else(ending)?;
-        let directory = path.parent().unwrap_or(Path::new(""));
-        Self::compile_with(&read_source(path)?, format, columns, Some(directory))
+        let directory = Directory::At(path.parent().unwrap_or(Path::new("")).to_owned());
+        Self::compile_with(&Found::OnDisk(path.to_owned()).source()?, format, columns, directory)
+    }
+
+    /// Compiles a file as it was when a campaign was prepared.
+    pub fn frozen(path: &str, files: Arc<dyn Frozen>, columns: &Columns) -> Result<Self, Diagnostics> {
+        let place = || Place::File(Path::new(path).into());
+        let format = Format::of(Path::new(path));
+        let format = format.ok_or_else(|| Diagnostic::error(place(), &TemplateProblem::Ending))?;
+        let directory = Directory::Frozen(files);
+        let file = files::find(&directory, path).map_err(|problem| Diagnostic::error(place(), &problem))?;
+        Self::compile_with(&file.source()?, format, columns, directory)
     }
 
     /// Compiles a text, which has no files; `name` stands in complaints.
     pub fn compile(name: &str, text: &str, format: Format, columns: &Columns) -> Result<Self, Diagnostics> {
-        Self::compile_with(&source_of(name, text), format, columns, None)
+        Self::compile_with(&source_of(name, text), format, columns, Directory::Nowhere)
     }
 
     fn compile_with(
         source: &Arc<Source>,
         format: Format,
         columns: &Columns,
-        directory: Option<&Path>,
+        directory: Directory,
     ) -> Result<Self, Diagnostics> {
         lint::check_characters(source, format)?;
         let parts = front_matter::split(source)?;
@@ -170,10 +180,10 @@ impl Template {
             let (uses, problems) = (&mut uses, &mut problems);
             let checking = lint::Checking { format, columns, uses, raw: &[], partials: None, problems };
             let registries = Registries { headers: &mut headers, places: &mut places };
-            FrontMatter::compile(source, &parts, registries, directory, checking)
+            FrontMatter::compile(source, &parts, registries, &directory, checking)
         };
         let raw = front.as_ref().map(|front| front.raw.clone()).unwrap_or_default();
-        let partials = directory.map(|directory| Partials::within(directory, format)).unwrap_or_default();
+        let partials = Partials::within(&directory, format);
         let checked = Checked { columns, uses: &mut uses, raw: &raw, problems: &mut problems };
         let mut body = Body::compile(source, parts.body, format, partials, checked);
         if format == Format::Html
@@ -187,13 +197,13 @@ impl Template {
         if let Some(front) = &mut front {
             if let Some(named) = front.text_template.take().filter(|_| format != Format::Text) {
                 let checked = Checked { columns, uses: &mut uses, raw: &[], problems: &mut problems };
-                match Body::read_text_part(&named, source, directory, checked) {
+                match Body::read_text_part(&named, source, &directory, checked) {
                     Ok(body) => text = Some(body),
                     Err(wrong) => problems.extend(wrong),
                 }
             }
             look::check(&body, format, &front.permitted, &mut problems);
-            match layout::find(front.layout.as_ref(), source, format, directory, &front.permitted) {
+            match layout::find(front.layout.as_ref(), source, format, &directory, &front.permitted) {
                 Ok(layout) => {
                     let layout_text = layout.as_ref().map(|layout| layout.text().to_owned());
                     let texts = body.sources().map(|source| source.text()).chain(layout_text.as_deref());
@@ -222,7 +232,6 @@ impl Template {
                 body.know(&knowledge);
             }
             let branches = std::mem::take(&mut uses.questions).compile(&mut headers);
-            let directory = directory.map(Path::to_owned);
             Some(Self { directory, branches, format, front, language: tag, body, text, headers, places, uses, look })
         });
         problems.sorted().checked(template)
@@ -274,10 +283,11 @@ impl Template {
         self.uses.any.contains(&column)
     }
 
-    /// The texts that it was compiled from: its own, and those of its partials and of its layout.
-    pub fn sources(&self) -> impl Iterator<Item = &str> {
+    /// The texts that it was compiled from: its own, and those of its partials and of its layout. The path of each begins
+    /// in the template's directory.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
         let bodies = std::iter::once(&self.body).chain(&self.text).flat_map(Body::sources);
-        bodies.chain(self.look.layout_file()).map(|source| source.text())
+        bodies.chain(self.look.layout_file()).map(|source| (self.directory.path_of(source), source.text()))
     }
 
     /// The files that go with the message to one person.
@@ -292,13 +302,13 @@ impl Template {
     }
 
     /// The file that a path from the front matter means.
-    pub(crate) fn find_file(&self, path: &str) -> Result<PathBuf, FileProblem> {
-        files::find(self.directory.as_deref(), path)
+    pub(crate) fn find_file(&self, path: &str) -> Result<Found, FileProblem> {
+        files::find(&self.directory, path)
     }
 
     /// The directory in which its files are.
     pub(crate) fn directory(&self) -> Option<&Path> {
-        self.directory.as_deref()
+        self.directory.on_disk()
     }
 
     /// What is wrong with a whole list for this template: a column that is asked `{{#if consent}}` and says "no"
@@ -461,12 +471,7 @@ impl Template {
     }
 }
 
-/// A template, partial, layout or text part as it is read.
-fn read_source(path: &Path) -> Result<Arc<Source>, Diagnostics> {
-    Ok(source_of(&path.display().to_string(), &read_text(path, MOST_BYTES)?))
-}
-
-/// The same from a text; `name` stands in complaints.
+/// A template, partial, layout or text part; `name` stands in complaints.
 fn source_of(name: &str, text: &str) -> Arc<Source> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     // Names are compared with headings, which are composed, too.

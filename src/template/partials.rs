@@ -1,17 +1,13 @@
 //! Pieces that several templates share: `{{> footer}}` is the file `footer.md.hbs` (or `footer.hbs`) beside the template.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use handlebars::template::Template as Compiled;
 
 use super::{
     Format, TemplateProblem,
+    directory::{Directory, Found, Located},
     lint::{Syntax, check_characters},
-    read_source,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 
@@ -21,8 +17,7 @@ const MOST_USES: usize = 1000;
 /// The partials of a template.
 #[derive(Debug, Default)]
 pub(super) struct Partials {
-    /// Where they are; nowhere for a template that is no file.
-    directory: Option<PathBuf>,
+    directory: Directory,
     format: Option<Format>,
     loaded: BTreeMap<String, Loaded>,
     uses: usize,
@@ -44,8 +39,8 @@ pub(super) enum Unusable {
 
 impl Partials {
     /// Those in the directory of a template.
-    pub(super) fn within(directory: &Path, format: Format) -> Self {
-        Self { directory: Some(directory.to_owned()), format: Some(format), ..Self::default() }
+    pub(super) fn within(directory: &Directory, format: Format) -> Self {
+        Self { directory: directory.clone(), format: Some(format), ..Self::default() }
     }
 
     /// The partial of a name, read and compiled once.
@@ -57,8 +52,8 @@ impl Partials {
         if let Some(loaded) = self.loaded.get(name) {
             return Ok(loaded.clone());
         }
-        let path = self.find(name).map_err(Unusable::Here)?;
-        let source = read_source(&path).map_err(Unusable::There)?;
+        let file = self.find(name).map_err(Unusable::Here)?;
+        let source = file.source().map_err(Unusable::There)?;
         if source.text().starts_with("+++\n") {
             let place = Place::Text(Arc::clone(&source), 0..3);
             return Err(Unusable::There(Diagnostic::error(place, &TemplateProblem::PartialFrontMatter).into()));
@@ -82,8 +77,10 @@ impl Partials {
     }
 
     /// The file of a partial. It lies in the template's directory, and so does what a link leads to.
-    fn find(&self, name: &str) -> Result<PathBuf, TemplateProblem> {
-        let Some(directory) = &self.directory else { return Err(TemplateProblem::PartialNowhere(name.to_owned())) };
+    fn find(&self, name: &str) -> Result<Found, TemplateProblem> {
+        if self.directory.is_nowhere() {
+            return Err(TemplateProblem::PartialNowhere(name.to_owned()));
+        }
         if !is_plain(name) {
             return Err(TemplateProblem::PartialName(name.to_owned()));
         }
@@ -92,16 +89,16 @@ impl Partials {
             Some(Format::Html) => [".html.hbs", ".hbs"],
             _ => [".txt.hbs", ".hbs"],
         };
-        let candidates = endings.map(|ending| directory.join(format!("{name}{ending}")));
-        let Some(path) = candidates.iter().find(|path| path.exists()) else {
-            let tried = candidates.map(|path| path.display().to_string()).join(" or ");
-            return Err(TemplateProblem::PartialMissing { name: name.to_owned(), tried });
-        };
-        if is_below(directory, path) && path.is_file() {
-            Ok(path.clone())
-        } else {
-            Err(TemplateProblem::PartialOutside(name.to_owned()))
+        let candidates = endings.map(|ending| format!("{name}{ending}"));
+        for candidate in &candidates {
+            match self.directory.locate(candidate) {
+                Located::Missing => {}
+                Located::File(found) => return Ok(found),
+                Located::Outside | Located::NoFile => return Err(TemplateProblem::PartialOutside(name.to_owned())),
+            }
         }
+        let tried = candidates.map(|candidate| self.directory.place_of(&candidate)).join(" or ");
+        Err(TemplateProblem::PartialMissing { name: name.to_owned(), tried })
     }
 }
 
@@ -113,13 +110,4 @@ pub(super) fn is_plain(name: &str) -> bool {
             && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
     name.split('/').all(plain)
-}
-
-/// Whether a file lies in a directory or below it, and so does what a link leads to.
-pub(super) fn is_below(directory: &Path, file: &Path) -> bool {
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    match (directory.canonicalize(), file.canonicalize()) {
-        (Ok(directory), Ok(file)) => file.starts_with(&directory),
-        _ => false,
-    }
 }

@@ -4,7 +4,14 @@ use std::{fmt, io, path::PathBuf};
 
 use jiff::Timestamp;
 
-use crate::diagnostic::{Complaint, counted, quoted};
+use crate::{
+    diagnostic::{Complaint, counted, quoted},
+    outbox::{Counts, Outcome, day},
+    recipients::Rows,
+};
+
+/// Rows are named in an advice if they can be said so shortly.
+const MOST_ROWS: usize = 200;
 
 /// Why the record cannot be kept, or what it says against sending.
 #[derive(Debug, Clone)]
@@ -38,12 +45,21 @@ pub enum StoreError {
         id: String,
         /// When it was prepared.
         prepared: Timestamp,
-        /// How many have it.
-        sent: usize,
-        /// How many there are.
-        total: usize,
-        /// Of how many only the server knows.
-        in_doubt: usize,
+        /// What became of its messages.
+        counts: Counts,
+    },
+    /// Some people got exactly the same in another campaign.
+    Already {
+        /// That campaign's id.
+        id: String,
+        /// When it was prepared.
+        prepared: Timestamp,
+        /// How many of those who are to get it now.
+        count: usize,
+        /// How many are to get it now.
+        of: usize,
+        /// The rows of the others.
+        rest: Rows,
     },
     /// The same template and the same list, of which something else is made now.
     Changed {
@@ -54,6 +70,25 @@ pub enum StoreError {
     },
     /// There is no campaign with that id.
     Unknown(String),
+    /// It was prepared before a campaign's data was kept.
+    NoSnapshot(String),
+    /// People's data was removed from it.
+    Purged(String),
+    /// Some of its messages are still to be sent.
+    Unfinished(String),
+    /// What was removed is out of the record, and still in the bytes of its file.
+    NotShrunk(PathBuf),
+    /// What is kept of a campaign does not fit together.
+    Unsound {
+        /// The campaign's id.
+        id: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file changed while a campaign was being prepared.
+    FileChanged(String),
+    /// An entry of the log, by its number, does not follow from the one before.
+    LogBroken(i64),
 }
 
 impl StoreError {
@@ -94,24 +129,51 @@ impl fmt::Display for StoreError {
             Self::ReadOnly(path) => write!(f, "the outbox {} may only be read", shown(path)),
             Self::Sqlite(path, why) => write!(f, "the outbox {} cannot be used: {why}", shown(path)),
             Self::Running { id, holder } => write!(f, "campaign {id} is being sent already: {holder}"),
-            Self::Done { id, prepared, sent, total, in_doubt } => {
-                let day = crate::outbox::day(*prepared);
+            Self::Done { id, prepared, counts } => {
+                let (sent, of) = (counts.of(Outcome::Sent), counted(counts.total(), "recipient"));
                 write!(
                     f,
-                    "exactly this was sent before: campaign {id}, prepared {day}; {sent} of {} got it",
-                    counted(*total, "recipient")
+                    "exactly this was sent before: campaign {id}, prepared {}; {sent} of {of} got it",
+                    day(*prepared)
                 )?;
-                match in_doubt {
+                match counts.of(Outcome::InDoubt) {
+                    0 => {}
+                    in_doubt => write!(f, ", and {in_doubt} may have got it")?,
+                }
+                match counts.of(Outcome::Cancelled) {
                     0 => Ok(()),
-                    in_doubt => write!(f, ", and {in_doubt} may have got it"),
+                    cancelled => write!(f, "; {cancelled} cancelled"),
                 }
             }
+            Self::Already { id, prepared, count, of, .. } => write!(
+                f,
+                "{count} of {} got exactly this message before, or may have: campaign {id}, prepared {}",
+                counted(*of, "recipient"),
+                day(*prepared)
+            ),
             Self::Changed { id, sent } => write!(
                 f,
                 "campaign {id} had the same template and list, and {} got it; but the messages are others now",
                 counted(*sent, "recipient")
             ),
             Self::Unknown(id) => write!(f, "there is no campaign {} in the outbox", quoted(id)),
+            Self::NoSnapshot(id) => {
+                write!(f, "an earlier apiece prepared campaign {id} and kept nothing to send it from")
+            }
+            Self::Purged(id) => write!(f, "people's data was removed from campaign {id}"),
+            Self::Unfinished(id) => {
+                write!(f, "campaign {id} is not finished: some of its messages are still to be sent")
+            }
+            Self::NotShrunk(path) => {
+                write!(f, "the data is removed, but the outbox {} is in use and still has its bytes", shown(path))
+            }
+            Self::Unsound { id, why } => write!(f, "what is kept of campaign {id} does not fit together: {why}"),
+            Self::FileChanged(path) => {
+                write!(f, "the file {} changed while the campaign was being prepared", quoted(path))
+            }
+            Self::LogBroken(number) => {
+                write!(f, "entry {number} of the log does not follow from the one before: the log was changed")
+            }
         }
     }
 }
@@ -133,6 +195,14 @@ impl Complaint for StoreError {
             Self::Done { .. } => "outbox.done",
             Self::Changed { .. } => "outbox.changed",
             Self::Unknown(_) => "outbox.unknown",
+            Self::Already { .. } => "outbox.already",
+            Self::NoSnapshot(_) => "outbox.no-snapshot",
+            Self::Purged(_) => "outbox.purged",
+            Self::Unfinished(_) => "outbox.unfinished",
+            Self::NotShrunk(_) => "outbox.not-shrunk",
+            Self::Unsound { .. } => "outbox.unsound",
+            Self::FileChanged(_) => "outbox.file-changed",
+            Self::LogBroken(_) => "outbox.log-broken",
         }
     }
 
@@ -148,17 +218,33 @@ impl Complaint for StoreError {
                 "move it away with its -wal and -shm files, keep them, and try `sqlite3 FILE .recover` on a copy".into()
             }
             Self::Full(_) => "make room and run the same command again: it goes on where it is".into(),
-            Self::Running { .. } => "wait for it to end".into(),
+            Self::Running { .. } => "wait for it to end, or stop it".into(),
             Self::Changed { .. } => {
                 "an attached file has changed, or apiece is another version: put it back to go on with \
                                      that campaign; or say --again to send this to everybody"
                     .into()
             }
             Self::Unknown(_) => "apiece status lists them".into(),
-            Self::Done { id, in_doubt: 1.., .. } => {
+            Self::Done { id, counts, .. } if counts.of(Outcome::InDoubt) > 0 => {
                 format!("look up who may have got it: apiece status {id}; then say what you found: apiece resolve {id}")
             }
+            Self::Done { id, counts, .. } if counts.of(Outcome::Cancelled) > 0 => format!(
+                "apiece retry {id} --cancelled takes it up again for those who did not get it; --again sends it to everybody \
+                 once more"
+            ),
             Self::Done { .. } => "say --again to send it to everybody once more".into(),
+            Self::Already { count, of, rest, .. } => {
+                let others = format!("--rows {rest} sends it to the others; ");
+                let others = if count < of && others.len() <= MOST_ROWS { &others } else { "" };
+                format!("{others}--again sends it to everybody once more")
+            }
+            Self::NoSnapshot(_) => "prepare it anew from its template and list".into(),
+            Self::Purged(_) => "its counts, digests and replies are still there: apiece status ID".into(),
+            Self::Unfinished(id) => format!("send the rest, or take it back: apiece cancel {id}"),
+            Self::NotShrunk(_) => "run the same command again when nothing else uses the outbox".into(),
+            Self::Unsound { .. } => "somebody changed the outbox; apiece verify ID says more".into(),
+            Self::FileChanged(_) => "run the same command again".into(),
+            Self::LogBroken(_) => "somebody changed the outbox: what it says about the past cannot be relied on".into(),
             Self::Sqlite(..) => return None,
         })
     }

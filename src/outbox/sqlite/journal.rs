@@ -36,6 +36,8 @@ pub enum Attempt {
         server: String,
         /// Such as `TLSv1.3`.
         tls: Option<&'static str>,
+        /// The number of the slot that was taken for it.
+        slot: Option<i64>,
         /// When.
         at: Timestamp,
     },
@@ -115,13 +117,17 @@ fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, bat
             }
         };
         match attempt {
-            Attempt::Begins { message_id, server, tls, at } => {
+            Attempt::Begins { message_id, server, tls, slot, at } => {
                 becomes(Outcome::Sending)?;
                 let mut insert = change.prepare_cached(
-                    "INSERT INTO attempt (campaign, position, message_id, account, server, tls, began, outcome)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, 'sending')",
+                    "INSERT INTO attempt (campaign, position, message_id, account, server, tls, slot, began, outcome)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'sending')",
                 )?;
-                insert.execute(params![campaign, position, message_id, account, server, tls, at.as_millisecond()])?;
+                let at = at.as_millisecond();
+                insert.execute(params![campaign, position, message_id, account, server, tls, slot, at])?;
+                if let Some(slot) = slot {
+                    change.prepare_cached("DELETE FROM slot WHERE number = ?")?.execute(params![slot])?;
+                }
             }
             Attempt::Ends { outcome, code, said, at } => {
                 becomes(*outcome)?;

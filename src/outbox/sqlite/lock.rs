@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -12,6 +13,12 @@ use super::StoreError;
 
 /// What a process may write about itself is no longer than this.
 const LONGEST: u64 = 200;
+
+/// It is tried so often before somebody is said to have it, with pauses.
+const PATIENCE: u32 = 5;
+
+/// A pause between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A lock of the operating system on a file beside the outbox, which ends with the process, however that ends.
 #[derive(Debug)]
@@ -24,10 +31,9 @@ pub(super) struct RunLock {
 impl RunLock {
     /// Takes it, or says who has it.
     pub(super) fn take(outbox: &Path, id: &str, now: Timestamp) -> Result<Self, StoreError> {
-        let mut path = outbox.as_os_str().to_owned();
-        path.push(format!("-{id}.lock"));
-        let path = PathBuf::from(path);
+        let path = Self::path_of(outbox, id);
         let io = |why: std::io::Error| StoreError::io(&path, &why);
+        let mut patience = PATIENCE;
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
@@ -36,6 +42,12 @@ impl RunLock {
             let mut file = options.open(&path).map_err(io)?;
             match file.try_lock() {
                 Ok(()) => {}
+                // Somebody may only be looking whether it is taken.
+                Err(TryLockError::WouldBlock) if patience > 0 => {
+                    patience -= 1;
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     let _ = file.take(LONGEST).read_to_string(&mut holder);
@@ -51,6 +63,25 @@ impl RunLock {
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(about.as_bytes())).map_err(io)?;
             return Ok(Self { path, _file: file });
         }
+    }
+}
+
+impl RunLock {
+    /// What the process that has it wrote about itself, if one has.
+    pub(super) fn holder(outbox: &Path, id: &str) -> Option<String> {
+        let file = File::open(Self::path_of(outbox, id)).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let mut holder = String::new();
+        let _ = file.take(LONGEST).read_to_string(&mut holder);
+        Some(holder.trim().to_owned())
+    }
+
+    fn path_of(outbox: &Path, id: &str) -> PathBuf {
+        let mut path = outbox.as_os_str().to_owned();
+        path.push(format!("-{id}.lock"));
+        path.into()
     }
 }
 

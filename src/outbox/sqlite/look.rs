@@ -1,43 +1,73 @@
 //! Looking into the record, and what a person decides about a message.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
-use rusqlite::{Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use serde_json::Value;
 
-use super::{Outcome, RunLock, Store, StoreError};
-use crate::outbox::Counts;
+use super::{
+    Outcome, RunLock, Store, StoreError,
+    log::{self, Deed},
+};
+use crate::{message::Digest, outbox::Counts, recipients::Rows};
 
 /// A campaign of the record.
 #[derive(Debug, Clone)]
 pub struct Overview {
-    number: i64,
+    pub(super) number: i64,
     /// What people call it.
     pub id: String,
     /// As it was called on the command line.
     pub name: String,
     /// When it was prepared.
     pub prepared: Timestamp,
+    /// Over all that was kept of it; none where an earlier version kept nothing.
+    pub digest: Option<Digest>,
+    /// 1, or more where the same is sent again.
+    pub edition: u32,
+    /// Octets of the largest message.
+    pub largest: usize,
+    /// When people's data was removed.
+    pub purged: Option<Timestamp>,
     /// What became of its messages.
     pub counts: Counts,
 }
 
-/// A message of the record, and what was tried last.
+/// A message of the record, and what was tried last, if anything was.
 #[derive(Debug, Clone)]
 pub struct Tried {
     /// As the spreadsheet numbers it.
     pub row: u64,
-    /// Whom it is for.
+    /// Whom it is for; nobody knows any more once the campaign is purged.
     pub address: String,
+    /// What became of it.
+    pub outcome: Outcome,
     /// To look it up by.
     pub message_id: String,
     /// Address and port.
     pub server: String,
-    /// When.
-    pub began: Timestamp,
+    /// When it was begun.
+    pub began: Option<Timestamp>,
+    /// When there was an answer, or none any more.
+    pub ended: Option<Timestamp>,
+    /// The code of the reply.
+    pub code: Option<u16>,
+    /// The enhanced one (RFC 3463).
+    pub enhanced: Option<String>,
     /// The reply, or what happened in place of one.
     pub said: String,
 }
+
+/// What stands for an address that was removed.
+const REMOVED: &str = "[removed]";
+
+/// Each message with what was tried last.
+const TRIED: &str = "SELECT row, address, state, message_id, server, began, ended, code, enhanced, said
+     FROM message JOIN recipient USING (campaign, position)
+     LEFT JOIN attempt ON attempt.number = (SELECT max(last.number) FROM attempt AS last
+         WHERE last.campaign = message.campaign AND last.position = message.position)
+     WHERE message.campaign = ?";
 
 impl Store {
     /// All campaigns, the newest first.
@@ -47,8 +77,7 @@ impl Store {
 
     fn uncounted(&self) -> Result<Vec<Overview>, StoreError> {
         let all = || {
-            let mut query =
-                self.connection.prepare("SELECT number, id, name, prepared FROM campaign ORDER BY number DESC")?;
+            let mut query = self.connection.prepare("SELECT * FROM campaign ORDER BY number DESC")?;
             query.query_map([], overview)?.collect::<rusqlite::Result<Vec<Overview>>>()
         };
         all().map_err(|why| self.error(&why))
@@ -74,13 +103,8 @@ impl Store {
     /// The messages of a campaign with an outcome, `most` at most, in the order of the list.
     pub fn tried(&self, campaign: &Overview, outcome: Outcome, most: usize) -> Result<Vec<Tried>, StoreError> {
         let all = || {
-            let mut query = self.connection.prepare(
-                "SELECT row, address, message_id, server, began, said FROM message
-                 JOIN attempt USING (campaign, position)
-                 WHERE campaign = ? AND state = ? AND number = (SELECT max(number) FROM attempt AS last
-                     WHERE last.campaign = message.campaign AND last.position = message.position)
-                 ORDER BY position LIMIT ?",
-            )?;
+            let sql = format!("{TRIED} AND state = ? ORDER BY message.position LIMIT ?");
+            let mut query = self.connection.prepare(&sql)?;
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let tried = query.query_map(params![campaign.number, outcome.name(), most], tried)?;
             tried.collect::<rusqlite::Result<Vec<Tried>>>()
@@ -88,52 +112,112 @@ impl Store {
         all().map_err(|why| self.error(&why))
     }
 
-    /// Writes down what a person decided about those messages with an outcome that `is_meant` by their rows; gives the rows.
-    /// Nobody may be sending the campaign meanwhile.
+    /// Goes through all messages of a campaign, in the order of the list, as long as somebody wants more.
+    pub fn each(&self, campaign: &Overview, mut with: impl FnMut(Tried) -> bool) -> Result<(), StoreError> {
+        let mut all = || {
+            let mut query = self.connection.prepare(&format!("{TRIED} ORDER BY message.position"))?;
+            for tried in query.query_map(params![campaign.number], tried)? {
+                if !with(tried?) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        all().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+
+    /// Whether some people of a campaign, those at places of the list that are `selected` and queued, got exactly the same
+    /// message before. An edition that somebody wanted to be sent again is compared with nothing.
+    pub fn check_new(&self, campaign: &Overview, is_selected: &dyn Fn(usize) -> bool) -> Result<(), StoreError> {
+        let had = already(&self.connection, campaign.number, is_selected).map_err(|why| self.error(&why))?;
+        had.map_or(Ok(()), Err)
+    }
+
+    /// Writes down what a person decided about those messages with some outcomes that `is_meant` by their rows, and that
+    /// `who` did `what`; gives the rows. Nobody may be sending the campaign meanwhile.
     pub fn decide(
         &mut self,
         campaign: &Overview,
-        from: Outcome,
-        to: Outcome,
+        (from, to): (&[Outcome], Outcome),
         is_meant: impl Fn(u64) -> bool,
+        (who, what): (&str, &str),
+        details: impl FnOnce(&[u64]) -> Value,
     ) -> Result<Vec<u64>, StoreError> {
-        let _lock = RunLock::take(&self.path, &campaign.id, Timestamp::now())?;
-        let path = self.path.clone();
-        let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        let all = || {
-            let mut query = change
-                .prepare("SELECT position, row FROM message WHERE campaign = ? AND state = ? ORDER BY position")?;
-            let all = query.query_map(params![campaign.number, from.name()], |row| {
-                Ok((row.get::<_, i64>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()))
-            })?;
-            all.collect::<rusqlite::Result<Vec<(i64, u64)>>>()
-        };
-        let meant: Vec<(i64, u64)> = all().map_err(sqlite)?.into_iter().filter(|(_, row)| is_meant(*row)).collect();
-        for (position, _) in &meant {
-            let sql = "UPDATE message SET state = ? WHERE campaign = ? AND position = ?";
-            change.execute(sql, params![to.name(), campaign.number, position]).map_err(sqlite)?;
+        if to == Outcome::Queued && campaign.purged.is_some() {
+            return Err(StoreError::Purged(campaign.id.clone()));
         }
-        change.commit().map_err(sqlite)?;
-        Ok(meant.into_iter().map(|(_, row)| row).collect())
+        let now = Timestamp::now();
+        let _lock = RunLock::take(&self.path, &campaign.id, now)?;
+        let path = self.path.clone();
+        let write = || {
+            let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut meant: Vec<(i64, u64)> = Vec::new();
+            for from in from {
+                let mut query = change.prepare(
+                    "SELECT position, row FROM message JOIN recipient USING (campaign, position)
+                     WHERE campaign = ? AND state = ? ORDER BY position",
+                )?;
+                let all = query.query_map(params![campaign.number, from.name()], |row| {
+                    Ok((row.get::<_, i64>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()))
+                })?;
+                for one in all {
+                    meant.extend(Some(one?).filter(|(_, row)| is_meant(*row)));
+                }
+            }
+            meant.sort_unstable();
+            let mut update = change.prepare("UPDATE message SET state = ? WHERE campaign = ? AND position = ?")?;
+            for (position, _) in &meant {
+                update.execute(params![to.name(), campaign.number, position])?;
+            }
+            drop(update);
+            let rows: Vec<u64> = meant.into_iter().map(|(_, row)| row).collect();
+            if !rows.is_empty() {
+                let details = &details(&rows);
+                log::add(&change, &campaign.id, Deed { who, what, details }, now)?;
+            }
+            change.commit()?;
+            Ok(rows)
+        };
+        write().map_err(|why: rusqlite::Error| StoreError::of(&path, &why))
     }
 
-    /// How long ago each transaction of an account was over that began within so long, the oldest first. Where that is not
-    /// known it is now.
-    pub fn recent(&self, account: &str, within: Duration, now: Timestamp) -> Result<Vec<Duration>, StoreError> {
+    /// How long ago the last transactions of the account that a campaign went through were over, those within so long, the
+    /// newest first; and whether each was this campaign's.
+    pub fn recent(
+        &self,
+        campaign: &Overview,
+        within: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<(Duration, bool)>, StoreError> {
+        let since = now.as_millisecond().saturating_sub(i64::try_from(within.as_millis()).unwrap_or(i64::MAX));
         let all = || {
+            let sql = "SELECT account FROM attempt WHERE campaign = ? ORDER BY number DESC LIMIT 1";
+            let account: Option<Option<String>> =
+                self.connection.query_row(sql, params![campaign.number], |row| row.get(0)).optional()?;
+            let Some(account) = account.flatten() else { return Ok(Vec::new()) };
             let mut query = self.connection.prepare(
-                "SELECT ended FROM attempt WHERE account = ? AND (ended IS NULL OR ended > ?) ORDER BY ended IS NULL, ended",
+                "SELECT campaign, coalesce(ended, began) FROM attempt WHERE account = ? ORDER BY number DESC",
             )?;
-            let now = now.as_millisecond();
-            let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-            let ages = query.query_map(params![account, now.saturating_sub(within)], |row| {
-                let ended = row.get::<_, Option<i64>>(0)?.unwrap_or(now);
-                Ok(Duration::from_millis(u64::try_from(now - ended).unwrap_or_default()))
-            })?;
-            ages.collect::<rusqlite::Result<Vec<Duration>>>()
+            let mut recent = Vec::new();
+            let mut rows = query.query(params![account])?;
+            while let Some(row) = rows.next()? {
+                let over: i64 = row.get(1)?;
+                if over < since {
+                    break;
+                }
+                let age = Duration::from_millis(u64::try_from(now.as_millisecond() - over).unwrap_or_default());
+                recent.push((age, row.get::<_, i64>(0)? == campaign.number));
+            }
+            recent.sort_unstable();
+            Ok(recent)
         };
-        all().map_err(|why| self.error(&why))
+        all().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+
+    /// Who is sending a campaign, and since when, if somebody is.
+    #[must_use]
+    pub fn running(&self, campaign: &Overview) -> Option<String> {
+        RunLock::holder(&self.path, &campaign.id)
     }
 
     pub(super) fn counts(&self, number: i64) -> rusqlite::Result<Counts> {
@@ -143,7 +227,7 @@ impl Store {
         let mut rows = query.query(params![number])?;
         while let Some(row) = rows.next()? {
             let (state, count): (String, i64) = (row.get(0)?, row.get(1)?);
-            if let Some(outcome) = Outcome::ALL.into_iter().find(|outcome| outcome.name() == state) {
+            if let Some(outcome) = Outcome::of_name(&state) {
                 counts.set(outcome, usize::try_from(count).unwrap_or(usize::MAX));
             }
         }
@@ -151,23 +235,95 @@ impl Store {
     }
 }
 
+/// What is wrong if some people of a campaign got exactly the same message in another one.
+pub(super) fn already(
+    connection: &Connection,
+    campaign: i64,
+    is_selected: &dyn Fn(usize) -> bool,
+) -> rusqlite::Result<Option<StoreError>> {
+    let mut query = connection.prepare(
+        "SELECT other.number FROM campaign AS this JOIN campaign AS other USING (template)
+         WHERE this.number = ?1 AND this.edition = 1 AND other.number <> ?1 ORDER BY other.number DESC",
+    )?;
+    let others = query.query_map(params![campaign], |row| row.get::<_, i64>(0))?;
+    let mut had: HashMap<i64, i64> = HashMap::new();
+    let mut query = connection.prepare(
+        "SELECT says FROM message
+         WHERE campaign = ? AND state IN ('sent', 'in_doubt', 'sending') AND says IS NOT NULL",
+    )?;
+    for other in others {
+        let other = other?;
+        for says in query.query_map(params![other], |row| row.get::<_, i64>(0))? {
+            had.entry(says?).or_insert(other);
+        }
+    }
+    if had.is_empty() {
+        return Ok(None);
+    }
+    let (mut last, mut count, mut rest) = (None, 0, Vec::new());
+    let mut query = connection.prepare(
+        "SELECT position, row, says FROM message JOIN recipient USING (campaign, position)
+         WHERE campaign = ? AND state = 'queued' ORDER BY position",
+    )?;
+    let mut rows = query.query(params![campaign])?;
+    while let Some(row) = rows.next()? {
+        if !is_selected(usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX)) {
+            continue;
+        }
+        match row.get::<_, Option<i64>>(2)?.and_then(|says| had.get(&says)) {
+            Some(other) => {
+                last = last.max(Some(*other));
+                count += 1;
+            }
+            None => rest.push(u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()),
+        }
+    }
+    let Some(last) = last else { return Ok(None) };
+    connection.query_row("SELECT id, prepared FROM campaign WHERE number = ?", params![last], |row| {
+        let prepared = time(row, "prepared")?.unwrap_or_default();
+        Ok(Some(StoreError::Already {
+            id: row.get("id")?,
+            prepared,
+            count,
+            of: count + rest.len(),
+            rest: Rows::of(rest),
+        }))
+    })
+}
+
+/// A time that may not be known.
+fn time(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(name)?.and_then(|time| Timestamp::from_millisecond(time).ok()))
+}
+
 fn overview(row: &Row<'_>) -> rusqlite::Result<Overview> {
     Ok(Overview {
-        number: row.get(0)?,
-        id: row.get(1)?,
-        name: row.get(2)?,
-        prepared: Timestamp::from_millisecond(row.get(3)?).unwrap_or_default(),
+        number: row.get("number")?,
+        id: row.get("id")?,
+        name: row.get("name")?,
+        prepared: time(row, "prepared")?.unwrap_or_default(),
+        digest: row.get::<_, Option<[u8; 32]>>("digest")?.map(Digest::from),
+        edition: row.get("edition")?,
+        largest: row
+            .get::<_, Option<i64>>("largest")?
+            .and_then(|octets| usize::try_from(octets).ok())
+            .unwrap_or_default(),
+        purged: time(row, "purged")?,
         counts: Counts::default(),
     })
 }
 
 fn tried(row: &Row<'_>) -> rusqlite::Result<Tried> {
     Ok(Tried {
-        row: u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default(),
-        address: row.get(1)?,
-        message_id: row.get(2)?,
-        server: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
-        began: Timestamp::from_millisecond(row.get(4)?).unwrap_or_default(),
-        said: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+        row: u64::try_from(row.get::<_, i64>("row")?).unwrap_or_default(),
+        address: row.get::<_, Option<String>>("address")?.unwrap_or_else(|| REMOVED.to_owned()),
+        outcome: Outcome::of_name(row.get_ref("state")?.as_str()?).unwrap_or(Outcome::InDoubt),
+        message_id: row.get::<_, Option<String>>("message_id")?.unwrap_or_default(),
+        server: row.get::<_, Option<String>>("server")?.unwrap_or_default(),
+        began: time(row, "began")?,
+        ended: time(row, "ended")?,
+        code: row.get("code")?,
+        enhanced: row.get("enhanced")?,
+        said: row.get::<_, Option<String>>("said")?.unwrap_or_default(),
     })
 }

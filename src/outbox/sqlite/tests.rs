@@ -1,19 +1,50 @@
-use super::*;
+use std::sync::Arc;
 
-fn digests(count: u8) -> Vec<Digest> {
-    (0..count).map(|nth| Digest::of_all([Digest::of_all([].iter()); 1].repeat(usize::from(nth) + 1).iter())).collect()
+use super::*;
+use crate::{
+    campaign::ListOptions,
+    guard::Guard,
+    message::Composer,
+    outbox::Prepared,
+    recipients::RecipientList,
+    template::{Format, Template},
+};
+
+const WHO: &str = "ada (uid 1000)";
+
+/// The messages to so many people, each with their name and some words.
+fn composer(names: &[&str], words: &str) -> Composer {
+    let people = names.iter().map(|name| format!("{name},{name}@one.example\n"));
+    let text = format!("name,email\n{}", people.collect::<String>());
+    let list = RecipientList::parse("p.csv", &text, &ListOptions::default()).unwrap();
+    let source = format!("+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{{{name}}}},\n{words}\n");
+    let template = Template::compile("t.txt.hbs", &source, Format::Text, list.columns()).unwrap();
+    Composer::new(template.into(), list.into())
 }
 
-fn begin(store: &mut Store, digests: &[Digest], edition: u32) -> Result<Campaign, StoreError> {
-    let content = Digest::of_all(digests.iter());
-    let messages = digests.iter().zip(0_u64..).map(|(digest, nth)| (nth + 2, format!("p{nth}@one.example"), digest));
-    let made = Made { content: &content, edition, source: &[7; 32], name: "c" };
-    store.begin(&made, messages.collect::<Vec<_>>().into_iter(), Timestamp::now())
+/// Keeps a campaign, as `send` does.
+fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Result<Kept, StoreError> {
+    let all = Selection::All(composer.list().len());
+    let guard = Guard::new(Arc::clone(composer.list()), &[]);
+    let prepare = |composer: &Composer| Prepared::make(composer, &guard, all.clone(), &|_| {}).unwrap();
+    let mut prepared = prepare(composer);
+    let content = prepared.content().unwrap();
+    let edition = store.edition(&content, composer, again)?;
+    let composer = &composer.clone().with_edition(edition);
+    let settings = "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n";
+    let prepared = &mut prepare(composer);
+    let snapshot = Snapshot { name: "c", settings, composer, prepared, content, edition, selected: &all, who: WHO };
+    store.freeze(snapshot, Timestamp::now(), &|_| {})
+}
+
+fn take(store: &mut Store, id: &str) -> Result<(Campaign, Messages), StoreError> {
+    let overview = store.campaign(id).unwrap();
+    store.take(&overview, Timestamp::now())
 }
 
 fn begins() -> Attempt {
     let (message_id, server) = ("<1@x.example>".into(), "[::1]:465".into());
-    Attempt::Begins { message_id, server, tls: Some("TLSv1.3"), at: Timestamp::now() }
+    Attempt::Begins { message_id, server, tls: Some("TLSv1.3"), slot: None, at: Timestamp::now() }
 }
 
 fn ends(outcome: Outcome) -> Attempt {
@@ -29,15 +60,14 @@ fn write(journal: &Journal, position: usize, attempt: Attempt) -> Result<(), Sto
 fn what_was_written_is_there_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/outbox.sqlite");
-    let digests = digests(4);
-    let content = Digest::of_all(digests.iter());
+    let composer = composer(&["ada", "bo", "cy", "di"], "hello");
     let mut store = Store::open(&path).unwrap();
-    assert_eq!(store.edition(&content, &[7; 32], false).unwrap(), 1);
-    let campaign = begin(&mut store, &digests, 1).unwrap();
-    assert_eq!((campaign.outcomes.as_slice(), campaign.is_old), ([Outcome::Queued; 4].as_slice(), false));
-    let id = campaign.id.clone();
+    let kept = freeze(&mut store, &composer, false).unwrap();
+    let (campaign, messages) = take(&mut store, &kept.id).unwrap();
+    assert_eq!(messages.outcomes, [Outcome::Queued; 4]);
+    let id = kept.id.clone();
     // One run at a time.
-    let running = begin(&mut Store::open(&path).unwrap(), &digests, 1).unwrap_err();
+    let running = take(&mut Store::open(&path).unwrap(), &id).unwrap_err();
     assert!(running.to_string().starts_with(&format!("campaign {id} is being sent already: process ")), "{running}");
     let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
     for (position, outcome) in [(0, Outcome::Sent), (1, Outcome::Failed), (2, Outcome::Deferred)] {
@@ -51,9 +81,10 @@ fn what_was_written_is_there_again() {
     }
     drop(journal);
     let mut store = Store::open(&path).unwrap();
-    let again = begin(&mut store, &digests, 1).unwrap();
-    assert_eq!(again.outcomes, [Outcome::Sent, Outcome::Failed, Outcome::Queued, Outcome::InDoubt]);
-    assert_eq!((again.id, again.found_sending, again.is_old), (id, 1, true));
+    let again = freeze(&mut store, &composer, false).unwrap();
+    assert_eq!((again.id, again.digest, again.is_old), (id.clone(), kept.digest, true));
+    let (_campaign, messages) = take(&mut store, &id).unwrap();
+    assert_eq!(messages.outcomes, [Outcome::Sent, Outcome::Failed, Outcome::Queued, Outcome::InDoubt]);
     let tried: Vec<(i64, String, Option<i64>)> = store
         .connection
         .prepare("SELECT position, outcome, code FROM attempt ORDER BY number")
@@ -74,43 +105,120 @@ fn what_was_written_is_there_again() {
     );
 }
 
+/// Sends to everybody of a campaign.
+fn send_all(path: &Path, id: &str) {
+    let mut store = Store::open(path).unwrap();
+    let (campaign, messages) = take(&mut store, id).unwrap();
+    let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
+    for position in 0..messages.outcomes.len() {
+        write(&journal, position, begins()).unwrap();
+        write(&journal, position, ends(Outcome::Sent)).unwrap();
+    }
+}
+
 #[test]
 fn the_same_content_is_sent_again_only_if_somebody_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("outbox.sqlite");
-    let digests = digests(1);
-    let content = Digest::of_all(digests.iter());
+    let composer = composer(&["ada"], "hello");
     let mut store = Store::open(&path).unwrap();
-    let campaign = begin(&mut store, &digests, 1).unwrap();
-    let id = campaign.id.clone();
-    let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
-    write(&journal, 0, begins()).unwrap();
-    write(&journal, 0, ends(Outcome::Sent)).unwrap();
-    drop(journal);
-    let mut store = Store::open(&path).unwrap();
-    let done = store.edition(&content, &[7; 32], false).unwrap_err().to_string();
+    let id = freeze(&mut store, &composer, false).unwrap().id;
+    send_all(&path, &id);
+    let done = freeze(&mut store, &composer, false).unwrap_err().to_string();
     assert!(done.contains(&id) && done.contains("1 of 1 recipient got it"), "{done}");
-    assert_eq!(store.edition(&content, &[7; 32], true).unwrap(), 2);
-    let now = Timestamp::now();
-    let recent = |account: &str, seconds| store.recent(account, Duration::from_secs(seconds), now).unwrap().len();
-    assert_eq!((recent("work", 60), recent("home", 60), recent("work", 0)), (1, 0, 0));
-    let second = begin(&mut store, &digests, 2).unwrap();
-    assert_eq!((second.id, second.outcomes), (format!("{id}-2"), vec![Outcome::Queued]));
-    assert_eq!(store.edition(&content, &[7; 32], true).unwrap(), 2, "it is begun");
+    let second = freeze(&mut store, &composer, true).unwrap();
+    assert_eq!(second.id, format!("{id}-2"));
+    for again in [true, false] {
+        assert_eq!(freeze(&mut store, &composer, again).unwrap().id, second.id, "it is begun");
+    }
+    send_all(&path, &second.id);
+    assert_eq!(freeze(&mut store, &composer, true).unwrap().id, format!("{id}-3"));
+}
+
+#[test]
+fn who_got_exactly_this_does_not_get_it_from_another_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("outbox.sqlite");
+    let mut store = Store::open(&path).unwrap();
+    let id = freeze(&mut store, &composer(&["ada", "bo"], "hello"), false).unwrap().id;
+    send_all(&path, &id);
+    let longer = composer(&["cy", "ada", "bo", "di"], "hello");
+    let StoreError::Already { id: before, count: 2, of: 4, rest, .. } = freeze(&mut store, &longer, false).unwrap_err()
+    else {
+        panic!("they got it")
+    };
+    assert_eq!((before, rest.to_string()), (id, "2,5".to_owned()));
+    assert_eq!(store.campaigns().unwrap().len(), 1, "nothing is left of it");
+    // Another text is another message, and so is the same if somebody wants it.
+    assert!(freeze(&mut store, &composer(&["ada", "bo"], "hello again"), false).is_ok());
+    assert!(freeze(&mut store, &longer, true).unwrap().id.ends_with("-2"));
+}
+
+#[test]
+fn what_was_kept_makes_the_same_messages_and_every_change_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("outbox.sqlite");
+    let composer = composer(&["ada", "bo", "cy"], "hello");
+    let mut store = Store::open(&path).unwrap();
+    let kept = freeze(&mut store, &composer, false).unwrap();
+    let overview = store.campaign(&kept.id).unwrap();
+    let thawed = store.thaw(&overview).unwrap();
+    for index in 0..3 {
+        assert_eq!(thawed.composer.compose(index).unwrap().bytes(), composer.compose(index).unwrap().bytes());
+    }
+    let verdict = store.verify(&overview, &|_| {}).unwrap();
+    assert!(verdict.holds() && verdict.messages == 3 && verdict.digest == kept.digest, "{verdict:?}");
+    assert_eq!(store.verify_log().unwrap().entries, 1);
+    let copy = |name: &str| directory.path().join(name);
+    for (nth, sql) in [
+        "UPDATE campaign SET settings = settings || ' '",
+        "DROP TRIGGER recipient_stays; UPDATE recipient SET fields = replace(fields, 'bo', 'b0')",
+        "DROP TRIGGER recipient_stays; UPDATE recipient SET address = 'x@one.example' WHERE position = 1",
+        "DROP TRIGGER message_stays_what_it_is; UPDATE message SET digest = zeroblob(32) WHERE position = 2",
+        "UPDATE content SET bytes = CAST(replace(CAST(bytes AS TEXT), 'hello', 'hullo') AS BLOB)",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let other = copy(&format!("{nth}.sqlite"));
+        store.connection.execute("VACUUM INTO ?", params![other.to_str().unwrap()]).unwrap();
+        let other = Store::open(&other).unwrap();
+        other.connection.execute_batch(sql).unwrap();
+        let found = other.verify(&overview, &|_| {});
+        assert!(found.is_err() || found.is_ok_and(|verdict| !verdict.holds()), "{sql}");
+        assert_eq!(other.verify_files(&overview).unwrap().is_empty(), nth != 4, "{sql}");
+    }
+    for what in ["prepared", "started"] {
+        store.log(&kept.id, Deed { who: WHO, what, details: &serde_json::Value::Null }, Timestamp::now()).unwrap();
+    }
+    assert_eq!(store.verify_log().unwrap().entries, 3);
+    for (nth, sql) in
+        ["UPDATE log SET who = 'bo' WHERE number = 2", "DELETE FROM log WHERE number = 2"].into_iter().enumerate()
+    {
+        let refused = store.connection.execute(sql, []).unwrap_err().to_string();
+        assert!(refused.contains("only added to"), "{refused}");
+        let other = copy(&format!("log{nth}.sqlite"));
+        store.connection.execute("VACUUM INTO ?", params![other.to_str().unwrap()]).unwrap();
+        let other = Store::open(&other).unwrap();
+        other.connection.execute_batch("DROP TRIGGER log_is_not_changed; DROP TRIGGER log_is_not_cut").unwrap();
+        other.connection.execute(sql, []).unwrap();
+        assert!(matches!(other.verify_log(), Err(StoreError::LogBroken(2))), "{sql}");
+    }
 }
 
 #[test]
 fn the_database_itself_refuses_what_is_not_in_the_table() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(&directory.path().join("outbox.sqlite")).unwrap();
-    drop(begin(&mut store, &digests(1), 1).unwrap());
+    freeze(&mut store, &composer(&["ada"], "hello"), false).unwrap();
     for (sql, why) in [
         ("UPDATE message SET state = 'sent'", "a message cannot become that"),
         ("UPDATE message SET state = 'in_doubt'", "a message cannot become that"),
-        ("UPDATE message SET row = 9", "a message stays what it is"),
+        ("UPDATE message SET position = 9", "a message stays what it is"),
         ("UPDATE message SET digest = x'00'", "a message stays what it is"),
-        ("INSERT INTO message VALUES (1, 7, 7, 'a@b.example', x'00', 'sent')", "a message begins queued"),
-        ("INSERT INTO message VALUES (7, 7, 7, 'a@b.example', x'00', 'queued')", "FOREIGN KEY"),
+        ("UPDATE recipient SET address = 'bo@one.example'", "a recipient stays"),
+        ("INSERT INTO message VALUES (1, 7, x'00', 'sent', 0)", "a message begins queued"),
+        ("INSERT INTO message VALUES (7, 7, x'00', 'queued', 0)", "FOREIGN KEY"),
     ] {
         let refused = store.connection.execute(sql, []).unwrap_err().to_string();
         assert!(refused.contains(why), "{sql}: {refused}");
@@ -120,6 +228,97 @@ fn the_database_itself_refuses_what_is_not_in_the_table() {
         let known: i64 = store.connection.query_row(sql, [before.name(), after.name()], |row| row.get(0)).unwrap();
         assert_eq!(known == 1, before.may_become(after), "{before} {after}");
     }
+}
+
+#[test]
+fn an_outbox_of_version_1_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("outbox.sqlite");
+    let composer = composer(&["ada"], "hello");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(MIGRATIONS[0]).unwrap();
+    for state in ["queued", "sending", "sent", "deferred", "failed", "in_doubt"] {
+        old.execute("INSERT INTO state VALUES (?)", [state]).unwrap();
+    }
+    let campaign = "INSERT INTO campaign VALUES (1, 'cafe0001', zeroblob(32), 1, ?, 'c', 0, 1)";
+    old.execute(campaign, params![composer.source()]).unwrap();
+    old.execute_batch(
+        "INSERT INTO message VALUES (1, 0, 2, 'ada@one.example', zeroblob(32), 'queued');
+         INSERT INTO transition VALUES ('queued', 'sending'), ('sending', 'sent');
+         UPDATE message SET state = 'sending'; UPDATE message SET state = 'sent';
+         INSERT INTO attempt (campaign, position, message_id, began, ended, outcome) VALUES (1, 0, '<1@x.example>', 1, 2, 'sent')",
+    )
+    .unwrap();
+    old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    let mut store = Store::open(&path).unwrap();
+    let overview = store.campaign("cafe").unwrap();
+    let tried = store.tried(&overview, Outcome::Sent, 9).unwrap();
+    assert_eq!((tried[0].row, tried[0].address.as_str()), (2, "ada@one.example"));
+    assert!(matches!(store.thaw(&overview), Err(StoreError::NoSnapshot(_))));
+    // What went out then does not go out again.
+    assert!(matches!(freeze(&mut store, &composer, false), Err(StoreError::Changed { sent: 1, .. })));
+    // And it is like one that is made today.
+    let schema = |store: &Store| {
+        let mut query = store.connection.prepare("SELECT sql FROM sqlite_master ORDER BY name").unwrap();
+        let all = query.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+        all.collect::<rusqlite::Result<Vec<_>>>().unwrap()
+    };
+    assert_eq!(schema(&store), schema(&Store::open(&directory.path().join("new.sqlite")).unwrap()));
+    assert_eq!(store.connection.query_row("SELECT count(*) FROM state", [], |row| row.get::<_, i64>(0)).unwrap(), 8);
+}
+
+#[test]
+fn nothing_about_anybody_is_left_after_a_purge() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("outbox.sqlite");
+    let names: Vec<String> = (0..500).map(|nth| format!("person{nth}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut store = Store::open(&path).unwrap();
+    let id = freeze(&mut store, &composer(&names, "private words"), false).unwrap().id;
+    let overview = store.campaign(&id).unwrap();
+    assert!(matches!(store.purge(&overview, WHO, Timestamp::now()), Err(StoreError::Unfinished(_))));
+    let (campaign, _) = take(&mut store, &id).unwrap();
+    let journal = Journal::start(Store::open(&path).unwrap(), campaign, None).unwrap();
+    for (position, name) in names.iter().enumerate() {
+        write(&journal, position, begins()).unwrap();
+        let said = format!("550 5.1.1 <{name}@one.example> ({name}) is unknown");
+        let code = Some((550, Some("5.1.1".into())));
+        let attempt = Attempt::Ends { outcome: Outcome::Failed, code, said, at: Timestamp::now() };
+        write(&journal, position, attempt).unwrap();
+    }
+    drop(journal);
+    let bytes = |ending: &str| std::fs::read(format!("{}{ending}", path.display())).unwrap_or_default();
+    let found = |needle: &str| {
+        ["", "-wal", "-shm"].iter().any(|ending| bytes(ending).windows(needle.len()).any(|w| w == needle.as_bytes()))
+    };
+    assert!(found("person7@") && found("private words") && found("person42"));
+    let overview = store.campaign(&id).unwrap();
+    let purged = store.purge(&overview, WHO, Timestamp::now()).unwrap();
+    assert_eq!((purged.recipients, purged.files), (500, 1));
+    for name in names.iter().copied().chain(["@one.example", "private words", "Dear"]) {
+        assert!(!found(name), "{name}");
+    }
+    // What stays can be looked at, and a person can still be asked for.
+    let after = store.campaign(&id).unwrap();
+    assert_eq!((after.counts, after.digest), (overview.counts, overview.digest));
+    let tried = store.tried(&after, Outcome::Failed, 1).unwrap();
+    assert_eq!(tried[0].said, "550 5.1.1 <[address]> ([address]) is unknown");
+    let (salt, person): (Vec<u8>, Vec<u8>) = store
+        .connection
+        .query_row("SELECT salt, person FROM campaign, recipient WHERE position = 3", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    let mut hash = Digest::builder();
+    hash.add(&[salt.as_slice(), b"person3@one.example"].concat());
+    assert_eq!(hash.finish().as_bytes(), person);
+    assert_eq!(store.verify_log().unwrap().entries, 2);
+    assert!(matches!(store.thaw(&after), Err(StoreError::Purged(_))));
+    let queued = (&[Outcome::Failed][..], Outcome::Queued);
+    let retried = store.decide(&after, queued, |_| true, (WHO, "retried"), |_| serde_json::Value::Null);
+    assert!(matches!(retried, Err(StoreError::Purged(_))));
 }
 
 #[test]
@@ -155,7 +354,8 @@ fn only_its_owner_may_read_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/outbox.sqlite");
     let mut store = Store::open(&path).unwrap();
-    let campaign = begin(&mut store, &digests(1), 1).unwrap();
+    let id = freeze(&mut store, &composer(&["ada"], "hello"), false).unwrap().id;
+    let campaign = take(&mut store, &id).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     let files: Vec<PathBuf> =

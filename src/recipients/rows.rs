@@ -12,7 +12,7 @@ const MOST_BYTES: u64 = 1 << 24;
 /// Some rows of a list, as the spreadsheet numbers them.
 ///
 /// ```
-/// use apiece::report::Rows;
+/// use apiece::recipients::Rows;
 /// let rows: Rows = "2-4,9".parse()?;
 /// assert!(rows.contains(3) && rows.contains(9) && !rows.contains(5));
 /// assert_eq!(Rows::of([9, 2, 3, 4]).to_string(), "2-4,9");
@@ -106,6 +106,55 @@ impl fmt::Display for Rows {
             }
         }
         Ok(())
+    }
+}
+
+/// Some people of a list, or all, by their places in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// So many, which are all.
+    All(usize),
+    /// Those at some places, in the order of the list.
+    Some(Vec<usize>),
+}
+
+impl Selection {
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(places) => places.len(),
+        }
+    }
+
+    /// Whether nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The place of the nth; there must be so many.
+    #[must_use]
+    pub fn at(&self, nth: usize) -> usize {
+        match self {
+            Self::All(_) => nth,
+            Self::Some(places) => places[nth],
+        }
+    }
+
+    /// Whether somebody is among them.
+    #[must_use]
+    pub fn contains(&self, place: usize) -> bool {
+        match self {
+            Self::All(count) => place < *count,
+            Self::Some(places) => places.binary_search(&place).is_ok(),
+        }
+    }
+
+    /// The places of all.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> {
+        (0..self.len()).map(|nth| self.at(nth))
     }
 }
 

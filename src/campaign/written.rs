@@ -1,0 +1,107 @@
+//! Settings as a `campaign.toml` says them.
+
+use std::{fmt::Write as _, path::Path};
+
+use super::{Campaign, Delimiter, Duplicates, Hidden};
+use crate::address::Address;
+
+impl Campaign {
+    /// The text of a `campaign.toml` from which the same campaign can be read again, if template and list lie beside it.
+    /// How a list's columns are typed, and what is too much, is not in it: both are said of the list itself.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let name = |path: &Path| quoted(&path.file_name().unwrap_or_default().to_string_lossy());
+        let (list, guard) = (&self.list, &self.guard);
+        let allowed = guard.allow.iter().map(Address::as_str).chain(guard.allowed_values.iter().map(String::as_str));
+        let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
+        let hidden = |hidden| quoted(if hidden == Hidden::Use { "use" } else { "skip" });
+        let duplicates = |what| quoted(if what == Duplicates::First { "first" } else { "refuse" });
+        let delimiter = |delimiter: Delimiter| quoted(&char::from(delimiter.byte()).to_string());
+        let texts = |all: &[String]| strings(all.iter().map(String::as_str));
+        let sections: [(&str, &[(&str, Option<String>)]); 4] = [
+            (
+                "",
+                &[
+                    ("template", Some(name(&self.template))),
+                    ("recipients", Some(name(&self.recipients))),
+                    ("account", self.account.as_deref().map(quoted)),
+                ],
+            ),
+            (
+                "[recipients_options]\n",
+                &[
+                    ("address", list.address.as_deref().map(quoted)),
+                    ("encoding", list.encoding.map(|encoding| quoted(encoding.name()))),
+                    ("delimiter", list.delimiter.map(delimiter)),
+                    ("sheet", list.sheet.as_deref().map(quoted)),
+                    ("hidden", list.hidden.map(hidden)),
+                    ("optional", texts(&list.optional)),
+                    ("duplicates", list.duplicates.map(duplicates)),
+                    ("group_by", list.group_by.as_deref().map(quoted)),
+                ],
+            ),
+            (
+                "[guard]\n",
+                &[
+                    ("identifying", texts(&list.identifying)),
+                    ("allow", strings(allowed)),
+                    ("common", guard.common.map(|number| number.to_string())),
+                    ("opaque_attachments", guard.opaque.map(|what| quoted(&what.to_string()))),
+                ],
+            ),
+            (
+                "[send]\n",
+                &[
+                    ("rate", texts(&rates)),
+                    ("connections", self.connections.map(|number| number.to_string())),
+                    ("max_message_size", self.max_message_size.map(|size| quoted(&size.to_string()))),
+                ],
+            ),
+        ];
+        let mut text = String::new();
+        for (heading, keys) in sections {
+            let said: Vec<_> = keys.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))).collect();
+            if !said.is_empty() {
+                text.push_str(heading);
+            }
+            for (key, value) in said {
+                let _ = writeln!(text, "{key} = {value}");
+            }
+        }
+        text
+    }
+}
+
+/// A basic string of TOML, which is one of JSON but for one character.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// A list of strings, if there are any.
+fn strings<'s>(all: impl Iterator<Item = &'s str>) -> Option<String> {
+    let all: Vec<String> = all.map(quoted).collect();
+    (!all.is_empty()).then(|| format!("[{}]", all.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::campaign::Overrides;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let all = "template = \"a \\\"b\\\".md.hbs\"\nrecipients = \"p.csv\"\naccount = \"w\"\n[recipients_options]\n\
+                   address = \"E-Mail\"\nencoding = \"windows-1252\"\ndelimiter = \";\"\nsheet = \"S\"\nhidden = \"skip\"\n\
+                   optional = [\"a\", \"b\"]\nduplicates = \"first\"\n[guard]\nidentifying = [\"c\"]\n\
+                   allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
+                   rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nmax_message_size = \"5MB\"\n";
+        for text in [all, "template = \"a.md.hbs\"\nrecipients = \"p.csv\"\n"] {
+            let read = |text: &str| Campaign::parse(Path::new("c/campaign.toml"), text, Overrides::default()).unwrap();
+            let campaign = read(text);
+            assert_eq!(campaign.to_toml(), text);
+            assert_eq!(format!("{:?}", read(&campaign.to_toml())), format!("{campaign:?}"));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `apiece prepare`: a campaign is frozen into the record.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{
+    Exit, Failure, Format, Screen,
+    load::{CampaignArgs, Loaded, bar},
+    record::{RecordArgs, failed, who},
+};
+use crate::{
+    diagnostic::{counted, visible},
+    outbox::{Kept, Prepared, Snapshot, Store, StoreError},
+    recipients::Selection,
+    report,
+};
+
+/// Arguments of `apiece prepare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads, makes and inspects every message, and keeps all that they are made of in the outbox: settings,
+template, attachments and recipients. What is sent later is that, whatever becomes of the files.
+
+Examples:
+  apiece prepare update
+  apiece send 3f9a12bc --account work     # sends just what was prepared")]
+pub(super) struct Prepare {
+    /// Prepare once more what everybody got already
+    #[arg(long)]
+    again: bool,
+    /// text, or a JSON object
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    record: RecordArgs,
+    #[command(flatten)]
+    campaign: CampaignArgs,
+}
+
+impl Prepare {
+    pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
+        let mut loaded = self.campaign.load(&self.record, |_| {})?;
+        if let Some(origin) = &loaded.origin {
+            let message = format!("campaign {} is prepared already", origin.id);
+            let help = format!("send it: apiece send {}", origin.id);
+            return Err(Failure::because(Exit::Usage, "campaign.prepared", message, Some(&help)));
+        }
+        loaded.say_remarks(screen);
+        let all = Selection::All(loaded.list().len());
+        let prepared = loaded.prepare(all.clone(), screen)?;
+        screen.remark(&prepared.remarks().clone().briefly());
+        let (count, largest) = (prepared.len(), prepared.largest());
+        let mut store = self.record.open()?;
+        let kept = freeze(&mut loaded, prepared, &all, self.again, &mut store, screen)?;
+        let name = &loaded.campaign.name;
+        match self.format {
+            Format::Json => report::put_prepared(&kept, name, count, largest),
+            Format::Text => screen.print(&format!(
+                "Campaign    {id}, {name}\nDigest      {digest}\nMessages    {messages}, the largest {size}{found}\n\n\
+                 Send it with: apiece send {id}\n",
+                id = kept.id,
+                name = visible(name),
+                digest = kept.digest,
+                messages = count,
+                size = counted(largest, "octet"),
+                found = if kept.is_old { "\nIt was prepared before, and nothing has changed." } else { "" },
+            )),
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// Writes a campaign down, or finds it again. Nobody `selected` may have got exactly the same before, unless it is to be sent
+/// `again`.
+pub(super) fn freeze(
+    loaded: &mut Loaded,
+    mut prepared: Prepared,
+    selected: &Selection,
+    again: bool,
+    store: &mut Store,
+    screen: Screen,
+) -> Result<Kept, Failure> {
+    let unread = |why: std::io::Error| Failure::because(Exit::Io, "prepare.no-room", why.to_string(), None);
+    let content = prepared.content().map_err(unread)?;
+    let mut edition = match &loaded.origin {
+        Some(origin) => origin.edition,
+        None => store.edition(&content, &loaded.composer, again).map_err(failed)?,
+    };
+    let settings = loaded.campaign.to_toml();
+    loop {
+        if edition > 1 && loaded.origin.is_none() {
+            loaded.composer = loaded.composer.clone().with_edition(edition);
+            prepared = loaded.prepare(Selection::All(loaded.list().len()), screen)?;
+        }
+        let snapshot = Snapshot {
+            name: &loaded.campaign.name,
+            settings: &settings,
+            composer: &loaded.composer,
+            prepared: &mut prepared,
+            content,
+            edition,
+            selected,
+            who: &who(),
+        };
+        let bar = bar(snapshot.prepared.len(), "kept", screen);
+        let kept = store.freeze(snapshot, Timestamp::now(), &|done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        match kept {
+            Err(StoreError::Already { .. }) if again && edition == 1 => {
+                edition = store.next_edition(&loaded.composer).map_err(failed)?;
+            }
+            kept => return kept.map_err(failed),
+        }
+    }
+}

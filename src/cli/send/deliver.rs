@@ -1,0 +1,174 @@
+//! The run itself, and what is said about it.
+
+use std::{
+    io::{self, IsTerminal},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use jiff::ZonedDateTime;
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{Ready, Send};
+use crate::{
+    address::Address,
+    campaign::Account,
+    cli::{Exit, Failure, Format, Screen, signals},
+    delivery::{self, Job, Signal, Stop, StopReason},
+    diagnostic::visible,
+    message::{Composer, Signer},
+    outbox::{Outbox, Outcome},
+    report::{self, Heard, Style, Summary},
+    sandbox::{Proof, Sandbox},
+};
+
+/// So many events wait to be shown before the engine waits for the screen.
+const EVENTS: usize = 1024;
+
+impl Send {
+    /// Sends it; gives what the log is to know of it.
+    pub(super) async fn deliver(
+        &self,
+        ready: Ready,
+        account: Option<Account>,
+        secret: Option<SecretString>,
+        signer: Option<Signer>,
+        screen: Screen,
+    ) -> Result<(Exit, Value), Failure> {
+        let Ready { campaign, composer, allowed, outbox, ledger, .. } = ready;
+        let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
+        let (account, secret) = match (account, &sandbox) {
+            (Some(account), _) => (account, secret),
+            (None, Some(sandbox)) => (sandbox.account(), Some(sandbox.secret())),
+            (None, None) => return Ok((Exit::Software, Value::Null)),
+        };
+        let rates = self.all_rates(&campaign, Some(&account));
+        let connections = campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
+        let job = Job {
+            account,
+            secret,
+            rates: self.rates(&campaign),
+            connections,
+            composer: composer.clone(),
+            signer,
+            outbox: Arc::clone(&outbox),
+            ledger,
+            clock: ZonedDateTime::now,
+        };
+        let stop = Stop::default();
+        let over = Arc::new(AtomicBool::new(false));
+        let last_words = self.last_words(&composer, &outbox);
+        tokio::spawn(signals::listen(stop.clone(), Arc::clone(&over), last_words, screen));
+        let (sender, receiver) = mpsc::channel(EVENTS);
+        let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
+        let heard = report::listen(receiver, outbox.len(), rates, self.style(screen)).await;
+        if let Err(error) = engine.await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        over.store(true, Ordering::SeqCst);
+        let stopped = stop.reason();
+        let summary = Summary { outbox: &outbox, list: composer.list(), heard: &heard, stopped, command: self.typed() };
+        let exit = self.conclude(&summary, screen);
+        let details = summary.details();
+        if let Some(sandbox) = sandbox {
+            self.prove(&sandbox, &composer, &allowed, (exit, outbox.len()), screen)?;
+        }
+        Ok((exit, details))
+    }
+
+    /// What is known of everybody at the moment, for somebody who leaves at once.
+    fn last_words(&self, composer: &Composer, outbox: &Arc<Outbox>) -> impl Fn() -> String + use<> {
+        let (outbox, composer, command, start) = (Arc::clone(outbox), composer.clone(), self.typed(), Instant::now());
+        move || {
+            let heard = Heard { time: start.elapsed(), ..Heard::default() };
+            let stopped = Some(StopReason::Interrupted(Signal::Interrupt));
+            Summary { outbox: &outbox, list: composer.list(), heard: &heard, stopped, command: command.clone() }.text()
+        }
+    }
+
+    async fn sandbox(&self) -> Result<Sandbox, Failure> {
+        let base = self.sandbox_dir.clone().unwrap_or_else(std::env::temp_dir);
+        Sandbox::start(&base)
+            .await
+            .map_err(|why| Failure::because(Exit::CannotCreate, "sandbox.start", why.to_string(), None))
+    }
+
+    fn style(&self, screen: Screen) -> Style {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self.format {
+            Format::Json => Style::Json,
+            Format::Text if screen.quiet => Style::Quiet,
+            Format::Text if io::stderr().is_terminal() && !dumb => Style::Bar,
+            Format::Text => Style::Lines,
+        }
+    }
+
+    /// Says what became of everybody.
+    fn conclude(&self, summary: &Summary<'_>, screen: Screen) -> Exit {
+        let exit = exit_of(summary);
+        match self.format {
+            Format::Json => summary.put_json(),
+            // What was not sent is said even if quiet is wanted.
+            Format::Text if exit != Exit::Ok => Screen::print_always(&summary.text()),
+            Format::Text => screen.print(&summary.text()),
+        }
+        exit
+    }
+
+    /// Reads back what a sandbox kept, and says what it comes to.
+    fn prove(
+        &self,
+        sandbox: &Sandbox,
+        composer: &Composer,
+        allowed: &[Address],
+        (exit, count): (Exit, usize),
+        screen: Screen,
+    ) -> Result<(), Failure> {
+        let proof = Proof::read(sandbox.directory(), composer.list(), allowed).map_err(|why| {
+            let message = format!("what the sandbox kept cannot be read back: {why}");
+            Failure::because(Exit::Software, "sandbox.proof", message, None)
+        })?;
+        if self.format == Format::Json {
+            Summary::put_proof(&proof, sandbox.directory());
+        } else {
+            screen.print(&format!(
+                "\nProof, read back from what the sandbox kept (nothing was delivered):\n{proof}\n\n\
+                 The messages are in {}\n",
+                visible(&sandbox.directory().display().to_string())
+            ));
+        }
+        if exit == Exit::Ok && !proof.holds(count) {
+            let message = "what the sandbox kept is not one message for each recipient";
+            return Err(Failure::because(Exit::Software, "sandbox.proof", message, Some("this is a fault in apiece")));
+        }
+        Ok(())
+    }
+}
+
+fn exit_of(summary: &Summary<'_>) -> Exit {
+    let counts = summary.counts();
+    if counts.of(Outcome::Sent) == counts.total() {
+        return Exit::Ok;
+    }
+    match &summary.stopped {
+        Some(StopReason::Unreachable { .. }) => Exit::Unavailable,
+        Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
+        Some(StopReason::Insecure { .. }) => Exit::Protocol,
+        Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. }) => Exit::Refused,
+        Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
+        Some(StopReason::TooLarge { .. }) => Exit::Data,
+        Some(StopReason::Changed { .. } | StopReason::Unsound { .. }) => Exit::Software,
+        Some(StopReason::NoRecord { .. }) => Exit::Io,
+        Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
+        Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
+        None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,
+        None | Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_)) => Exit::TryAgain,
+    }
+}

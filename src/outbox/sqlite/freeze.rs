@@ -1,0 +1,287 @@
+//! A campaign is kept: all that its messages are made of, in one transaction.
+
+use std::io;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Outcome, Store, StoreError,
+    log::{self, Deed},
+    look::already,
+};
+use crate::{
+    message::{Composer, Digest, DigestBuilder},
+    outbox::Prepared,
+    recipients::Selection,
+};
+
+/// So many messages are written between two calls of the progress function.
+const STEP: usize = 1000;
+
+/// What is to be kept of a campaign.
+#[derive(Debug)]
+pub struct Snapshot<'s> {
+    /// What people call it.
+    pub name: &'s str,
+    /// As a `campaign.toml`.
+    pub settings: &'s str,
+    /// Makes its messages.
+    pub composer: &'s Composer,
+    /// All of which were found good.
+    pub prepared: &'s mut Prepared,
+    /// Over the digests of all messages of the first edition.
+    pub content: Digest,
+    /// 1, or more where the same is sent again.
+    pub edition: u32,
+    /// The places in the list to which it is to be sent first; nobody there may have got exactly the same before.
+    pub selected: &'s Selection,
+    /// Who does this, as the system names the user.
+    pub who: &'s str,
+}
+
+/// A campaign that is kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// What people call it.
+    pub id: String,
+    /// Over all that is kept of it.
+    pub digest: Digest,
+    /// Whether it was there before.
+    pub is_old: bool,
+}
+
+/// What can go wrong meanwhile.
+enum Failed {
+    Sqlite(rusqlite::Error),
+    Io(io::Error),
+    /// A file is no longer what it was when the messages were made.
+    File(String),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(why: rusqlite::Error) -> Self {
+        Self::Sqlite(why)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(why: io::Error) -> Self {
+        Self::Io(why)
+    }
+}
+
+impl Store {
+    /// The edition of a content that is to be sent: one that was begun, the first, or, `again`, one more than all that were
+    /// made of the same template. `composer` made the content: what else was made of its template and list before is no reason
+    /// to send everybody something twice.
+    pub fn edition(&self, content: &Digest, composer: &Composer, again: bool) -> Result<u32, StoreError> {
+        let last = self.connection.query_row(
+            "SELECT number, id, edition, prepared FROM campaign WHERE content = ? ORDER BY edition DESC LIMIT 1",
+            params![content.as_bytes()],
+            |row| {
+                let (number, id, edition, prepared) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok((self.counts(number)?, id, edition, Timestamp::from_millisecond(prepared).unwrap_or_default()))
+            },
+        );
+        let last = last.optional().map_err(|why| self.error(&why))?;
+        if let Some((counts, _, edition, _)) = &last
+            && [Outcome::Queued, Outcome::Sending, Outcome::Deferred].iter().any(|left| counts.of(*left) > 0)
+        {
+            return Ok(*edition);
+        }
+        if again {
+            return self.next_edition(composer);
+        }
+        match last {
+            None => self.is_new(&composer.source()).map(|()| 1),
+            Some((counts, id, _, prepared)) => Err(StoreError::Done { id, prepared, counts }),
+        }
+    }
+
+    fn is_new(&self, source: &[u8; 32]) -> Result<(), StoreError> {
+        let other = self.connection.query_row(
+            "SELECT id, (SELECT count(*) FROM message WHERE campaign = number AND state IN ('sent', 'in_doubt', 'sending')) AS sent
+             FROM campaign WHERE source = ? AND sent > 0 ORDER BY number DESC LIMIT 1",
+            params![source],
+            |row| Ok(StoreError::Changed { id: row.get(0)?, sent: row.get::<_, i64>(1)?.try_into().unwrap_or_default() }),
+        );
+        other.optional().map_err(|why| self.error(&why))?.map_or(Ok(()), Err)
+    }
+
+    /// Writes a campaign down, or finds it again. `progress` is told how many messages are written.
+    pub fn freeze(
+        &mut self,
+        snapshot: Snapshot<'_>,
+        now: Timestamp,
+        progress: &dyn Fn(usize),
+    ) -> Result<Kept, StoreError> {
+        let path = self.path.clone();
+        let failed = |why: Failed| match why {
+            Failed::Sqlite(why) => StoreError::of(&path, &why),
+            Failed::Io(why) => StoreError::io(&path, &why),
+            Failed::File(name) => StoreError::FileChanged(name),
+        };
+        let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        let known = change.query_row(
+            "SELECT number, id, digest FROM campaign WHERE content = ? AND edition = ?",
+            params![snapshot.content.as_bytes(), snapshot.edition],
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Option<[u8; 32]>>(2)?)),
+        );
+        let selected = snapshot.selected;
+        let (number, kept) = match known.optional().map_err(sqlite)? {
+            Some((number, id, Some(digest))) => (number, Kept { id, digest: digest.into(), is_old: true }),
+            Some((_, id, None)) => return Err(StoreError::NoSnapshot(id)),
+            None => insert(&change, snapshot, now, progress).map_err(failed)?,
+        };
+        if let Some(had) = already(&change, number, &|position| selected.contains(position)).map_err(sqlite)? {
+            return Err(had);
+        }
+        change.commit().map_err(sqlite)?;
+        Ok(kept)
+    }
+
+    /// An edition that nobody has of what a composer makes.
+    pub fn next_edition(&self, composer: &Composer) -> Result<u32, StoreError> {
+        let sql = "SELECT coalesce(max(edition), 0) + 1 FROM campaign WHERE template = ?";
+        let next = self.connection.query_row(sql, params![template_of(composer).as_bytes()], |row| row.get(0));
+        next.map_err(|why| self.error(&why))
+    }
+}
+
+fn template_of(composer: &Composer) -> Digest {
+    let mut hash = Digest::builder();
+    composer.template().sources().for_each(|(_, text)| hash.add_part(text.as_bytes()));
+    hash.finish()
+}
+
+/// Begins the digest of a campaign with what it is besides its recipients and files.
+pub(super) fn digest_of(settings: &str, list: &str, content: &[u8], edition: u32) -> DigestBuilder {
+    let mut hash = Digest::builder();
+    for part in ["apiece campaign 2".as_bytes(), settings.as_bytes(), list.as_bytes(), content, &edition.to_be_bytes()]
+    {
+        hash.add_part(part);
+    }
+    hash
+}
+
+/// Goes on with a recipient and the digest of the message.
+pub(super) fn digest_recipient(hash: &mut DigestBuilder, address: &str, fields: &str, digest: &[u8]) {
+    hash.add_part(address.as_bytes());
+    hash.add_part(fields.as_bytes());
+    hash.add_part(digest);
+}
+
+/// Goes on with the files, in the order of their paths.
+pub(super) fn digest_files(hash: &mut DigestBuilder, change: &Connection, campaign: i64) -> rusqlite::Result<()> {
+    let mut query = change.prepare("SELECT path, digest FROM file WHERE campaign = ? ORDER BY path")?;
+    let mut files = query.query(params![campaign])?;
+    while let Some(file) = files.next()? {
+        hash.add_part(file.get_ref(0)?.as_bytes()?);
+        hash.add_part(file.get_ref(1)?.as_bytes()?);
+    }
+    Ok(())
+}
+
+fn insert(
+    change: &Connection,
+    snapshot: Snapshot<'_>,
+    now: Timestamp,
+    progress: &dyn Fn(usize),
+) -> Result<(i64, Kept), Failed> {
+    let Snapshot { name, settings, composer, prepared, content, edition, who, .. } = snapshot;
+    let list = serde_json::to_string(&composer.list().shape()).unwrap_or_default();
+    let (id, total) = (new_id(change, &content, edition), prepared.len());
+    change.execute(
+        "INSERT INTO campaign (id, content, edition, source, name, prepared, total, template, made_by, settings, list, largest)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            id,
+            content.as_bytes(),
+            edition,
+            composer.source(),
+            name,
+            now.as_millisecond(),
+            number(total),
+            template_of(composer).as_bytes(),
+            env!("CARGO_PKG_VERSION"),
+            settings,
+            list,
+            number(prepared.largest()),
+        ],
+    )?;
+    let campaign = change.last_insert_rowid();
+    let mut hash = digest_of(settings, &list, content.as_bytes(), edition);
+    let mut person =
+        change.prepare("INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)")?;
+    let mut message = change.prepare("INSERT INTO message (campaign, position, digest, says) VALUES (?, ?, ?, ?)")?;
+    prepared.each(|index, digest, says| {
+        let Some(recipient) = composer.list().get(index) else { return Ok(()) };
+        let (address, fields, position) = (recipient.address(), recipient.kept(), number(index));
+        digest_recipient(&mut hash, address.as_str(), &fields, digest.as_bytes());
+        let row = i64::try_from(recipient.row()).unwrap_or_default();
+        person.execute(params![campaign, position, row, address.as_str(), fields])?;
+        message.execute(params![campaign, position, digest.as_bytes(), says.cast_signed()])?;
+        if (index + 1).is_multiple_of(STEP) {
+            progress(index + 1);
+        }
+        Ok::<(), Failed>(())
+    })?;
+    insert_files(change, campaign, composer, prepared)?;
+    digest_files(&mut hash, change, campaign)?;
+    let digest = hash.finish();
+    change.execute("UPDATE campaign SET digest = ? WHERE number = ?", params![digest.as_bytes(), campaign])?;
+    let details = json!({ "recipients": total, "digest": digest.to_string(), "apiece": env!("CARGO_PKG_VERSION") });
+    log::add(change, &id, Deed { who, what: "prepared", details: &details }, now)?;
+    Ok((campaign, Kept { id, digest, is_old: false }))
+}
+
+/// Keeps the texts of the template and the files that went into the messages.
+fn insert_files(change: &Connection, campaign: i64, composer: &Composer, prepared: &Prepared) -> Result<(), Failed> {
+    let mut content = change.prepare("INSERT OR IGNORE INTO content (digest, bytes) VALUES (?, ?)")?;
+    let mut file = change.prepare("INSERT OR IGNORE INTO file (campaign, path, digest) VALUES (?, ?, ?)")?;
+    let mut keep = |path: &str, bytes: &[u8], is_right: &dyn Fn(&[u8; 32]) -> bool| {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        if !is_right(&digest) {
+            return Err(Failed::File(path.to_owned()));
+        }
+        content.execute(params![digest, bytes])?;
+        file.execute(params![campaign, path, digest])?;
+        Ok(())
+    };
+    for (path, text) in composer.template().sources() {
+        keep(path, text.as_bytes(), &|_| true)?;
+    }
+    let read = |path: &str| composer.file(path).map_err(|_| Failed::File(path.to_owned()));
+    for (path, known) in composer.shared_files() {
+        keep(&path, &read(&path)?, &|digest| *digest == known)?;
+    }
+    if composer.template().has_personal_files() {
+        for index in prepared.indices().iter() {
+            for (nth, path) in composer.personal_paths(index).iter().enumerate() {
+                let known = prepared.files().content(index, nth);
+                keep(path, &read(path)?, &|digest| known.is_some_and(|known| digest.starts_with(&known)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Short, and as long as it must be to mean one.
+fn new_id(change: &Connection, content: &Digest, edition: u32) -> String {
+    let digits = content.to_string();
+    let suffix = if edition == 1 { String::new() } else { format!("-{edition}") };
+    let id = (8..=digits.len()).map(|length| format!("{}{suffix}", &digits[..length])).find(|id| {
+        let count =
+            change.query_row("SELECT count(*) FROM campaign WHERE id = ?", params![id], |row| row.get::<_, i64>(0));
+        count.is_ok_and(|count| count == 0)
+    });
+    id.unwrap_or(digits)
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

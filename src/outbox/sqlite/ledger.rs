@@ -1,0 +1,272 @@
+//! The limits of an account hold for all programs that use one record together: each takes a slot here before it begins a
+//! transaction, and learns of those that others took.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Campaign, StoreError, connect, lock::RunLock};
+
+/// Attempts are written down in the order in which they begin, and are over within so long.
+const LONGEST_ATTEMPT: Duration = Duration::from_hours(2);
+
+/// What other programs did with an account.
+#[derive(Debug, Default)]
+pub struct News {
+    /// How many transactions they began, or are about to.
+    pub opened: usize,
+    /// How many of those that were open are no longer.
+    pub closed: usize,
+    /// How long ago others were over, the oldest first.
+    pub over: Vec<Duration>,
+}
+
+impl News {
+    fn is_none(&self) -> bool {
+        self.opened == 0 && self.closed == 0 && self.over.is_empty()
+    }
+}
+
+/// The slots of one account, as one run sees them.
+#[derive(Debug, Clone)]
+pub struct Ledger(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    connection: Connection,
+    path: PathBuf,
+    account: String,
+    /// The campaign that this run sends: what it begins itself it knows already
+    campaign: i64,
+    seen_slot: i64,
+    seen_attempt: i64,
+    /// Of other runs: slots by their numbers
+    open: HashMap<i64, Open>,
+    /// and attempts without a slot by theirs
+    unpaced: HashMap<i64, Open>,
+}
+
+/// A transaction of another run that is not over, as far as is known.
+#[derive(Debug)]
+struct Open {
+    campaign: i64,
+    attempt: Option<i64>,
+}
+
+impl Ledger {
+    /// That of an account, for a run that sends a campaign. Also gives what counts already for windows that are no longer than
+    /// `longest`.
+    pub fn open(
+        path: &Path,
+        account: &str,
+        campaign: &Campaign,
+        longest: Duration,
+    ) -> Result<(Self, News), StoreError> {
+        let failed = |why: rusqlite::Error| StoreError::of(path, &why);
+        let connection = connect(path).map_err(failed)?;
+        // Other programs see a slot at once; only after a power cut the last ones may be missing, and their attempts are not.
+        connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(failed)?;
+        let (open, unpaced) = (HashMap::new(), HashMap::new());
+        let (path, account, campaign) = (path.to_owned(), account.to_owned(), campaign.number);
+        let mut inner =
+            Inner { connection, path: path.clone(), account, campaign, seen_slot: 0, seen_attempt: 0, open, unpaced };
+        let past = inner.past(longest, Timestamp::now()).map_err(|why| StoreError::of(&path, &why))?;
+        Ok((Self(Arc::new(Mutex::new(inner))), past))
+    }
+
+    fn with<T>(&self, with: impl FnOnce(&mut Inner) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        with(&mut inner).map_err(|why| StoreError::of(&inner.path, &why))
+    }
+
+    /// What other runs did since this was last asked. Waits for the disk.
+    pub fn look(&self) -> Result<News, StoreError> {
+        self.with(|inner| {
+            let path = inner.path.clone();
+            let mut look = Look { path: &path, now: Timestamp::now(), news: News::default() };
+            inner.look(&mut look)?;
+            Ok(look.news)
+        })
+    }
+
+    /// Takes a slot and gives its number, unless other runs did something meanwhile: then nothing is taken. Waits for the disk.
+    pub fn take(&self) -> Result<Result<i64, News>, StoreError> {
+        self.with(|inner| {
+            let path = inner.path.clone();
+            inner.connection.execute_batch("BEGIN IMMEDIATE")?;
+            let taken = inner.take(&path);
+            let end = if matches!(taken, Ok(Ok(_))) { "COMMIT" } else { "ROLLBACK" };
+            let ended = inner.connection.execute_batch(end);
+            taken.and_then(|taken| ended.map(|()| taken))
+        })
+    }
+
+    /// Gives a slot back whose transaction was never begun. That it is not forgotten cannot do harm.
+    pub fn give_back(&self, slot: i64) {
+        let _ = self.with(|inner| inner.connection.execute("DELETE FROM slot WHERE number = ?", params![slot]));
+    }
+}
+
+/// One look at what others did.
+struct Look<'l> {
+    path: &'l Path,
+    now: Timestamp,
+    news: News,
+}
+
+impl Look<'_> {
+    /// How long ago something was.
+    fn age(&self, at: i64) -> Duration {
+        Duration::from_millis(u64::try_from(self.now.as_millisecond() - at).unwrap_or_default())
+    }
+}
+
+impl Inner {
+    /// What counts already.
+    fn past(&mut self, longest: Duration, now: Timestamp) -> rusqlite::Result<News> {
+        let path = self.path.clone();
+        let mut look = Look { path: &path, now, news: News::default() };
+        let since = |longest: Duration| {
+            now.as_millisecond().saturating_sub(i64::try_from(longest.as_millis()).unwrap_or(i64::MAX))
+        };
+        let (over_since, begun_since) = (since(longest), since(longest + LONGEST_ATTEMPT));
+        let mut open = Vec::new();
+        let mut query = self.connection.prepare(
+            "SELECT number, campaign, slot, began, ended FROM attempt WHERE account = ? ORDER BY number DESC",
+        )?;
+        let mut attempts = query.query(params![self.account])?;
+        while let Some(attempt) = attempts.next()? {
+            let number: i64 = attempt.get(0)?;
+            self.seen_attempt = self.seen_attempt.max(number);
+            if attempt.get::<_, i64>(3)? < begun_since {
+                break;
+            }
+            match attempt.get::<_, Option<i64>>(4)? {
+                Some(ended) if ended > over_since => look.news.over.push(look.age(ended)),
+                Some(_) => {}
+                None => open.push((attempt.get(2)?, number, attempt.get(1)?)),
+            }
+        }
+        drop(attempts);
+        drop(query);
+        look.news.opened += open.len();
+        open.into_iter().for_each(|(slot, number, campaign)| self.note_open(slot, number, campaign));
+        // Slots of runs that have ended count from when that was found out.
+        let mut query = self.connection.prepare("SELECT over FROM slot WHERE account = ? AND over > ?")?;
+        for over in query.query_map(params![self.account, over_since], |row| row.get(0))? {
+            look.news.over.push(look.age(over?));
+        }
+        drop(query);
+        self.look(&mut look)?;
+        look.news.over.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(look.news)
+    }
+
+    fn note_open(&mut self, slot: Option<i64>, attempt: i64, campaign: i64) {
+        let open = Open { campaign, attempt: Some(attempt) };
+        match slot {
+            Some(slot) => self.open.insert(slot, open),
+            None => self.unpaced.insert(attempt, open),
+        };
+    }
+
+    fn take(&mut self, path: &Path) -> rusqlite::Result<Result<i64, News>> {
+        let mut look = Look { path, now: Timestamp::now(), news: News::default() };
+        self.look(&mut look)?;
+        if !look.news.is_none() {
+            return Ok(Err(look.news));
+        }
+        self.connection
+            .prepare_cached("INSERT INTO slot (account, campaign, taken) VALUES (?, ?, ?)")?
+            .execute(params![self.account, self.campaign, look.now.as_millisecond()])?;
+        Ok(Ok(self.connection.last_insert_rowid()))
+    }
+
+    fn look(&mut self, look: &mut Look<'_>) -> rusqlite::Result<()> {
+        {
+            let mut query = self.connection.prepare_cached(
+                "SELECT number, campaign FROM slot
+                 WHERE number > ? AND account = ? AND campaign <> ? AND over IS NULL ORDER BY number",
+            )?;
+            let mut slots = query.query(params![self.seen_slot, self.account, self.campaign])?;
+            while let Some(slot) = slots.next()? {
+                self.seen_slot = slot.get(0)?;
+                let open = Open { campaign: slot.get(1)?, attempt: None };
+                if self.open.insert(self.seen_slot, open).is_none() {
+                    look.news.opened += 1;
+                }
+            }
+        }
+        let attempts = {
+            let mut query = self.connection.prepare_cached(
+                "SELECT number, campaign, slot FROM attempt WHERE number > ? AND account = ? AND campaign <> ?",
+            )?;
+            let attempts = query.query_map(params![self.seen_attempt, self.account, self.campaign], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?))
+            })?;
+            attempts.collect::<rusqlite::Result<Vec<_>>>()?
+        };
+        for (number, campaign, slot) in attempts {
+            self.seen_attempt = self.seen_attempt.max(number);
+            let is_known = slot.is_some_and(|slot| self.open.contains_key(&slot));
+            self.note_open(slot, number, campaign);
+            look.news.opened += usize::from(!is_known);
+        }
+        self.close(look)
+    }
+
+    /// Finds out which of those that were open no longer are.
+    fn close(&mut self, look: &mut Look<'_>) -> rusqlite::Result<()> {
+        let mut closed = Vec::new();
+        for (is_slot, key, open) in self
+            .open
+            .iter()
+            .map(|(key, open)| (true, *key, open))
+            .chain(self.unpaced.iter().map(|(key, open)| (false, *key, open)))
+        {
+            // No row, or a time at which it was over, or none.
+            let row: Option<Option<i64>> = match open.attempt {
+                Some(attempt) => self
+                    .connection
+                    .prepare_cached("SELECT ended FROM attempt WHERE number = ?")?
+                    .query_row(params![attempt], |row| row.get(0))
+                    .optional()?,
+                None => self
+                    .connection
+                    .prepare_cached("SELECT over FROM slot WHERE number = ?")?
+                    .query_row(params![key], |row| row.get(0))
+                    .optional()?,
+            };
+            let over = match row {
+                None => None,
+                Some(Some(over)) => Some(look.age(over)),
+                // A run that has ended cannot begin anything any more, and nobody knows when it did.
+                Some(None) if !self.is_running(look.path, open.campaign)? => Some(Duration::ZERO),
+                Some(None) => continue,
+            };
+            closed.push((is_slot, key));
+            look.news.closed += 1;
+            look.news.over.extend(over);
+        }
+        for (is_slot, key) in closed {
+            if is_slot {
+                self.open.remove(&key)
+            } else {
+                self.unpaced.remove(&key)
+            };
+        }
+        Ok(())
+    }
+
+    fn is_running(&self, path: &Path, campaign: i64) -> rusqlite::Result<bool> {
+        let mut query = self.connection.prepare_cached("SELECT id FROM campaign WHERE number = ?")?;
+        let id: Option<String> = query.query_row(params![campaign], |row| row.get(0)).optional()?;
+        Ok(id.is_some_and(|id| RunLock::holder(path, &id).is_some()))
+    }
+}

@@ -1,0 +1,96 @@
+//! A campaign as it was kept: its messages can be made again from the record alone.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::{Overview, Store, StoreError};
+use crate::{
+    campaign::{self, Overrides, Size},
+    message::{Composer, MOST_MESSAGE_BYTES},
+    recipients::{RecipientList, Shape},
+    template::{Frozen, Template},
+};
+
+/// A campaign that was read from the record.
+#[derive(Debug)]
+pub struct Thawed {
+    /// Its settings; the files that they name are in the record.
+    pub settings: campaign::Campaign,
+    /// Makes its messages.
+    pub composer: Composer,
+}
+
+impl Store {
+    /// Reads what was kept of a campaign.
+    pub fn thaw(&self, campaign: &Overview) -> Result<Thawed, StoreError> {
+        if campaign.purged.is_some() {
+            return Err(StoreError::Purged(campaign.id.clone()));
+        }
+        let sqlite = |why: rusqlite::Error| self.error(&why);
+        let unsound = |why: &str| StoreError::Unsound { id: campaign.id.clone(), why: why.to_owned() };
+        let kept = self.connection.query_row(
+            "SELECT settings, list, edition FROM campaign WHERE number = ?",
+            params![campaign.number],
+            |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?)),
+        );
+        let (Some(settings), Some(list), edition) = kept.map_err(sqlite)? else {
+            return Err(StoreError::NoSnapshot(campaign.id.clone()));
+        };
+        let settings = campaign::Campaign::parse(Path::new(campaign::CAMPAIGN_FILE), &settings, Overrides::default())
+            .map_err(|why| unsound(&why.to_string()))?;
+        let settings = campaign::Campaign { name: campaign.name.clone(), ..settings };
+        let shape: Shape = serde_json::from_str(&list).map_err(|why| unsound(&why.to_string()))?;
+        let list = self.people(campaign.number, &shape).map_err(sqlite)?;
+        let list = list.ok_or_else(|| unsound("its recipients do not fit its columns"))?;
+        let files = Files::open(&self.path, campaign.number).map_err(sqlite)?;
+        let template = settings.template.to_string_lossy();
+        let template = Template::frozen(&template, Arc::new(files), list.columns());
+        let template = template.map_err(|why| unsound(&why.to_string()))?;
+        let most = settings.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
+        let composer = Composer::new(template.into(), list.into()).with_limit(most).with_edition(edition);
+        Ok(Thawed { settings, composer })
+    }
+
+    fn people(&self, campaign: i64, shape: &Shape) -> rusqlite::Result<Option<RecipientList>> {
+        let mut query =
+            self.connection.prepare("SELECT address, fields FROM recipient WHERE campaign = ? ORDER BY position")?;
+        let people = query.query_map(params![campaign], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut failed = None;
+        let people = people.map_while(|person| person.map_err(|why| failed = Some(why)).ok());
+        let list = RecipientList::restored(shape, people);
+        failed.map_or(Ok(list), Err)
+    }
+}
+
+/// The files of a campaign in the record.
+#[derive(Debug)]
+struct Files {
+    connection: Mutex<Connection>,
+    campaign: i64,
+}
+
+impl Files {
+    fn open(path: &Path, campaign: i64) -> rusqlite::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(super::PATIENCE)?;
+        Ok(Self { connection: Mutex::new(connection), campaign })
+    }
+}
+
+impl Frozen for Files {
+    fn read(&self, path: &str) -> Option<io::Result<Vec<u8>>> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || {
+            let mut query = connection
+                .prepare_cached("SELECT bytes FROM file JOIN content USING (digest) WHERE campaign = ? AND path = ?")?;
+            query.query_row(params![self.campaign, path], |row| row.get(0)).optional()
+        };
+        read().map_err(io::Error::other).transpose()
+    }
+}

@@ -1,0 +1,110 @@
+//! Whether what is kept is what was kept.
+
+use rusqlite::params;
+
+use super::{
+    Overview, Store, StoreError,
+    freeze::{digest_files, digest_of, digest_recipient},
+};
+use crate::message::Digest;
+
+/// So many rows are named.
+const MOST_NAMED: usize = 20;
+
+/// What was found out about a campaign.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Messages that were made again.
+    pub messages: usize,
+    /// Rows of messages that come out otherwise, some of them.
+    pub changed: Vec<u64>,
+    /// How many these are.
+    pub changed_count: usize,
+    /// What all that is kept comes to.
+    pub digest: Digest,
+    /// What it came to when it was prepared.
+    pub prepared: Digest,
+}
+
+impl Verdict {
+    /// Whether nothing has changed.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.changed_count == 0 && self.digest == self.prepared
+    }
+}
+
+impl Store {
+    /// Makes each message of a campaign again from what is kept, and computes all digests anew. `progress` is told how many
+    /// are done.
+    pub fn verify(&self, campaign: &Overview, progress: &dyn Fn(usize)) -> Result<Verdict, StoreError> {
+        let thawed = self.thaw(campaign)?;
+        let sqlite = |why: rusqlite::Error| self.error(&why);
+        let kept = self.connection.query_row(
+            "SELECT settings, list, content, edition, digest FROM campaign WHERE number = ?",
+            params![campaign.number],
+            |row| {
+                let hash = digest_of(
+                    row.get_ref(0)?.as_str()?,
+                    row.get_ref(1)?.as_str()?,
+                    row.get_ref(2)?.as_blob()?,
+                    row.get(3)?,
+                );
+                Ok((hash, row.get::<_, [u8; 32]>(4)?))
+            },
+        );
+        let (mut hash, prepared) = kept.map_err(sqlite)?;
+        let mut verdict = Verdict {
+            messages: 0,
+            changed: Vec::new(),
+            changed_count: 0,
+            digest: prepared.into(),
+            prepared: prepared.into(),
+        };
+        let mut each = || {
+            let mut query = self.connection.prepare(
+                "SELECT position, row, address, fields, message.digest FROM recipient
+                 JOIN message USING (campaign, position) WHERE campaign = ? ORDER BY position",
+            )?;
+            let mut rows = query.query(params![campaign.number])?;
+            while let Some(row) = rows.next()? {
+                let (position, number): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let digest = row.get_ref(4)?.as_blob()?;
+                digest_recipient(&mut hash, row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?, digest);
+                let message = usize::try_from(position).ok().and_then(|index| thawed.composer.compose(index).ok());
+                if message.is_none_or(|message| message.digest().as_bytes() != digest) {
+                    verdict.changed_count += 1;
+                    if verdict.changed.len() < MOST_NAMED {
+                        verdict.changed.push(u64::try_from(number).unwrap_or_default());
+                    }
+                }
+                verdict.messages += 1;
+                progress(verdict.messages);
+            }
+            digest_files(&mut hash, &self.connection, campaign.number)
+        };
+        each().map_err(sqlite)?;
+        verdict.digest = hash.finish();
+        Ok(verdict)
+    }
+
+    /// Whether the contents of the files are what they were; gives the paths of those that are not.
+    pub fn verify_files(&self, campaign: &Overview) -> Result<Vec<String>, StoreError> {
+        let all = || {
+            let mut query = self
+                .connection
+                .prepare("SELECT path, digest, bytes FROM file JOIN content USING (digest) WHERE campaign = ?")?;
+            let mut rows = query.query(params![campaign.number])?;
+            let mut changed = Vec::new();
+            while let Some(row) = rows.next()? {
+                let mut hash = Digest::builder();
+                hash.add(row.get_ref(2)?.as_blob()?);
+                if hash.finish().as_bytes() != row.get_ref(1)?.as_blob()? {
+                    changed.push(row.get(0)?);
+                }
+            }
+            Ok(changed)
+        };
+        all().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+}
