@@ -40,6 +40,7 @@ pub mod diagnostic;
 pub mod secret;
 
 pub mod address;
+mod fault;
 
 pub mod campaign;
 pub mod recipients;

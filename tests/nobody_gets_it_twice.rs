@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{
-    Home, Run, account, people,
-    scripted::{Act, Builder, Scripted, Stage, Tls},
+use crate::{
+    support::{
+        Home, Run, account, people,
+        scripted::{Act, Builder, Scripted, Stage, Tls},
+    },
+    what_a_server_may_do::each,
 };
 
 fn server() -> Builder {
@@ -34,10 +37,10 @@ fn send(home: &Home, arguments: &[&str]) -> Run {
     Run::of(start(home, arguments).wait_with_output().unwrap())
 }
 
-/// How often the server took a message for each row.
+/// How often the server had all of a message for each row, whether or not it could still say so.
 fn accepted(server: &Scripted) -> BTreeMap<u64, usize> {
     let mut times = BTreeMap::new();
-    for one in server.accepted() {
+    for one in server.deliveries() {
         let row = one.rcpt_to[0].trim_start_matches('p').split('@').next().unwrap().parse().unwrap();
         *times.entry(row).or_default() += 1;
     }
@@ -89,18 +92,98 @@ fn killed_at_random(count: usize, connections: usize, kills: usize, seed: u64) -
         assert!([0, 1, 77].contains(&run.code), "{}\n{}{}", run.code, run.stdout, run.stderr);
         break;
     }
-    let accepted = accepted(&server);
-    let in_doubt = rows(&home, "in_doubt");
-    assert!(accepted.values().all(|times| *times == 1), "somebody got it twice");
-    for row in 2..count as u64 + 2 {
-        assert!(accepted.contains_key(&row) || in_doubt.contains(&row), "row {row} was forgotten");
-    }
-    assert!(in_doubt.len() <= killed * connections, "{in_doubt:?}");
-    // The record and the server agree.
-    let sent = home.run(&["status"]).ended(0).stdout;
-    assert!(sent.contains(&format!("{} sent", count - in_doubt.len())), "{sent}");
-    println!("{count} messages over {connections} connections: killed {killed} times, {} in doubt", in_doubt.len());
+    let in_doubt = agree(&home, &server, count);
+    assert!(in_doubt <= killed * connections, "{in_doubt}");
+    println!("{count} messages over {connections} connections: killed {killed} times, {in_doubt} in doubt");
     killed
+}
+
+/// What is exported and what the server has are the same, row by row; gives how many are in doubt.
+fn agree(home: &Home, server: &Scripted, count: usize) -> usize {
+    let accepted = accepted(server);
+    let exported = home.run(&["export", &id(home)]).ended(0).stdout;
+    let mut reader = csv::Reader::from_reader(exported.as_bytes());
+    let (mut in_doubt, mut people) = (0, 0);
+    for line in reader.records() {
+        let line = line.unwrap();
+        let row: u64 = line[0].parse().unwrap();
+        assert_eq!(&line[1], format!("p{row}@list.example"));
+        let times = accepted.get(&row).copied().unwrap_or_default();
+        match &line[2] {
+            "sent" => assert_eq!(times, 1, "row {row} is said to be sent"),
+            "in_doubt" => assert!(times <= 1, "row {row} is in doubt, and was sent {times} times"),
+            other => panic!("row {row} is {other}"),
+        }
+        in_doubt += usize::from(&line[2] == "in_doubt");
+        people += 1;
+    }
+    assert_eq!(people, count, "nobody is forgotten");
+    in_doubt
+}
+
+/// Steps of a run at which it can be made to die, as if the power had gone (`src/fault.rs`).
+const STEPS: &[&str] = &[
+    "freezing",
+    "frozen",
+    "taking",
+    "confirmed",
+    "mail",
+    "rcpt",
+    "data",
+    "mark-unwritten",
+    "mark-written",
+    "begun",
+    "answered",
+    "outcome-unwritten",
+    "outcome-written",
+    "told",
+];
+
+#[test]
+fn killed_at_any_step_it_goes_on_where_it_was() {
+    const PEOPLE: usize = 24;
+    let cases: Vec<(&str, usize, usize)> = STEPS
+        .iter()
+        .flat_map(|step| [(*step, 1, 1), (*step, 5, 1), (*step, 1, 8), (*step, 11, 8)])
+        .filter(|(step, time, _)| *time == 1 || !["freezing", "frozen", "taking", "confirmed"].contains(step))
+        .collect();
+    let name = |(step, time, connections): &(&str, usize, usize)| format!("{step}:{time} over {connections}");
+    each(&cases, name, |(step, time, connections)| {
+        let server = server().start();
+        let home = home(&server, PEOPLE, *connections);
+        let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "24"]);
+        command.env("P", "secret").env("APIECE_FAULT", format!("{step}:{time}"));
+        let run = command.output().unwrap();
+        assert_eq!(run.status.code(), None, "it was to be killed at {step}: {}", String::from_utf8_lossy(&run.stderr));
+        let run = send(&home, &["--confirm", "24"]);
+        assert!([0, 1, 77].contains(&run.code), "{}\n{}{}", run.code, run.stdout, run.stderr);
+        let in_doubt = agree(&home, &server, PEOPLE);
+        assert!(in_doubt <= *connections, "{in_doubt}");
+        // On one connection it is known which steps leave a doubt; up to the body the mark may be on its way.
+        let doubts = match *step {
+            "mark-written" | "begun" | "answered" | "outcome-unwritten" => 1..=1,
+            "mail" | "rcpt" | "data" => 0..=1,
+            _ => 0..=0,
+        };
+        assert!(*connections > 1 || doubts.contains(&in_doubt), "{in_doubt}");
+    });
+}
+
+#[test]
+fn killed_while_the_server_thinks_about_it_one_message_is_in_doubt() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(400))).start();
+    let home = home(&server, 3, 1);
+    let mut child = start(&home, &["--confirm", "3"]);
+    assert!(server.wait_until(Duration::from_secs(20), |server| server.deliveries().len() == 2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    send(&home, &["--confirm", "3"]).ended(1);
+    assert_eq!((agree(&home, &server, 3), accepted(&server).len()), (1, 3));
+    let status = home.run(&["status", &id(&home)]).ended(0).stdout;
+    assert!(
+        status.contains("in doubt\n  the run ended here\n  <") && status.contains("@police.example>, to "),
+        "{status}"
+    );
 }
 
 #[test]
@@ -135,12 +218,12 @@ fn a_message_whose_answer_was_lost_waits_for_a_person() {
         ),
         "{again}"
     );
-    assert_eq!(accepted(&server).len(), 2);
+    assert_eq!(server.accepted().len(), 2);
     let row = in_doubt[0].to_string();
     home.run(&["resolve", &id, "--row", "9", "--sent"]).ended(64);
     home.run(&["resolve", &id, "--row", &row, "--send-again"]).ended(0);
     send(&home, &["--confirm", "3"]).ended(0);
-    assert_eq!(accepted(&server).values().copied().collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!((server.accepted().len(), accepted(&server).len()), (3, 3));
     let all = home.run(&["status"]).ended(0).stdout;
     assert!(all.starts_with(&id) && all.ends_with("  c  3 sent\n"), "{all}");
 }

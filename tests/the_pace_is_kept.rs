@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     support::{
-        Home, account, people,
+        Home, Run, account, people,
         scripted::{Act, Moment, Scripted, Stage},
     },
     what_a_server_may_do::{each, send},
@@ -64,6 +64,74 @@ fn runs_one_after_the_other_keep_it_together() {
     assert_eq!(times.len(), 16);
     assert!(fullest(&times, SECOND) <= 5, "{}", fullest(&times, SECOND));
     assert!(times[15] - times[0] < SECOND * 6, "and it is no slower than it must be: {:?}", times[15] - times[0]);
+}
+
+#[test]
+fn several_campaigns_at_once_keep_it_together() {
+    let server = Scripted::builder().on(Stage::Mail, Act::Delay(Duration::from_millis(30))).start();
+    let home = Home::new();
+    home.config(&account(server.port(), server.ca_file(), "none", "rate = \"6/s\"\nconnections = 2"));
+    let runs: Vec<_> = ["a", "b", "d"]
+        .iter()
+        .map(|name| {
+            home.campaign(&people(10));
+            std::fs::rename(home.path().join("c"), home.path().join(name)).unwrap();
+            let front = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n";
+            home.write(&format!("{name}/t.txt.hbs"), format!("{front}Dear {{{{name}}}}, {name}\n"));
+            let mut command = home.command(&["send", name, "--account", "work", "--confirm", "10"]);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for run in runs {
+        Run::of(run.wait_with_output().unwrap()).ended(0);
+    }
+    let times = arrivals(&server);
+    assert_eq!(times.len(), 30);
+    assert!(fullest(&times, SECOND) <= 6, "{}", fullest(&times, SECOND));
+    // Each sees that another's transaction is over a little later than it was.
+    assert!(times[29] - times[0] < SECOND * 8, "and it is not much slower than it must be: {:?}", times[29] - times[0]);
+}
+
+/// Kills a run each so often until all is sent, and looks at the windows.
+fn killed_again_and_again(rate: (usize, Duration), text: &str, count: usize, each: Duration) {
+    let server = Scripted::builder().start();
+    let home = Home::new();
+    home.campaign(&people(count));
+    home.config(&account(server.port(), server.ca_file(), "none", &format!("rate = \"{text}\"\nconnections = 3")));
+    let confirm = count.to_string();
+    let mut kills = 0;
+    loop {
+        let mut command = home.command(&["send", "c", "--account", "work", "--confirm", &confirm]);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while run.try_wait().unwrap().is_none() && start.elapsed() < each {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if run.try_wait().unwrap().is_some() {
+            break;
+        }
+        run.kill().and_then(|()| run.wait()).unwrap();
+        kills += 1;
+    }
+    let times = arrivals(&server);
+    assert!(kills >= 3 && times.len() + 3 * kills >= count, "{kills} kills, {} transactions", times.len());
+    let most = fullest(&times, rate.1);
+    assert!(most <= rate.0, "{most} within {:?} after {kills} kills", rate.1);
+}
+
+#[test]
+fn a_run_that_is_killed_and_begun_again_keeps_it() {
+    killed_again_and_again((4, SECOND), "4/s", 24, Duration::from_millis(1300));
+}
+
+/// Some minutes: only where `APIECE_LONG` is set.
+#[test]
+fn thirty_a_minute_hold_however_often_the_run_is_killed() {
+    if std::env::var_os("APIECE_LONG").is_none() {
+        eprintln!("skipped: APIECE_LONG is not set");
+        return;
+    }
+    killed_again_and_again((30, MINUTE), "30/min", 100, Duration::from_secs(4));
 }
 
 /// The fullest window of that length holds so many: a window may begin at any arrival.

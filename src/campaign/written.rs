@@ -5,6 +5,9 @@ use std::{fmt::Write as _, path::Path};
 use super::{Campaign, Delimiter, Duplicates, Hidden};
 use crate::address::Address;
 
+/// A heading, and what may stand under it.
+type Section<'s> = (&'s str, &'s [(&'s str, Option<String>)]);
+
 impl Campaign {
     /// The text of a `campaign.toml` from which the same campaign can be read again, if template and list lie beside it.
     /// How a list's columns are typed, and what is too much, is not in it: both are said of the list itself.
@@ -18,7 +21,7 @@ impl Campaign {
         let duplicates = |what| quoted(if what == Duplicates::First { "first" } else { "refuse" });
         let delimiter = |delimiter: Delimiter| quoted(&char::from(delimiter.byte()).to_string());
         let texts = |all: &[String]| strings(all.iter().map(String::as_str));
-        let sections: [(&str, &[(&str, Option<String>)]); 4] = [
+        let sections: [Section<'_>; 4] = [
             (
                 "",
                 &[

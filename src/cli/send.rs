@@ -24,6 +24,7 @@ use super::{
 use crate::{
     address::Address,
     campaign::{self, Account, Rate},
+    fault,
     message::Composer,
     outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Store, Thawed},
     recipients::{Rows, Selection},
@@ -166,6 +167,7 @@ impl Send {
     fn note(&self, file: &Path, ready: &Ready, question: &Question) -> Result<(), Failure> {
         let how = if self.confirm.is_some() { "--confirm" } else { "at a terminal" };
         Self::log(file, &ready.id, "confirmed", &json!({ "number": question.count, "how": how }))?;
+        fault::point("confirmed");
         let rates: Vec<String> = question.rates.iter().map(ToString::to_string).collect();
         Self::log(file, &ready.id, "started", &json!({ "server": question.server, "rates": rates }))
     }

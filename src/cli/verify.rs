@@ -51,8 +51,8 @@ impl Verify {
             let same = match verdict.changed_count {
                 0 => "each comes out as prepared".into(),
                 count => {
-                    let some = if count > verdict.changed.len() { ", among others" } else { "" };
-                    format!("{count} come out OTHERWISE: rows {}{some}", Rows::of(verdict.changed.iter().copied()))
+                    let rest = if count > verdict.changed.len() { ", among others" } else { "" };
+                    format!("{count} come out OTHERWISE: rows {}{rest}", Rows::of(verdict.changed.iter().copied()))
                 }
             };
             let _ = writeln!(text, "Messages    {}: {same}", verdict.messages);

@@ -34,6 +34,7 @@ use self::{
 };
 use crate::{
     campaign::{Account, Rate},
+    fault,
     guard::check_structure,
     message::{Composer, Message, Signer},
     outbox::{Claim, Connected, Ledger, News, Outbox, Outcome, Written},
@@ -454,6 +455,7 @@ impl Run {
             why,
         };
         self.tell(Event::Finished(finished)).await;
+        fault::point("told");
         self.left.send_modify(|left| *left -= 1);
         if let Err(why) = written {
             end_run(&self.stop, &self.events, StopReason::NoRecord { why }).await;

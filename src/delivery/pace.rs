@@ -28,8 +28,8 @@ const POLL: Duration = Duration::from_millis(200);
 pub(super) struct Pace {
     windows: Mutex<Vec<Window>>,
     changed: Notify,
-    /// Where other programs share the account
-    ledger: Option<Ledger>,
+    /// Where other programs share the account; what it says is taken into account before it is asked again
+    ledger: Option<tokio::sync::Mutex<Ledger>>,
 }
 
 #[derive(Debug)]
@@ -72,8 +72,10 @@ impl Pace {
         };
         let (ledger, past) = ledger.unzip();
         let windows = Mutex::new(rates.iter().map(window).collect());
-        let pace = Self { windows, changed: Notify::new(), ledger: ledger.filter(|_| !rates.is_empty()) };
-        past.into_iter().for_each(|past| pace.learn(&past));
+        let pace = Self { windows, changed: Notify::new(), ledger: ledger.map(tokio::sync::Mutex::new) };
+        if let Some(past) = past {
+            pace.learn(&past);
+        }
         Arc::new(pace)
     }
 
@@ -100,13 +102,17 @@ impl Pace {
         loop {
             // Listening begins before looking, so that no answer is missed in between.
             let changed = self.changed.notified();
+            let ledger = match &self.ledger {
+                Some(ledger) => Some(ledger.lock().await),
+                None => None,
+            };
             let now = Instant::now();
             let until = match self.take(now) {
                 Room::Now => {
                     let mut slot = Slot { pace: Arc::clone(self), number: None };
-                    let Some(ledger) = &self.ledger else { return Ok(slot) };
-                    let ledger = ledger.clone();
-                    match asked(move || ledger.take()).await? {
+                    let Some(ledger) = ledger else { return Ok(slot) };
+                    let asking = Ledger::clone(&ledger);
+                    match asked(move || asking.take()).await? {
                         Ok(number) => {
                             slot.number = Some(number);
                             return Ok(slot);
@@ -124,6 +130,7 @@ impl Pace {
                 }
                 Room::OnceAnswered => None,
             };
+            drop(ledger);
             let is_elsewhere = self.windows().iter().any(|window| window.elsewhere > 0);
             let until =
                 if is_elsewhere { Some(until.map_or(now + POLL, |until| until.min(now + POLL))) } else { until };
@@ -134,9 +141,10 @@ impl Pace {
                 },
                 None => changed.await,
             }
-            if is_elsewhere && let Some(ledger) = self.ledger.clone() {
-                let news = asked(move || ledger.look()).await?;
-                self.learn(&news);
+            if is_elsewhere && let Some(ledger) = &self.ledger {
+                let ledger = ledger.lock().await;
+                let asking = Ledger::clone(&ledger);
+                self.learn(&asked(move || asking.look()).await?);
             }
         }
     }
@@ -193,8 +201,14 @@ impl Slot {
     /// The transaction was never begun and does not count.
     pub(super) fn unused(self) {
         self.close(None);
-        if let (Some(number), Some(ledger)) = (self.number, self.pace.ledger.clone()) {
-            tokio::task::spawn_blocking(move || ledger.give_back(number));
+        if let Some(number) = self.number {
+            let pace = Arc::clone(&self.pace);
+            tokio::spawn(async move {
+                if let Some(ledger) = &pace.ledger {
+                    let ledger = Ledger::clone(&*ledger.lock().await);
+                    let _ = tokio::task::spawn_blocking(move || ledger.give_back(number)).await;
+                }
+            });
         }
         std::mem::forget(self);
     }

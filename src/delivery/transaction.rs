@@ -10,7 +10,7 @@ use super::{
     connect::{Answer, Connection},
     pace::Slot,
 };
-use crate::{message::Envelope, outbox::Written};
+use crate::{fault, message::Envelope, outbox::Written};
 
 /// What a transaction ended with, and whether the connection is good for another.
 pub(super) struct Verdict {
@@ -111,6 +111,7 @@ impl Connection {
             slot.unused();
             return Verdict { end: End::NotBegun(why.clone()), connection: Fate::Lost };
         }
+        fault::point("mail");
         drop(slot);
         self.transactions += 1;
         match opened {
@@ -127,18 +128,23 @@ impl Connection {
             Answer::No(reply) => return self.refused(reply).await,
             Answer::Lost(why) => return lost(why),
         }
+        fault::point("rcpt");
         match self.command(Data, self.deadlines.data()).await {
             Answer::Yes(reply) if reply.code() == 354 => {}
             Answer::Yes(reply) => return lost(format!("the server answered DATA with {reply}")),
             Answer::No(reply) => return self.refused(reply).await,
             Answer::Lost(why) => return lost(why),
         }
+        fault::point("data");
         if let Err(why) = written_down(begun).await {
             // A message without its end is none.
             return Verdict { end: End::NotWritten(why), connection: Fate::Lost };
         }
+        fault::point("begun");
         let length = content.written.len();
-        match self.command(content, self.deadlines.body()).await {
+        let answer = self.command(content, self.deadlines.body()).await;
+        fault::point("answered");
+        match answer {
             Answer::Yes(reply) if reply.code() < 300 => Verdict::good(End::Accepted(reply)),
             Answer::Yes(reply) => unknown(format!("the server answered the message with {reply}")),
             Answer::No(reply) => {

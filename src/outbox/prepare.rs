@@ -128,7 +128,7 @@ impl Prepared {
                     let step = &step;
                     scope.spawn(move || {
                         // Whoever takes them up may have given up.
-                        let _ = (nth..steps).step_by(threads).try_for_each(|nth| sender.send(step(nth)));
+                        let _ = (nth..steps).step_by(threads).all(|nth| sender.send(step(nth)).is_ok());
                     });
                     receiver
                 })

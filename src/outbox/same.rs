@@ -44,7 +44,9 @@ impl Compared {
         let Traits { index, content, id, unsubscribe } = *message;
         self.contents.push((content, index));
         self.ids.push((id, index));
-        unsubscribe.into_iter().for_each(|address| self.unsubscribe.push((address, index)));
+        if let Some(address) = unsubscribe {
+            self.unsubscribe.push((address, index));
+        }
     }
 
     /// Complains where two people would get the same although the template shows something that differs, and where two

@@ -153,6 +153,7 @@ impl Selection {
     }
 
     /// The places of all.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> {
         (0..self.len()).map(|nth| self.at(nth))
     }

@@ -13,6 +13,7 @@ use super::{
     look::already,
 };
 use crate::{
+    fault,
     message::{Composer, Digest, DigestBuilder},
     outbox::Prepared,
     recipients::Selection,
@@ -140,7 +141,9 @@ impl Store {
         if let Some(had) = already(&change, number, &|position| selected.contains(position)).map_err(sqlite)? {
             return Err(had);
         }
+        fault::point("freezing");
         change.commit().map_err(sqlite)?;
+        fault::point("frozen");
         Ok(kept)
     }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use super::{Campaign, Store, StoreError};
-use crate::outbox::Outcome;
+use crate::{fault, outbox::Outcome};
 
 /// So many things at most are one commit.
 const MOST: usize = 1000;
@@ -142,5 +142,9 @@ fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, bat
             }
         }
     }
-    change.commit()
+    let ends = batch.iter().any(|entry| matches!(entry.attempt, Attempt::Ends { .. }));
+    fault::point(if ends { "outcome-unwritten" } else { "mark-unwritten" });
+    change.commit()?;
+    fault::point(if ends { "outcome-written" } else { "mark-written" });
+    Ok(())
 }

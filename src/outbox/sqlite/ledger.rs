@@ -156,7 +156,9 @@ impl Inner {
         drop(attempts);
         drop(query);
         look.news.opened += open.len();
-        open.into_iter().for_each(|(slot, number, campaign)| self.note_open(slot, number, campaign));
+        for (slot, number, campaign) in open {
+            self.note_open(slot, number, campaign);
+        }
         // Slots of runs that have ended count from when that was found out.
         let mut query = self.connection.prepare("SELECT over FROM slot WHERE account = ? AND over > ?")?;
         for over in query.query_map(params![self.account, over_since], |row| row.get(0))? {

@@ -51,7 +51,9 @@ fn hash(before: &[u8], number: i64, at: i64, parts: [&str; 4]) -> Digest {
     hash.add_part(before);
     hash.add_part(&number.to_be_bytes());
     hash.add_part(&at.to_be_bytes());
-    parts.iter().for_each(|part| hash.add_part(part.as_bytes()));
+    for part in parts {
+        hash.add_part(part.as_bytes());
+    }
     hash.finish()
 }
 

@@ -34,6 +34,7 @@ pub use self::{
 };
 use super::{Counts, Outcome};
 use crate::{
+    fault,
     message::Digest,
     recipients::Selection,
     secret::{create_directory, create_file},
@@ -131,20 +132,23 @@ impl Store {
     fn set_up(&mut self) -> Result<(), StoreError> {
         let path = self.path.clone();
         let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
-        let is_new = std::fs::metadata(&path).is_ok_and(|file| file.len() == 0);
         let number = |connection: &Connection, pragma: &str| {
             connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(sqlite)
         };
-        if !is_new && number(&self.connection, "application_id")? != APPLICATION_ID {
+        // Another program may be making it at this moment, or may have died while it did: then nothing is in it.
+        let look = self.connection.transaction().map_err(sqlite)?;
+        let tables = look.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
+        let is_ours = number(&look, "application_id")? == APPLICATION_ID || tables.map_err(sqlite)? == 0;
+        let version = number(&look, "user_version")?;
+        drop(look);
+        if !is_ours {
             return Err(StoreError::Foreign(path));
         }
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        let version = number(&self.connection, "user_version")?;
         if version > known {
             return Err(StoreError::Newer(path, version));
         }
-        let mode = self.connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
-        if mode.map_err(sqlite)? != "wal" {
+        if !self.write_ahead().map_err(sqlite)? {
             return Err(StoreError::Network(path));
         }
         self.connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").map_err(sqlite)?;
@@ -163,6 +167,21 @@ impl Store {
         Ok(())
     }
 
+    /// Turns the write-ahead log on; whether that can be done. SQLite does not wait here for others by itself.
+    fn write_ahead(&self) -> rusqlite::Result<bool> {
+        let mut tries = 0;
+        loop {
+            let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+            match self.connection.pragma_update_and_check(None, "journal_mode", "wal", mode) {
+                Err(why) if why.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && tries < 100 => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                mode => return Ok(mode? == "wal"),
+            }
+        }
+    }
+
     /// Takes up a campaign in order to send it; nobody else can meanwhile.
     ///
     /// What an earlier run was about to send when it ended is in doubt from now on, and what was put off is queued again.
@@ -173,6 +192,7 @@ impl Store {
         let lock = RunLock::take(&path, &campaign.id, now)?;
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
         found_sending(&change, campaign.number, now).map_err(sqlite)?;
+        fault::point("taking");
         change.commit().map_err(sqlite)?;
         let messages = self.messages(campaign.number).map_err(sqlite)?;
         Ok((Campaign { number: campaign.number, path: self.path.clone(), _lock: lock }, messages))
