@@ -20,7 +20,7 @@ use jiff::ZonedDateTime;
 use secrecy::SecretString;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 
 pub use self::{
@@ -36,7 +36,7 @@ use crate::{
     campaign::{Account, Rate},
     fault,
     guard::check_structure,
-    message::{Composer, Message, Signer},
+    message::{Composer, Signer},
     outbox::{Claim, Connected, Ledger, News, Outbox, Outcome, Written},
     recipients::Recipient,
 };
@@ -222,6 +222,8 @@ struct Run {
 async fn work(run: Arc<Run>, number: usize, mut connection: Option<Connection>) {
     // Where the pace lets connections rest for long, they are closed meanwhile, and opened with the slot in hand.
     let mut resting = false;
+    // What is not settled yet of the message before
+    let mut settling = None;
     let gave_up = loop {
         if run.stop.requested() || !run.outbox.has_queued() {
             break None;
@@ -250,12 +252,13 @@ async fn work(run: Arc<Run>, number: usize, mut connection: Option<Connection>) 
             connection = Some(ready);
             break None;
         };
-        if run.deliver(number, &mut ready, claim, slot).await == Fate::Good {
+        if run.deliver(number, &mut ready, claim, slot, &mut settling).await == Fate::Good {
             connection = Some(ready);
         } else {
             resting = false;
         }
     };
+    settled(&mut settling).await;
     if let Some(connection) = connection {
         connection.quit().await;
     }
@@ -263,6 +266,19 @@ async fn work(run: Arc<Run>, number: usize, mut connection: Option<Connection>) 
         && let Some(reason) = gave_up
     {
         end_run(&run.stop, &run.events, reason).await;
+    }
+}
+
+/// A message of which it is being written down what became of it.
+type Settling = Option<JoinHandle<()>>;
+
+/// Waits until a message is settled.
+async fn settled(settling: &mut Settling) {
+    if let Some(settling) = settling.take()
+        && let Err(error) = settling.await
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
     }
 }
 
@@ -347,7 +363,14 @@ impl Run {
     }
 
     /// Sends one message; it has its outcome afterwards, or is queued again.
-    async fn deliver(&self, number: usize, connection: &mut Connection, claim: Claim, slot: Slot) -> Fate {
+    async fn deliver(
+        self: &Arc<Self>,
+        number: usize,
+        connection: &mut Connection,
+        claim: Claim,
+        slot: Slot,
+        settling: &mut Settling,
+    ) -> Fate {
         let message = match self.composer.compose(claim.index) {
             Ok(message) if message.digest() == claim.digest => message,
             _ => {
@@ -383,30 +406,31 @@ impl Run {
         let over = Connected { server: connection.peer.to_string(), tls: connection.tls };
         let begun = self.outbox.begin(claim, message.message_id(), over, slot.number());
         let verdict = connection.transact(message.envelope(), &bytes, slot, begun).await;
-        match verdict.end {
+        let (outcome, reply, why) = match verdict.end {
             End::Accepted(reply) => {
                 self.answered();
-                self.finish(number, claim, &message, Outcome::Sent, Some(reply), None).await;
+                (Outcome::Sent, Some(reply), None)
             }
             End::Refused(reply) => {
                 self.answered();
-                let outcome = if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred };
-                self.finish(number, claim, &message, outcome, Some(reply), None).await;
+                (if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred }, Some(reply), None)
             }
-            End::Impossible(why) => self.finish(number, claim, &message, Outcome::Failed, None, Some(why)).await,
+            End::Impossible(why) => (Outcome::Failed, None, Some(why)),
             // It is not this message's fault, and nobody's is sent.
             End::SenderRefused(reply) => {
                 let _ = self.outbox.give_back(claim, reply.text()).await;
                 let from = message.envelope().from().clone();
                 end_run(&self.stop, &self.events, StopReason::SenderRefused { from, reply }).await;
+                return verdict.connection;
             }
             End::NotWritten(why) => {
                 let _ = self.outbox.release(claim, &why).await;
                 end_run(&self.stop, &self.events, StopReason::NoRecord { why }).await;
+                return verdict.connection;
             }
             End::Unknown(why) => {
                 self.lost(number, &why).await;
-                self.finish(number, claim, &message, Outcome::InDoubt, None, Some(why)).await;
+                (Outcome::InDoubt, None, Some(why))
             }
             // Servers close connections that have done their share or rest too long.
             End::NotBegun(why) => {
@@ -414,39 +438,20 @@ impl Run {
                 if connection.transactions == 0 {
                     self.lost(number, &why).await;
                 }
+                return verdict.connection;
             }
             End::NotSent(why) => {
                 self.lost(number, &why).await;
                 if claim.returns < MOST_RETURNS || self.stop.requested() {
                     let _ = self.outbox.give_back(claim, &why).await;
-                } else {
-                    self.broke(&why).await;
-                    self.finish(number, claim, &message, Outcome::Deferred, None, Some(why)).await;
+                    return verdict.connection;
                 }
+                self.broke(&why).await;
+                (Outcome::Deferred, None, Some(why))
             }
-        }
-        verdict.connection
-    }
-
-    async fn finish(
-        &self,
-        connection: usize,
-        claim: Claim,
-        message: &Message,
-        mut outcome: Outcome,
-        reply: Option<Reply>,
-        mut why: Option<String>,
-    ) {
-        let said = reply.as_ref().map_or_else(|| why.clone().unwrap_or_default(), |reply| reply.text().to_owned());
-        let code = reply.as_ref().map(|reply| (reply.code(), reply.enhanced().map(str::to_owned)));
-        let written = written_down(self.outbox.end(claim, outcome, code, &said)).await;
-        if let Err(unwritten) = &written {
-            self.outbox.lose(claim);
-            why = Some(format!("it is {}, and that could not be written down: {unwritten}", outcome.word()));
-            outcome = Outcome::InDoubt;
-        }
+        };
         let finished = Finished {
-            connection,
+            connection: number,
             row: message.row(),
             to: message.envelope().to().clone(),
             message_id: message.message_id().to_owned(),
@@ -454,6 +459,30 @@ impl Run {
             reply,
             why,
         };
+        self.finish(claim, finished, settling).await;
+        verdict.connection
+    }
+
+    /// Has it written down what became of a message. That is on its way to the disk while the next message is on its way to the
+    /// server; what is written in between is written in this order, so that no more than one message is ever unknown.
+    async fn finish(self: &Arc<Self>, claim: Claim, finished: Finished, settling: &mut Settling) {
+        let Finished { outcome, reply, why, .. } = &finished;
+        let said = reply.as_ref().map_or(why.as_deref().unwrap_or_default(), Reply::text);
+        let code = reply.as_ref().map(|reply| (reply.code(), reply.enhanced().map(str::to_owned)));
+        let written = self.outbox.end(claim, *outcome, code, said);
+        settled(settling).await;
+        *settling = Some(tokio::spawn(Arc::clone(self).settle(written, claim, finished)));
+    }
+
+    /// Once it is written down it counts, and is told.
+    async fn settle(self: Arc<Self>, written: Written, claim: Claim, mut finished: Finished) {
+        let written = written_down(written).await;
+        if let Err(unwritten) = &written {
+            finished.why =
+                Some(format!("it is {}, and that could not be written down: {unwritten}", finished.outcome.word()));
+            finished.outcome = Outcome::InDoubt;
+        }
+        self.outbox.settle(claim, finished.outcome);
         self.tell(Event::Finished(finished)).await;
         fault::point("told");
         self.left.send_modify(|left| *left -= 1);

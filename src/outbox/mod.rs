@@ -157,7 +157,7 @@ pub struct Outbox {
     journal: Option<Journal>,
 }
 
-/// Whether something is written down: an answer that comes, unless nothing is.
+/// Whether something is written down: an answer that comes, unless nothing is, since no step of the table leads there.
 pub type Written = oneshot::Receiver<Result<(), StoreError>>;
 
 #[derive(Debug)]
@@ -260,8 +260,13 @@ impl Outbox {
 
     /// The message is about to be sent. Its last line must not be written before that is written down.
     pub fn begin(&self, claim: Claim, message_id: &str, over: Connected, slot: Option<i64>) -> Written {
+        let current = &mut self.state().outcomes[claim.position];
+        if !current.may_become(Outcome::Sending) {
+            return oneshot::channel().1;
+        }
+        *current = Outcome::Sending;
         let (message_id, Connected { server, tls }, at) = (message_id.to_owned(), over, Timestamp::now());
-        self.step(claim, Outcome::Sending, || Attempt::Begins { message_id, server, tls, slot, at })
+        self.write(claim, || Attempt::Begins { message_id, server, tls, slot, at })
     }
 
     /// Gives back a message of which the server cannot have the end: it is queued again.
@@ -271,37 +276,38 @@ impl Outbox {
 
     /// The same for a message of which the server has seen nothing at all.
     pub fn release(&self, claim: Claim, why: &str) -> Written {
-        let written = if self.state().outcomes[claim.position] == Outcome::Queued {
-            written()
-        } else {
-            self.end(claim, Outcome::Queued, None, why)
-        };
+        let at = Timestamp::now();
         let mut state = self.state();
-        if state.outcomes[claim.position] == Outcome::Queued {
-            state.returned.push_back((claim.position, claim.returns));
-        }
+        let current = &mut state.outcomes[claim.position];
+        let written = match *current {
+            Outcome::Queued => written(),
+            begun if begun.may_become(Outcome::Queued) => {
+                let (outcome, said) = (Outcome::Queued, why.to_owned());
+                self.write(claim, || Attempt::Ends { outcome, code: None, said, at })
+            }
+            _ => return oneshot::channel().1,
+        };
+        *current = Outcome::Queued;
+        state.returned.push_back((claim.position, claim.returns));
         written
     }
 
     /// What became of the message, with the reply's code and the enhanced one, and what was said. It counts once that is
-    /// written down.
+    /// written down and [`settled`](Self::settle).
     pub fn end(&self, claim: Claim, outcome: Outcome, code: Option<(u16, Option<String>)>, said: &str) -> Written {
-        let at = Timestamp::now();
-        self.step(claim, outcome, || Attempt::Ends { outcome, code, said: said.to_owned(), at })
-    }
-
-    /// Nobody knows whether the message was sent, and that cannot be written down.
-    pub fn lose(&self, claim: Claim) {
-        self.state().outcomes[claim.position] = Outcome::InDoubt;
-    }
-
-    /// A step of the table. One that is not in it is not made, and nobody answers.
-    fn step(&self, claim: Claim, outcome: Outcome, attempt: impl FnOnce() -> Attempt) -> Written {
-        let current = &mut self.state().outcomes[claim.position];
-        if !current.may_become(outcome) {
+        if !self.state().outcomes[claim.position].may_become(outcome) {
             return oneshot::channel().1;
         }
-        *current = outcome;
+        let at = Timestamp::now();
+        self.write(claim, || Attempt::Ends { outcome, code, said: said.to_owned(), at })
+    }
+
+    /// What became of the message is written down; or nobody knows, and that it is in doubt cannot be written down.
+    pub fn settle(&self, claim: Claim, outcome: Outcome) {
+        self.state().outcomes[claim.position] = outcome;
+    }
+
+    fn write(&self, claim: Claim, attempt: impl FnOnce() -> Attempt) -> Written {
         match &self.journal {
             Some(journal) => journal.write(claim.index, attempt()),
             None => written(),
@@ -365,7 +371,11 @@ mod tests {
                 outbox.begin(claim, "<1@x.example>", Connected { server: String::new(), tls: None }, None),
                 outbox.end(claim, Outcome::Sent, None, "250 ok"),
             );
-            [begun, ended].map(|mut written| written.try_recv().is_ok())
+            let written = [begun, ended].map(|mut written| written.try_recv().is_ok());
+            if written[1] {
+                outbox.settle(claim, Outcome::Sent);
+            }
+            written
         };
         assert_eq!(sent(again), [true, true]);
         assert_eq!(sent(again), [false, false]);

@@ -4,6 +4,7 @@ use std::{
     io,
     sync::mpsc::{self, Receiver, Sender},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -15,6 +16,9 @@ use crate::{fault, outbox::Outcome};
 
 /// So many things at most are one commit.
 const MOST: usize = 1000;
+
+/// The end of a message waits so long for the beginning of another.
+const MOST_DELAY: Duration = Duration::from_millis(1);
 
 /// Writes down what happens to the messages of a campaign.
 #[derive(Debug)]
@@ -60,6 +64,12 @@ struct Entry {
     written: oneshot::Sender<Result<(), StoreError>>,
 }
 
+impl Entry {
+    fn can_wait(&self) -> bool {
+        matches!(self.attempt, Attempt::Ends { .. })
+    }
+}
+
 impl Journal {
     /// Starts the writer. What is sent counts for the limits of the account.
     pub fn start(store: Store, campaign: Campaign, account: Option<String>) -> io::Result<Self> {
@@ -96,6 +106,15 @@ fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Recei
     while let Ok(first) = entries.recv() {
         let mut batch = vec![first];
         batch.extend(entries.try_iter().take(MOST - 1));
+        // Nobody waits for the end of a message: it goes with the beginning of the next, which comes at once if there is one.
+        let until = Instant::now() + MOST_DELAY;
+        while batch.iter().all(Entry::can_wait)
+            && batch.len() < MOST
+            && let Ok(entry) = entries.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            batch.push(entry);
+            batch.extend(entries.try_iter().take(MOST - batch.len()));
+        }
         let done =
             commit(&mut store.connection, campaign, account, &batch).map_err(|why| StoreError::of(&store.path, &why));
         for entry in batch {
@@ -142,7 +161,7 @@ fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, bat
             }
         }
     }
-    let ends = batch.iter().any(|entry| matches!(entry.attempt, Attempt::Ends { .. }));
+    let ends = batch.iter().any(Entry::can_wait);
     fault::point(if ends { "outcome-unwritten" } else { "mark-unwritten" });
     change.commit()?;
     fault::point(if ends { "outcome-written" } else { "mark-written" });
