@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench outbox` does four things with messages of 4 KiB, HTML and text:
 //!
-//! * sending: a campaign of 20,000 goes to a server on this machine over 8 connections, with the outbox and without any record,
+//! * sending: a campaign of 20,000 goes to a server on this machine over 32 connections, with the outbox and without any record,
 //!   in turn, several times; what the record leaves of the rate;
 //! * preparing: 1,000,000 messages are rendered, built, guarded and hashed, and the same is done and kept in the outbox, on all
 //!   cores; the ratio of the two times. `PEOPLE=100000` makes that shorter;
@@ -29,7 +29,7 @@ use apiece::{
     guard::Guard,
     message::Composer,
     outbox::{Journal, Outbox, Outcome, Prepared, Snapshot, Store},
-    recipients::{RecipientList, Selection},
+    recipients::{PersonRow, RecipientList, Selection},
     template::Template,
 };
 use jiff::{Timestamp, ZonedDateTime};
@@ -44,7 +44,7 @@ use tokio::{
 const SENT: usize = 20_000;
 
 /// Over so many connections.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 32;
 
 /// So often with the outbox and without.
 const TURNS: usize = 5;
@@ -149,7 +149,7 @@ fn sending() {
     drop(store);
     let octets = std::fs::metadata(&file).unwrap().len();
     let fields: usize =
-        composer.list().iter().flat_map(|one| one.rows()).flat_map(|row| row.fields()).map(str::len).sum();
+        composer.list().iter().flat_map(|one| one.rows()).flat_map(PersonRow::fields).map(str::len).sum();
     println!(
         "  on disk {:.0} bytes for each recipient, {:.0} above the fields\n",
         octets as f64 / SENT as f64,
@@ -165,7 +165,8 @@ fn median(mut all: Vec<f64>) -> f64 {
 /// How many messages a second.
 fn send(runtime: &Runtime, composer: &Composer, outbox: Outbox, port: u16, directory: &Path) -> f64 {
     let config = directory.join("config.toml");
-    let account = format!("[account.bench]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nconnections = 8\n");
+    let account =
+        format!("[account.bench]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nconnections = {CONNECTIONS}\n");
     std::fs::write(&config, account).unwrap();
     let accounts = Accounts::read(&config, Named::ByUser).unwrap();
     let outbox = Arc::new(outbox);
@@ -180,8 +181,6 @@ fn send(runtime: &Runtime, composer: &Composer, outbox: Outbox, port: u16, direc
         ledger: None,
         clock: ZonedDateTime::now,
     };
-    let cpu = || { let s = std::fs::read_to_string("/proc/self/stat").unwrap(); let f: Vec<&str> = s.rsplit(')').next().unwrap().split_whitespace().collect(); (f[11].parse::<f64>().unwrap()*10.0, f[12].parse::<f64>().unwrap()*10.0) };
-    let before = cpu();
     let start = Instant::now();
     runtime.block_on(async {
         let (sender, mut events) = mpsc::channel(1024);
@@ -190,8 +189,6 @@ fn send(runtime: &Runtime, composer: &Composer, outbox: Outbox, port: u16, direc
         run.await.unwrap();
     });
     assert_eq!(outbox.counts().of(Outcome::Sent), SENT);
-    let after = cpu();
-    eprintln!("user {} ms sys {} ms real {:?}", after.0 - before.0, after.1 - before.1, start.elapsed());
     SENT as f64 / start.elapsed().as_secs_f64()
 }
 

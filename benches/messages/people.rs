@@ -1,5 +1,7 @@
 //! Made-up people, and the way in which benchmarks take turns.
 
+#![allow(dead_code, reason = "not every benchmark takes turns")]
+
 use std::{fmt::Write, hint::black_box, time::Instant};
 
 use serde::Serialize;

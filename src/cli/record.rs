@@ -69,14 +69,13 @@ pub(super) fn who() -> String {
 #[allow(clippy::needless_pass_by_value, reason = "errors are mapped with it")]
 pub(super) fn failed(why: StoreError) -> Failure {
     let exit = match why {
-        StoreError::Running { .. } => Exit::TryAgain,
         StoreError::Done { .. }
         | StoreError::Changed { .. }
         | StoreError::Already { .. }
         | StoreError::Purged(_)
         | StoreError::NoSnapshot(_)
         | StoreError::Unfinished(_) => Exit::Refused,
-        StoreError::NotShrunk(_) => Exit::TryAgain,
+        StoreError::Running { .. } | StoreError::NotShrunk(_) => Exit::TryAgain,
         StoreError::FileChanged(_) | StoreError::Unsound { .. } | StoreError::LogBroken(_) => Exit::Data,
         StoreError::Unknown(_) => Exit::Usage,
         _ => Exit::CannotCreate,

@@ -9,11 +9,7 @@ use super::{
     load::bar,
     record::{RecordArgs, failed},
 };
-use crate::{
-    diagnostic::{counted, quoted},
-    outbox::day,
-    recipients::Rows,
-};
+use crate::{diagnostic::quoted, outbox::day, recipients::Rows};
 
 /// Arguments of `apiece verify`.
 #[derive(Debug, Args)]
@@ -60,8 +56,8 @@ impl Verify {
         }
         let chain = store.verify_log().map_err(failed);
         if let Ok(chain) = &chain {
-            let _ =
-                writeln!(text, "Log         {} in order, the last is {}", counted(chain.entries, "entry"), chain.last);
+            let entries = if chain.entries == 1 { "1 entry".into() } else { format!("{} entries", chain.entries) };
+            let _ = writeln!(text, "Log         {entries} in order, the last is {}", chain.last);
         }
         screen.print(&text);
         chain?;
