@@ -11,6 +11,7 @@
 //! * disk: what the outbox has for each recipient above the fields, once the campaign of 20,000 is sent.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
+#![allow(clippy::cast_precision_loss, reason = "the numbers are far from so large")]
 
 mod memory;
 #[path = "messages/people.rs"]
@@ -29,7 +30,7 @@ use apiece::{
     guard::Guard,
     message::Composer,
     outbox::{Journal, Outbox, Outcome, Prepared, Snapshot, Store},
-    recipients::{PersonRow, RecipientList, Selection},
+    recipients::{PersonRow, Recipient, RecipientList, Selection},
     template::Template,
 };
 use jiff::{Timestamp, ZonedDateTime};
@@ -149,7 +150,7 @@ fn sending() {
     drop(store);
     let octets = std::fs::metadata(&file).unwrap().len();
     let fields: usize =
-        composer.list().iter().flat_map(|one| one.rows()).flat_map(PersonRow::fields).map(str::len).sum();
+        composer.list().iter().flat_map(Recipient::rows).flat_map(PersonRow::fields).map(str::len).sum();
     println!(
         "  on disk {:.0} bytes for each recipient, {:.0} above the fields\n",
         octets as f64 / SENT as f64,

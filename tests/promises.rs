@@ -43,4 +43,5 @@ mod the_pace_is_kept;
 mod the_sandbox_proves_it;
 mod values_come_back_intact;
 mod what_a_server_may_do;
+mod what_was_prepared_is_sent;
 mod workbooks;

@@ -218,11 +218,11 @@ impl Send {
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
         let counts = messages.counts(&selected);
-        if was_begun {
-            screen.note(&again(id, &counts));
+        if was_begun || counts.of(Outcome::Queued) == 0 {
+            screen.note(&again(&overview.id, &counts));
         }
         if counts.of(Outcome::Queued) == 0 {
-            return Ok(Err(if counts.of(Outcome::Sent) == counts.total() { Exit::Ok } else { Exit::SomeNotSent }));
+            return Ok(Err(if counts.all_sent() { Exit::Ok } else { Exit::SomeNotSent }));
         }
         let rates = self.all_rates(&campaign, account);
         let name = account.map_or("sandbox", |account| account.name.as_str());
@@ -306,7 +306,8 @@ impl Send {
 
 /// What is known of a campaign that was begun.
 fn again(id: &str, counts: &Counts) -> String {
-    let mut text = format!("Campaign {id} goes on: {} of {} sent before.", counts.of(Outcome::Sent), counts.total());
+    let goes_on = if counts.of(Outcome::Queued) > 0 { "goes on" } else { "has nobody left to send to" };
+    let mut text = format!("Campaign {id} {goes_on}: {} of {} sent before.", counts.of(Outcome::Sent), counts.total());
     for outcome in [Outcome::Failed, Outcome::InDoubt, Outcome::Cancelled] {
         if counts.of(outcome) > 0 {
             let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));

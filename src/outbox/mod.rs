@@ -143,6 +143,13 @@ impl Counts {
     pub fn total(&self) -> usize {
         self.0.iter().sum()
     }
+
+    /// Whether all that are to be sent are.
+    #[must_use]
+    pub fn all_sent(&self) -> bool {
+        let sent = [Outcome::Sent, Outcome::Suppressed, Outcome::Cancelled].map(|outcome| self.of(outcome));
+        sent.iter().sum::<usize>() == self.total()
+    }
 }
 
 /// The messages of a campaign and what became of each.

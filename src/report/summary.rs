@@ -73,7 +73,15 @@ impl Summary<'_> {
             text.push_str("The connection to the relay on this machine had no TLS.\n");
         }
         if sent < total {
-            for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Sending, Outcome::Queued] {
+            for outcome in [
+                Outcome::Failed,
+                Outcome::Deferred,
+                Outcome::InDoubt,
+                Outcome::Sending,
+                Outcome::Queued,
+                Outcome::Suppressed,
+                Outcome::Cancelled,
+            ] {
                 if counts.of(outcome) > 0 {
                     let _ = writeln!(text, "  {:<12}{}", name(outcome), counts.of(outcome));
                 }

@@ -154,7 +154,7 @@ impl Send {
 
 fn exit_of(summary: &Summary<'_>) -> Exit {
     let counts = summary.counts();
-    if counts.of(Outcome::Sent) == counts.total() {
+    if counts.all_sent() {
         return Exit::Ok;
     }
     match &summary.stopped {
