@@ -171,9 +171,17 @@ fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, bat
             }
         }
     }
-    let ends = batch.iter().any(Entry::can_wait);
-    fault::point(if ends { "outcome-unwritten" } else { "mark-unwritten" });
+    let (begins, ends) = (!batch.iter().all(Entry::can_wait), batch.iter().any(Entry::can_wait));
+    let point = |mark, outcome| {
+        if begins {
+            fault::point(mark);
+        }
+        if ends {
+            fault::point(outcome);
+        }
+    };
+    point("mark-unwritten", "outcome-unwritten");
     change.commit()?;
-    fault::point(if ends { "outcome-written" } else { "mark-written" });
+    point("mark-written", "outcome-written");
     Ok(())
 }
