@@ -142,6 +142,22 @@ fn somebody_who_is_added_to_the_list_gets_it_and_nobody_twice() {
 }
 
 #[test]
+fn a_change_in_the_middle_is_said() {
+    let server = Scripted::builder().start();
+    let home = home(&server);
+    home.campaign(&people(3));
+    home.run(&["send", "c", "--account", "work", "--confirm", "1", "--rows", "2"]).ended(0);
+    let id = prepare_again(&home);
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nMended: {{name}}\n");
+    let said = home.run(&["send", "c", "--account", "work", "--confirm", "9"]).ended(77).stderr;
+    assert!(said.contains(&format!("Campaign {id} of the same name is not finished: 1 of 3 sent.")), "{said}");
+    assert!(said.contains(&format!("apiece send {id}; to take back the rest of it: apiece cancel {id}")), "{said}");
+    home.run(&["send", &id, "--again", "--confirm", "2"]).ended(64);
+    home.run(&["send", &id, "--account", "work", "--confirm", "2"]).ended(0);
+    assert!(server.accepted().iter().all(|one| !String::from_utf8_lossy(&one.data).contains("Mended")));
+}
+
+#[test]
 fn what_is_taken_back_is_not_sent_unless_somebody_takes_it_up_again() {
     let server = Scripted::builder().start();
     let home = home(&server);

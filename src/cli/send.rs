@@ -26,7 +26,7 @@ use crate::{
     campaign::{self, Account, Rate},
     fault,
     message::Composer,
-    outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Store, Thawed},
+    outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Overview, Store},
     recipients::{Rows, Selection},
     report,
 };
@@ -118,6 +118,11 @@ impl Send {
         }
         // What is in the record was inspected when it was prepared.
         let is_kept = loaded.origin.is_some() && !self.sandbox;
+        if is_kept && self.again {
+            let help = Some("prepare it once more from its template and list: apiece prepare CAMPAIGN --again");
+            let message = "what was prepared is sent once; --again is for a template and a list";
+            return Err(Failure::because(Exit::Usage, "send.again", message, help));
+        }
         // What somebody got does not depend on whom else one means to write to now.
         let everybody = Selection::All(loaded.list().len());
         let prepared = if is_kept { None } else { Some(loaded.prepare(everybody, screen)?) };
@@ -212,14 +217,22 @@ impl Send {
         let now = Timestamp::now();
         let overview = store.campaign(id).map_err(failed)?;
         store.check_new(&overview, &|position| selected.contains(position)).map_err(failed)?;
-        let Loaded { campaign, allowed, .. } = loaded;
+        let Loaded { campaign, allowed, origin, composer, .. } = loaded;
         // From here on what was prepared counts, and no longer the files.
-        let Thawed { composer, .. } = store.thaw(&overview).map_err(failed)?;
+        let composer = match origin {
+            Some(_) if !self.sandbox => composer,
+            _ => {
+                drop(composer);
+                store.thaw(&overview).map_err(failed)?.composer
+            }
+        };
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
         let counts = messages.counts(&selected);
         if was_begun || counts.of(Outcome::Queued) == 0 {
             screen.note(&again(&overview.id, &counts));
+        } else if let Some(other) = store.unfinished_like(&overview).map_err(failed)? {
+            screen.note(&instead_of(&other));
         }
         if counts.of(Outcome::Queued) == 0 {
             return Ok(Err(if counts.all_sent() { Exit::Ok } else { Exit::SomeNotSent }));
@@ -302,6 +315,17 @@ impl Send {
         }
         typed
     }
+}
+
+/// What is known of another campaign of the same name that is not finished: perhaps that one was to go on.
+fn instead_of(other: &Overview) -> String {
+    format!(
+        "Campaign {id} of the same name is not finished: {} of {} sent. This is another one: its template, its list or an \
+         attachment was changed.\nTo go on with that one instead: apiece send {id}; to take back the rest of it: apiece cancel {id}\n",
+        other.counts.of(Outcome::Sent),
+        other.counts.total(),
+        id = other.id,
+    )
 }
 
 /// What is known of a campaign that was begun.

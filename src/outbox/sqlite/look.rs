@@ -88,6 +88,16 @@ impl Store {
         Ok(Overview { counts, ..one })
     }
 
+    /// The last other campaign of the same name of which some was sent and some is left.
+    pub fn unfinished_like(&self, campaign: &Overview) -> Result<Option<Overview>, StoreError> {
+        let like = |one: &Overview| one.name == campaign.name && one.number != campaign.number;
+        let Some(last) = self.uncounted()?.into_iter().find(like) else { return Ok(None) };
+        let last = self.counted(last)?;
+        let some = |outcomes: &[Outcome]| outcomes.iter().any(|outcome| last.counts.of(*outcome) > 0);
+        let is_left = some(&[Outcome::Queued, Outcome::Deferred]) && some(&[Outcome::Sent, Outcome::InDoubt]);
+        Ok(is_left.then_some(last))
+    }
+
     /// The campaign with an id, or with the only one that begins so.
     pub fn campaign(&self, id: &str) -> Result<Overview, StoreError> {
         let mut like: Vec<Overview> = self.uncounted()?.into_iter().filter(|one| one.id.starts_with(id)).collect();
