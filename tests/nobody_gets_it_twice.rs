@@ -11,6 +11,7 @@ use crate::{
     support::{
         Home, Run, account, people,
         scripted::{Act, Builder, Scripted, Stage, Tls},
+        skip,
     },
     what_a_server_may_do::each,
 };
@@ -369,4 +370,38 @@ fn where_it_cannot_be_written_down_nothing_is_sent() {
     let accepted = accepted(&server);
     assert!(accepted.values().all(|times| *times == 1));
     assert!((2..402).all(|row| accepted.contains_key(&row) || in_doubt.contains(&row)));
+}
+
+/// What the power could take away is asked of the operating system: before the body of a message is written, its mark has been
+/// flushed to the disk since the one before.
+#[cfg(unix)]
+#[test]
+fn the_mark_is_on_the_disk_before_the_body_is_on_the_wire() {
+    const PEOPLE: usize = 5;
+    let server = Scripted::builder().start();
+    let home = Home::new();
+    home.campaign(&people(PEOPLE));
+    home.config(&account(server.port(), server.ca_file(), "none", "connections = 1"));
+    let log = home.path().join("strace");
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-s", "4000", "-e", "trace=fdatasync,fsync,write,sendto,writev", "-o"]).arg(&log);
+    command.arg(env!("CARGO_BIN_EXE_apiece")).args(["send", "c", "--account", "work", "--confirm", "5"]);
+    let output = command.env("HOME", home.path()).current_dir(home.path()).stdin(Stdio::null()).output();
+    let calls = std::fs::read_to_string(&log).unwrap_or_default();
+    if output.is_err() || !calls.contains("+++ exited with") {
+        return skip("strace is not there, or cannot trace here");
+    }
+    assert_eq!(server.accepted().len(), PEOPLE);
+    let (mut bodies, mut is_flushed) = (0, false);
+    for call in calls.lines() {
+        if call.contains("MAIL FROM:") {
+            is_flushed = false;
+        } else if call.contains("sync") && call.ends_with("= 0") {
+            is_flushed = true;
+        } else if call.contains("\\r\\nSubject: ") {
+            assert!(is_flushed, "{call}");
+            bodies += 1;
+        }
+    }
+    assert_eq!(bodies, PEOPLE, "{calls}");
 }
