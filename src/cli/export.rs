@@ -8,6 +8,7 @@ use super::{
     Exit, Failure, Screen,
     record::{RecordArgs, failed},
 };
+use crate::diagnostic::visible;
 
 /// Arguments of `apiece export`.
 #[derive(Debug, Args)]
@@ -54,5 +55,6 @@ impl Export {
 
 /// A cell that no spreadsheet takes for a formula: what a server says is nobody's to run.
 fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+    let cell = visible(cell);
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }

@@ -100,6 +100,7 @@ pub(super) fn freeze(
             content,
             edition,
             selected,
+            again,
             who: &who(),
         };
         let bar = bar(snapshot.prepared.len(), "kept", screen);

@@ -161,7 +161,11 @@ impl Send {
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         let (exit, details) = ended?;
-        match Self::log(&file, &id, "stopped", &details) {
+        let logged = Self::log(&file, &id, "stopped", &details);
+        if let Ok(store) = Store::open(&file) {
+            store.settle();
+        }
+        match logged {
             Err(why) if exit == Exit::Ok => Err(Failure { exit: Exit::Io, ..why }),
             // Why that cannot be written was said.
             _ => Ok(exit),
@@ -171,7 +175,12 @@ impl Send {
     /// Writes down that a person confirmed it, and that it is begun.
     fn note(&self, file: &Path, ready: &Ready, question: &Question) -> Result<(), Failure> {
         let how = if self.confirm.is_some() { "--confirm" } else { "at a terminal" };
-        Self::log(file, &ready.id, "confirmed", &json!({ "number": question.count, "how": how }))?;
+        Self::log(
+            file,
+            &ready.id,
+            "confirmed",
+            &json!({ "number": self.confirm.unwrap_or(question.count), "left": question.count, "how": how }),
+        )?;
         fault::point("confirmed");
         let rates: Vec<String> = question.rates.iter().map(ToString::to_string).collect();
         Self::log(file, &ready.id, "started", &json!({ "server": question.server, "rates": rates }))
@@ -216,7 +225,6 @@ impl Send {
     ) -> Result<Result<Ready, Exit>, Failure> {
         let now = Timestamp::now();
         let overview = store.campaign(id).map_err(failed)?;
-        store.check_new(&overview, &|position| selected.contains(position)).map_err(failed)?;
         let Loaded { campaign, allowed, origin, composer, .. } = loaded;
         // From here on what was prepared counts, and no longer the files.
         let composer = match origin {
@@ -228,6 +236,8 @@ impl Send {
         };
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
+        // Only now does everybody else see that this is being sent.
+        store.check_new(&overview, &|position| selected.contains(position)).map_err(failed)?;
         let counts = messages.counts(&selected);
         if was_begun || counts.of(Outcome::Queued) == 0 {
             screen.note(&again(&overview.id, &counts));
@@ -336,6 +346,12 @@ fn again(id: &str, counts: &Counts) -> String {
         if counts.of(outcome) > 0 {
             let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));
         }
+    }
+    if counts.of(Outcome::InDoubt) > 0 {
+        let _ = write!(text, "\nWhat is in doubt is to be looked up: apiece status {id}; then: apiece resolve {id}");
+    }
+    if counts.of(Outcome::Failed) > 0 {
+        let _ = write!(text, "\nTo try once more with those that failed: apiece retry {id} --failed");
     }
     text + "\n"
 }

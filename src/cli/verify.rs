@@ -14,8 +14,10 @@ use crate::{diagnostic::quoted, outbox::day, recipients::Rows};
 /// Arguments of `apiece verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Makes every message again from what is kept and compares all digests, and checks that each entry of
-the log follows from the one before. Exits with 0 only if nothing was changed.
+Makes every message again from what is kept and compares all digests; checks that each entry of the log
+follows from the one before, and that states, attempts and log do not contradict each other. Exits
+with 0 only if it finds nothing. Whoever can write to the file can change what was tried and what
+became of it in step: note the last hash of the log elsewhere if that matters.
 
 Example:
   apiece verify 3f9a12bc")]
@@ -53,6 +55,10 @@ impl Verify {
             };
             let _ = writeln!(text, "Messages    {}: {same}", verdict.messages);
             holds = verdict.holds() && changed.is_empty();
+        }
+        for wrong in store.contradictions(&campaign).map_err(failed)? {
+            let _ = writeln!(text, "Record      {wrong}");
+            holds = false;
         }
         let chain = store.verify_log().map_err(failed);
         if let Ok(chain) = &chain {

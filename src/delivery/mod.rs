@@ -424,7 +424,8 @@ impl Run {
                 return verdict.connection;
             }
             End::NotWritten(why) => {
-                let _ = self.outbox.release(claim, &why).await;
+                // Nothing more is written about it, either: perhaps somebody else did.
+                self.outbox.settle(claim, Outcome::Queued);
                 end_run(&self.stop, &self.events, StopReason::NoRecord { why }).await;
                 return verdict.connection;
             }

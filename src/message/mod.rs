@@ -106,7 +106,7 @@ impl Digest {
     }
 
     /// As a number for comparing.
-    fn first_octets(&self) -> u64 {
+    pub(crate) fn first_octets(&self) -> u64 {
         self.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
     }
 

@@ -28,7 +28,8 @@ END;
 DROP TRIGGER message_stays_what_it_is;
 ALTER TABLE message DROP COLUMN row;
 ALTER TABLE message DROP COLUMN address;
-ALTER TABLE message ADD COLUMN says INTEGER;       -- a hash of what it says and to whom, whoever else is on the list
+ALTER TABLE message ADD COLUMN says INTEGER;       -- a hash of what it says and to whom, whoever else is on the list; salted once purged
+ALTER TABLE message ADD COLUMN again INTEGER NOT NULL DEFAULT 0; -- whether somebody wants it sent although the same was sent before
 CREATE TRIGGER message_stays_what_it_is BEFORE UPDATE OF campaign, position, digest ON message
 BEGIN
     SELECT RAISE (ABORT, 'a message stays what it is');

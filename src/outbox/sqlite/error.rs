@@ -131,9 +131,10 @@ impl fmt::Display for StoreError {
             Self::Running { id, holder } => write!(f, "campaign {id} is being sent already: {holder}"),
             Self::Done { id, prepared, counts } => {
                 let (sent, of) = (counts.of(Outcome::Sent), counted(counts.total(), "recipient"));
+                let what = if sent + counts.of(Outcome::InDoubt) > 0 { "sent" } else { "prepared" };
                 write!(
                     f,
-                    "exactly this was sent before: campaign {id}, prepared {}; {sent} of {of} got it",
+                    "exactly this was {what} before: campaign {id}, prepared {}; {sent} of {of} got it",
                     day(*prepared)
                 )?;
                 match counts.of(Outcome::InDoubt) {
@@ -147,7 +148,7 @@ impl fmt::Display for StoreError {
             }
             Self::Already { id, prepared, count, of, .. } => write!(
                 f,
-                "{count} of {} got exactly this message before, or may have: campaign {id}, prepared {}",
+                "{count} of {} got exactly this message before, or may get it at this moment: campaign {id}, prepared {}",
                 counted(*of, "recipient"),
                 day(*prepared)
             ),
@@ -236,7 +237,9 @@ impl Complaint for StoreError {
             Self::Already { count, of, rest, .. } => {
                 let others = format!("--rows {rest} sends it to the others; ");
                 let others = if count < of && others.len() <= MOST_ROWS { &others } else { "" };
-                format!("{others}--again sends it to everybody once more")
+                format!(
+                    "{others}--again sends it to everybody once more; apiece cancel ID takes back what was prepared"
+                )
             }
             Self::NoSnapshot(_) => "prepare it anew from its template and list".into(),
             Self::Purged(_) => "its counts, digests and replies are still there: apiece status ID".into(),

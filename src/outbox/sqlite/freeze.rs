@@ -39,6 +39,8 @@ pub struct Snapshot<'s> {
     pub edition: u32,
     /// The places in the list to which it is to be sent first; nobody there may have got exactly the same before.
     pub selected: &'s Selection,
+    /// Whether somebody wants these to get it although they did.
+    pub again: bool,
     /// Who does this, as the system names the user.
     pub who: &'s str,
 }
@@ -132,13 +134,22 @@ impl Store {
             params![snapshot.content.as_bytes(), snapshot.edition],
             |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Option<[u8; 32]>>(2)?)),
         );
-        let selected = snapshot.selected;
+        let (selected, again) = (snapshot.selected, snapshot.again && snapshot.edition > 1);
         let (number, kept) = match known.optional().map_err(sqlite)? {
             Some((number, id, Some(digest))) => (number, Kept { id, digest: digest.into(), is_old: true }),
             Some((_, id, None)) => return Err(StoreError::NoSnapshot(id)),
             None => insert(&change, snapshot, now, progress).map_err(failed)?,
         };
-        if let Some(had) = already(&change, number, &|position| selected.contains(position)).map_err(sqlite)? {
+        if again {
+            let mut want = change
+                .prepare("UPDATE message SET again = 1 WHERE campaign = ? AND position = ? AND state = 'queued'")
+                .map_err(sqlite)?;
+            for position in selected.iter() {
+                want.execute(params![number, as_number(position)]).map_err(sqlite)?;
+            }
+        }
+        let is_selected = |position| selected.contains(position);
+        if let Some(had) = already(&change, &path, number, &is_selected).map_err(sqlite)? {
             return Err(had);
         }
         fault::point("freezing");
@@ -208,12 +219,12 @@ fn insert(
             composer.source(),
             name,
             now.as_millisecond(),
-            number(total),
+            as_number(total),
             template_of(composer).as_bytes(),
             env!("CARGO_PKG_VERSION"),
             settings,
             list,
-            number(prepared.largest()),
+            as_number(prepared.largest()),
         ],
     )?;
     let campaign = change.last_insert_rowid();
@@ -223,7 +234,7 @@ fn insert(
     let mut message = change.prepare("INSERT INTO message (campaign, position, digest, says) VALUES (?, ?, ?, ?)")?;
     prepared.each(|index, digest, says| {
         let Some(recipient) = composer.list().get(index) else { return Ok(()) };
-        let (address, fields, position) = (recipient.address(), recipient.kept(), number(index));
+        let (address, fields, position) = (recipient.address(), recipient.kept(), as_number(index));
         digest_recipient(&mut hash, address.as_str(), &fields, digest.as_bytes());
         let row = i64::try_from(recipient.row()).unwrap_or_default();
         person.execute(params![campaign, position, row, address.as_str(), fields])?;
@@ -285,6 +296,6 @@ fn new_id(change: &Connection, content: &Digest, edition: u32) -> String {
     id.unwrap_or(digits)
 }
 
-fn number(count: usize) -> i64 {
+fn as_number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

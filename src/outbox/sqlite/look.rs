@@ -1,6 +1,6 @@
 //! Looking into the record, and what a person decides about a message.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
@@ -137,9 +137,10 @@ impl Store {
     }
 
     /// Whether some people of a campaign, those at places of the list that are `selected` and queued, got exactly the same
-    /// message before. An edition that somebody wanted to be sent again is compared with nothing.
+    /// message before, or another program is about to send it to them.
     pub fn check_new(&self, campaign: &Overview, is_selected: &dyn Fn(usize) -> bool) -> Result<(), StoreError> {
-        let had = already(&self.connection, campaign.number, is_selected).map_err(|why| self.error(&why))?;
+        let had =
+            already(&self.connection, &self.path, campaign.number, is_selected).map_err(|why| self.error(&why))?;
         had.map_or(Ok(()), Err)
     }
 
@@ -245,44 +246,65 @@ impl Store {
     }
 }
 
-/// What is wrong if some people of a campaign got exactly the same message in another one.
+/// What another campaign of the same template sent, as hashes of what was said and to whom; salted where it is purged.
+struct Had {
+    campaign: i64,
+    salt: Option<Vec<u8>>,
+    says: HashSet<i64>,
+}
+
+/// What stands for a hash of what was said and to whom once a campaign is purged.
+pub(super) fn salted(salt: &[u8], says: i64) -> i64 {
+    let mut hash = Digest::builder();
+    hash.add(salt);
+    hash.add(&says.to_be_bytes());
+    hash.finish().first_octets().cast_signed()
+}
+
+/// What is wrong if some people of a campaign got exactly the same message in another one, or are about to. What somebody wants
+/// to be sent again is left out.
 pub(super) fn already(
     connection: &Connection,
+    path: &Path,
     campaign: i64,
     is_selected: &dyn Fn(usize) -> bool,
 ) -> rusqlite::Result<Option<StoreError>> {
+    let mut had: Vec<Had> = Vec::new();
     let mut query = connection.prepare(
-        "SELECT other.number FROM campaign AS this JOIN campaign AS other USING (template)
-         WHERE this.number = ?1 AND this.edition = 1 AND other.number <> ?1 ORDER BY other.number DESC",
+        "SELECT other.number, other.id, other.salt FROM campaign AS this JOIN campaign AS other USING (template)
+         WHERE this.number = ?1 AND other.number <> ?1 ORDER BY other.number DESC",
     )?;
-    let others = query.query_map(params![campaign], |row| row.get::<_, i64>(0))?;
-    let mut had: HashMap<i64, i64> = HashMap::new();
+    let mut others = query.query(params![campaign])?;
     let mut query = connection.prepare(
-        "SELECT says FROM message
-         WHERE campaign = ? AND state IN ('sent', 'in_doubt', 'sending') AND says IS NOT NULL",
+        "SELECT says FROM message WHERE campaign = ?1 AND says IS NOT NULL
+         AND (state IN ('sent', 'in_doubt', 'sending') OR ?2 AND state IN ('queued', 'deferred'))",
     )?;
-    for other in others {
-        let other = other?;
-        for says in query.query_map(params![other], |row| row.get::<_, i64>(0))? {
-            had.entry(says?).or_insert(other);
-        }
+    while let Some(other) = others.next()? {
+        let (number, id): (i64, String) = (other.get(0)?, other.get(1)?);
+        let is_running = RunLock::holder(path, &id).is_some();
+        let says = query.query_map(params![number, is_running], |row| row.get(0))?;
+        had.push(Had { campaign: number, salt: other.get(2)?, says: says.collect::<rusqlite::Result<_>>()? });
     }
-    if had.is_empty() {
+    if had.iter().all(|had| had.says.is_empty()) {
         return Ok(None);
     }
     let (mut last, mut count, mut rest) = (None, 0, Vec::new());
     let mut query = connection.prepare(
         "SELECT position, row, says FROM message JOIN recipient USING (campaign, position)
-         WHERE campaign = ? AND state = 'queued' ORDER BY position",
+         WHERE campaign = ? AND state = 'queued' AND NOT again ORDER BY position",
     )?;
     let mut rows = query.query(params![campaign])?;
     while let Some(row) = rows.next()? {
         if !is_selected(usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX)) {
             continue;
         }
-        match row.get::<_, Option<i64>>(2)?.and_then(|says| had.get(&says)) {
+        let says: Option<i64> = row.get(2)?;
+        let is_had = |had: &&Had| {
+            says.is_some_and(|says| had.says.contains(&had.salt.as_ref().map_or(says, |salt| salted(salt, says))))
+        };
+        match had.iter().find(is_had) {
             Some(other) => {
-                last = last.max(Some(*other));
+                last = last.max(Some(other.campaign));
                 count += 1;
             }
             None => rest.push(u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()),

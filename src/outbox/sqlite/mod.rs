@@ -113,10 +113,17 @@ impl Store {
             }
             Err(why) => return Err(io(&why)),
         }
+        // Whatever it is called, there is one lock for it.
+        let path = &path.canonicalize().map_err(|why| io(&why))?;
         let connection = connect(path).map_err(|why| StoreError::of(path, &why))?;
         let mut store = Self { connection, path: path.to_owned() };
         store.set_up()?;
         Ok(store)
+    }
+
+    /// Puts what is in the write-ahead log into the file itself, as far as nobody uses it.
+    pub fn settle(&self) {
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
     /// Where it is.
@@ -144,6 +151,7 @@ impl Store {
         if !is_ours {
             return Err(StoreError::Foreign(path));
         }
+        make_own(&path).map_err(|why| StoreError::io(&path, &why))?;
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
         if version > known {
             return Err(StoreError::Newer(path, version));
@@ -216,6 +224,21 @@ impl Store {
         }
         Ok(messages)
     }
+}
+
+/// Lets nobody but its owner read a file; what SQLite puts beside it is as it is itself.
+#[cfg(unix)]
+fn make_own(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    match path.metadata()?.permissions().mode() & 0o777 {
+        0o600 => Ok(()),
+        _ => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)),
+    }
+}
+
+#[cfg(not(unix))]
+fn make_own(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// One more connection to a file that is there.

@@ -1,5 +1,7 @@
 //! People's data is removed, and what proves what was done stays.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde_json::json;
@@ -8,11 +10,15 @@ use super::{
     Outcome, Overview, Store, StoreError,
     lock::RunLock,
     log::{self, Deed},
+    look::salted,
 };
 use crate::message::Digest;
 
-/// What stands in a reply for an address.
-const REMOVED: &str = "[address]";
+/// What stands in a reply for what is somebody's.
+const REMOVED: &str = "[removed]";
+
+/// Shorter words of a cell are left in replies.
+const SHORTEST: usize = 3;
 
 /// What is left of a campaign's people.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +72,7 @@ impl Store {
 fn remove(change: &Connection, campaign: &Overview, who: &str, now: Timestamp) -> rusqlite::Result<Purged> {
     let number = campaign.number;
     let salt: [u8; 16] = change.query_row("SELECT randomblob(16)", [], |row| row.get(0))?;
-    let mut query = change.prepare("SELECT position, address FROM recipient WHERE campaign = ?")?;
+    let mut query = change.prepare("SELECT position, address, fields FROM recipient WHERE campaign = ?")?;
     let mut people = query.query(params![number])?;
     let mut update = change.prepare(
         "UPDATE recipient SET address = NULL, fields = NULL, person = ? WHERE campaign = ? AND position = ?",
@@ -78,6 +84,7 @@ fn remove(change: &Connection, campaign: &Overview, who: &str, now: Timestamp) -
     while let Some(person) = people.next()? {
         let (position, address): (i64, Option<String>) = (person.get(0)?, person.get(1)?);
         let Some(address) = address else { continue };
+        let words = words_of(person.get::<_, Option<String>>(2)?.as_deref().unwrap_or_default());
         let mut hash = Digest::builder();
         hash.add(&salt);
         hash.add(address.to_lowercase().as_bytes());
@@ -85,7 +92,7 @@ fn remove(change: &Connection, campaign: &Overview, who: &str, now: Timestamp) -
         let said = replies
             .query_map(params![number, position], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
         for (attempt, said) in said.collect::<rusqlite::Result<Vec<_>>>()? {
-            let left = without_addresses(&said, &address);
+            let left = without_people(&said, &address, &words);
             if left != said {
                 say.execute(params![left, attempt])?;
             }
@@ -95,7 +102,13 @@ fn remove(change: &Connection, campaign: &Overview, who: &str, now: Timestamp) -
     change.execute("DELETE FROM file WHERE campaign = ?", params![number])?;
     let files = change
         .execute("DELETE FROM content WHERE NOT EXISTS (SELECT 1 FROM file WHERE file.digest = content.digest)", [])?;
-    change.execute("UPDATE message SET says = NULL WHERE campaign = ?", params![number])?;
+    let mut query = change.prepare("SELECT position, says FROM message WHERE campaign = ? AND says IS NOT NULL")?;
+    let said = query.query_map(params![number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let said = said.collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
+    let mut update = change.prepare("UPDATE message SET says = ? WHERE campaign = ? AND position = ?")?;
+    for (position, says) in said {
+        update.execute(params![salted(&salt, says), number, position])?;
+    }
     change.execute(
         "UPDATE campaign SET settings = NULL, list = NULL, salt = ?, purged = ? WHERE number = ?",
         params![salt, now.as_millisecond(), number],
@@ -105,9 +118,18 @@ fn remove(change: &Connection, campaign: &Overview, who: &str, now: Timestamp) -
     Ok(Purged { recipients, files })
 }
 
-/// A reply without anything that could be somebody's address: whatever has an @ in it, and the part in front of the @ of the
-/// recipient's own.
-fn without_addresses(said: &str, address: &str) -> String {
+/// The cells of a person, and the words in them, in lower case; not those that could be words of any reply.
+fn words_of(fields: &str) -> HashSet<String> {
+    let rows: Vec<(u64, Vec<String>)> = serde_json::from_str(fields).unwrap_or_default();
+    let cells = rows.into_iter().flat_map(|(_, cells)| cells).map(|cell| cell.to_lowercase());
+    let words =
+        cells.flat_map(|cell| cell.split_whitespace().map(str::to_owned).chain([cell.clone()]).collect::<Vec<_>>());
+    words.filter(|word| word.chars().count() >= SHORTEST).collect()
+}
+
+/// A reply without anything that could be somebody's: whatever has an @ in it, the part in front of the @ of the recipient's own,
+/// and the words of the recipient's fields.
+fn without_people(said: &str, address: &str, words: &HashSet<String>) -> String {
     let local = address.rsplit_once('@').map_or(address, |(local, _)| local).to_lowercase();
     let is_part = |c: char| c.is_alphanumeric() || "@.!#$%&'*+/=?^_`{|}~-".contains(c);
     let mut left = String::with_capacity(said.len());
@@ -122,8 +144,11 @@ fn without_addresses(said: &str, address: &str) -> String {
             let length = rest[start..].find(|c| !is_part(c)).unwrap_or(rest.len() - start);
             let word = &rest[start..start + length];
             left.push_str(&rest[..start]);
-            let is_address = word.contains('@') || word.trim_matches('.').to_lowercase() == local;
-            left.push_str(if is_address { REMOVED } else { word });
+            let bare = word.trim_matches(['.', '-', '\'']).to_lowercase();
+            // An address within an address, as bounces and forwarders write it
+            let is_address = bare.contains('@') || bare.contains("=40") || bare.contains("%40") || bare == local;
+            let is_field = bare.contains(char::is_alphabetic) && words.contains(&bare);
+            left.push_str(if is_address || is_field { REMOVED } else { word });
             rest = &rest[start + length..];
         }
         left.push_str(rest);
@@ -137,15 +162,17 @@ mod tests {
 
     #[test]
     fn a_reply_keeps_all_but_addresses() {
+        let words = words_of("[[2,[\"Ada Lovelace\",\"REF-77\",\"ok\"]]]");
         for (said, left) in [
-            ("550 5.1.1 <ada@one.example>: unknown", "550 5.1.1 <[address]>: unknown"),
-            ("550-ADA@One.Example,\n550 or b@c.example", "550-[address],\n550 or [address]"),
-            ("550 no mailbox Ada here. adam is", "550 no mailbox [address] here. adam is"),
+            ("550 ada=40one.example: <LOVELACE> REF-77 not ok.", "550 [removed]: <[removed]> [removed] not ok."),
+            ("550 5.1.1 <ada@one.example>: unknown", "550 5.1.1 <[removed]>: unknown"),
+            ("550-ADA@One.Example,\n550 or b@c.example", "550-[removed],\n550 or [removed]"),
+            ("550 no mailbox Ada here. adam is", "550 no mailbox [removed] here. adam is"),
             ("250 2.0.0 Ok: queued as 4XJ", "250 2.0.0 Ok: queued as 4XJ"),
             ("550ü", "550ü"),
             ("", ""),
         ] {
-            assert_eq!(without_addresses(said, "ada@one.example"), left);
+            assert_eq!(without_people(said, "ada@one.example", &words), left);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Overview, Store, StoreError,
     freeze::{digest_files, digest_of, digest_recipient},
 };
-use crate::message::Digest;
+use crate::{message::Digest, recipients::Rows};
 
 /// So many rows are named.
 const MOST_NAMED: usize = 20;
@@ -86,6 +86,47 @@ impl Store {
         each().map_err(sqlite)?;
         verdict.digest = hash.finish();
         Ok(verdict)
+    }
+
+    /// What does not fit together of what became of a campaign's messages, of the log and of the campaign, in words.
+    pub fn contradictions(&self, campaign: &Overview) -> Result<Vec<String>, StoreError> {
+        let entries = self.entries(&campaign.id)?;
+        let mut found = Vec::new();
+        let prepared = entries.iter().find(|entry| entry.what == "prepared");
+        let fits = prepared.is_some_and(|entry| {
+            let digest = campaign.digest.map(|digest| digest.to_string());
+            entry.at.as_millisecond() == campaign.prepared.as_millisecond()
+                && entry.details["digest"].as_str() == digest.as_deref()
+                && entry.details["recipients"].as_u64() == Some(campaign.counts.total() as u64)
+        });
+        if !fits {
+            found.push("the log does not say that this was prepared, with this digest, for so many".to_owned());
+        }
+        if campaign.purged.is_some() != entries.iter().any(|entry| entry.what == "purged") {
+            found.push("the campaign and the log do not agree whether it was purged".to_owned());
+        }
+        let rows = || {
+            let mut query = self.connection.prepare(
+                "SELECT row FROM message JOIN recipient USING (campaign, position)
+                 LEFT JOIN attempt AS last ON last.number = (SELECT max(number) FROM attempt AS one
+                     WHERE one.campaign = message.campaign AND one.position = message.position)
+                 WHERE message.campaign = ? AND NOT CASE state
+                     WHEN 'sent' THEN coalesce(last.outcome IN ('sent', 'in_doubt'), 0)
+                     WHEN 'queued' THEN coalesce(last.outcome <> 'sent', 1)
+                     WHEN 'cancelled' THEN coalesce(last.outcome <> 'sent', 1)
+                     WHEN 'suppressed' THEN last.outcome IS NULL
+                     ELSE coalesce(last.outcome = state, 0) END
+                 ORDER BY message.position LIMIT ?",
+            )?;
+            let most = i64::try_from(MOST_NAMED).unwrap_or(i64::MAX);
+            let rows = query.query_map(params![campaign.number, most], |row| row.get::<_, i64>(0))?;
+            rows.map(|row| Ok(u64::try_from(row?).unwrap_or_default())).collect::<rusqlite::Result<Vec<u64>>>()
+        };
+        let rows = rows().map_err(|why| self.error(&why))?;
+        if !rows.is_empty() {
+            found.push(format!("what became of rows {} is not what was tried", Rows::of(rows)));
+        }
+        Ok(found)
     }
 
     /// Whether the contents of the files are what they were; gives the paths of those that are not.
