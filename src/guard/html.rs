@@ -122,23 +122,30 @@ impl Html {
         if !self.values {
             return;
         }
-        // No tag at all: `<Ann Berg>`
-        if memchr(b'=', tag.as_bytes()).is_none() && tag.contains(' ') {
-            self.hide(tag);
-        }
         let mut rest = tag;
         while let Some(at) = memchr(b'=', rest.as_bytes()) {
-            let name = rest[..at].trim_end().rsplit(|c: char| c.is_ascii_whitespace() || c == '/').next();
+            let before = rest[..at].trim_end();
+            let apart = |c: char| c.is_ascii_whitespace() || c == '/';
+            let (words, name) = before.split_at(before.rfind(apart).map_or(0, |end| end + 1));
+            self.words(words);
             let value = rest[at + 1..].trim_start();
             let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
             let length = match quote {
                 Some(quote) => value[1..].find(quote).map_or(value.len(), |length| length + 2),
                 None => value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len()),
             };
-            if !name.is_some_and(is_looks) {
+            if !is_looks(name) {
                 self.hide(&value[..length]);
             }
             rest = &value[length..];
+        }
+        self.words(rest);
+    }
+
+    /// Keeps what stands in a tag and is no value, where it could be a name: `<Ann Berg>`, `<x@one.example Ann Berg b=1>`.
+    fn words(&mut self, words: &str) {
+        if words.trim_ascii().contains(|c: char| c.is_ascii_whitespace()) {
+            self.hide(words);
         }
     }
 
@@ -273,6 +280,18 @@ mod tests {
         assert!(looks.starts_with("a href='mailto:x%40y' title=\"a@b\"\n") && looks.contains("four"), "{looks}");
         for line in ["'mailto:x%40y'", "\"a@b\"", "one@x", "Two", " three ", "five", " six"] {
             assert!(hidden.lines().any(|known| known == line), "{line}: {hidden}");
+        }
+    }
+
+    #[test]
+    fn a_name_within_a_tag_is_there() {
+        for html in [
+            "<Bo Caine>",
+            "<a href=\"?a=<b><ada@one.example Bo Caine &amp;b=1\">y</a>",
+            "<a b=1 Bo Caine>",
+            "<a Bo Caine c='d'>",
+        ] {
+            assert!(read(html, true).hidden.contains("Bo Caine"), "{html}");
         }
     }
 
