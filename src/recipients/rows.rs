@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 1 << 24;
 /// let rows: Rows = "2-4,9".parse()?;
 /// assert!(rows.contains(3) && rows.contains(9) && !rows.contains(5));
 /// assert_eq!(Rows::of([9, 2, 3, 4]).to_string(), "2-4,9");
-/// # Ok::<(), apiece::report::RowsError>(())
+/// # Ok::<(), apiece::recipients::RowsError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows(Vec<RangeInclusive<u64>>);
