@@ -56,11 +56,6 @@ fn rows(home: &Home, state: &str) -> Vec<u64> {
     rows.map(|row| u64::try_from(row.unwrap()).unwrap()).collect()
 }
 
-fn id(home: &Home) -> String {
-    let all = home.run(&["status"]).ended(0).stdout;
-    all.split_whitespace().next().unwrap_or_else(|| panic!("{all}")).to_owned()
-}
-
 /// Killed again and again without a warning, and run again until it is done.
 #[allow(clippy::print_stdout, reason = "with --nocapture it is seen how often it was killed")]
 fn killed_at_random(count: usize, connections: usize, kills: usize, seed: u64) -> usize {
@@ -102,7 +97,7 @@ fn killed_at_random(count: usize, connections: usize, kills: usize, seed: u64) -
 /// What is exported and what the server has are the same, row by row; gives how many are in doubt.
 fn agree(home: &Home, server: &Scripted, count: usize) -> usize {
     let accepted = accepted(server);
-    let exported = home.run(&["export", &id(home)]).ended(0).stdout;
+    let exported = home.run(&["export", &home.last_campaign()]).ended(0).stdout;
     let mut reader = csv::Reader::from_reader(exported.as_bytes());
     let (mut in_doubt, mut people) = (0, 0);
     for line in reader.records() {
@@ -181,7 +176,7 @@ fn killed_while_the_server_thinks_about_it_one_message_is_in_doubt() {
     child.wait().unwrap();
     send(&home, &["--confirm", "3"]).ended(1);
     assert_eq!((agree(&home, &server, 3), accepted(&server).len()), (1, 3));
-    let status = home.run(&["status", &id(&home)]).ended(0).stdout;
+    let status = home.run(&["status", &home.last_campaign()]).ended(0).stdout;
     assert!(
         status.contains("in doubt\n  the run ended here\n  <") && status.contains("@police.example>, to "),
         "{status}"
@@ -205,7 +200,7 @@ fn a_message_whose_answer_was_lost_waits_for_a_person() {
     assert!(run.stdout.contains("In doubt: rows "), "{}", run.stdout);
     let in_doubt = rows(&home, "in_doubt");
     assert_eq!(in_doubt.len(), 1);
-    let id = id(&home);
+    let id = home.last_campaign();
     let status = home.run(&["status", &id[..6]]).ended(0).stdout;
     let about = format!("row {row}, p{row}@list.example: in doubt\n", row = in_doubt[0]);
     assert!(
@@ -239,7 +234,7 @@ fn what_the_server_refused_is_tried_again_only_when_somebody_says_so() {
     let failed = rows(&home, "failed");
     assert_eq!(failed.len(), 1);
     send(&home, &["--confirm", "3"]).ended(77);
-    let id = id(&home);
+    let id = home.last_campaign();
     let retried = home.run(&["retry", &id, "--failed"]).ended(0).stdout;
     assert!(retried.contains("550 5.1.1 no such user\n1 message queued"), "{retried}");
     let run = send(&home, &["--confirm", "1"]).ended(0);

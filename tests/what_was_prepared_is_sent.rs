@@ -175,7 +175,7 @@ fn a_message_that_was_put_off_is_not_sent_from_two_campaigns() {
     let home = home(&server);
     home.campaign(&people(2));
     home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(75);
-    let first = prepare_again(&home);
+    let first = home.last_campaign();
     home.write("c/people.csv", people(3));
     let refused = home.run(&["send", "c", "--account", "work", "--confirm", "3"]).ended(77).stderr;
     let rows = refused.split("--rows ").nth(1).unwrap().split(' ').next().unwrap();
@@ -231,7 +231,7 @@ fn what_contradicts_itself_is_found() {
     let home = home(&server);
     home.campaign(&people(3));
     home.run(&["send", "c", "--account", "work", "--confirm", "3"]).ended(0);
-    let id = prepare_again(&home);
+    let id = home.last_campaign();
     home.run(&["verify", &id]).ended(0);
     let original = std::fs::read(home.path().join(OUTBOX)).unwrap();
     for sql in [
@@ -254,7 +254,7 @@ fn a_change_in_the_middle_is_said() {
     let home = home(&server);
     home.campaign(&people(3));
     home.run(&["send", "c", "--account", "work", "--confirm", "1", "--rows", "2"]).ended(0);
-    let id = prepare_again(&home);
+    let id = home.last_campaign();
     home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nMended: {{name}}\n");
     let said = home.run(&["send", "c", "--account", "work", "--confirm", "9"]).ended(77).stderr;
     assert!(said.contains(&format!("Campaign {id} of the same name is not finished: 1 of 3 sent.")), "{said}");
@@ -300,7 +300,7 @@ fn another_program_reads_the_record_as_it_is_documented() {
     let home = home(&server);
     home.campaign(&people(2));
     home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(1);
-    let id = prepare_again(&home);
+    let id = home.last_campaign();
     let documents = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/formats.md")).unwrap();
     let queries = documents.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
     let queries: Vec<&str> = queries.split_inclusive(";\n").collect();
@@ -319,11 +319,6 @@ fn another_program_reads_the_record_as_it_is_documented() {
     assert!(log.lines().count() >= 4 && log.contains("|confirmed|"), "{log}");
     assert_eq!(ask("PRAGMA integrity_check; PRAGMA foreign_key_check;"), "ok\n");
     assert_eq!(ask("PRAGMA application_id"), format!("{}\n", 0x6170_6965));
-}
-
-/// The id of the only campaign.
-fn prepare_again(home: &Home) -> String {
-    home.run(&["status"]).ended(0).stdout.split_whitespace().next().unwrap().to_owned()
 }
 
 #[test]

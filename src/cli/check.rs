@@ -5,7 +5,6 @@ use clap::Args;
 use super::{
     Exit, Failure, Format, Screen,
     load::{CampaignArgs, Loaded},
-    record::RecordArgs,
 };
 use crate::{
     diagnostic::{Diagnostics, Severity, counted, nearest, quoted},
@@ -28,8 +27,6 @@ pub(super) struct Check {
     /// text, or a JSON object for each finding
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
-    #[command(flatten)]
-    record: RecordArgs,
     #[command(flatten)]
     campaign: CampaignArgs,
 }
@@ -73,7 +70,7 @@ impl Check {
     }
 
     fn check(&self, screen: Screen) -> Result<Checked, Failure> {
-        let loaded = self.campaign.load(&self.record, |_| {})?;
+        let loaded = self.campaign.load(|_| {})?;
         if self.format == Format::Text {
             loaded.say_remarks(screen);
         }

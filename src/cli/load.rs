@@ -19,7 +19,7 @@ use crate::{
     campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
-    message::{Composer, MOST_MESSAGE_BYTES},
+    message::Composer,
     outbox::{Overview, Prepared, Thawed},
     recipients::{ListFile, Recipient, RecipientList, Rows, Selection},
     secret,
@@ -53,6 +53,8 @@ pub(super) struct CampaignArgs {
     opaque_attachments: Option<OpaqueAttachments>,
     #[command(flatten)]
     list_args: ListArgs,
+    #[command(flatten)]
+    pub(super) record: RecordArgs,
 }
 
 impl CampaignArgs {
@@ -95,7 +97,7 @@ impl CampaignArgs {
     }
 
     /// A campaign as it was prepared; only how it is sent can still be said.
-    fn thaw(&self, id: &str, record: &RecordArgs, overrides: Overrides) -> Result<Loaded, Failure> {
+    fn thaw(&self, id: &str, overrides: Overrides) -> Result<Loaded, Failure> {
         if self.template.is_some()
             || self.recipients.is_some()
             || self.max_message_size.is_some()
@@ -107,7 +109,7 @@ impl CampaignArgs {
             let help = Some("prepare it anew from its template and list");
             return Err(Failure::because(Exit::Usage, "campaign.prepared", message, help));
         }
-        let (store, overview) = record.find(id)?;
+        let (store, overview) = self.record.find(id)?;
         let Thawed { mut settings, composer } = store.thaw(&overview).map_err(failed)?;
         settings.account = overrides.account.or(settings.account);
         settings.connections = overrides.connections.or(settings.connections);
@@ -119,11 +121,11 @@ impl CampaignArgs {
     }
 
     /// Reads everything; says everything that is wrong.
-    pub(super) fn load(&self, record: &RecordArgs, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
+    pub(super) fn load(&self, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
         let mut overrides = self.overrides();
         further(&mut overrides);
         if let Some(id) = self.id() {
-            return self.thaw(id, record, overrides);
+            return self.thaw(id, overrides);
         }
         let data = |why| Failure::new(Exit::Data, why);
         let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides).map_err(data)?;
@@ -141,21 +143,18 @@ impl CampaignArgs {
                 }
             },
         };
-        let refuse = |mut why: Diagnostics, more: Diagnostics, list: Option<&RecipientList>| {
-            why.extend(more);
-            let why = why.sorted().without_consequences();
-            let written = rejected.write(&file, &campaign.list, &why, list);
-            Err(data(why).saying(written))
-        };
         let (list, template) = match (list, template) {
-            (list, Err(more)) => return refuse(findings, more, list.as_ref()),
-            (None, Ok(_)) => return refuse(findings, Diagnostics::default(), None),
+            (list, Err(more)) => return Err(rejected.refuse(&file, &campaign.list, findings, more, list.as_ref())),
+            (None, Ok(_)) => {
+                let nothing = Diagnostics::default();
+                return Err(rejected.refuse(&file, &campaign.list, findings, nothing, None));
+            }
             (Some(list), Ok(template)) => (list, template),
         };
         let wrong = findings.has_errors();
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
-        let most_bytes = campaign.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
-        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most_bytes).without_files(&[
+        let most = campaign.max_message_size;
+        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most).without_files(&[
             campaign.recipients.as_path(),
             campaign.template.as_path(),
             self.campaign.join(CAMPAIGN_FILE).as_path(),
@@ -165,11 +164,8 @@ impl CampaignArgs {
             // Nothing is sent, but what else is wrong is said.
             let all = Selection::All(loaded.list().len());
             let more = Prepared::make(&loaded.composer, &loaded.guard, all, &|_| {}).err().unwrap_or_default();
-            let mut why = findings;
-            why.extend(more);
-            let why = why.sorted().without_consequences();
-            let written = loaded.rejected.write(&file, &loaded.campaign.list, &why, Some(loaded.list()));
-            return Err(data(why).saying(written));
+            let Loaded { campaign, composer, rejected, .. } = &loaded;
+            return Err(rejected.refuse(&file, &campaign.list, findings, more, Some(composer.list())));
         }
         // Only who wants bad rows written needs the file again.
         loaded.rejected.file = loaded.rejected.to.is_some().then_some(file);
@@ -194,6 +190,21 @@ impl Rejected {
             }
             _ => Ok(()),
         }
+    }
+
+    /// That a list is refused for what was found, with what else is wrong; bad rows are written.
+    fn refuse(
+        &self,
+        file: &ListFile,
+        options: &ListOptions,
+        mut why: Diagnostics,
+        more: Diagnostics,
+        list: Option<&RecipientList>,
+    ) -> Failure {
+        why.extend(more);
+        let why = why.sorted().without_consequences();
+        let written = self.write(file, options, &why, list);
+        Failure::new(Exit::Data, why).saying(written)
     }
 
     /// Writes the bad rows; gives what is to be said about it.

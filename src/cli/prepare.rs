@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     Exit, Failure, Format, Screen,
     load::{CampaignArgs, Loaded, bar},
-    record::{RecordArgs, failed, who},
+    record::{failed, who},
 };
 use crate::{
     diagnostic::{counted, visible},
@@ -32,14 +32,12 @@ pub(super) struct Prepare {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     #[command(flatten)]
-    record: RecordArgs,
-    #[command(flatten)]
     campaign: CampaignArgs,
 }
 
 impl Prepare {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let mut loaded = self.campaign.load(&self.record, |_| {})?;
+        let mut loaded = self.campaign.load(|_| {})?;
         if let Some(origin) = &loaded.origin {
             let message = format!("campaign {} is prepared already", origin.id);
             let help = format!("send it: apiece send {}", origin.id);
@@ -50,7 +48,7 @@ impl Prepare {
         let prepared = loaded.prepare(all.clone(), screen)?;
         screen.remark(&prepared.remarks().clone().briefly());
         let (count, largest) = (prepared.len(), prepared.largest());
-        let mut store = self.record.open()?;
+        let mut store = self.campaign.record.open()?;
         let kept = freeze(&mut loaded, prepared, &all, self.again, &mut store, screen)?;
         let name = &loaded.campaign.name;
         match self.format {

@@ -8,7 +8,6 @@ use jiff::ZonedDateTime;
 use super::{
     Exit, Failure, Screen,
     load::{CampaignArgs, Loaded},
-    record::RecordArgs,
 };
 use crate::{
     address::Address,
@@ -50,14 +49,12 @@ pub(super) struct Preview {
     #[arg(long, value_name = "DIR")]
     eml: Option<PathBuf>,
     #[command(flatten)]
-    record: RecordArgs,
-    #[command(flatten)]
     campaign: CampaignArgs,
 }
 
 impl Preview {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let loaded = self.campaign.load(&self.record, |_| {})?;
+        let loaded = self.campaign.load(|_| {})?;
         loaded.say_remarks(screen);
         if self.branches {
             return Self::each_branch(&loaded, screen);

@@ -19,7 +19,7 @@ use super::{
     load::{CampaignArgs, Loaded, quoted},
     login::{self, check_senders, read_secret, read_signer},
     prepare::freeze,
-    record::{OUTBOX_FILE, RecordArgs, failed, who},
+    record::{OUTBOX_FILE, failed, who},
 };
 use crate::{
     address::Address,
@@ -81,8 +81,6 @@ pub(super) struct Send {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     #[command(flatten)]
-    record: RecordArgs,
-    #[command(flatten)]
     campaign: CampaignArgs,
 }
 
@@ -106,7 +104,7 @@ impl Send {
     }
 
     fn send(self, screen: Screen) -> Result<Exit, Failure> {
-        let mut loaded = self.campaign.load(&self.record, |overrides| {
+        let mut loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.rate);
             overrides.connections = self.connections.map(usize::from);
@@ -161,12 +159,13 @@ impl Send {
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         let (exit, details) = ended?;
-        let logged = Self::log(&file, &id, "stopped", &details);
-        if let Ok(store) = Store::open(&file) {
+        let stopped = |mut store: Store| {
+            let logged = store.log(&id, Deed { who: &who(), what: "stopped", details: &details }, Timestamp::now());
             store.settle();
-        }
-        match logged {
-            Err(why) if exit == Exit::Ok => Err(Failure { exit: Exit::Io, ..why }),
+            logged
+        };
+        match Store::open(&file).and_then(stopped) {
+            Err(why) if exit == Exit::Ok => Err(Failure { exit: Exit::Io, ..failed(why) }),
             // Why that cannot be written was said.
             _ => Ok(exit),
         }
@@ -174,21 +173,17 @@ impl Send {
 
     /// Writes down that a person confirmed it, and that it is begun.
     fn note(&self, file: &Path, ready: &Ready, question: &Question) -> Result<(), Failure> {
+        let mut store = Store::open(file).map_err(failed)?;
+        let who = who();
+        let mut log = |what, details: Value| {
+            store.log(&ready.id, Deed { who: &who, what, details: &details }, Timestamp::now()).map_err(failed)
+        };
         let how = if self.confirm.is_some() { "--confirm" } else { "at a terminal" };
-        Self::log(
-            file,
-            &ready.id,
-            "confirmed",
-            &json!({ "number": self.confirm.unwrap_or(question.count), "left": question.count, "how": how }),
-        )?;
+        let number = self.confirm.unwrap_or(question.count);
+        log("confirmed", json!({ "number": number, "left": question.count, "how": how }))?;
         fault::point("confirmed");
         let rates: Vec<String> = question.rates.iter().map(ToString::to_string).collect();
-        Self::log(file, &ready.id, "started", &json!({ "server": question.server, "rates": rates }))
-    }
-
-    fn log(file: &Path, id: &str, what: &str, details: &Value) -> Result<(), Failure> {
-        let mut store = Store::open(file).map_err(failed)?;
-        store.log(id, Deed { who: &who(), what, details }, Timestamp::now()).map_err(failed)
+        log("started", json!({ "server": question.server, "rates": rates }))
     }
 
     /// Does everything but send.
@@ -260,7 +255,7 @@ impl Send {
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
     fn record(&self) -> Result<(PathBuf, Option<TempDir>), Failure> {
         if !self.sandbox {
-            return Ok((self.record.file()?, None));
+            return Ok((self.campaign.record.file()?, None));
         }
         let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir();
         let directory =

@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::dkim::{DkimError, Signer};
 use crate::{
     address::Address,
+    campaign::Size,
     diagnostic::{Complaint, Diagnostic, Diagnostics},
     message::{attachments::Files, bytes::Header},
     recipients::{Recipient, RecipientList},
@@ -318,9 +319,13 @@ impl Composer {
     }
 
     /// The paths of the files that go to the person at `index` and to nobody else.
-    pub(crate) fn personal_paths(&self, index: usize) -> Vec<String> {
+    pub(crate) fn personal_paths(&self, index: usize) -> impl Iterator<Item = String> {
+        self.personal(index).map(|file| file.path)
+    }
+
+    fn personal(&self, index: usize) -> impl Iterator<Item = AttachedFile> + use<> {
         let files = self.list.get(index).and_then(|recipient| self.template.files_of(recipient).ok());
-        files.into_iter().flatten().filter(|file| file.personal).map(|file| file.path).collect()
+        files.into_iter().flatten().filter(|file| file.personal)
     }
 
     /// The same for content that is sent once more: each message is another one, by its Message-ID.
@@ -333,10 +338,10 @@ impl Composer {
         Self { seed, ..self }
     }
 
-    /// The same with another limit for the size of a message.
+    /// The same with a limit for the size of a message, or the usual one.
     #[must_use]
-    pub fn with_limit(self, most_bytes: u64) -> Self {
-        Self { most_bytes, ..self }
+    pub fn with_limit(self, most: Option<Size>) -> Self {
+        Self { most_bytes: most.map_or(MOST_MESSAGE_BYTES, Size::bytes), ..self }
     }
 
     /// The same that never sends some files: the list, the template, the settings.
@@ -352,13 +357,11 @@ impl Composer {
 
     /// The personal files of the person at `index`, as far as they can be read.
     pub(crate) fn personal_files(&self, index: usize) -> Vec<PersonalFile> {
-        let files = self.list.get(index).and_then(|recipient| self.template.files_of(recipient).ok());
-        let personal = files.into_iter().flatten().filter(|file| file.personal);
         let read = |file: AttachedFile| {
             let packed = self.files.get(&self.template, &file, self.most_bytes).ok()?;
             Some(PersonalFile { path: file.path, digest: packed.digest, content_id: file.content_id })
         };
-        personal.filter_map(read).collect()
+        self.personal(index).filter_map(read).collect()
     }
 
     /// The template that they are made from.

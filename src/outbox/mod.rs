@@ -144,6 +144,12 @@ impl Counts {
         self.0.iter().sum()
     }
 
+    /// Whether some are still to be sent, or are being sent.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        [Outcome::Queued, Outcome::Sending, Outcome::Deferred].iter().any(|left| self.of(*left) > 0)
+    }
+
     /// Whether all that are to be sent are.
     #[must_use]
     pub fn all_sent(&self) -> bool {

@@ -1,11 +1,9 @@
 //! A list as it is kept when a campaign is prepared, and read again.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Index, Recipient, RecipientList, Row, short};
-use crate::{address::Address, diagnostic::Diagnostics};
+use super::{Columns, Recipient, RecipientList, Row, short};
+use crate::address::Address;
 
 /// What a list is besides its rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,18 +56,7 @@ impl RecipientList {
     #[must_use]
     pub fn restored(shape: &Shape, people: impl Iterator<Item = (String, String)>) -> Option<Self> {
         let columns = Columns::of_shapes(&shape.columns, shape.grouped)?;
-        let mut list = Self {
-            name: Arc::from(shape.name.as_str()),
-            address_column: shape.address,
-            cells: String::new(),
-            ends: Vec::new(),
-            rows: Vec::new(),
-            rewritten: BTreeMap::new(),
-            groups: None,
-            index: Index::default(),
-            remarks: Diagnostics::default(),
-            columns,
-        };
+        let mut list = Self::without_rows(&shape.name.as_str().into(), columns, shape.address);
         if shape.address >= list.columns.len() {
             return None;
         }

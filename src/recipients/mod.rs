@@ -143,6 +143,22 @@ pub struct PersonRow<'l> {
 }
 
 impl RecipientList {
+    /// One without rows yet.
+    fn without_rows(name: &Arc<str>, columns: Columns, address_column: usize) -> Self {
+        Self {
+            name: Arc::clone(name),
+            columns,
+            address_column,
+            cells: String::new(),
+            ends: Vec::new(),
+            rows: Vec::new(),
+            rewritten: BTreeMap::new(),
+            groups: None,
+            index: Index::default(),
+            remarks: Diagnostics::default(),
+        }
+    }
+
     /// Reads a file: delimited text or a workbook, with a row of headings.
     pub fn read(path: &Path, options: &ListOptions) -> Result<Self, Diagnostics> {
         Self::of(&ListFile::read(path, options)?, options)

@@ -1,8 +1,8 @@
 //! Rows become a list: headings first, then one row after the other, each with all that is wrong with it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{Columns, Index, ListProblem, ROWS, RecipientList, Row, short, typed};
+use super::{Columns, ListProblem, ROWS, RecipientList, Row, short, typed};
 use crate::{
     address::{self, Address, clings},
     campaign::{ColumnType, ListOptions},
@@ -90,18 +90,7 @@ pub(super) fn read(
     };
     let headings = Headings::read(name, heading_row, rows, options, problems)?;
     let mut reader = Reader {
-        list: RecipientList {
-            name: Arc::clone(name),
-            address_column: headings.address,
-            cells: String::new(),
-            ends: Vec::new(),
-            rows: Vec::new(),
-            rewritten: BTreeMap::new(),
-            groups: None,
-            index: Index::default(),
-            remarks: Diagnostics::default(),
-            columns: headings.columns,
-        },
+        list: RecipientList::without_rows(name, headings.columns, headings.address),
         sources: headings.sources,
         unnamed: headings.unnamed,
         width: headings.width,

@@ -73,6 +73,12 @@ impl Home {
         command
     }
 
+    /// The id of the campaign that was prepared last.
+    pub(crate) fn last_campaign(&self) -> String {
+        let all = self.run(&["status"]).ended(0).stdout;
+        all.split_whitespace().next().unwrap_or_else(|| panic!("{all}")).to_owned()
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command(arguments).output().expect("the program runs"))

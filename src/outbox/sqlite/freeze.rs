@@ -8,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Outcome, Store, StoreError,
+    Store, StoreError,
     log::{self, Deed},
     look::already,
 };
@@ -91,7 +91,7 @@ impl Store {
         );
         let last = last.optional().map_err(|why| self.error(&why))?;
         if let Some((counts, _, edition, _)) = &last
-            && [Outcome::Queued, Outcome::Sending, Outcome::Deferred].iter().any(|left| counts.of(*left) > 0)
+            && counts.is_unfinished()
         {
             return Ok(*edition);
         }
@@ -275,9 +275,9 @@ fn insert_files(change: &Connection, campaign: i64, composer: &Composer, prepare
     }
     if composer.template().has_personal_files() {
         for index in prepared.indices().iter() {
-            for (nth, path) in composer.personal_paths(index).iter().enumerate() {
+            for (nth, path) in composer.personal_paths(index).enumerate() {
                 let known = prepared.files().content(index, nth);
-                keep(path, &read(path)?, &|digest| known.is_some_and(|known| digest.starts_with(&known)))?;
+                keep(&path, &read(&path)?, &|digest| known.is_some_and(|known| digest.starts_with(&known)))?;
             }
         }
     }

@@ -46,10 +46,17 @@ struct Inner {
     campaign: i64,
     seen_slot: i64,
     seen_attempt: i64,
-    /// Of other runs: slots by their numbers
-    open: HashMap<i64, Open>,
-    /// and attempts without a slot by theirs
-    unpaced: HashMap<i64, Open>,
+    /// Of other runs
+    open: HashMap<Key, Open>,
+}
+
+/// What a transaction is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    /// The number of its slot
+    Slot(i64),
+    /// The number of its attempt, where no slot was taken
+    Attempt(i64),
 }
 
 /// A transaction of another run that is not over, as far as is known.
@@ -72,11 +79,16 @@ impl Ledger {
         let connection = connect(path).map_err(failed)?;
         // Other programs see a slot at once; only after a power cut the last ones may be missing, and their attempts are not.
         connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(failed)?;
-        let (open, unpaced) = (HashMap::new(), HashMap::new());
-        let (path, account, campaign) = (path.to_owned(), account.to_owned(), campaign.number);
-        let mut inner =
-            Inner { connection, path: path.clone(), account, campaign, seen_slot: 0, seen_attempt: 0, open, unpaced };
-        let past = inner.past(longest, Timestamp::now()).map_err(|why| StoreError::of(&path, &why))?;
+        let mut inner = Inner {
+            connection,
+            path: path.to_owned(),
+            account: account.to_owned(),
+            campaign: campaign.number,
+            seen_slot: 0,
+            seen_attempt: 0,
+            open: HashMap::new(),
+        };
+        let past = inner.past(longest, Timestamp::now()).map_err(failed)?;
         Ok((Self(Arc::new(Mutex::new(inner))), past))
     }
 
@@ -88,8 +100,7 @@ impl Ledger {
     /// What other runs did since this was last asked. Waits for the disk.
     pub fn look(&self) -> Result<News, StoreError> {
         self.with(|inner| {
-            let path = inner.path.clone();
-            let mut look = Look { path: &path, now: Timestamp::now(), news: News::default() };
+            let mut look = Look::new(Timestamp::now());
             inner.look(&mut look)?;
             Ok(look.news)
         })
@@ -98,9 +109,8 @@ impl Ledger {
     /// Takes a slot and gives its number, unless other runs did something meanwhile: then nothing is taken. Waits for the disk.
     pub fn take(&self) -> Result<Result<i64, News>, StoreError> {
         self.with(|inner| {
-            let path = inner.path.clone();
             inner.connection.execute_batch("BEGIN IMMEDIATE")?;
-            let taken = inner.take(&path);
+            let taken = inner.take();
             let end = if matches!(taken, Ok(Ok(_))) { "COMMIT" } else { "ROLLBACK" };
             let ended = inner.connection.execute_batch(end);
             taken.and_then(|taken| ended.map(|()| taken))
@@ -114,13 +124,16 @@ impl Ledger {
 }
 
 /// One look at what others did.
-struct Look<'l> {
-    path: &'l Path,
+struct Look {
     now: Timestamp,
     news: News,
 }
 
-impl Look<'_> {
+impl Look {
+    fn new(now: Timestamp) -> Self {
+        Self { now, news: News::default() }
+    }
+
     /// How long ago something was.
     fn age(&self, at: i64) -> Duration {
         Duration::from_millis(u64::try_from(self.now.as_millisecond() - at).unwrap_or_default())
@@ -130,8 +143,7 @@ impl Look<'_> {
 impl Inner {
     /// What counts already.
     fn past(&mut self, longest: Duration, now: Timestamp) -> rusqlite::Result<News> {
-        let path = self.path.clone();
-        let mut look = Look { path: &path, now, news: News::default() };
+        let mut look = Look::new(now);
         let since = |longest: Duration| {
             now.as_millisecond().saturating_sub(i64::try_from(longest.as_millis()).unwrap_or(i64::MAX))
         };
@@ -170,16 +182,14 @@ impl Inner {
         Ok(look.news)
     }
 
-    fn note_open(&mut self, slot: Option<i64>, attempt: i64, campaign: i64) {
-        let open = Open { campaign, attempt: Some(attempt) };
-        match slot {
-            Some(slot) => self.open.insert(slot, open),
-            None => self.unpaced.insert(attempt, open),
-        };
+    /// Notes a transaction that is open; whether it was known as a slot.
+    fn note_open(&mut self, slot: Option<i64>, attempt: i64, campaign: i64) -> bool {
+        let key = slot.map_or(Key::Attempt(attempt), Key::Slot);
+        self.open.insert(key, Open { campaign, attempt: Some(attempt) }).is_some()
     }
 
-    fn take(&mut self, path: &Path) -> rusqlite::Result<Result<i64, News>> {
-        let mut look = Look { path, now: Timestamp::now(), news: News::default() };
+    fn take(&mut self) -> rusqlite::Result<Result<i64, News>> {
+        let mut look = Look::new(Timestamp::now());
         self.look(&mut look)?;
         if !look.news.is_none() {
             return Ok(Err(look.news));
@@ -190,7 +200,7 @@ impl Inner {
         Ok(Ok(self.connection.last_insert_rowid()))
     }
 
-    fn look(&mut self, look: &mut Look<'_>) -> rusqlite::Result<()> {
+    fn look(&mut self, look: &mut Look) -> rusqlite::Result<()> {
         {
             let mut query = self.connection.prepare_cached(
                 "SELECT number, campaign FROM slot
@@ -200,7 +210,7 @@ impl Inner {
             while let Some(slot) = slots.next()? {
                 self.seen_slot = slot.get(0)?;
                 let open = Open { campaign: slot.get(1)?, attempt: None };
-                if self.open.insert(self.seen_slot, open).is_none() {
+                if self.open.insert(Key::Slot(self.seen_slot), open).is_none() {
                     look.news.opened += 1;
                 }
             }
@@ -216,59 +226,43 @@ impl Inner {
         };
         for (number, campaign, slot) in attempts {
             self.seen_attempt = self.seen_attempt.max(number);
-            let is_known = slot.is_some_and(|slot| self.open.contains_key(&slot));
-            self.note_open(slot, number, campaign);
+            let is_known = self.note_open(slot, number, campaign);
             look.news.opened += usize::from(!is_known);
         }
         self.close(look)
     }
 
     /// Finds out which of those that were open no longer are.
-    fn close(&mut self, look: &mut Look<'_>) -> rusqlite::Result<()> {
+    fn close(&mut self, look: &mut Look) -> rusqlite::Result<()> {
         let mut closed = Vec::new();
-        for (is_slot, key, open) in self
-            .open
-            .iter()
-            .map(|(key, open)| (true, *key, open))
-            .chain(self.unpaced.iter().map(|(key, open)| (false, *key, open)))
-        {
+        for (key, open) in &self.open {
             // No row, or a time at which it was over, or none.
-            let row: Option<Option<i64>> = match open.attempt {
-                Some(attempt) => self
-                    .connection
-                    .prepare_cached("SELECT ended FROM attempt WHERE number = ?")?
-                    .query_row(params![attempt], |row| row.get(0))
-                    .optional()?,
-                None => self
-                    .connection
-                    .prepare_cached("SELECT over FROM slot WHERE number = ?")?
-                    .query_row(params![key], |row| row.get(0))
-                    .optional()?,
+            let (sql, number) = match (open.attempt, key) {
+                (Some(attempt), _) => ("SELECT ended FROM attempt WHERE number = ?", attempt),
+                (None, Key::Slot(number) | Key::Attempt(number)) => ("SELECT over FROM slot WHERE number = ?", *number),
             };
+            let mut query = self.connection.prepare_cached(sql)?;
+            let row: Option<Option<i64>> = query.query_row(params![number], |row| row.get(0)).optional()?;
             let over = match row {
                 None => None,
                 Some(Some(over)) => Some(look.age(over)),
                 // A run that has ended cannot begin anything any more, and nobody knows when it did.
-                Some(None) if !self.is_running(look.path, open.campaign)? => Some(Duration::ZERO),
+                Some(None) if !self.is_running(open.campaign)? => Some(Duration::ZERO),
                 Some(None) => continue,
             };
-            closed.push((is_slot, key));
+            closed.push(*key);
             look.news.closed += 1;
             look.news.over.extend(over);
         }
-        for (is_slot, key) in closed {
-            if is_slot {
-                self.open.remove(&key)
-            } else {
-                self.unpaced.remove(&key)
-            };
+        for key in closed {
+            self.open.remove(&key);
         }
         Ok(())
     }
 
-    fn is_running(&self, path: &Path, campaign: i64) -> rusqlite::Result<bool> {
+    fn is_running(&self, campaign: i64) -> rusqlite::Result<bool> {
         let mut query = self.connection.prepare_cached("SELECT id FROM campaign WHERE number = ?")?;
         let id: Option<String> = query.query_row(params![campaign], |row| row.get(0)).optional()?;
-        Ok(id.is_some_and(|id| RunLock::holder(path, &id).is_some()))
+        Ok(id.is_some_and(|id| RunLock::holder(&self.path, &id).is_some()))
     }
 }

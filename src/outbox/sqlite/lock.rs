@@ -49,9 +49,7 @@ impl RunLock {
                     continue;
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    let _ = file.take(LONGEST).read_to_string(&mut holder);
-                    return Err(StoreError::Running { id: id.to_owned(), holder: holder.trim().to_owned() });
+                    return Err(StoreError::Running { id: id.to_owned(), holder: said_in(file) });
                 }
                 Err(TryLockError::Error(why)) => return Err(io(why)),
             }
@@ -70,12 +68,7 @@ impl RunLock {
     /// What the process that has it wrote about itself, if one has.
     pub(super) fn holder(outbox: &Path, id: &str) -> Option<String> {
         let file = File::open(Self::path_of(outbox, id)).ok()?;
-        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-            return None;
-        }
-        let mut holder = String::new();
-        let _ = file.take(LONGEST).read_to_string(&mut holder);
-        Some(holder.trim().to_owned())
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| said_in(file))
     }
 
     fn path_of(outbox: &Path, id: &str) -> PathBuf {
@@ -83,6 +76,13 @@ impl RunLock {
         path.push(format!("-{id}.lock"));
         path.into()
     }
+}
+
+/// What the process that has a lock wrote about itself.
+fn said_in(file: File) -> String {
+    let mut holder = String::new();
+    let _ = file.take(LONGEST).read_to_string(&mut holder);
+    holder.trim().to_owned()
 }
 
 impl Drop for RunLock {

@@ -62,12 +62,14 @@ pub struct Tried {
 /// What stands for an address that was removed.
 const REMOVED: &str = "[removed]";
 
-/// Each message with what was tried last.
-const TRIED: &str = "SELECT row, address, state, message_id, server, began, ended, code, enhanced, said
-     FROM message JOIN recipient USING (campaign, position)
+/// Each message of a campaign with its recipient and with what was tried last.
+pub(super) const WITH_LAST: &str = "FROM message JOIN recipient USING (campaign, position)
      LEFT JOIN attempt ON attempt.number = (SELECT max(last.number) FROM attempt AS last
          WHERE last.campaign = message.campaign AND last.position = message.position)
      WHERE message.campaign = ?";
+
+/// What is told of each.
+const TRIED: &str = "SELECT row, address, state, message_id, server, began, ended, code, enhanced, said";
 
 impl Store {
     /// All campaigns, the newest first.
@@ -113,7 +115,7 @@ impl Store {
     /// The messages of a campaign with an outcome, `most` at most, in the order of the list.
     pub fn tried(&self, campaign: &Overview, outcome: Outcome, most: usize) -> Result<Vec<Tried>, StoreError> {
         let all = || {
-            let sql = format!("{TRIED} AND state = ? ORDER BY message.position LIMIT ?");
+            let sql = format!("{TRIED} {WITH_LAST} AND state = ? ORDER BY message.position LIMIT ?");
             let mut query = self.connection.prepare(&sql)?;
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let tried = query.query_map(params![campaign.number, outcome.name(), most], tried)?;
@@ -125,7 +127,7 @@ impl Store {
     /// Goes through all messages of a campaign, in the order of the list, as long as somebody wants more.
     pub fn each(&self, campaign: &Overview, mut with: impl FnMut(Tried) -> bool) -> Result<(), StoreError> {
         let mut all = || {
-            let mut query = self.connection.prepare(&format!("{TRIED} ORDER BY message.position"))?;
+            let mut query = self.connection.prepare(&format!("{TRIED} {WITH_LAST} ORDER BY message.position"))?;
             for tried in query.query_map(params![campaign.number], tried)? {
                 if !with(tried?) {
                     break;

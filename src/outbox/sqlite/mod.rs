@@ -123,7 +123,12 @@ impl Store {
 
     /// Puts what is in the write-ahead log into the file itself, as far as nobody uses it.
     pub fn settle(&self) {
-        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = self.checkpoint();
+    }
+
+    /// The same; whether all of it could be put there.
+    fn checkpoint(&self) -> rusqlite::Result<bool> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
     }
 
     /// Where it is.

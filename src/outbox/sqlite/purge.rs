@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde_json::json;
 
 use super::{
-    Outcome, Overview, Store, StoreError,
+    Overview, Store, StoreError,
     lock::RunLock,
     log::{self, Deed},
     look::salted,
@@ -37,7 +37,7 @@ impl Store {
             // It may have been in use then.
             return self.shrink().map(|()| Purged { recipients: 0, files: 0 });
         }
-        if [Outcome::Queued, Outcome::Sending, Outcome::Deferred].iter().any(|left| campaign.counts.of(*left) > 0) {
+        if campaign.counts.is_unfinished() {
             return Err(StoreError::Unfinished(campaign.id.clone()));
         }
         let _lock = RunLock::take(&self.path, &campaign.id, now)?;
@@ -55,12 +55,12 @@ impl Store {
     fn shrink(&self) -> Result<(), StoreError> {
         let shrink = || {
             self.connection.execute_batch("VACUUM")?;
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+            self.checkpoint()
         };
         match shrink() {
-            Ok(0) => Ok(()),
+            Ok(true) => Ok(()),
             // Somebody reads or writes it.
-            Ok(_) => Err(StoreError::NotShrunk(self.path.clone())),
+            Ok(false) => Err(StoreError::NotShrunk(self.path.clone())),
             Err(why) if why.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
                 Err(StoreError::NotShrunk(self.path.clone()))
             }

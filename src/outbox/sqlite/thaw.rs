@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::{Overview, Store, StoreError};
 use crate::{
-    campaign::{self, Overrides, Size},
-    message::{Composer, MOST_MESSAGE_BYTES},
+    campaign::{self, Overrides},
+    message::Composer,
     recipients::{RecipientList, Shape},
     template::{Frozen, Template},
 };
@@ -51,8 +51,8 @@ impl Store {
         let template = settings.template.to_string_lossy();
         let template = Template::frozen(&template, Arc::new(files), list.columns());
         let template = template.map_err(|why| unsound(&why.to_string()))?;
-        let most = settings.max_message_size.map_or(MOST_MESSAGE_BYTES, Size::bytes);
-        let composer = Composer::new(template.into(), list.into()).with_limit(most).with_edition(edition);
+        let composer = Composer::new(template.into(), list.into());
+        let composer = composer.with_limit(settings.max_message_size).with_edition(edition);
         Ok(Thawed { settings, composer })
     }
 

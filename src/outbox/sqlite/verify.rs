@@ -5,6 +5,7 @@ use rusqlite::params;
 use super::{
     Overview, Store, StoreError,
     freeze::{digest_files, digest_of, digest_recipient},
+    look::WITH_LAST,
 };
 use crate::{message::Digest, recipients::Rows};
 
@@ -106,18 +107,15 @@ impl Store {
             found.push("the campaign and the log do not agree whether it was purged".to_owned());
         }
         let rows = || {
-            let mut query = self.connection.prepare(
-                "SELECT row FROM message JOIN recipient USING (campaign, position)
-                 LEFT JOIN attempt AS last ON last.number = (SELECT max(number) FROM attempt AS one
-                     WHERE one.campaign = message.campaign AND one.position = message.position)
-                 WHERE message.campaign = ? AND NOT CASE state
-                     WHEN 'sent' THEN coalesce(last.outcome IN ('sent', 'in_doubt'), 0)
-                     WHEN 'queued' THEN coalesce(last.outcome <> 'sent', 1)
-                     WHEN 'cancelled' THEN coalesce(last.outcome <> 'sent', 1)
-                     WHEN 'suppressed' THEN last.outcome IS NULL
-                     ELSE coalesce(last.outcome = state, 0) END
+            let mut query = self.connection.prepare(&format!(
+                "SELECT row {WITH_LAST} AND NOT CASE state
+                     WHEN 'sent' THEN coalesce(outcome IN ('sent', 'in_doubt'), 0)
+                     WHEN 'queued' THEN coalesce(outcome <> 'sent', 1)
+                     WHEN 'cancelled' THEN coalesce(outcome <> 'sent', 1)
+                     WHEN 'suppressed' THEN outcome IS NULL
+                     ELSE coalesce(outcome = state, 0) END
                  ORDER BY message.position LIMIT ?",
-            )?;
+            ))?;
             let most = i64::try_from(MOST_NAMED).unwrap_or(i64::MAX);
             let rows = query.query_map(params![campaign.number, most], |row| row.get::<_, i64>(0))?;
             rows.map(|row| Ok(u64::try_from(row?).unwrap_or_default())).collect::<rusqlite::Result<Vec<u64>>>()
