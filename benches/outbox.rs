@@ -240,9 +240,9 @@ async fn serve(stream: TcpStream) {
 fn preparing(people: usize) {
     let directory = Directory::new(people);
     let composer = directory.composer();
-    let guard = Guard::new(Arc::clone(composer.list()), &[]);
     let threads = std::thread::available_parallelism().unwrap().get();
     let start = Instant::now();
+    let guard = Guard::new(Arc::clone(composer.list()), &[]);
     std::thread::scope(|scope| {
         for nth in 0..threads {
             let (composer, guard) = (&composer, &guard);
@@ -255,6 +255,7 @@ fn preparing(people: usize) {
             });
         }
     });
+    drop(guard);
     let least = start.elapsed();
     let start = Instant::now();
     let prepared = prepare(&composer);

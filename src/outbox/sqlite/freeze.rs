@@ -1,6 +1,6 @@
 //! A campaign is kept: all that its messages are made of, in one transaction.
 
-use std::io;
+use std::{io, sync::mpsc};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -19,8 +19,11 @@ use crate::{
     recipients::Selection,
 };
 
-/// So many messages are written between two calls of the progress function.
+/// So many recipients are handed on together, and written between two calls of the progress function.
 const STEP: usize = 1000;
+
+/// So many steps wait to be written.
+const AHEAD: usize = 4;
 
 /// What is to be kept of a campaign.
 #[derive(Debug)]
@@ -228,22 +231,8 @@ fn insert(
         ],
     )?;
     let campaign = change.last_insert_rowid();
-    let mut hash = digest_of(settings, &list, content.as_bytes(), edition);
-    let mut person =
-        change.prepare("INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)")?;
-    let mut message = change.prepare("INSERT INTO message (campaign, position, digest, says) VALUES (?, ?, ?, ?)")?;
-    prepared.each(|index, digest, says| {
-        let Some(recipient) = composer.list().get(index) else { return Ok(()) };
-        let (address, fields, position) = (recipient.address(), recipient.kept(), as_number(index));
-        digest_recipient(&mut hash, address.as_str(), &fields, digest.as_bytes());
-        let row = i64::try_from(recipient.row()).unwrap_or_default();
-        person.execute(params![campaign, position, row, address.as_str(), fields])?;
-        message.execute(params![campaign, position, digest.as_bytes(), says.cast_signed()])?;
-        if (index + 1).is_multiple_of(STEP) {
-            progress(index + 1);
-        }
-        Ok::<(), Failed>(())
-    })?;
+    let hash = digest_of(settings, &list, content.as_bytes(), edition);
+    let mut hash = insert_recipients(change, campaign, composer, prepared, hash, progress)?;
     insert_files(change, campaign, composer, prepared)?;
     digest_files(&mut hash, change, campaign)?;
     let digest = hash.finish();
@@ -251,6 +240,61 @@ fn insert(
     let details = json!({ "recipients": total, "digest": digest.to_string(), "apiece": env!("CARGO_PKG_VERSION") });
     log::add(change, &id, Deed { who, what: "prepared", details: &details }, now)?;
     Ok((campaign, Kept { id, digest, is_old: false }))
+}
+
+/// What is written of a recipient.
+struct Line {
+    index: usize,
+    fields: String,
+    digest: Digest,
+    says: u64,
+}
+
+/// Writes the recipients while a thread beside makes what is written of the next ones, and goes on with the digest.
+fn insert_recipients(
+    change: &Connection,
+    campaign: i64,
+    composer: &Composer,
+    prepared: &mut Prepared,
+    mut hash: DigestBuilder,
+    progress: &dyn Fn(usize),
+) -> Result<DigestBuilder, Failed> {
+    let list = composer.list();
+    let mut person =
+        change.prepare("INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)")?;
+    let mut message = change.prepare("INSERT INTO message (campaign, position, digest, says) VALUES (?, ?, ?, ?)")?;
+    std::thread::scope(|scope| {
+        let (sender, steps) = mpsc::sync_channel::<Vec<Line>>(AHEAD);
+        let making = scope.spawn(move || {
+            let mut step = Vec::with_capacity(STEP);
+            prepared.each(|index, digest, says| {
+                let Some(recipient) = list.get(index) else { return Ok(()) };
+                let fields = recipient.kept();
+                digest_recipient(&mut hash, recipient.address().as_str(), &fields, digest.as_bytes());
+                step.push(Line { index, fields, digest, says });
+                if step.len() == STEP {
+                    let step = std::mem::replace(&mut step, Vec::with_capacity(STEP));
+                    // Whoever writes them has given up, and says why.
+                    sender.send(step).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+                }
+                Ok::<(), io::Error>(())
+            })?;
+            let _ = sender.send(step);
+            Ok::<_, Failed>(hash)
+        });
+        let mut written = 0;
+        for Line { index, fields, digest, says } in steps.into_iter().flatten() {
+            let Some(recipient) = list.get(index) else { continue };
+            let (position, row) = (as_number(index), i64::try_from(recipient.row()).unwrap_or_default());
+            person.execute(params![campaign, position, row, recipient.address().as_str(), fields])?;
+            message.execute(params![campaign, position, digest.as_bytes(), says.cast_signed()])?;
+            written += 1;
+            if written % STEP == 0 {
+                progress(written);
+            }
+        }
+        making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Keeps the texts of the template and the files that went into the messages.
