@@ -174,7 +174,9 @@ fn killed_while_the_server_thinks_about_it_one_message_is_in_doubt() {
     assert!(server.wait_until(Duration::from_secs(20), |server| server.deliveries().len() == 2));
     child.kill().unwrap();
     child.wait().unwrap();
-    send(&home, &["--confirm", "3"]).ended(1);
+    let run = send(&home, &["--confirm", "3"]).ended(1);
+    let named = run.stderr.lines().find_map(|line| line.strip_prefix("  in doubt: row 3: <")).unwrap_or_default();
+    assert!(named.contains("@police.example>, to 127.0.0.1:") && named.ends_with(" UTC"), "{}", run.stderr);
     assert_eq!((agree(&home, &server, 3), accepted(&server).len()), (1, 3));
     let status = home.run(&["status", &home.last_campaign()]).ended(0).stdout;
     assert!(
@@ -298,7 +300,7 @@ fn without_a_record_nothing_is_sent() {
     home.write("list.csv", "name,email\n".repeat(500));
     for (outbox, said) in [
         ("list.csv", "/list.csv\" is no outbox of apiece; it was left as it is"),
-        ("c", "the outbox \"c\" cannot be opened"),
+        ("c", "\"c\" is no outbox of apiece; it was left as it is"),
         ("/proc/outbox.sqlite", "the outbox \"/proc/outbox.sqlite\" cannot be opened"),
     ] {
         let run = send(&home, &["--confirm", "2", "--outbox", outbox]).ended(73);
@@ -329,6 +331,18 @@ fn a_file_that_changed_does_not_make_everybody_get_it_twice() {
     assert_eq!(accepted(&server).values().copied().collect::<Vec<_>>(), [1, 1, 1]);
     home.write("c/a.txt", "two");
     send(&home, &["--confirm", "3", "--again"]).ended(0);
+}
+
+#[test]
+fn what_the_server_said_to_the_sender_is_in_the_record() {
+    let refused = Act::reply("550 5.7.60 Not allowed to send as this sender\r\n");
+    let server = server().on(Stage::Mail, refused).start();
+    let home = home(&server, 2, 1);
+    send(&home, &["--confirm", "2"]).ended(77);
+    let exported = home.run(&["export", &home.last_campaign()]).ended(0).stdout;
+    let tried: Vec<&str> = exported.lines().filter(|line| line.contains(",queued,")).collect();
+    assert_eq!(tried.len(), 2, "{exported}");
+    assert!(tried[0].contains(",550,5.7.60,") && !tried[1].contains("550"), "{exported}");
 }
 
 #[test]
@@ -367,8 +381,8 @@ fn where_it_cannot_be_written_down_nothing_is_sent() {
     assert!((2..402).all(|row| accepted.contains_key(&row) || in_doubt.contains(&row)));
 }
 
-/// What the power could take away is asked of the operating system: before the body of a message is written, its mark has been
-/// flushed to the disk since the one before.
+/// What the power could take away is asked of the operating system: before the body of a message is written, its mark, with its
+/// Message-ID, was written to the record and flushed to the disk.
 #[cfg(unix)]
 #[test]
 fn the_mark_is_on_the_disk_before_the_body_is_on_the_wire() {
@@ -379,7 +393,7 @@ fn the_mark_is_on_the_disk_before_the_body_is_on_the_wire() {
     home.config(&account(server.port(), server.ca_file(), "none", "connections = 1"));
     let log = home.path().join("strace");
     let mut command = std::process::Command::new("strace");
-    command.args(["-f", "-s", "4000", "-e", "trace=fdatasync,fsync,write,sendto,writev", "-o"]).arg(&log);
+    command.args(["-f", "-s", "5000", "-e", "trace=fdatasync,fsync,pwrite64,write,sendto,writev", "-o"]).arg(&log);
     command.arg(env!("CARGO_BIN_EXE_apiece")).args(["send", "c", "--account", "work", "--confirm", "5"]);
     let output = command.env("HOME", home.path()).current_dir(home.path()).stdin(Stdio::null()).output();
     let calls = std::fs::read_to_string(&log).unwrap_or_default();
@@ -387,14 +401,15 @@ fn the_mark_is_on_the_disk_before_the_body_is_on_the_wire() {
         return skip("strace is not there, or cannot trace here");
     }
     assert_eq!(server.accepted().len(), PEOPLE);
-    let (mut bodies, mut is_flushed) = (0, false);
+    let (mut bodies, mut written, mut flushed) = (0, String::new(), String::new());
     for call in calls.lines() {
-        if call.contains("MAIL FROM:") {
-            is_flushed = false;
+        if call.contains("pwrite64(") {
+            written.push_str(call);
         } else if call.contains("sync") && call.ends_with("= 0") {
-            is_flushed = true;
-        } else if call.contains("\\r\\nSubject: ") {
-            assert!(is_flushed, "{call}");
+            flushed.push_str(&std::mem::take(&mut written));
+        } else if let Some((_, rest)) = call.split_once("\\r\\nMessage-ID: ") {
+            let id = rest.split("\\r\\n").next().unwrap();
+            assert!(id.ends_with("@police.example>") && flushed.contains(id), "{id}");
             bodies += 1;
         }
     }

@@ -91,7 +91,7 @@ Examples:
 pub(super) struct Retry {
     /// The campaign, as `apiece status` names it
     id: String,
-    /// Those that the server refused
+    /// Those that the server refused; shows why, and the next `apiece send` tries them again
     #[arg(long, required_unless_present = "cancelled", conflicts_with = "cancelled")]
     failed: bool,
     /// Those that somebody took back

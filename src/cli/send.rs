@@ -20,16 +20,20 @@ use super::{
     login::{self, check_senders, read_secret, read_signer},
     prepare::freeze,
     record::{OUTBOX_FILE, failed, who},
+    status::traces,
 };
 use crate::{
     address::Address,
     campaign::{self, Account, Rate},
     fault,
     message::Composer,
-    outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Overview, Store},
+    outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Overview, Store, Tried},
     recipients::{Rows, Selection},
     report,
 };
+
+/// So many messages in doubt are told one by one before the run goes on.
+const MOST_IN_DOUBT: usize = 10;
 
 /// Arguments of `apiece send`.
 #[derive(Debug, Args)]
@@ -235,7 +239,8 @@ impl Send {
         store.check_new(&overview, &|position| selected.contains(position)).map_err(failed)?;
         let counts = messages.counts(&selected);
         if was_begun || counts.of(Outcome::Queued) == 0 {
-            screen.note(&again(&overview.id, &counts));
+            let in_doubt = store.tried(&overview, Outcome::InDoubt, MOST_IN_DOUBT).map_err(failed)?;
+            screen.note(&again(&overview.id, &counts, &in_doubt));
         } else if let Some(other) = store.unfinished_like(&overview).map_err(failed)? {
             screen.note(&instead_of(&other));
         }
@@ -333,14 +338,21 @@ fn instead_of(other: &Overview) -> String {
     )
 }
 
-/// What is known of a campaign that was begun.
-fn again(id: &str, counts: &Counts) -> String {
+/// What is known of a campaign that was begun, with some of the messages that are in doubt.
+fn again(id: &str, counts: &Counts, in_doubt: &[Tried]) -> String {
     let goes_on = if counts.of(Outcome::Queued) > 0 { "goes on" } else { "has nobody left to send to" };
     let mut text = format!("Campaign {id} {goes_on}: {} of {} sent before.", counts.of(Outcome::Sent), counts.total());
     for outcome in [Outcome::Failed, Outcome::InDoubt, Outcome::Cancelled] {
         if counts.of(outcome) > 0 {
             let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));
         }
+    }
+    for tried in in_doubt {
+        let traces = traces(tried).unwrap_or_default();
+        let _ = write!(text, "\n  in doubt: row {}: {traces}", tried.row);
+    }
+    if counts.of(Outcome::InDoubt) > in_doubt.len() {
+        text.push_str("\n  and more");
     }
     if counts.of(Outcome::InDoubt) > 0 {
         let _ = write!(text, "\nWhat is in doubt is to be looked up: apiece status {id}; then: apiece resolve {id}");

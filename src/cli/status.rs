@@ -152,22 +152,27 @@ fn to_go(
     Ok(text)
 }
 
+/// What to look a message up by.
+pub(super) fn traces(tried: &Tried) -> Option<String> {
+    let began = tried.began?.strftime("%Y-%m-%d %H:%M:%S UTC");
+    Some(format!("{}, to {} at {began}", tried.message_id, tried.server))
+}
+
 fn details(store: &Store, campaign: &Overview, outcome: Outcome, text: &mut String) -> Result<(), Failure> {
     let count = campaign.counts.of(outcome);
     for tried in store.tried(campaign, outcome, MOST_SHOWN).map_err(failed)? {
-        let Tried { row, address, message_id, server, began, said, .. } = tried;
-        let _ = writeln!(text, "\nrow {row}, {address}: {outcome}");
-        for line in said.lines() {
+        let _ = writeln!(text, "\nrow {}, {}: {outcome}", tried.row, tried.address);
+        for line in tried.said.lines() {
             let _ = writeln!(text, "  {}", visible(line));
         }
-        if let Some(began) = began {
-            let _ = writeln!(text, "  {message_id}, to {server} at {}", began.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        if let Some(traces) = traces(&tried) {
+            let _ = writeln!(text, "  {traces}");
         }
     }
     if count > MOST_SHOWN {
         let _ = writeln!(text, "\n… and {} more {outcome}", count - MOST_SHOWN);
     }
-    if outcome == Outcome::InDoubt && count > 0 {
+    if outcome == Outcome::InDoubt && count > 0 && campaign.purged.is_none() {
         let _ = writeln!(
             text,
             "\nAsk the server's administrator for these, or look into the Sent folder. Then:\n  \

@@ -3,7 +3,12 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use crate::{address::Address, campaign::Mechanism, diagnostic::visible, outbox::Outcome};
+use crate::{
+    address::Address,
+    campaign::Mechanism,
+    diagnostic::visible,
+    outbox::{Codes, Outcome},
+};
 
 /// Something happened.
 #[derive(Debug, Clone)]
@@ -104,6 +109,11 @@ impl Reply {
         let (class, subject, detail) = (parts.next()?, parts.next()?, parts.next()?);
         let fits = matches!(class, "2" | "4" | "5") && is_number(subject) && is_number(detail);
         (fits && parts.next().is_none()).then_some(word)
+    }
+
+    /// Both codes, for the record.
+    pub(super) fn codes(&self) -> Codes {
+        (self.code, self.enhanced().map(str::to_owned))
     }
 
     /// The words of all lines without their codes.
@@ -256,7 +266,8 @@ impl StopReason {
             Self::NoLogin(_) => "look at auth and tls of the account".into(),
             Self::SenderRefused { .. } => "the address in from must be one that this account may send as".into(),
             Self::Changed { .. } | Self::Unsound { .. } => {
-                "has a file changed that it attaches? Otherwise this is a fault in apiece or in this machine's memory; nothing was sent to that person"
+                "apiece verify ID says whether somebody changed the outbox; otherwise this is a fault in apiece or in this \
+                 machine's memory. Nothing was sent to that person"
                     .into()
             }
             Self::TooLarge { .. } => "attach less; nothing was sent".into(),

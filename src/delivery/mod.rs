@@ -375,7 +375,7 @@ impl Run {
             Ok(message) if message.digest() == claim.digest => message,
             _ => {
                 slot.unused();
-                drop(self.outbox.give_back(claim, ""));
+                drop(self.outbox.give_back(claim, None, ""));
                 let row = self.composer.list().get(claim.index).map_or(0, Recipient::row);
                 end_run(&self.stop, &self.events, StopReason::Changed { row }).await;
                 return Fate::Good;
@@ -388,7 +388,7 @@ impl Run {
                 Ok(bytes) => bytes,
                 Err(why) => {
                     slot.unused();
-                    drop(self.outbox.give_back(claim, ""));
+                    drop(self.outbox.give_back(claim, None, ""));
                     let why = why.to_string();
                     end_run(&self.stop, &self.events, StopReason::NotSigned { row: message.row(), why }).await;
                     return Fate::Good;
@@ -398,7 +398,7 @@ impl Run {
         let own = |name: &str| self.composer.template().header_names().any(|own| own.eq_ignore_ascii_case(name));
         if let Err(why) = check_structure(message.envelope(), &bytes, own) {
             slot.unused();
-            drop(self.outbox.give_back(claim, ""));
+            drop(self.outbox.give_back(claim, None, ""));
             end_run(&self.stop, &self.events, StopReason::Unsound { row: message.row(), why }).await;
             return Fate::Good;
         }
@@ -418,7 +418,7 @@ impl Run {
             End::Impossible(why) => (Outcome::Failed, None, Some(why)),
             // It is not this message's fault, and nobody's is sent.
             End::SenderRefused(reply) => {
-                let _ = self.outbox.give_back(claim, reply.text()).await;
+                let _ = self.outbox.give_back(claim, Some(reply.codes()), reply.text()).await;
                 let from = message.envelope().from().clone();
                 end_run(&self.stop, &self.events, StopReason::SenderRefused { from, reply }).await;
                 return verdict.connection;
@@ -444,7 +444,7 @@ impl Run {
             End::NotSent(why) => {
                 self.lost(number, &why).await;
                 if claim.returns < MOST_RETURNS || self.stop.requested() {
-                    let _ = self.outbox.give_back(claim, &why).await;
+                    let _ = self.outbox.give_back(claim, None, &why).await;
                     return verdict.connection;
                 }
                 self.broke(&why).await;
@@ -469,7 +469,7 @@ impl Run {
     async fn finish(self: &Arc<Self>, claim: Claim, finished: Finished, settling: &mut Settling) {
         let Finished { outcome, reply, why, .. } = &finished;
         let said = reply.as_ref().map_or(why.as_deref().unwrap_or_default(), Reply::text);
-        let code = reply.as_ref().map(|reply| (reply.code(), reply.enhanced().map(str::to_owned)));
+        let code = reply.as_ref().map(Reply::codes);
         let written = self.outbox.end(claim, *outcome, code, said);
         settled(settling).await;
         *settling = Some(tokio::spawn(Arc::clone(self).settle(written, claim, finished)));

@@ -181,6 +181,9 @@ struct State {
     returned: VecDeque<(usize, u32)>,
 }
 
+/// The code of a reply (RFC 5321 §4.2), and the enhanced one (RFC 3463).
+pub type Codes = (u16, Option<String>);
+
 /// Over which connection a message goes.
 #[derive(Debug, Clone)]
 pub struct Connected {
@@ -282,21 +285,25 @@ impl Outbox {
         self.write(claim, || Attempt::Begins { message_id, server, tls, slot, at })
     }
 
-    /// Gives back a message of which the server cannot have the end: it is queued again.
-    pub fn give_back(&self, claim: Claim, why: &str) -> Written {
-        self.release(Claim { returns: claim.returns + 1, ..claim }, why)
+    /// Gives back a message of which the server cannot have the end: it is queued again. With the reply's code, if there was
+    /// one, and the enhanced one, and what was said or happened.
+    pub fn give_back(&self, claim: Claim, code: Option<Codes>, said: &str) -> Written {
+        self.requeue(Claim { returns: claim.returns + 1, ..claim }, code, said)
     }
 
     /// The same for a message of which the server has seen nothing at all.
-    pub fn release(&self, claim: Claim, why: &str) -> Written {
+    pub fn release(&self, claim: Claim, said: &str) -> Written {
+        self.requeue(claim, None, said)
+    }
+
+    fn requeue(&self, claim: Claim, code: Option<Codes>, said: &str) -> Written {
         let at = Timestamp::now();
         let mut state = self.state();
         let current = &mut state.outcomes[claim.position];
         let written = match *current {
             Outcome::Queued => written(),
             begun if begun.may_become(Outcome::Queued) => {
-                let (outcome, said) = (Outcome::Queued, why.to_owned());
-                self.write(claim, || Attempt::Ends { outcome, code: None, said, at })
+                self.write(claim, || Attempt::Ends { outcome: Outcome::Queued, code, said: said.to_owned(), at })
             }
             _ => return oneshot::channel().1,
         };
@@ -307,7 +314,7 @@ impl Outbox {
 
     /// What became of the message, with the reply's code and the enhanced one, and what was said. It counts once that is
     /// written down and [`settled`](Self::settle).
-    pub fn end(&self, claim: Claim, outcome: Outcome, code: Option<(u16, Option<String>)>, said: &str) -> Written {
+    pub fn end(&self, claim: Claim, outcome: Outcome, code: Option<Codes>, said: &str) -> Written {
         if !self.state().outcomes[claim.position].may_become(outcome) {
             return oneshot::channel().1;
         }
@@ -376,7 +383,7 @@ mod tests {
         let outbox = outbox();
         let (a, b) = (outbox.claim().unwrap(), outbox.claim().unwrap());
         assert_eq!((a.index, b.index, outbox.claim()), (0, 1, None));
-        drop(outbox.give_back(a, "x"));
+        drop(outbox.give_back(a, None, "x"));
         let again = outbox.claim().unwrap();
         assert_eq!((again.index, again.returns), (0, 1));
         let sent = |claim: Claim| {
@@ -392,7 +399,7 @@ mod tests {
         };
         assert_eq!(sent(again), [true, true]);
         assert_eq!(sent(again), [false, false]);
-        drop(outbox.give_back(again, "x"));
+        drop(outbox.give_back(again, None, "x"));
         assert_eq!(outbox.claim(), None, "what was sent never comes back");
         assert_eq!((outbox.counts().of(Outcome::Sent), outbox.with(Outcome::Queued)), (1, vec![1]));
     }

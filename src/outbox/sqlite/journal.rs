@@ -12,7 +12,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use super::{Campaign, Store, StoreError};
-use crate::{fault, outbox::Outcome};
+use crate::{
+    fault,
+    outbox::{Codes, Outcome},
+};
 
 /// So many things at most are one commit.
 const MOST: usize = 1000;
@@ -54,7 +57,7 @@ pub enum Attempt {
         /// What.
         outcome: Outcome,
         /// The code of the reply, and the enhanced one (RFC 3463).
-        code: Option<(u16, Option<String>)>,
+        code: Option<Codes>,
         /// The reply, or what happened in place of it.
         said: String,
         /// When.
@@ -124,13 +127,24 @@ fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Recei
             batch.push(entry);
             batch.extend(entries.try_iter().take(MOST - batch.len()));
         }
-        let done =
-            commit(&mut store.connection, campaign, account, &batch).map_err(|why| StoreError::of(&store.path, &why));
+        let mut write = |entries: &[Entry]| {
+            commit(&mut store.connection, campaign, account, entries).map_err(|why| StoreError::of(&store.path, &why))
+        };
+        let all = write(&batch);
+        let is_alone = batch.len() == 1;
         for entry in batch {
             open = if entry.can_wait() { open - 1 } else { open + 1 };
-            let _ = entry.written.send(done.clone());
+            // What cannot be written down of one message is no fault of the others.
+            let done = if is_alone || all.is_ok() { all.clone() } else { write(std::slice::from_ref(&entry)) };
+            let _ = entry.written.send(done);
         }
     }
+}
+
+/// Whether it is written down that a message was begun, and is not over.
+fn has_begun(change: &Connection, campaign: i64, position: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT state = 'sending' FROM message WHERE campaign = ? AND position = ?";
+    change.prepare_cached(sql)?.query_row(params![campaign, position], |row| row.get(0))
 }
 
 fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, batch: &[Entry]) -> rusqlite::Result<()> {
@@ -146,6 +160,8 @@ fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, bat
             }
         };
         match attempt {
+            // Its beginning could not be written down, and need not be taken back.
+            Attempt::Ends { outcome: Outcome::Queued, .. } if !has_begun(&change, campaign, position)? => {}
             Attempt::Begins { message_id, server, tls, slot, at } => {
                 becomes(Outcome::Sending)?;
                 let mut insert = change.prepare_cached(

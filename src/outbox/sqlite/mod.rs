@@ -104,6 +104,13 @@ impl Store {
         }
         match create_file(path) {
             Ok(_) => {}
+            // A device, a pipe, a directory
+            Err(why)
+                if why.kind() == std::io::ErrorKind::AlreadyExists
+                    && path.metadata().is_ok_and(|known| !known.is_file()) =>
+            {
+                return Err(StoreError::Foreign(path.to_owned()));
+            }
             Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {
                 // SQLite would open what may only be read, and say so with the first write.
                 OpenOptions::new().read(true).write(true).open(path).map_err(|why| match why.kind() {

@@ -106,6 +106,37 @@ fn what_was_written_is_there_again() {
     );
 }
 
+#[test]
+fn what_cannot_be_written_down_of_one_is_no_fault_of_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("outbox.sqlite");
+    let mut store = Store::open(&path).unwrap();
+    let id = freeze(&mut store, &composer(&["ada", "bo", "cy"], "hello"), false).unwrap().id;
+    let (campaign, _) = take(&mut store, &id).unwrap();
+    let blocker = Store::open(&path).unwrap();
+    let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
+    for position in [0, 1] {
+        write(&journal, position, begins()).unwrap();
+    }
+    // All of it waits for another program's write, and becomes one commit.
+    blocker.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = [
+        journal.write(0, begins()),
+        journal.write(0, ends(Outcome::Sent)),
+        journal.write(9, begins()),
+        journal.write(1, ends(Outcome::Queued)),
+        // Its beginning was never written down.
+        journal.write(2, ends(Outcome::Queued)),
+    ];
+    std::thread::sleep(Duration::from_millis(50));
+    blocker.connection.execute_batch("COMMIT").unwrap();
+    let written = waiting.map(|written| written.blocking_recv().unwrap().is_ok());
+    assert_eq!(written, [false, true, false, true, true]);
+    drop(journal);
+    let (_campaign, messages) = take(&mut Store::open(&path).unwrap(), &id).unwrap();
+    assert_eq!(messages.outcomes, [Outcome::Sent, Outcome::Queued, Outcome::Queued]);
+}
+
 /// Sends to everybody of a campaign.
 fn send_all(path: &Path, id: &str) {
     let mut store = Store::open(path).unwrap();
@@ -345,7 +376,9 @@ fn what_is_no_outbox_is_left_as_it_is() {
     bytes[100..4096].fill(0xff);
     std::fs::write(&damaged, &bytes).unwrap();
     assert!(matches!(refused(&damaged), StoreError::Corrupt(_)), "{:?}", refused(&damaged));
-    assert!(matches!(refused(directory.path()), StoreError::Unopened(..)));
+    assert!(matches!(refused(directory.path()), StoreError::Foreign(_)));
+    #[cfg(unix)]
+    assert!(matches!(refused(Path::new("/dev/null")), StoreError::Foreign(_)));
 }
 
 #[cfg(unix)]
