@@ -25,7 +25,7 @@ use std::{
 };
 
 use apiece::{
-    campaign::{Accounts, ListOptions, Named},
+    campaign::{Accounts, ListOptions, Named, Retry},
     delivery::{self, Job, Stop},
     guard::Guard,
     message::Composer,
@@ -180,6 +180,8 @@ fn send(runtime: &Runtime, composer: &Composer, outbox: Outbox, port: u16, direc
         composer: composer.clone(),
         signer: None,
         outbox: Arc::clone(&outbox),
+        retry: Retry::default(),
+        waits: true,
         ledger: None,
         clock: ZonedDateTime::now,
     };

@@ -12,7 +12,7 @@ fn home_for(postfix: &Postfix, more: &str) -> Home {
 }
 
 fn send(home: &Home, postfix: &Postfix, arguments: &[&str]) -> Run {
-    let mut command = home.command(&[&["send", "c", "--account", "work"], arguments].concat());
+    let mut command = home.command(&[&["send", "c", "--no-wait", "--account", "work"], arguments].concat());
     Run::of(command.env("SMTP_PASSWORD", postfix.password()).output().unwrap())
 }
 
@@ -71,7 +71,7 @@ fn one_refused_recipient_stops_nobody_elses_message() {
          server: 450 4.2.0 <try-later@four.example>: Recipient address rejected: Mailbox busy, try again later\n  \
          to do: send it again later\n\n\
          1 may still get theirs. Later, and without changing the list:\n  \
-         apiece send c --account work --rows 5 --confirm 1\n"
+         apiece send c --account work --no-wait --rows 5 --confirm 1\n"
     );
     let got: Vec<&str> = vec!["ada@one.example", "cem@three.example", "eve@five.example"];
     assert_eq!(mailboxes(&postfix, 3), got.into_iter().map(str::to_owned).collect());

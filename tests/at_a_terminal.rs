@@ -182,7 +182,7 @@ fn ctrl_c_at_the_password_leaves_the_terminal_as_it_was() {
 fn a_bar_shows_how_far_it_is_and_notices_do_not_break_it() {
     let server = server()
         .on_when(|moment| match (moment.stage, moment.message) {
-            (Stage::Mail, Some(4)) => Act::Drop,
+            (Stage::Rcpt, Some(4)) => Act::Drop,
             (Stage::Rcpt, Some(2)) => Act::reply("550 5.1.1 no \x1b[31msuch\x1b[0m person\r\n"),
             (Stage::Dot, _) => Act::Delay(Duration::from_millis(120)),
             _ => Act::Ok,

@@ -40,6 +40,7 @@ mod starttls_is_safe;
 mod stopping;
 mod templates_share_pieces;
 mod the_pace_is_kept;
+mod the_record_holds;
 mod the_sandbox_proves_it;
 mod values_come_back_intact;
 mod what_a_server_may_do;

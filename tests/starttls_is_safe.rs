@@ -258,7 +258,12 @@ fn a_server_that_offers_no_usable_login_under_tls_gets_no_password() {
     for (clear, offer, wanted, why) in [
         ("", "", "", "the server offers no AUTH under TLS"),
         ("PLAIN LOGIN", "", "", "the server offers no AUTH under TLS"),
-        ("PLAIN", "CRAM-MD5", "", "the server offers CRAM-MD5, and PLAIN or LOGIN or XOAUTH2 is wanted"),
+        (
+            "PLAIN",
+            "CRAM-MD5",
+            "",
+            "the server offers CRAM-MD5, and SCRAM-SHA-256 or PLAIN or LOGIN or OAUTHBEARER or XOAUTH2 is wanted",
+        ),
         ("PLAIN", "PLAIN LOGIN", "auth = \"xoauth2\"\n", "the server offers PLAIN, LOGIN, and XOAUTH2 is wanted"),
     ] {
         let server = Scripted::builder().tls(Tls::StartTls).auth("ann", PASSWORD).auth_offer(offer);

@@ -45,7 +45,7 @@ fn start(count: usize, account: &str, flags: &[&str]) -> Run {
     home.config(account);
     home.campaign(&people(count));
     let confirm = count.to_string();
-    let mut arguments = vec!["send", "c", "--confirm", confirm.as_str()];
+    let mut arguments = vec!["send", "c", "--no-wait", "--retry-after", "120ms", "--confirm", confirm.as_str()];
     arguments.extend(flags);
     Run::of(home.command(&arguments).env("PW", PASSWORD).output().expect("the program runs"))
 }
@@ -162,10 +162,29 @@ fn called(stage: Stage, act: &Act) -> String {
     }
 }
 
+/// How a server takes commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Together,
+    OneByOne,
+}
+
+/// Each case both ways.
+fn both<C: Clone>(cases: &[C]) -> Vec<(Way, C)> {
+    [Way::Together, Way::OneByOne]
+        .into_iter()
+        .flat_map(|way| cases.iter().map(move |case| (way, case.clone())))
+        .collect()
+}
+
 /// Acts at this stage of row 3's transaction: once, or each time it comes.
-fn at_row_3(stage: Stage, act: &Act, once: bool) -> Scripted {
+fn at_row_3(way: Way, stage: Stage, act: &Act, once: bool) -> Scripted {
     let (act, done) = (act.clone(), AtomicUsize::new(0));
-    let server = Scripted::builder().on_when(move |moment| {
+    let server = match way {
+        Way::Together => Scripted::builder(),
+        Way::OneByOne => Scripted::builder().extensions(&["SIZE 1000000", "ENHANCEDSTATUSCODES"]),
+    };
+    let server = server.on_when(move |moment| {
         let its = match stage {
             Stage::Mail => moment.message == Some(1),
             Stage::Rcpt => moment.line.contains(&to(3)),
@@ -210,14 +229,21 @@ fn a_connection_that_breaks_before_the_message_is_whole_is_opened_again_and_nobo
         acts.push(Act::reply(if stage == Stage::Data { "250 2.0.0 Ok\r\n" } else { "354 Go ahead\r\n" }));
         cases.extend(acts.into_iter().map(|act| (stage, act)));
     }
+    let mut cases = both(&cases);
+    // Between the answers to RCPT and DATA nobody can tell that it was not asked for.
+    cases.retain(|(way, (stage, act))| {
+        *way == Way::OneByOne || *stage != Stage::Rcpt || !matches!(act, Act::Extra(bytes) if bytes[0] == b'5')
+    });
     each(
         &cases,
-        |(stage, act)| called(*stage, act),
-        |(stage, act)| {
-            let server = at_row_3(*stage, act, true);
+        |(way, (stage, act))| format!("{way:?}: {}", called(*stage, act)),
+        |(way, (stage, act))| {
+            let server = at_row_3(*way, *stage, act, true);
             let told = send(&server, 3, &relay(&server, ""), &[]).ended(0);
             assert_eq!(told.count("sent"), 3);
-            assert_eq!(told.all("connection_lost").len(), 1, "{}", told.run.stdout);
+            // Where the next envelope went with the content before, a server may have had enough, and that is nothing to tell.
+            let least = usize::from(*way == Way::OneByOne || *stage != Stage::Mail);
+            assert!((least..=1).contains(&told.all("connection_lost").len()), "{}", told.run.stdout);
             assert_eq!(server.connections(), 2);
         },
     );
@@ -234,13 +260,14 @@ fn a_message_that_breaks_every_connection_is_deferred_and_the_others_are_sent() 
         (Stage::Data, Act::Flood, "the server's reply is endless"),
     ];
     each(
-        &cases,
-        |(stage, act, _)| called(*stage, act),
-        |(stage, act, why)| {
-            let server = at_row_3(*stage, act, false);
+        &both(&cases),
+        |(way, (stage, act, _))| format!("{way:?}: {}", called(*stage, act)),
+        |(way, (stage, act, why))| {
+            let server = at_row_3(*way, *stage, act, false);
             let told = send(&server, 4, &relay(&server, ""), &[]).ended(75);
             assert_eq!((told.count("sent"), told.rows()[&3].0), (3, "deferred"));
-            let said = told.all("finished").iter().find(|object| object["row"] == 3).unwrap()["why"].to_string();
+            let finished = told.all("finished").into_iter().find(|object| object["row"] == 3).unwrap();
+            let said = format!("{}{}", finished["reply"], finished["why"]);
             assert!(said.replace('\\', "").contains(why), "{said}");
             assert_eq!((told.all("connection_lost").len(), server.connections()), (3, 4));
         },
@@ -264,11 +291,16 @@ fn what_breaks_between_the_final_dot_and_its_answer_is_in_doubt_and_not_sent_aga
     cases.push((Stage::Dot, Act::reply("354 Go ahead\r\n")));
     // These bodies are short: the server has read the dot with them.
     cases.extend([Act::Drop, Act::Reset, Act::Stall].map(|act| (Stage::Body, act)));
+    let mut cases = both(&cases);
+    // With the answers to the next envelope behind it, that is a line.
+    cases.retain(|(way, (_, act))| {
+        !(*way == Way::Together && matches!(act, Act::Reply(bytes) if !bytes.ends_with(b"\n")))
+    });
     each(
         &cases,
-        |(stage, act)| called(*stage, act),
-        |(stage, act)| {
-            let server = at_row_3(*stage, act, true);
+        |(way, (stage, act))| format!("{way:?}: {}", called(*stage, act)),
+        |(way, (stage, act))| {
+            let server = at_row_3(*way, *stage, act, true);
             let told = send(&server, 4, &relay(&server, ""), &[]).ended(1);
             assert_eq!((told.count("sent"), told.rows()[&3].0), (3, "in_doubt"));
             let tries = server.lines().iter().filter(|line| line.text.contains(&to(3))).count();
@@ -334,10 +366,10 @@ fn what_the_server_says_of_a_message_is_kept_word_for_word() {
         (Stage::Dot, b"250 Angenommen, sch\xf6n\r\n", "sent", 0),
     ];
     each(
-        &cases,
-        |(stage, reply, ..)| called(*stage, &Act::reply(*reply)),
-        |(stage, reply, outcome, code)| {
-            let server = at_row_3(*stage, &Act::reply(*reply), true);
+        &both(&cases),
+        |(way, (stage, reply, ..))| format!("{way:?}: {}", called(*stage, &Act::reply(*reply))),
+        |(way, (stage, reply, outcome, code))| {
+            let server = at_row_3(*way, *stage, &Act::reply(*reply), true);
             let told = send(&server, 4, &relay(&server, ""), &[]).ended(*code);
             let words = String::from_utf8_lossy(reply).replace("\r\n", "\n");
             assert_eq!(told.rows()[&3], (*outcome, words.strip_suffix('\n').unwrap()));
@@ -353,7 +385,7 @@ fn an_answer_followed_by_the_end_of_the_connection_counts() {
         ("450 4.0.0 Later\r\n", "deferred", 75),
         ("550 5.0.0 Never\r\n", "failed", 1),
     ] {
-        let server = at_row_3(Stage::Dot, &Act::reply_then_drop(reply), true);
+        let server = at_row_3(Way::Together, Stage::Dot, &Act::reply_then_drop(reply), true);
         let told = send(&server, 4, &relay(&server, ""), &[]).ended(code);
         assert_eq!((told.rows()[&3], told.count("sent")), ((outcome, reply.trim_end()), 3 + u64::from(code == 0)));
     }
@@ -543,7 +575,7 @@ row 6, p6@list.example: in doubt
 In doubt: rows 6. They are not sent again on their own.
 
 1 may still get theirs. Later, and without changing the list:
-  apiece send c --rows 4 --confirm 1
+  apiece send c --retry-after 120ms --no-wait --rows 4 --confirm 1
 "
     );
     let why = said.lines().find_map(|line| line.strip_prefix("  what happened: ")).unwrap_or_default();
@@ -565,7 +597,7 @@ The run ended early: the server takes no mail from updates@police.example: 550 5
   to do: the address in from must be one that this account may send as
 
 3 may still get theirs. Later, and without changing the list:
-  apiece send c --rows 3-5 --confirm 3
+  apiece send c --retry-after 120ms --no-wait --rows 3-5 --confirm 3
 "
     );
     assert_eq!(summary(&refused.start(), 4, "", 77), expected, "the person in row 3 has nothing to do with it");
@@ -580,7 +612,7 @@ The run ended early: the server takes no mail now: 421 4.3.2 Too many connection
   to do: try again later
 
 2 may still get theirs. Later, and without changing the list:
-  apiece send c --rows 2-3 --confirm 2
+  apiece send c --retry-after 120ms --no-wait --rows 2-3 --confirm 2
 "
     );
 }

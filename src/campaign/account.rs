@@ -35,6 +35,10 @@ pub struct Account {
     pub rates: Vec<Rate>,
     /// At most so many at once.
     pub connections: NonZeroUsize,
+    /// So many messages go over one connection at most; then another one is opened.
+    pub messages_per_connection: Option<NonZeroUsize>,
+    /// Whether several commands are sent at once to a server that offers it (RFC 2920).
+    pub pipelining: bool,
     /// No network step may take longer; each has a limit of its own besides (RFC 5321 §4.5.3.2).
     pub timeout: Option<Duration>,
     /// How messages are signed, if they are.
@@ -70,8 +74,18 @@ pub enum Mechanism {
     Plain,
     /// The older one that some servers still ask for.
     Login,
-    /// The secret is an OAuth 2.0 access token.
+    /// The secret is an OAuth 2.0 access token, in the way of Google and Microsoft.
     XOAuth2,
+    /// The same by the standard (RFC 7628).
+    OAuthBearer,
+    /// The password is not sent, and the server shows that it knows it (RFC 5802, RFC 7677).
+    ScramSha256,
+}
+
+impl Mechanism {
+    /// All of them: those that a password is for, the strongest first, and then those for a token, since a server that takes
+    /// nothing else is not given a password.
+    pub const ALL: [Self; 5] = [Self::ScramSha256, Self::Plain, Self::Login, Self::OAuthBearer, Self::XOAuth2];
 }
 
 impl std::str::FromStr for Tls {
@@ -95,7 +109,9 @@ impl std::str::FromStr for Mechanism {
             "plain" => Ok(Self::Plain),
             "login" => Ok(Self::Login),
             "xoauth2" => Ok(Self::XOAuth2),
-            _ => Err("this is \"plain\", \"login\" or \"xoauth2\""),
+            "oauthbearer" => Ok(Self::OAuthBearer),
+            "scram-sha-256" => Ok(Self::ScramSha256),
+            _ => Err("this is \"plain\", \"login\", \"scram-sha-256\", \"xoauth2\" or \"oauthbearer\""),
         }
     }
 }
@@ -106,6 +122,8 @@ impl std::fmt::Display for Mechanism {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
             Self::XOAuth2 => "XOAUTH2",
+            Self::OAuthBearer => "OAUTHBEARER",
+            Self::ScramSha256 => "SCRAM-SHA-256",
         })
     }
 }
@@ -222,6 +240,9 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let mechanism = keys.parsed::<Mechanism>("auth");
     let rates = read_rates(&mut keys);
     let connections = keys.integer("connections", 1, 1000).map_or(1, |number| number.value as usize);
+    let most = keys.integer("messages_per_connection", 1, 1_000_000);
+    let messages_per_connection = most.and_then(|number| NonZeroUsize::new(number.value as usize));
+    let pipelining = keys.boolean("pipelining").is_none_or(|pipelining| pipelining.value);
     let timeout = read_timeout(&mut keys);
     let secret = read_secret(&mut keys, base);
     let dkim = dkim::read(&mut keys, base);
@@ -292,6 +313,8 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
         login,
         rates,
         connections: NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN),
+        messages_per_connection,
+        pipelining,
         timeout,
         dkim,
     };

@@ -10,6 +10,7 @@ mod guard;
 pub(crate) mod keys;
 mod list;
 mod rate;
+mod retry;
 mod size;
 mod written;
 
@@ -28,6 +29,7 @@ pub use dkim::Dkim;
 pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use rate::{Rate, RateError};
+pub use retry::{Retry, Time, TimeError};
 pub use size::{Size, SizeError};
 
 use self::keys::{At, Keys};
@@ -58,6 +60,8 @@ pub struct Campaign {
     pub rates: Vec<Rate>,
     /// Fewer connections than the account allows.
     pub connections: Option<usize>,
+    /// What is done about messages that the server puts off.
+    pub retry: Retry,
     /// What a message may have at most.
     pub max_message_size: Option<Size>,
 }
@@ -77,6 +81,8 @@ pub struct Overrides {
     pub rates: Vec<Rate>,
     /// `--connections`
     pub connections: Option<usize>,
+    /// `--retry-after`, `--tries`, `--give-up-after`, `--pause-after`
+    pub retry: Retry,
     /// `--common`
     pub guard: GuardOptions,
     /// `--max-message-size`
@@ -218,6 +224,7 @@ impl Campaign {
             guard: overrides.guard,
             rates: overrides.rates,
             connections: overrides.connections,
+            retry: overrides.retry,
             max_message_size: overrides.max_message_size,
         })
     }
@@ -236,9 +243,11 @@ impl Campaign {
         let (guard, identifying) = guard::read(&mut keys);
         let list = ListOptions { identifying, ..list };
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
+        let mut patience = Retry::default();
         if let Some(mut send) = keys.table("send") {
             rates = account::read_rates(&mut send);
             connections = send.integer("connections", 1, 1000).map(|number| number.value as usize);
+            patience = retry::read(&mut send);
             size = send.parsed("max_message_size").map(|size| size.value);
             keys.adopt(send.finish());
         }
@@ -268,6 +277,7 @@ impl Campaign {
             guard: overrides.guard.or(guard),
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),
+            retry: overrides.retry.or(patience),
             max_message_size: overrides.max_message_size.or(size),
         });
         keys.finish().sorted().checked(campaign)

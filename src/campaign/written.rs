@@ -57,6 +57,10 @@ impl Campaign {
                 &[
                     ("rate", texts(&rates)),
                     ("connections", self.connections.map(|number| number.to_string())),
+                    ("retry_after", self.retry.retry_after.map(|time| quoted(&time.to_string()))),
+                    ("tries", self.retry.tries.map(|number| number.to_string())),
+                    ("give_up_after", self.retry.give_up_after.map(|time| quoted(&time.to_string()))),
+                    ("pause_after", self.retry.pause_after.map(|number| number.to_string())),
                     ("max_message_size", self.max_message_size.map(|size| quoted(&size.to_string()))),
                 ],
             ),
@@ -99,7 +103,8 @@ mod tests {
                    address = \"E-Mail\"\nencoding = \"windows-1252\"\ndelimiter = \";\"\nsheet = \"S\"\nhidden = \"skip\"\n\
                    optional = [\"a\", \"b\"]\nduplicates = \"first\"\n[guard]\nidentifying = [\"c\"]\n\
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
-                   rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nmax_message_size = \"5MB\"\n";
+                   rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
+                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nmax_message_size = \"5MB\"\n";
         for text in [all, "template = \"a.md.hbs\"\nrecipients = \"p.csv\"\n"] {
             let read = |text: &str| Campaign::parse(Path::new("c/campaign.toml"), text, Overrides::default()).unwrap();
             let campaign = read(text);

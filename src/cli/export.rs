@@ -46,7 +46,10 @@ impl Export {
             written.is_ok()
         });
         each.map_err(failed)?;
-        let lost = |why: String| Failure::because(Exit::Io, "export.write", why, None);
+        let lost = |why: String| {
+            let message = format!("the table cannot be written to standard output: {why}");
+            Failure::because(Exit::Io, "export.write", message, Some("what is there is not all of it"))
+        };
         written.map_err(|why| lost(why.to_string()))?;
         writer.into_inner().map_err(|why| lost(why.to_string()))?.flush().map_err(|why| lost(why.to_string()))?;
         Ok(Exit::Ok)

@@ -86,14 +86,14 @@ impl CampaignArgs {
         typed.join(" ")
     }
 
-    /// The id of a campaign of the record, if that is what stands there.
+    /// What could be the id of a campaign of the record.
     fn id(&self) -> Option<&str> {
         let id = self.campaign.to_str().filter(|_| self.list.is_none())?;
         let (digits, edition) = id.split_once('-').unwrap_or((id, "2"));
         let is_id = (4..=64).contains(&digits.len())
             && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
             && edition.parse::<u32>().is_ok();
-        (is_id && !self.campaign.exists()).then_some(id)
+        is_id.then_some(id)
     }
 
     /// A campaign as it was prepared; only how it is sent can still be said.
@@ -113,6 +113,7 @@ impl CampaignArgs {
         let Thawed { mut settings, composer } = store.thaw(&overview).map_err(failed)?;
         settings.account = overrides.account.or(settings.account);
         settings.connections = overrides.connections.or(settings.connections);
+        settings.retry = overrides.retry.or(settings.retry);
         if !overrides.rates.is_empty() {
             settings.rates = overrides.rates;
         }
@@ -124,8 +125,14 @@ impl CampaignArgs {
     pub(super) fn load(&self, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
         let mut overrides = self.overrides();
         further(&mut overrides);
-        if let Some(id) = self.id() {
-            return self.thaw(id, overrides);
+        match self.id() {
+            Some(id) if !self.campaign.exists() => return self.thaw(id, overrides),
+            Some(id) if self.record.knows(id) => {
+                let message = format!("{id} is a campaign that was prepared, and also a file or directory here");
+                let help = format!("write ./{id} for the one here; for the other one, go to another directory");
+                return Err(Failure::because(Exit::Usage, "campaign.ambiguous", message, Some(&help)));
+            }
+            _ => {}
         }
         let data = |why| Failure::new(Exit::Data, why);
         let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides).map_err(data)?;

@@ -43,6 +43,11 @@ impl RecordArgs {
         Store::open(&self.file()?).map_err(failed)
     }
 
+    /// Whether there is one, and a campaign with that id in it.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.file().is_ok_and(|file| file.exists()) && self.find(id).is_ok()
+    }
+
     /// Opens it and finds a campaign in it.
     pub(super) fn find(&self, id: &str) -> Result<(Store, Overview), Failure> {
         let store = self.open()?;
@@ -76,8 +81,11 @@ pub(super) fn failed(why: StoreError) -> Failure {
         | StoreError::NoSnapshot(_)
         | StoreError::Unfinished(_) => Exit::Refused,
         StoreError::Running { .. } | StoreError::NotShrunk(_) => Exit::TryAgain,
-        StoreError::FileChanged(_) | StoreError::Unsound { .. } | StoreError::LogBroken(_) => Exit::Data,
-        StoreError::Unknown(_) => Exit::Usage,
+        StoreError::Corrupt(_) | StoreError::FileChanged(_) | StoreError::Unsound { .. } | StoreError::LogBroken(_) => {
+            Exit::Data
+        }
+        StoreError::Unknown(_) | StoreError::NobodyInRow(_) => Exit::Usage,
+        StoreError::Io(..) | StoreError::Moved(_) => Exit::Io,
         _ => Exit::CannotCreate,
     };
     Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))

@@ -1,6 +1,6 @@
 //! `apiece resolve`, `apiece retry` and `apiece cancel`: what a person decides about messages that a run left.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::{
@@ -18,6 +18,8 @@ const MOST_SHOWN: usize = 50;
 
 /// Arguments of `apiece resolve`.
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("which").required(true), group = ArgGroup::new("what").required(true))]
 #[command(after_help = "\
 Examples:
   apiece resolve 3f9a12bc --row 7 --sent            # the server has it: it stays sent
@@ -27,16 +29,16 @@ pub(super) struct Resolve {
     /// The campaign, as `apiece status` names it
     id: String,
     /// These rows, for example 7 or 2-5,9
-    #[arg(long, value_name = "ROWS", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(long, value_name = "ROWS", group = "which")]
     row: Option<Rows>,
     /// All that are in doubt
-    #[arg(long)]
+    #[arg(long, group = "which")]
     all: bool,
     /// They got it
-    #[arg(long, required_unless_present = "send_again", conflicts_with = "send_again")]
+    #[arg(long, group = "what")]
     sent: bool,
     /// They did not: send it again
-    #[arg(long)]
+    #[arg(long, group = "what")]
     send_again: bool,
     #[command(flatten)]
     record: RecordArgs,
@@ -68,7 +70,7 @@ fn decide(
     what: &str,
 ) -> Result<Vec<u64>, Failure> {
     let details = |rows: &[u64]| json!({ "rows": Rows::of(rows.iter().copied()).to_string(), "now": to.name() });
-    store.decide(campaign, (from, to), |row| is_meant(named, row), (&who(), what), details).map_err(failed)
+    store.decide(campaign, (from, to), named, (&who(), what), details).map_err(failed)
 }
 
 /// Whether a row is one of those that were named, if any were.
@@ -84,6 +86,8 @@ fn some(rows: Vec<u64>, code: &'static str, none: &str) -> Result<Vec<u64>, Fail
 
 /// Arguments of `apiece retry`.
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("whom").required(true))]
 #[command(after_help = "\
 Examples:
   apiece retry 3f9a12bc --failed       # shows why; the next `apiece send` sends to them again
@@ -92,10 +96,10 @@ pub(super) struct Retry {
     /// The campaign, as `apiece status` names it
     id: String,
     /// Those that the server refused; shows why, and the next `apiece send` tries them again
-    #[arg(long, required_unless_present = "cancelled", conflicts_with = "cancelled")]
+    #[arg(long, group = "whom")]
     failed: bool,
     /// Those that somebody took back
-    #[arg(long)]
+    #[arg(long, group = "whom")]
     cancelled: bool,
     /// Only these rows, for example 7 or 2-5,9
     #[arg(long, value_name = "ROWS")]

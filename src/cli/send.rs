@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    campaign::{self, Account, Rate},
+    campaign::{self, Account, Rate, Retry, Time},
     fault,
     message::Composer,
     outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Overview, Store, Tried},
@@ -34,6 +34,36 @@ use crate::{
 
 /// So many messages in doubt are told one by one before the run goes on.
 const MOST_IN_DOUBT: usize = 10;
+
+/// What is still to be sent.
+const LEFT: [Outcome; 2] = [Outcome::Queued, Outcome::Deferred];
+
+/// What is done about messages that the server puts off.
+#[derive(Debug, Args)]
+struct RetryArgs {
+    /// Try a message that the server puts off again after so long, and after twice as long each time [default: 1min]
+    #[arg(long, value_name = "TIME")]
+    retry_after: Option<Time>,
+    /// Try a message so often at most [default: 12]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tries: Option<u32>,
+    /// Try a message so long at most [default: 1d]
+    #[arg(long, value_name = "TIME")]
+    give_up_after: Option<Time>,
+    /// Stop when the server refuses so many messages in a row in the same words [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pause_after: Option<u32>,
+    /// Do not wait for what the server puts off: it is left for a later run, with exit code 75
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl RetryArgs {
+    fn retry(&self) -> Retry {
+        let Self { retry_after, tries, give_up_after, pause_after, no_wait: _ } = *self;
+        Retry { retry_after, tries, give_up_after, pause_after }
+    }
+}
 
 /// Arguments of `apiece send`.
 #[derive(Debug, Args)]
@@ -69,6 +99,8 @@ pub(super) struct Send {
     /// At most so many connections at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     connections: Option<u16>,
+    #[command(flatten)]
+    retry: RetryArgs,
     /// Do everything but send
     #[arg(long, conflicts_with = "sandbox")]
     dry_run: bool,
@@ -112,6 +144,7 @@ impl Send {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.rate);
             overrides.connections = self.connections.map(usize::from);
+            overrides.retry = self.retry.retry();
         })?;
         loaded.say_remarks(screen);
         let selected = loaded.select(self.rows.as_ref())?;
@@ -149,7 +182,7 @@ impl Send {
             Ok(ready) => ready,
             Err(exit) => return Ok(exit),
         };
-        let queued = ready.outbox.with(Outcome::Queued);
+        let queued = ready.outbox.with(&LEFT);
         let asked = (queued.as_slice(), ready.outbox.len());
         let mut question = self.question(&ready.campaign, &ready.composer, asked, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
@@ -163,6 +196,10 @@ impl Send {
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         let (exit, details) = ended?;
+        let mut details = details;
+        if report::output_was_lost() {
+            details["told"] = false.into();
+        }
         let stopped = |mut store: Store| {
             let logged = store.log(&id, Deed { who: &who(), what: "stopped", details: &details }, Timestamp::now());
             store.settle();
@@ -238,13 +275,19 @@ impl Send {
         // Only now does everybody else see that this is being sent.
         store.check_new(&overview, &|position| selected.contains(position)).map_err(failed)?;
         let counts = messages.counts(&selected);
-        if was_begun || counts.of(Outcome::Queued) == 0 {
+        let left: usize = LEFT.iter().map(|outcome| counts.of(*outcome)).sum();
+        if was_begun || left == 0 {
             let in_doubt = store.tried(&overview, Outcome::InDoubt, MOST_IN_DOUBT).map_err(failed)?;
             screen.note(&again(&overview.id, &counts, &in_doubt));
         } else if let Some(other) = store.unfinished_like(&overview).map_err(failed)? {
             screen.note(&instead_of(&other));
         }
-        if counts.of(Outcome::Queued) == 0 {
+        if left == 0 {
+            if !store.is_told(&overview.id).map_err(failed)? {
+                let details = json!({ "why": "it was over already" });
+                let deed = Deed { who: &who(), what: "stopped", details: &details };
+                store.log(&overview.id, deed, now).map_err(failed)?;
+            }
             return Ok(Err(if counts.all_sent() { Exit::Ok } else { Exit::SomeNotSent }));
         }
         let rates = self.all_rates(&campaign, account);
@@ -320,8 +363,12 @@ impl Send {
         }
         flag("connections", self.connections.map(|number| number.to_string()));
         flag("sandbox-dir", self.sandbox_dir.as_ref().map(|path| path.display().to_string()));
-        if self.sandbox {
-            typed.push_str("--sandbox ");
+        flag("retry-after", self.retry.retry_after.map(|time| time.to_string()));
+        flag("tries", self.retry.tries.map(|number| number.to_string()));
+        flag("give-up-after", self.retry.give_up_after.map(|time| time.to_string()));
+        flag("pause-after", self.retry.pause_after.map(|number| number.to_string()));
+        for (flag, is_said) in [("--sandbox ", self.sandbox), ("--no-wait ", self.retry.no_wait)] {
+            typed.push_str(if is_said { flag } else { "" });
         }
         typed
     }
@@ -340,9 +387,10 @@ fn instead_of(other: &Overview) -> String {
 
 /// What is known of a campaign that was begun, with some of the messages that are in doubt.
 fn again(id: &str, counts: &Counts, in_doubt: &[Tried]) -> String {
-    let goes_on = if counts.of(Outcome::Queued) > 0 { "goes on" } else { "has nobody left to send to" };
+    let goes_on =
+        if LEFT.iter().any(|outcome| counts.of(*outcome) > 0) { "goes on" } else { "has nobody left to send to" };
     let mut text = format!("Campaign {id} {goes_on}: {} of {} sent before.", counts.of(Outcome::Sent), counts.total());
-    for outcome in [Outcome::Failed, Outcome::InDoubt, Outcome::Cancelled] {
+    for outcome in [Outcome::Deferred, Outcome::Failed, Outcome::InDoubt, Outcome::Cancelled] {
         if counts.of(outcome) > 0 {
             let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));
         }

@@ -33,7 +33,7 @@ Examples:
   apiece status                # all campaigns, the newest first
   apiece status 3f9a12bc       # one, with who did not get it and what the server said")]
 pub(super) struct Status {
-    /// The campaign; its first letters are enough
+    /// The campaign; its first letters are enough, four at least
     id: Option<String>,
     #[command(flatten)]
     record: RecordArgs,

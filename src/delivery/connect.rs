@@ -1,8 +1,14 @@
 //! From an account to a connection that is ready for mail: TCP, TLS, login.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -10,7 +16,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use rustls_platform_verifier::BuilderVerifierExt;
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +24,9 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    Reply, StopReason,
+    Reply, StopReason, login,
+    offer::Offer,
+    outcome::Happening,
     stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply, not_understood},
 };
 use crate::campaign::{Account, Mechanism, Tls};
@@ -64,6 +72,16 @@ pub(super) struct Connector {
     account: Account,
     secret: Option<SecretString>,
     tls: Option<TlsConnector>,
+    habits: Arc<Habits>,
+}
+
+/// What a server was found to do, whatever it offers.
+#[derive(Debug, Default)]
+struct Habits {
+    /// It cannot take several commands at once.
+    is_stepwise: AtomicBool,
+    /// It closes the connection behind a message.
+    closes: AtomicBool,
 }
 
 /// A connection that is ready for mail.
@@ -74,22 +92,25 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) tls: Option<&'static str>,
     pub(super) login: Option<Mechanism>,
-    /// Whether the server takes addresses and headers in UTF-8 (RFC 6531).
-    pub(super) smtputf8: bool,
-    /// Whether it wants to know how large a message is, and the most octets of one that it takes (RFC 1870).
-    pub(super) size: Option<u64>,
+    pub(super) offer: Offer,
     /// How many were begun.
     pub(super) transactions: usize,
+    /// Whether the server has a sender of which there will be no message.
+    pub(super) is_open: bool,
+    /// Whether it is of no use any more.
+    pub(super) is_lost: bool,
+    habits: Arc<Habits>,
 }
 
 /// What a step of a dialogue ended with.
+#[derive(Debug)]
 pub(super) enum Answer {
     /// 2xx or 3xx
     Yes(Reply),
     /// 4xx or 5xx
     No(Reply),
     /// No answer, or none that can be understood; the connection is of no use any more.
-    Lost(String),
+    Lost(Happening, String),
 }
 
 impl Connector {
@@ -99,7 +120,8 @@ impl Connector {
             Tls::None => None,
             Tls::Implicit | Tls::StartTls => Some(TlsConnector::from(Arc::new(tls_config(account)?))),
         };
-        Ok(Self { account: account.clone(), secret, tls })
+        let habits = Habits { is_stepwise: AtomicBool::new(!account.pipelining), ..Habits::default() };
+        Ok(Self { account: account.clone(), secret, tls, habits: Arc::new(habits) })
     }
 
     pub(super) fn server_name(&self) -> String {
@@ -140,13 +162,25 @@ impl Connector {
             }
             Err(late) => return Err(self.unreachable(format!("no greeting after {late}"))),
         };
-        let ehlo = record.reply();
-        let offered = Offer::of(ehlo.as_ref());
-        let smtputf8 = ehlo.as_ref().is_some_and(|ehlo| offers(ehlo, "SMTPUTF8") && offers(ehlo, "8BITMIME"));
-        let size = ehlo.as_ref().and_then(size_of);
-        let mut connection =
-            Connection { smtp, record, deadlines, peer, tls, login: None, smtputf8, size, transactions: 0 };
-        self.login(&mut connection, &offered).await?;
+        let offer = record.reply().as_ref().map(Offer::of).unwrap_or_default();
+        let habits = Arc::clone(&self.habits);
+        let (transactions, is_open, is_lost) = (0, false, false);
+        let mut connection = Connection {
+            smtp,
+            record,
+            deadlines,
+            peer,
+            tls,
+            login: None,
+            offer,
+            transactions,
+            is_open,
+            is_lost,
+            habits,
+        };
+        if let (Some(login), Some(secret)) = (&self.account.login, &self.secret) {
+            login::login(&mut connection, login, secret, &self.server_name()).await?;
+        }
         Ok(connection)
     }
 
@@ -192,7 +226,7 @@ impl Connector {
         if ehlo.code() >= 400 {
             return Err(StopReason::Unavailable(ehlo));
         }
-        if ehlo.code() != 250 || !offers(&ehlo, "STARTTLS") {
+        if ehlo.code() != 250 || !Offer::of(&ehlo).starttls {
             return Err(StopReason::Insecure {
                 why: "the server offers no STARTTLS".into(),
                 help: Some("use tls = \"implicit\" (port 465) if it has that; mail is not sent in clear".into()),
@@ -250,66 +284,79 @@ impl Connector {
             None => self.unreachable(format!("the connection was lost in the TLS handshake ({error})")),
         }
     }
-
-    async fn login(&self, connection: &mut Connection, offered: &Offer) -> Result<(), StopReason> {
-        let (Some(login), Some(secret)) = (&self.account.login, &self.secret) else { return Ok(()) };
-        if connection.tls.is_none() {
-            return Err(StopReason::NoLogin("a password is not sent without TLS".into()));
-        }
-        let mechanism = offered.choose(login.mechanism).map_err(StopReason::NoLogin)?;
-        let user = &login.username;
-        let secret = secret.expose_secret();
-        let encoded = |text: String| Zeroizing::new(BASE64_STANDARD.encode(Zeroizing::new(text)));
-        let steps = match mechanism {
-            Mechanism::Plain => vec![line("AUTH PLAIN ", &encoded(format!("\0{user}\0{secret}")))],
-            Mechanism::Login => {
-                vec![line("AUTH LOGIN", ""), line("", &encoded(user.clone())), line("", &encoded(secret.to_owned()))]
-            }
-            Mechanism::XOAuth2 => {
-                let token = encoded(format!("user={user}\x01auth=Bearer {secret}\x01\x01"));
-                // Where the token is refused, the reason comes as a challenge, and an empty answer ends it.
-                vec![line("AUTH XOAUTH2 ", &token), line("", "")]
-            }
-        };
-        for step in steps {
-            match connection.command(step.as_str(), connection.deadlines.command()).await {
-                Answer::Yes(reply) if reply.code() == 235 => {
-                    connection.login = Some(mechanism);
-                    return Ok(());
-                }
-                Answer::Yes(reply) if reply.code() == 334 => {}
-                Answer::Yes(reply) => return Err(StopReason::LoginRefused(reply)),
-                Answer::No(reply) if reply.is_permanent() => return Err(StopReason::LoginRefused(reply)),
-                Answer::No(reply) => return Err(StopReason::LoginUnavailable(reply)),
-                Answer::Lost(why) => return Err(self.unreachable(format!("it was lost during the login ({why})"))),
-            }
-        }
-        Err(StopReason::NoLogin(format!("the server asks on after {mechanism} has said all it has to say")))
-    }
-}
-
-fn line(command: &str, argument: &str) -> Zeroizing<String> {
-    Zeroizing::new(format!("{command}{argument}\r\n"))
 }
 
 impl Connection {
+    /// Whether several commands can be written at once.
+    pub(super) fn pipelines(&self) -> bool {
+        self.offer.pipelining && !self.habits.is_stepwise.load(Ordering::Relaxed)
+    }
+
+    /// Whether the envelope of the next message can go with the content of this one.
+    pub(super) fn goes_ahead(&self) -> bool {
+        self.pipelines() && !self.habits.closes.load(Ordering::Relaxed)
+    }
+
+    /// From now on no connection of the run does that.
+    pub(super) fn no_longer_goes_ahead(&self) {
+        self.habits.closes.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on no connection of the run does that.
+    pub(super) fn no_longer_pipelines(&self) {
+        self.habits.is_stepwise.store(true, Ordering::Relaxed);
+    }
+
     /// One command, and its answer.
-    pub(super) async fn command(&mut self, command: impl std::fmt::Display, deadline: Duration) -> Answer {
-        match within(deadline, self.smtp.command(command)).await {
-            Ok(result) => match (self.record.reply(), result) {
+    pub(super) async fn say(&mut self, command: &str) -> Answer {
+        self.ask(command, 1, self.deadlines.command()).await
+    }
+
+    /// Some commands in one write, and the answer to the first.
+    pub(super) async fn ask(&mut self, commands: &str, replies: usize, deadline: Duration) -> Answer {
+        self.record.expect(replies);
+        let said = within(deadline, self.smtp.command(commands)).await;
+        self.answer(said.map(Result::err))
+    }
+
+    /// The answer to the next of several commands.
+    pub(super) async fn hear(&mut self, deadline: Duration) -> Answer {
+        self.record.forget();
+        let heard = within(deadline, self.smtp.read_response()).await;
+        self.answer(heard.map(Result::err))
+    }
+
+    fn answer(&mut self, said: Result<Option<lettre::transport::smtp::Error>, String>) -> Answer {
+        let answer = match said {
+            Ok(error) => match (self.record.reply(), error) {
                 (Some(reply), _) if reply.code() >= 400 => Answer::No(reply),
                 (Some(reply), _) => Answer::Yes(reply),
-                (None, Err(error)) => Answer::Lost(innermost(&error)),
-                (None, Ok(_)) => Answer::Lost("the server's reply is not understood".into()),
+                (None, Some(error)) => {
+                    let (happening, why) = what_happened(&error);
+                    Answer::Lost(happening, why)
+                }
+                (None, None) => Answer::Lost(Happening::Garbage, "the server's reply is not understood".into()),
             },
-            Err(late) => Answer::Lost(format!("no answer after {late}")),
-        }
+            Err(late) => Answer::Lost(Happening::Late, format!("no answer after {late}")),
+        };
+        self.is_lost |= matches!(answer, Answer::Lost(..));
+        answer
     }
 
     /// Says goodbye and does not wait long.
     pub(super) async fn quit(mut self) {
         let _ = within(self.deadlines.quit(), self.smtp.quit()).await;
     }
+}
+
+/// Whether the connection was closed or something odd was said, and the sentence for it.
+fn what_happened(error: &lettre::transport::smtp::Error) -> (Happening, String) {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let is_odd = cause.downcast_ref::<std::io::Error>().is_none_or(|why| why.kind() == std::io::ErrorKind::Other);
+    (if is_odd { Happening::Garbage } else { Happening::Closed }, cause.to_string())
 }
 
 /// The sentence at the bottom of an error's causes.
@@ -319,52 +366,6 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         innermost = source;
     }
     innermost.to_string()
-}
-
-/// Whether a keyword stands in an answer to EHLO (RFC 5321 §4.1.1.1).
-fn offers(ehlo: &Reply, keyword: &str) -> bool {
-    ehlo.lines().any(|line| line.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
-}
-
-/// The most octets of a message that a server takes, if it says so (RFC 1870 §4); 0 says that there is no limit.
-fn size_of(ehlo: &Reply) -> Option<u64> {
-    let words = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let size =
-        ehlo.lines().map(words).find(|words| words.first().is_some_and(|word| word.eq_ignore_ascii_case("SIZE")))?;
-    let most: u64 = size.get(1).map_or(Some(0), |number| number.parse().ok())?;
-    Some(if most == 0 { u64::MAX } else { most })
-}
-
-/// What a server's EHLO offers for logging in.
-struct Offer(Vec<String>);
-
-impl Offer {
-    fn of(ehlo: Option<&Reply>) -> Self {
-        let mut mechanisms = Vec::new();
-        for words in ehlo.into_iter().flat_map(Reply::lines) {
-            let words = words.to_ascii_uppercase();
-            let mut words = words.split([' ', '=']);
-            if words.next() == Some("AUTH") {
-                mechanisms.extend(words.map(str::to_owned));
-            }
-        }
-        Self(mechanisms)
-    }
-
-    fn choose(&self, wanted: Option<Mechanism>) -> Result<Mechanism, String> {
-        let usable = match wanted {
-            Some(wanted) => vec![wanted],
-            None => vec![Mechanism::Plain, Mechanism::Login, Mechanism::XOAuth2],
-        };
-        let names: Vec<String> = usable.iter().map(ToString::to_string).collect();
-        usable.into_iter().find(|mechanism| self.0.contains(&mechanism.to_string())).ok_or_else(|| {
-            if self.0.is_empty() {
-                "the server offers no AUTH under TLS".into()
-            } else {
-                format!("the server offers {}, and {} is wanted", self.0.join(", "), names.join(" or "))
-            }
-        })
-    }
 }
 
 /// The dialogue before TLS.
@@ -460,26 +461,4 @@ pub(super) async fn within<F: Future>(deadline: Duration, future: F) -> Result<F
             format!("{} ms", deadline.as_millis())
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_server_offers_is_read_however_it_is_written() {
-        let offer = Offer::of(
-            Reply::parse(b"250-mail.example\r\n250-auth LOGIN xoauth2\r\n250-AUTH=LOGIN\r\n250 SIZE\r\n").as_ref(),
-        );
-        assert_eq!(offer.choose(None), Ok(Mechanism::Login));
-        assert_eq!(offer.choose(Some(Mechanism::XOAuth2)), Ok(Mechanism::XOAuth2));
-        assert_eq!(
-            offer.choose(Some(Mechanism::Plain)),
-            Err("the server offers LOGIN, XOAUTH2, LOGIN, and PLAIN is wanted".into())
-        );
-        assert_eq!(
-            Offer::of(Reply::parse(b"250 mail.example\r\n").as_ref()).choose(None),
-            Err("the server offers no AUTH under TLS".into())
-        );
-    }
 }

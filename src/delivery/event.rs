@@ -38,6 +38,22 @@ pub enum Event {
         /// How long.
         time: Duration,
     },
+    /// The server is asked for less, since it wants that.
+    SlowedDown {
+        /// Nothing is begun for so long.
+        time: Duration,
+        /// So many connections are left, if they are fewer.
+        connections: Option<usize>,
+        /// What it said.
+        reply: Reply,
+    },
+    /// The server does not take a message now; it is tried again.
+    PutOff {
+        /// The message.
+        finished: Finished,
+        /// After so long.
+        time: Duration,
+    },
     /// A message has its outcome.
     Finished(Finished),
     /// Nothing further is begun; what is under way is finished.
@@ -179,6 +195,13 @@ pub enum StopReason {
         /// What it said.
         reply: Reply,
     },
+    /// The server refuses one message after the other in the same words.
+    SameReply {
+        /// How many.
+        count: usize,
+        /// What it says.
+        reply: Reply,
+    },
     /// A message is not what was checked.
     Changed {
         /// Its row.
@@ -233,6 +256,9 @@ impl fmt::Display for StopReason {
             Self::LoginUnavailable(reply) => write!(f, "the server cannot check the login now: {reply}"),
             Self::NoLogin(why) => write!(f, "there is no way to log in: {why}"),
             Self::SenderRefused { from, reply } => write!(f, "the server takes no mail from {from}: {reply}"),
+            Self::SameReply { count, reply } => {
+                write!(f, "the server refused {count} messages in a row in the same words: {reply}")
+            }
             Self::Changed { row } => write!(f, "the message of row {row} is not the one that was checked"),
             Self::Unsound { row, why } => write!(f, "the message of row {row} is not for one recipient: {why}"),
             Self::TooLarge { size, most } => {
@@ -265,6 +291,9 @@ impl StopReason {
             }
             Self::NoLogin(_) => "look at auth and tls of the account".into(),
             Self::SenderRefused { .. } => "the address in from must be one that this account may send as".into(),
+            Self::SameReply { .. } => {
+                "find out why; then apiece retry ID --failed tries those once more, and the same command goes on".into()
+            }
             Self::Changed { .. } | Self::Unsound { .. } => {
                 "apiece verify ID says whether somebody changed the outbox; otherwise this is a fault in apiece or in this \
                  machine's memory. Nothing was sent to that person"

@@ -23,13 +23,27 @@ const TICK: Duration = Duration::from_millis(2);
 /// So often it is looked whether transactions of other programs are over, where these are in the way.
 const POLL: Duration = Duration::from_millis(200);
 
+/// A server that wants to be asked for less is never left alone for longer.
+const LONGEST_HOLD: Duration = Duration::from_secs(300);
+
 /// The windows of one account, for all its connections.
 #[derive(Debug)]
 pub(super) struct Pace {
     windows: Mutex<Vec<Window>>,
     changed: Notify,
+    /// The server wants to be asked for less.
+    held: Mutex<Held>,
     /// Where other programs share the account; what it says is taken into account before it is asked again
     ledger: Option<tokio::sync::Mutex<Ledger>>,
+}
+
+/// How a server that was asked too much is left alone.
+#[derive(Debug, Default)]
+struct Held {
+    /// Nothing is begun before.
+    until: Option<Instant>,
+    /// How long it was the last time.
+    last: Duration,
 }
 
 #[derive(Debug)]
@@ -72,7 +86,12 @@ impl Pace {
         };
         let (ledger, past) = ledger.unzip();
         let windows = Mutex::new(rates.iter().map(window).collect());
-        let pace = Self { windows, changed: Notify::new(), ledger: ledger.map(tokio::sync::Mutex::new) };
+        let pace = Self {
+            windows,
+            changed: Notify::new(),
+            held: Mutex::default(),
+            ledger: ledger.map(tokio::sync::Mutex::new),
+        };
         if let Some(past) = past {
             pace.learn(&past);
         }
@@ -96,41 +115,93 @@ impl Pace {
         }
     }
 
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server wants to be asked for less: nothing is begun for a while, at first for so long, and twice as long each time
+    /// that it says so again. Gives how long.
+    pub(super) fn slow_down(&self, first: Duration) -> Duration {
+        let now = Instant::now();
+        let mut held = self.held();
+        if let Some(left) =
+            held.until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero())
+        {
+            // What was under way over other connections hears the same.
+            return left;
+        }
+        held.last = (held.last * 2).clamp(first, LONGEST_HOLD.max(first));
+        held.until = Some(now + held.last);
+        held.last
+    }
+
+    /// The server took a message.
+    pub(super) fn goes_well(&self) {
+        let mut held = self.held();
+        held.last = held.last * 15 / 16;
+    }
+
+    /// Whether connections may have to rest.
+    pub(super) fn is_slow(&self) -> bool {
+        !self.windows().is_empty()
+    }
+
+    /// The right to begin, if it can be had without waiting for it.
+    pub(super) async fn slot_at_once(self: &Arc<Self>) -> Option<Result<Slot, String>> {
+        self.try_slot().await.map(Result::ok).transpose()
+    }
+
+    /// The right to begin, or when there is room. An error says why that cannot be agreed on with other programs.
+    async fn try_slot(self: &Arc<Self>) -> Result<Result<Slot, Room>, String> {
+        let slot = || Slot { pace: Arc::clone(self), number: None };
+        let now = Instant::now();
+        if let Some(until) = self.held().until.filter(|until| *until > now) {
+            return Ok(Err(Room::At(until)));
+        }
+        if !self.is_slow() {
+            return Ok(Ok(slot()));
+        }
+        let ledger = match &self.ledger {
+            Some(ledger) => Some(ledger.lock().await),
+            None => None,
+        };
+        let room = self.take(Instant::now());
+        if room != Room::Now {
+            return Ok(Err(room));
+        }
+        let mut slot = slot();
+        let Some(ledger) = ledger else { return Ok(Ok(slot)) };
+        let asking = Ledger::clone(&ledger);
+        match asked(move || asking.take()).await? {
+            Ok(number) => {
+                slot.number = Some(number);
+                Ok(Ok(slot))
+            }
+            Err(news) => {
+                slot.unused();
+                self.learn(&news);
+                Ok(Err(Room::Now))
+            }
+        }
+    }
+
     /// Waits until a transaction may begin. `waiting` is told how long, if it is known to take a while. An error says why that
     /// cannot be agreed on with other programs.
     pub(super) async fn slot(self: &Arc<Self>, mut waiting: impl FnMut(Duration)) -> Result<Slot, String> {
         loop {
             // Listening begins before looking, so that no answer is missed in between.
             let changed = self.changed.notified();
-            let ledger = match &self.ledger {
-                Some(ledger) => Some(ledger.lock().await),
-                None => None,
-            };
-            let now = Instant::now();
-            let until = match self.take(now) {
-                Room::Now => {
-                    let mut slot = Slot { pace: Arc::clone(self), number: None };
-                    let Some(ledger) = ledger else { return Ok(slot) };
-                    let asking = Ledger::clone(&ledger);
-                    match asked(move || asking.take()).await? {
-                        Ok(number) => {
-                            slot.number = Some(number);
-                            return Ok(slot);
-                        }
-                        Err(news) => {
-                            slot.unused();
-                            self.learn(&news);
-                            continue;
-                        }
-                    }
-                }
-                Room::At(when) => {
-                    waiting(when - now);
+            let until = match self.try_slot().await? {
+                Ok(slot) => return Ok(slot),
+                // Another program was faster.
+                Err(Room::Now) => continue,
+                Err(Room::At(when)) => {
+                    waiting(when.saturating_duration_since(Instant::now()));
                     Some(when)
                 }
-                Room::OnceAnswered => None,
+                Err(Room::OnceAnswered) => None,
             };
-            drop(ledger);
+            let now = Instant::now();
             let is_elsewhere = self.windows().iter().any(|window| window.elsewhere > 0);
             let until =
                 if is_elsewhere { Some(until.map_or(now + POLL, |until| until.min(now + POLL))) } else { until };
@@ -152,10 +223,7 @@ impl Pace {
     /// Opens one in every window if every window has room.
     fn take(&self, now: Instant) -> Room {
         let mut windows = self.windows();
-        let mut room = Room::Now;
-        for window in windows.iter_mut() {
-            room = room.later(window.room(now));
-        }
+        let room = windows.iter_mut().fold(Room::Now, |room, window| room.later(window.room(now)));
         if room == Room::Now {
             windows.iter_mut().for_each(|window| window.open += 1);
         }

@@ -33,9 +33,11 @@ struct Exchange {
     reply: Option<Reply>,
     /// The last 4xx or 5xx, whatever was said since.
     refusal: Option<Reply>,
-    /// How many bytes of the command were handed to the network.
+    /// How many bytes of the commands were handed to the network.
     written: usize,
-    /// Between a whole reply and the next command.
+    /// How many more replies than the next one are to come.
+    further: usize,
+    /// Between the last whole reply and the next command.
     idle: bool,
 }
 
@@ -44,9 +46,19 @@ impl Record {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to the last command, if there was one.
+    /// What is written next is so many commands, each of which is answered (RFC 2920).
+    pub(super) fn expect(&self, replies: usize) {
+        self.exchange().further = replies.saturating_sub(1);
+    }
+
+    /// What was said last since the last commands were written, if anything was.
     pub(super) fn reply(&self) -> Option<Reply> {
         self.exchange().reply.clone()
+    }
+
+    /// Something further is listened for.
+    pub(super) fn forget(&self) {
+        self.exchange().reply = None;
     }
 
     /// The last 4xx or 5xx, whatever was said since.
@@ -54,7 +66,7 @@ impl Record {
         self.exchange().refusal.clone()
     }
 
-    /// How many bytes of the last command were handed to the network, at most.
+    /// How many bytes of the last commands were handed to the network, at most.
     pub(super) fn written(&self) -> usize {
         self.exchange().written
     }
@@ -135,7 +147,8 @@ impl Wire {
             exchange.refusal = Some(reply.clone());
         }
         exchange.reply = Some(reply.clone());
-        exchange.idle = true;
+        exchange.idle = exchange.further == 0;
+        exchange.further = exchange.further.saturating_sub(1);
         Poll::Ready(Ok(reply))
     }
 

@@ -1,60 +1,99 @@
-//! One mail transaction (RFC 5321 §3.3): one MAIL, one RCPT, one message.
+//! Mail transactions (RFC 5321 §3.3): each of one MAIL, one RCPT, one message.
+//!
+//! Where the server offers PIPELINING (RFC 2920), an envelope is one write, and that of the next message goes with the content of
+//! this one: one round trip a message. Elsewhere each command waits for the answer to the one before.
 
-use std::fmt;
+use std::fmt::Write as _;
 
-use lettre::transport::smtp::commands::{Data, Rset};
-
-use super::written_down;
 use super::{
     Reply,
     connect::{Answer, Connection},
+    outcome::{Fate, Happening, Stage},
     pace::Slot,
 };
-use crate::{fault, message::Envelope, outbox::Written};
+use crate::{fault, message::Envelope};
 
-/// What a transaction ended with, and whether the connection is good for another.
-pub(super) struct Verdict {
-    pub(super) end: End,
-    pub(super) connection: Fate,
-}
-
-/// What a transaction ended with.
+/// What a message ended with.
+#[derive(Debug)]
 pub(super) enum End {
-    /// The server has taken the message over.
+    /// The server has taken it over.
     Accepted(Reply),
-    /// The server will not take it: for good, or for now.
-    Refused(Reply),
-    /// The server will not take anything from this sender.
-    SenderRefused(Reply),
+    /// Something happened in place of that.
+    Trouble(Trouble),
     /// The server cannot be asked to take it.
     Impossible(String),
-    /// The connection turned out to be closed before anything of the transaction was written.
+    /// The connection turned out to be closed before anything of the transaction was written, or the server cannot be spoken to
+    /// as it offers.
     NotBegun(String),
-    /// The connection ended, and the server cannot have the whole message.
-    NotSent(String),
     /// What is about to be sent could not be written down; nothing of it was.
     NotWritten(String),
-    /// The connection ended between the final dot and its answer.
-    Unknown(String),
 }
 
-/// Whether a connection is good for another transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Good,
-    Lost,
+/// Something that happened to a message.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) stage: Stage,
+    pub(super) happening: Happening,
+    pub(super) reply: Option<Reply>,
+    pub(super) why: String,
 }
 
-/// The body and the final dot, dot-stuffed (RFC 5321 §4.5.2), as one command.
-struct Content {
-    written: String,
+impl Trouble {
+    fn of(stage: Stage, answer: Answer) -> Self {
+        match answer {
+            Answer::No(reply) => {
+                Self { stage, happening: Happening::of(&reply), why: reply.to_string(), reply: Some(reply) }
+            }
+            Answer::Yes(reply) => {
+                let why = format!("the server answered {} with {reply}", stage.command());
+                Self { stage, happening: Happening::Garbage, reply: None, why }
+            }
+            Answer::Lost(happening, why) => Self { stage, happening, reply: None, why },
+        }
+    }
+
+    /// Whether the connection is good for another message.
+    pub(super) fn fate(&self) -> Fate {
+        self.stage.consequence(self.happening).connection
+    }
+}
+
+impl Stage {
+    /// Whether something is said that is neither what is hoped for nor a refusal.
+    fn is_odd(self, answer: &Answer) -> bool {
+        match answer {
+            Answer::Yes(reply) if self == Self::Data => reply.code() != 354,
+            Answer::Yes(reply) => reply.code() >= 300,
+            Answer::No(_) | Answer::Lost(..) => false,
+        }
+    }
+
+    fn command(self) -> &'static str {
+        match self {
+            Self::Mail => "MAIL",
+            Self::Rcpt => "RCPT",
+            Self::Data => "DATA",
+            _ => "the message",
+        }
+    }
+}
+
+/// What is asked before a message is sent, and the message.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    mail: String,
+    rcpt: String,
+    /// The content and the final dot, dot-stuffed (RFC 5321 §4.5.2)
+    content: String,
+    /// Whether anything of it is not ASCII
+    needs_smtputf8: bool,
     /// Octets of the message itself (RFC 1870 §5)
     size: u64,
 }
 
-impl Content {
+impl Parcel {
     /// The bytes are UTF-8, nearly always ASCII, and end with CRLF: [`Message`](crate::message::Message) sees to it.
-    fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(envelope: &Envelope, bytes: &[u8]) -> Self {
         let mut content = String::with_capacity(bytes.len() + bytes.len() / 50 + 8);
         for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
             if line.starts_with('.') {
@@ -63,133 +102,191 @@ impl Content {
             content.push_str(line);
         }
         content.push_str(".\r\n");
-        Self { written: content, size: bytes.len() as u64 }
-    }
-}
-
-impl fmt::Display for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.written)
+        Self {
+            mail: envelope.from().as_str().to_owned(),
+            rcpt: envelope.to().as_str().to_owned(),
+            content,
+            needs_smtputf8: envelope.needs_smtputf8() || !bytes.is_ascii(),
+            size: bytes.len() as u64,
+        }
     }
 }
 
 impl Connection {
-    /// Sends one message to the one recipient of its envelope. `slot` is the right to begin; it counts from the
-    /// answer to MAIL. The content is written once it is written down that the message was `begun`: only from then on
-    /// can the server come to have it.
-    pub(super) async fn transact(
-        &mut self,
-        envelope: &Envelope,
-        content: &[u8],
-        slot: Slot,
-        begun: Written,
-    ) -> Verdict {
-        let command = self.deadlines.command();
-        let ascii = content.is_ascii() && !envelope.needs_smtputf8();
-        if !ascii && !self.smtputf8 {
-            slot.unused();
+    /// Why this server cannot be asked to take a message, if it cannot.
+    pub(super) fn refuses(&self, parcel: &Parcel) -> Option<String> {
+        if parcel.needs_smtputf8 && !self.offer.smtputf8 {
             let why = "the address has letters that only a server with SMTPUTF8 takes, and this one does not offer it";
-            return Verdict::good(End::Impossible(why.into()));
+            return Some(why.into());
         }
-        let content = Content::of(content);
-        if let Some(most) = self.size.filter(|most| content.size > *most) {
+        let most = self.offer.size.filter(|most| parcel.size > *most)?;
+        Some(format!("the message has {} bytes, and the server takes {most}", parcel.size))
+    }
+
+    /// RFC 6531 §3.4, RFC 1870 §5
+    fn mail(&self, parcel: &Parcel) -> String {
+        let mut line = format!("MAIL FROM:<{}>", parcel.mail);
+        if parcel.needs_smtputf8 {
+            line.push_str(" BODY=8BITMIME SMTPUTF8");
+        }
+        if self.offer.size.is_some() {
+            let _ = write!(line, " SIZE={}", parcel.size);
+        }
+        line.push_str("\r\n");
+        line
+    }
+
+    /// MAIL, RCPT and DATA in one write.
+    fn envelope(&self, parcel: &Parcel) -> String {
+        format!("{}RCPT TO:<{}>\r\nDATA\r\n", self.mail(parcel), parcel.rcpt)
+    }
+
+    /// Asks the server to take a message. `slot` is the right to begin; it counts from the answer to MAIL.
+    pub(super) async fn open(&mut self, parcel: &Parcel, slot: Slot) -> Result<(), End> {
+        if std::mem::take(&mut self.is_open)
+            && let trouble @ (Answer::Lost(..) | Answer::No(_)) = self.say("RSET\r\n").await
+        {
             slot.unused();
-            let size = content.size;
-            return Verdict::good(End::Impossible(format!(
-                "the message has {size} bytes, and the server takes {most}"
-            )));
+            self.is_lost = true;
+            return Err(End::NotBegun(Trouble::of(Stage::After, trouble).why));
         }
-        // RFC 6531 §3.4, RFC 1870 §5
-        let mut parameters = if ascii { String::new() } else { " BODY=8BITMIME SMTPUTF8".to_owned() };
-        if self.size.is_some() {
-            parameters.push_str(&format!(" SIZE={}", content.size));
+        if self.pipelines() {
+            let group = self.envelope(parcel);
+            return match self.begin(&group, 3, slot).await {
+                Ok(mail) => self.opened_after(mail).await,
+                Err(end) => Err(end),
+            };
         }
-        let opened = self.command(format!("MAIL FROM:<{}>{parameters}\r\n", envelope.from().as_str()), command).await;
-        if let Answer::Lost(why) = &opened
+        let mail = self.begin(&self.mail(parcel), 1, slot).await?;
+        self.passed(Stage::Mail, mail)?;
+        self.is_open = true;
+        let rcpt = self.say(&format!("RCPT TO:<{}>\r\n", parcel.rcpt)).await;
+        self.passed(Stage::Rcpt, rcpt)?;
+        fault::point("rcpt");
+        let data = self.ask("DATA\r\n", 1, self.deadlines.data()).await;
+        self.passed(Stage::Data, data)?;
+        fault::point("data");
+        Ok(())
+    }
+
+    /// Writes what begins with MAIL, and gives its answer.
+    async fn begin(&mut self, commands: &str, replies: usize, slot: Slot) -> Result<Answer, End> {
+        let opened = self.ask(commands, replies, self.deadlines.command()).await;
+        if let Answer::Lost(_, why) = &opened
             && self.record.written() == 0
         {
             slot.unused();
-            return Verdict { end: End::NotBegun(why.clone()), connection: Fate::Lost };
+            return Err(End::NotBegun(why.clone()));
         }
         fault::point("mail");
         drop(slot);
         self.transactions += 1;
-        match opened {
-            Answer::Yes(reply) if reply.code() < 300 => {}
-            Answer::Yes(reply) => return lost(format!("the server answered MAIL with {reply}")),
-            Answer::No(reply) if reply.is_closing() => return lost(reply.to_string()),
-            Answer::No(reply) if reply.is_permanent() => return Verdict::good(End::SenderRefused(reply)),
-            Answer::No(reply) => return Verdict::good(End::Refused(reply)),
-            Answer::Lost(why) => return lost(why),
+        Ok(opened)
+    }
+
+    /// Reads the answers to an envelope that went with the content before.
+    pub(super) async fn opened(&mut self, slot: Slot) -> Result<(), End> {
+        let mail = self.hear(self.deadlines.command()).await;
+        fault::point("mail");
+        drop(slot);
+        if let Answer::Lost(Happening::Closed, why) = mail {
+            // It takes one message over a connection, and the next one is not asked about with it any more.
+            self.no_longer_goes_ahead();
+            return Err(End::NotBegun(why));
         }
-        match self.command(format!("RCPT TO:<{}>\r\n", envelope.to().as_str()), command).await {
-            Answer::Yes(reply) if reply.code() < 300 => {}
-            Answer::Yes(reply) => return lost(format!("the server answered RCPT with {reply}")),
-            Answer::No(reply) => return self.refused(reply).await,
-            Answer::Lost(why) => return lost(why),
+        self.transactions += 1;
+        self.opened_after(mail).await
+    }
+
+    /// The same once MAIL is answered. All answers are read before it is known what they come to.
+    async fn opened_after(&mut self, mail: Answer) -> Result<(), End> {
+        if let Answer::Lost(..) = mail {
+            return self.passed(Stage::Mail, mail);
         }
+        let rcpt = self.hear(self.deadlines.command()).await;
+        let data = match rcpt {
+            Answer::Lost(..) => return self.passed(Stage::Rcpt, rcpt),
+            _ => self.hear(self.deadlines.data()).await,
+        };
         fault::point("rcpt");
-        match self.command(Data, self.deadlines.data()).await {
-            Answer::Yes(reply) if reply.code() == 354 => {}
-            Answer::Yes(reply) => return lost(format!("the server answered DATA with {reply}")),
-            Answer::No(reply) => return self.refused(reply).await,
-            Answer::Lost(why) => return lost(why),
+        self.is_open = matches!(&mail, Answer::Yes(_));
+        let may_come = matches!(&data, Answer::Yes(reply) if reply.code() == 354);
+        let has_recipient = matches!(&rcpt, Answer::Yes(_));
+        // An answer that is none to this command, and the others are not what they seem.
+        let answers = [(Stage::Mail, mail), (Stage::Rcpt, rcpt), (Stage::Data, data)];
+        if answers.iter().any(|(stage, answer)| stage.is_odd(answer)) {
+            let odd = answers.into_iter().find(|(stage, answer)| stage.is_odd(answer));
+            return odd.map_or(Ok(()), |(stage, answer)| self.passed(stage, answer));
         }
-        fault::point("data");
-        if let Err(why) = written_down(begun).await {
-            // A message without its end is none.
-            return Verdict { end: End::NotWritten(why), connection: Fate::Lost };
+        let [(_, mail), (_, rcpt), (_, data)] = answers;
+        // Out of order though it is not: it cannot take commands together.
+        let is_confused = |answer: &Answer| matches!(answer, Answer::No(reply) if reply.code() == 503);
+        let confused = self.is_open && (is_confused(&rcpt) || matches!(&rcpt, Answer::Yes(_)) && is_confused(&data));
+        if confused {
+            self.no_longer_pipelines();
+            return Err(End::NotBegun("the server offers PIPELINING and cannot do it".into()));
         }
-        fault::point("begun");
-        let length = content.written.len();
-        let answer = self.command(content, self.deadlines.body()).await;
+        let passed = match (self.passed(Stage::Mail, mail), self.passed(Stage::Rcpt, rcpt)) {
+            (Err(end), _) | (Ok(()), Err(end)) => Err(end),
+            (Ok(()), Ok(())) => return self.passed(Stage::Data, data).inspect(|()| fault::point("data")),
+        };
+        if may_come && has_recipient {
+            // Whatever came now would go to somebody.
+            self.is_lost = true;
+        } else if may_come {
+            // RFC 2920 §3.1: without a recipient, the content is empty.
+            self.say(".\r\n").await;
+        }
+        passed
+    }
+
+    /// Whether the answer at a stage is the one that is hoped for.
+    fn passed(&mut self, stage: Stage, answer: Answer) -> Result<(), End> {
+        if matches!(&answer, Answer::Yes(_)) && !stage.is_odd(&answer) {
+            return Ok(());
+        }
+        let trouble = Trouble::of(stage, answer);
+        self.is_lost |= trouble.fate() == Fate::Lost;
+        Err(End::Trouble(trouble))
+    }
+
+    /// Sends a message that the server has agreed to take, and behind it the envelope of the next one, if there is one. What was
+    /// begun must be written down: from now on the server can come to have it.
+    pub(super) async fn finish(&mut self, parcel: &Parcel, next: Option<&Parcel>) -> End {
+        let length = parcel.content.len();
+        let (content, replies) = match next {
+            Some(next) => (format!("{}{}", parcel.content, self.envelope(next)), 4),
+            None => (parcel.content.clone(), 1),
+        };
+        let answer = self.ask(&content, replies, self.deadlines.body()).await;
         fault::point("answered");
+        self.is_open = false;
         match answer {
-            Answer::Yes(reply) if reply.code() < 300 => Verdict::good(End::Accepted(reply)),
-            Answer::Yes(reply) => unknown(format!("the server answered the message with {reply}")),
-            Answer::No(reply) => {
-                let connection = if reply.is_closing() { Fate::Lost } else { Fate::Good };
-                Verdict { end: End::Refused(reply), connection }
+            Answer::Yes(reply) if reply.code() < 300 => End::Accepted(reply),
+            answer => {
+                // The server has the end of the message only if all of it was handed to the network.
+                let is_whole = self.record.written() >= length;
+                let stage = if is_whole || matches!(answer, Answer::No(_)) { Stage::Dot } else { Stage::Body };
+                let trouble = Trouble::of(stage, answer);
+                self.is_lost |= trouble.fate() == Fate::Lost;
+                End::Trouble(trouble)
             }
-            // The server has the end of the message only if all of it was handed to the network.
-            Answer::Lost(why) if self.record.written() < length => lost(why),
-            Answer::Lost(why) => unknown(why),
         }
     }
-
-    /// A refusal within a transaction; the next one begins from nothing.
-    async fn refused(&mut self, reply: Reply) -> Verdict {
-        if reply.is_closing() {
-            return lost(reply.to_string());
-        }
-        let reset = self.command(Rset, self.deadlines.command()).await;
-        let connection = if matches!(reset, Answer::Yes(_)) { Fate::Good } else { Fate::Lost };
-        Verdict { end: End::Refused(reply), connection }
-    }
-}
-
-impl Verdict {
-    fn good(end: End) -> Self {
-        Self { end, connection: Fate::Good }
-    }
-}
-
-fn lost(why: String) -> Verdict {
-    Verdict { end: End::NotSent(why), connection: Fate::Lost }
-}
-
-fn unknown(why: String) -> Verdict {
-    Verdict { end: End::Unknown(why), connection: Fate::Lost }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Address;
 
     #[test]
     fn lines_that_begin_with_a_dot_get_another() {
-        assert_eq!(Content::of(b"a\r\n.\r\n..b\r\n.c.\r\n").written, "a\r\n..\r\n...b\r\n..c.\r\n.\r\n");
-        assert_eq!(Content::of(b".\r\n").written, "..\r\n.\r\n");
-        assert_eq!(Content::of("To: <jörg@one.example>\r\n".as_bytes()).written, "To: <jörg@one.example>\r\n.\r\n");
+        let address: Address = "ada@one.example".parse().unwrap();
+        let envelope = Envelope::new(address.clone(), address);
+        let content = |text: &str| Parcel::of(&envelope, text.as_bytes()).content;
+        assert_eq!(content("a\r\n.\r\n..b\r\n.c.\r\n"), "a\r\n..\r\n...b\r\n..c.\r\n.\r\n");
+        assert_eq!(content(".\r\n"), "..\r\n.\r\n");
+        assert_eq!(content("To: <jörg@one.example>\r\n"), "To: <jörg@one.example>\r\n.\r\n");
     }
 }

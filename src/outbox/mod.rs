@@ -10,7 +10,8 @@ mod sqlite;
 mod unread;
 
 use std::{
-    collections::VecDeque,
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -68,8 +69,8 @@ impl Outcome {
         match self {
             Queued => matches!(next, Sending | Deferred | Failed | Suppressed | Cancelled),
             Sending => matches!(next, Sent | Deferred | Failed | InDoubt | Queued),
-            // Put off until a later run.
-            Deferred => matches!(next, Queued | Cancelled),
+            // Put off until it is due.
+            Deferred => matches!(next, Queued | Sending | Cancelled),
             // Until a person wants to try again.
             Failed | Cancelled => next == Queued,
             // A person has looked it up.
@@ -173,12 +174,38 @@ pub struct Outbox {
 /// Whether something is written down: an answer that comes, unless nothing is, since no step of the table leads there.
 pub type Written = oneshot::Receiver<Result<(), StoreError>>;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     outcomes: Vec<Outcome>,
     next: usize,
     /// Taken once and given back.
     returned: VecDeque<(usize, u32)>,
+    /// When which is due that was put off.
+    later: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// How often, and since when.
+    put_off: HashMap<usize, PutOff>,
+}
+
+/// How often a message was put off by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutOff {
+    /// So often.
+    pub tries: u32,
+    /// When it was for the first time.
+    pub since: Timestamp,
+    /// When it is due again.
+    pub due: Timestamp,
+}
+
+/// Whether there is something to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// There is.
+    Now,
+    /// There will be.
+    At(Timestamp),
+    /// Nothing waits; others may be sending the last ones.
+    None,
 }
 
 /// The code of a reply (RFC 5321 §4.2), and the enhanced one (RFC 3463).
@@ -216,7 +243,7 @@ impl Outbox {
         largest: usize,
         journal: Option<Journal>,
     ) -> Self {
-        let state = State { outcomes, next: 0, returned: VecDeque::new() };
+        let state = State { outcomes, ..State::default() };
         Self { digests, indices, largest, state: Mutex::new(state), journal }
     }
 
@@ -225,7 +252,17 @@ impl Outbox {
     pub fn of(messages: &Messages, selected: Selection, largest: usize, journal: Journal) -> Self {
         let digests = selected.iter().map(|index| messages.digests[index]).collect();
         let outcomes = selected.iter().map(|index| messages.outcomes[index]).collect();
-        Self::new(selected, digests, outcomes, largest, Some(journal))
+        let put_off: HashMap<usize, PutOff> = selected
+            .iter()
+            .enumerate()
+            .filter_map(|(position, index)| Some((position, *messages.put_off.get(&index)?)))
+            .collect();
+        let outbox = Self::new(selected, digests, outcomes, largest, Some(journal));
+        let mut state = outbox.state();
+        state.later = put_off.iter().map(|(position, put_off)| Reverse((put_off.due, *position))).collect();
+        state.put_off = put_off;
+        drop(state);
+        outbox
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -252,19 +289,26 @@ impl Outbox {
 
     /// Whether a message waits to be claimed.
     #[must_use]
-    pub fn has_queued(&self) -> bool {
+    pub fn work(&self, now: Timestamp) -> Work {
         let mut state = self.state();
         state.skip();
-        !state.returned.is_empty() || state.next < self.digests.len()
+        match state.later.peek() {
+            _ if !state.returned.is_empty() || state.next < self.digests.len() => Work::Now,
+            Some(Reverse((due, _))) if *due <= now => Work::Now,
+            Some(Reverse((due, _))) => Work::At(*due),
+            None => Work::None,
+        }
     }
 
-    /// Takes the next queued message; nobody else gets it.
+    /// Takes the next message that is queued or due; nobody else gets it.
     #[must_use]
-    pub fn claim(&self) -> Option<Claim> {
+    pub fn claim(&self, now: Timestamp) -> Option<Claim> {
         let mut state = self.state();
         state.skip();
+        let is_due = state.later.peek().is_some_and(|Reverse((due, _))| *due <= now);
         let (position, returns) = match state.returned.pop_front() {
             Some(returned) => returned,
+            None if is_due => (state.later.pop()?.0.1, 0),
             None if state.next < self.digests.len() => {
                 state.next += 1;
                 (state.next - 1, 0)
@@ -301,10 +345,17 @@ impl Outbox {
         let mut state = self.state();
         let current = &mut state.outcomes[claim.position];
         let written = match *current {
-            Outcome::Queued => written(),
-            begun if begun.may_become(Outcome::Queued) => {
-                self.write(claim, || Attempt::Ends { outcome: Outcome::Queued, code, said: said.to_owned(), at })
+            Outcome::Queued | Outcome::Deferred => {
+                state.returned.push_back((claim.position, claim.returns));
+                return written();
             }
+            begun if begun.may_become(Outcome::Queued) => self.write(claim, || Attempt::Ends {
+                outcome: Outcome::Queued,
+                code,
+                said: said.to_owned(),
+                at,
+                put_off: None,
+            }),
             _ => return oneshot::channel().1,
         };
         *current = Outcome::Queued;
@@ -315,16 +366,46 @@ impl Outbox {
     /// What became of the message, with the reply's code and the enhanced one, and what was said. It counts once that is
     /// written down and [`settled`](Self::settle).
     pub fn end(&self, claim: Claim, outcome: Outcome, code: Option<Codes>, said: &str) -> Written {
+        self.over(claim, outcome, code, said, None)
+    }
+
+    /// It is put off. The same, with when it is due again.
+    pub fn put_off(&self, claim: Claim, put_off: PutOff, code: Option<Codes>, said: &str) -> Written {
+        self.over(claim, Outcome::Deferred, code, said, Some(put_off))
+    }
+
+    fn over(
+        &self,
+        claim: Claim,
+        outcome: Outcome,
+        code: Option<Codes>,
+        said: &str,
+        put_off: Option<PutOff>,
+    ) -> Written {
         if !self.state().outcomes[claim.position].may_become(outcome) {
             return oneshot::channel().1;
         }
         let at = Timestamp::now();
-        self.write(claim, || Attempt::Ends { outcome, code, said: said.to_owned(), at })
+        self.write(claim, || Attempt::Ends { outcome, code, said: said.to_owned(), at, put_off })
     }
 
     /// What became of the message is written down; or nobody knows, and that it is in doubt cannot be written down.
     pub fn settle(&self, claim: Claim, outcome: Outcome) {
         self.state().outcomes[claim.position] = outcome;
+    }
+
+    /// The same of a message that is put off: it can be claimed again when it is due.
+    pub fn settle_until_due(&self, claim: Claim, put_off: PutOff) {
+        let mut state = self.state();
+        state.outcomes[claim.position] = Outcome::Deferred;
+        state.put_off.insert(claim.position, put_off);
+        state.later.push(Reverse((put_off.due, claim.position)));
+    }
+
+    /// How often a message was put off before, if it was.
+    #[must_use]
+    pub fn was_put_off(&self, claim: Claim) -> Option<PutOff> {
+        self.state().put_off.get(&claim.position).copied()
     }
 
     fn write(&self, claim: Claim, attempt: impl FnOnce() -> Attempt) -> Written {
@@ -340,11 +421,12 @@ impl Outbox {
         Counts::of_all(self.state().outcomes.iter().copied())
     }
 
-    /// The list's indices of the messages with an outcome, in the order of the list.
+    /// The list's indices of the messages with one of some outcomes, in the order of the list.
     #[must_use]
-    pub fn with(&self, outcome: Outcome) -> Vec<usize> {
+    pub fn with(&self, outcomes: &[Outcome]) -> Vec<usize> {
         let state = self.state();
-        self.indices.iter().zip(&state.outcomes).filter(|(_, o)| **o == outcome).map(|(index, _)| index).collect()
+        let all = self.indices.iter().zip(&state.outcomes);
+        all.filter(|(_, outcome)| outcomes.contains(outcome)).map(|(index, _)| index).collect()
     }
 }
 
@@ -381,10 +463,10 @@ mod tests {
     #[test]
     fn a_message_is_given_to_one_and_comes_back_only_before_its_end() {
         let outbox = outbox();
-        let (a, b) = (outbox.claim().unwrap(), outbox.claim().unwrap());
-        assert_eq!((a.index, b.index, outbox.claim()), (0, 1, None));
+        let (a, b) = (outbox.claim(Timestamp::now()).unwrap(), outbox.claim(Timestamp::now()).unwrap());
+        assert_eq!((a.index, b.index, outbox.claim(Timestamp::now())), (0, 1, None));
         drop(outbox.give_back(a, None, "x"));
-        let again = outbox.claim().unwrap();
+        let again = outbox.claim(Timestamp::now()).unwrap();
         assert_eq!((again.index, again.returns), (0, 1));
         let sent = |claim: Claim| {
             let (begun, ended) = (
@@ -400,8 +482,8 @@ mod tests {
         assert_eq!(sent(again), [true, true]);
         assert_eq!(sent(again), [false, false]);
         drop(outbox.give_back(again, None, "x"));
-        assert_eq!(outbox.claim(), None, "what was sent never comes back");
-        assert_eq!((outbox.counts().of(Outcome::Sent), outbox.with(Outcome::Queued)), (1, vec![1]));
+        assert_eq!(outbox.claim(Timestamp::now()), None, "what was sent never comes back");
+        assert_eq!((outbox.counts().of(Outcome::Sent), outbox.with(&[Outcome::Queued])), (1, vec![1]));
     }
 
     #[test]
@@ -411,7 +493,7 @@ mod tests {
         assert!(!Outcome::Queued.may_become(Outcome::Sent));
         assert!(!Outcome::Queued.may_become(Outcome::InDoubt));
         let outbox = outbox();
-        let claim = outbox.claim().unwrap();
+        let claim = outbox.claim(Timestamp::now()).unwrap();
         assert!(outbox.end(claim, Outcome::Sent, None, "250 ok").try_recv().is_err());
         assert_eq!(outbox.counts().of(Outcome::Queued), 2);
     }

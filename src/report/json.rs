@@ -38,6 +38,18 @@ fn object(event: &Event) -> Value {
         Event::Waiting { connection, time } => {
             json!({ "event": "waiting", "connection": connection, "seconds": time.as_secs_f64() })
         }
+        Event::SlowedDown { time, connections, reply } => json!({
+            "event": "slowed_down",
+            "seconds": time.as_secs_f64(),
+            "connections": connections,
+            "reply": without_addresses(reply.text()),
+        }),
+        Event::PutOff { finished, time } => {
+            let mut object = self::finished(finished);
+            object["event"] = json!("put_off");
+            object["seconds"] = json!(time.as_secs_f64());
+            object
+        }
         Event::Finished(finished) => self::finished(finished),
         Event::Stopping(reason) => json!({ "event": "stopping", "why": reason_text(reason) }),
     }

@@ -7,7 +7,10 @@ mod output;
 mod progress;
 mod summary;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc;
 
@@ -65,6 +68,7 @@ pub fn put_checked(findings: &Diagnostics, well: Option<(usize, usize, Vec<&str>
 pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, rates: Vec<Rate>, style: Style) -> Heard {
     let start = Instant::now();
     let mut heard = Heard::default();
+    let mut put_off = HashMap::new();
     let mut progress = Progress::new(total, rates, style);
     loop {
         let event = tokio::select! {
@@ -77,8 +81,15 @@ pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, rates: Vec<
         let Some(event) = event else { break };
         progress.show(&event);
         match event {
-            Event::Finished(finished) if finished.outcome != Outcome::Sent && heard.not_sent.len() < MOST_DETAILS => {
-                heard.not_sent.push(finished);
+            // It may still be sent.
+            Event::PutOff { finished, .. } if put_off.len() < MOST_DETAILS => {
+                put_off.insert(finished.row, finished);
+            }
+            Event::Finished(finished) => {
+                put_off.remove(&finished.row);
+                if finished.outcome != Outcome::Sent && heard.not_sent.len() < MOST_DETAILS {
+                    heard.not_sent.push(finished);
+                }
             }
             Event::Connected { tls: Some(version), .. } if !heard.tls.contains(&version) => heard.tls.push(version),
             Event::Connected { tls: None, .. } => heard.in_clear = true,
@@ -86,6 +97,7 @@ pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, rates: Vec<
         }
     }
     progress.end();
+    heard.not_sent.extend(put_off.into_values());
     heard.not_sent.sort_by_key(|finished| finished.row);
     heard.time = start.elapsed();
     heard

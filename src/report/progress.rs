@@ -93,6 +93,15 @@ impl Progress {
             }
             Event::ConnectionLost { why, .. } => self.say(&format!("a connection was lost: {why}")),
             Event::Waiting { time, .. } => self.say(&format!("the pace lets the next one go in {}", spoken(*time))),
+            Event::SlowedDown { time, connections, reply } => {
+                let fewer = connections.map_or(String::new(), |left| format!(", connections left: {left}"));
+                self.say(&format!("the server wants less: a pause of {}{fewer} ({reply})", spoken(*time)));
+            }
+            Event::PutOff { finished, time } => {
+                let what = finished.reply.as_ref().map(ToString::to_string);
+                let what = what.or_else(|| finished.why.clone()).unwrap_or_default();
+                self.say(&format!("row {} is put off, and tried again in {}: {what}", finished.row, spoken(*time)));
+            }
             Event::Stopping(StopReason::Interrupted(_)) | Event::Connected { .. } => {}
             Event::Stopping(reason) => self.say(&format!("stopping: {reason}")),
         }

@@ -42,7 +42,7 @@ impl Summary<'_> {
 
     /// Writes it as the last JSON object.
     pub fn put_json(&self) {
-        let rows = |outcome| self.rows(self.outbox.with(outcome));
+        let rows = |outcome| self.rows(self.outbox.with(&[outcome]));
         let seconds = self.heard.time.as_secs_f64();
         json::put(&json::summary(&self.counts(), rows, self.stopped.as_ref(), seconds));
     }
@@ -87,7 +87,7 @@ impl Summary<'_> {
                 }
             }
         }
-        if let Some(reason) = &self.stopped {
+        if let Some(reason) = self.stopped.as_ref().filter(|_| !counts.all_sent()) {
             let _ = writeln!(text, "\nThe run ended early: {}", visible(&reason.to_string()));
             if let Some(help) = reason.help() {
                 let _ = writeln!(text, "  to do: {help}");
@@ -108,8 +108,7 @@ impl Summary<'_> {
 
     /// Who may or may not have got it, in full: they are the ones that need a person.
     fn in_doubt(&self, text: &mut String) {
-        let mut in_doubt = self.outbox.with(Outcome::InDoubt);
-        in_doubt.extend(self.outbox.with(Outcome::Sending));
+        let in_doubt = self.outbox.with(&[Outcome::InDoubt, Outcome::Sending]);
         if !in_doubt.is_empty() {
             let _ = writeln!(text, "\nIn doubt: rows {}. They are not sent again on their own.", self.rows(in_doubt));
         }
@@ -117,8 +116,7 @@ impl Summary<'_> {
 
     /// How to go on with those who certainly got nothing and may still get it.
     fn rest(&self, text: &mut String) {
-        let mut rest = self.outbox.with(Outcome::Queued);
-        rest.extend(self.outbox.with(Outcome::Deferred));
+        let rest = self.outbox.with(&[Outcome::Queued, Outcome::Deferred]);
         if rest.is_empty() {
             return;
         }

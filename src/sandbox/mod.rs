@@ -129,6 +129,8 @@ impl Sandbox {
             login: Some(Login { username: USER.into(), secret: SecretSource::Ask, mechanism: Some(Mechanism::Plain) }),
             rates: Vec::new(),
             connections: NonZeroUsize::MIN.saturating_add(3),
+            messages_per_connection: None,
+            pipelining: true,
             timeout: None,
             dkim: None,
         }

@@ -62,7 +62,7 @@ impl Session {
                 "EHLO" => {
                     let size = format!("250 SIZE {MOST_MESSAGE}");
                     self.say(&format!(
-                        "250-sandbox.apiece.example\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n{size}"
+                        "250-sandbox.apiece.example\r\n250-AUTH PLAIN LOGIN\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n{size}"
                     ))
                     .await?;
                 }

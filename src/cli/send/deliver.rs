@@ -57,6 +57,8 @@ impl Send {
             composer: composer.clone(),
             signer,
             outbox: Arc::clone(&outbox),
+            retry: campaign.retry,
+            waits: !self.retry.no_wait,
             ledger,
             clock: ZonedDateTime::now,
         };
@@ -169,6 +171,8 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
         None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,
-        None | Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_)) => Exit::TryAgain,
+        None | Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_) | StopReason::SameReply { .. }) => {
+            Exit::TryAgain
+        }
     }
 }

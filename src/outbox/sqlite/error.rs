@@ -24,8 +24,14 @@ pub enum StoreError {
     Newer(PathBuf, i64),
     /// It lies where the writes of one machine are not seen by another in their order.
     Network(PathBuf),
-    /// SQLite says that it is damaged.
+    /// It has a second name, under which another run would not see the lock of this one.
+    Linked(PathBuf),
+    /// It was moved, removed or replaced during a run.
+    Moved(PathBuf),
+    /// SQLite says that it is damaged, or something in it is not what it can be.
     Corrupt(PathBuf),
+    /// The disk does not read or write it.
+    Io(PathBuf, String),
     /// The disk is full.
     Full(PathBuf),
     /// It may only be read.
@@ -68,6 +74,8 @@ pub enum StoreError {
         /// How many have it.
         sent: usize,
     },
+    /// Nobody of the campaign is in a row that is named.
+    NobodyInRow(u64),
     /// There is no campaign with that id.
     Unknown(String),
     /// It was prepared before a campaign's data was kept.
@@ -93,11 +101,14 @@ pub enum StoreError {
 
 impl StoreError {
     pub(super) fn of(path: &std::path::Path, why: &rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly};
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure, Unknown,
+        };
         let path = path.to_owned();
         match why.sqlite_error_code() {
             Some(NotADatabase) => Self::Foreign(path),
-            Some(DatabaseCorrupt) => Self::Corrupt(path),
+            Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(path),
+            Some(SystemIoFailure) => Self::Io(path, why.to_string()),
             Some(DiskFull) => Self::Full(path),
             Some(ReadOnly) => Self::ReadOnly(path),
             Some(CannotOpen) => Self::Unopened(path, why.to_string()),
@@ -124,6 +135,9 @@ impl fmt::Display for StoreError {
                 write!(f, "the outbox {} was written by a later apiece (its version is {version})", shown(path))
             }
             Self::Network(path) => write!(f, "the outbox {} would lie on a network file system", shown(path)),
+            Self::Linked(path) => write!(f, "the outbox {} has a second name (a hard link)", shown(path)),
+            Self::Moved(path) => write!(f, "the outbox {} was moved, removed or replaced", shown(path)),
+            Self::Io(path, why) => write!(f, "the disk does not read or write the outbox {}: {why}", shown(path)),
             Self::Corrupt(path) => write!(f, "the outbox {} is damaged; it was left as it is", shown(path)),
             Self::Full(path) => write!(f, "there is no room for the outbox {}: the disk is full", shown(path)),
             Self::ReadOnly(path) => write!(f, "the outbox {} may only be read", shown(path)),
@@ -157,6 +171,7 @@ impl fmt::Display for StoreError {
                 "campaign {id} had the same template and list, and {} got it; but the messages are others now",
                 counted(*sent, "recipient")
             ),
+            Self::NobodyInRow(row) => write!(f, "there is nobody in row {row} of the campaign"),
             Self::Unknown(id) => write!(f, "there is no campaign {} in the outbox", quoted(id)),
             Self::NoSnapshot(id) => {
                 write!(f, "an earlier apiece prepared campaign {id} and kept nothing to send it from")
@@ -188,6 +203,10 @@ impl Complaint for StoreError {
             Self::Foreign(_) => "outbox.foreign",
             Self::Newer(..) => "outbox.newer",
             Self::Network(_) => "outbox.network",
+            Self::Linked(_) => "outbox.linked",
+            Self::Moved(_) => "outbox.moved",
+            Self::Io(..) => "outbox.io",
+            Self::NobodyInRow(_) => "rows.nobody",
             Self::Corrupt(_) => "outbox.corrupt",
             Self::Full(_) => "outbox.full",
             Self::ReadOnly(_) => "outbox.read-only",
@@ -215,6 +234,13 @@ impl Complaint for StoreError {
             Self::Network(_) => {
                 "a crash could lose the record there: name a file on a disk of this machine with --outbox".into()
             }
+            Self::Linked(_) => "under it, another run would not see that this one is there: remove the second name".into(),
+            Self::Moved(_) => "put it back with its -wal file, if it is still there, and run the same command again".into(),
+            Self::Io(..) => {
+                "look at the disk, at limits on the size of files, and at the system's log; then run the same command again"
+                    .into()
+            }
+            Self::NobodyInRow(_) => "apiece export ID lists everybody's row; nothing was changed".into(),
             Self::Corrupt(_) => {
                 "move it away with its -wal and -shm files, keep them, and try `sqlite3 FILE .recover` on a copy".into()
             }
@@ -225,7 +251,7 @@ impl Complaint for StoreError {
                                      that campaign; or say --again to send this to everybody"
                     .into()
             }
-            Self::Unknown(_) => "apiece status lists them".into(),
+            Self::Unknown(_) => "apiece status lists them; the first letters are enough, four at least".into(),
             Self::Done { id, counts, .. } if counts.of(Outcome::InDoubt) > 0 => {
                 format!("look up who may have got it: apiece status {id}; then say what you found: apiece resolve {id}")
             }
@@ -233,7 +259,9 @@ impl Complaint for StoreError {
                 "apiece retry {id} --cancelled takes it up again for those who did not get it; --again sends it to everybody \
                  once more"
             ),
-            Self::Done { .. } => "say --again to send it to everybody once more".into(),
+            Self::Done { .. } => {
+                "say --again to send it to everybody once more, with its template and list, not with its id".into()
+            }
             Self::Already { count, of, rest, .. } => {
                 let others = format!("--rows {rest} sends it to the others; ");
                 let others = if count < of && others.len() <= MOST_ROWS { &others } else { "" };
@@ -245,7 +273,9 @@ impl Complaint for StoreError {
             Self::Purged(_) => "its counts, digests and replies are still there: apiece status ID".into(),
             Self::Unfinished(id) => format!("send the rest, or take it back: apiece cancel {id}"),
             Self::NotShrunk(_) => "run the same command again when nothing else uses the outbox".into(),
-            Self::Unsound { .. } => "somebody changed the outbox; apiece verify ID says more".into(),
+            Self::Unsound { .. } => {
+                "somebody changed the outbox, or the disk did; apiece verify ID says what it finds. Nothing is sent of it".into()
+            }
             Self::FileChanged(_) => "run the same command again".into(),
             Self::LogBroken(_) => "somebody changed the outbox: what it says about the past cannot be relied on".into(),
             Self::Sqlite(..) => return None,

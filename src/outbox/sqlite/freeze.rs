@@ -4,7 +4,7 @@ use std::{io, sync::mpsc};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     fault,
     message::{Composer, Digest, DigestBuilder},
-    outbox::Prepared,
+    outbox::{Outcome, Prepared},
     recipients::Selection,
 };
 
@@ -88,15 +88,17 @@ impl Store {
             "SELECT number, id, edition, prepared FROM campaign WHERE content = ? ORDER BY edition DESC LIMIT 1",
             params![content.as_bytes()],
             |row| {
-                let (number, id, edition, prepared) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                let (number, id, edition, prepared) = (row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?);
                 Ok((self.counts(number)?, id, edition, Timestamp::from_millisecond(prepared).unwrap_or_default()))
             },
         );
         let last = last.optional().map_err(|why| self.error(&why))?;
-        if let Some((counts, _, edition, _)) = &last
-            && counts.is_unfinished()
-        {
-            return Ok(*edition);
+        if let Some((counts, id, edition, _)) = &last {
+            // Somebody who does not know that it was sent says the same command again.
+            let is_over = !counts.is_unfinished() && counts.of(Outcome::InDoubt) == 0 && self.is_told(id)?;
+            if counts.is_unfinished() || again && !is_over {
+                return Ok(*edition);
+            }
         }
         if again {
             return self.next_edition(composer);
@@ -105,6 +107,13 @@ impl Store {
             None => self.is_new(&composer.source()).map(|()| 1),
             Some((counts, id, _, prepared)) => Err(StoreError::Done { id, prepared, counts }),
         }
+    }
+
+    /// Whether the last run of a campaign came to the point where it says what it did.
+    pub fn is_told(&self, id: &str) -> Result<bool, StoreError> {
+        let entries = self.entries(id)?;
+        let last = entries.iter().rfind(|entry| matches!(entry.what.as_str(), "started" | "stopped"));
+        Ok(last.is_none_or(|entry| entry.what == "stopped" && entry.details["told"] != Value::Bool(false)))
     }
 
     fn is_new(&self, source: &[u8; 32]) -> Result<(), StoreError> {

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::{Campaign, Store, StoreError};
+use super::{Campaign, Place, Store, StoreError};
 use crate::{
     fault,
-    outbox::{Codes, Outcome},
+    outbox::{Codes, Outcome, PutOff},
 };
 
 /// So many things at most are one commit.
@@ -62,6 +62,8 @@ pub enum Attempt {
         said: String,
         /// When.
         at: Timestamp,
+        /// When it is due again, if it is put off.
+        put_off: Option<PutOff>,
     },
 }
 
@@ -112,6 +114,7 @@ impl Drop for Journal {
 fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Receiver<Entry>) {
     // Messages that were begun and are not over
     let mut open = 0_i64;
+    let mut place = None;
     while let Ok(first) = entries.recv() {
         if open > 1 {
             std::thread::sleep(GATHERING);
@@ -128,7 +131,13 @@ fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Recei
             batch.extend(entries.try_iter().take(MOST - batch.len()));
         }
         let mut write = |entries: &[Entry]| {
-            commit(&mut store.connection, campaign, account, entries).map_err(|why| StoreError::of(&store.path, &why))
+            // What is written to a file that nobody finds again is not written down.
+            if place.is_some_and(|place| place != Place::of(&store.path)) {
+                return Err(StoreError::Moved(store.path.clone()));
+            }
+            let done = commit(&mut store.connection, campaign, account, entries);
+            place.get_or_insert_with(|| Place::of(&store.path));
+            done.map_err(|why| StoreError::of(&store.path, &why))
         };
         let all = write(&batch);
         let is_alone = batch.len() == 1;
@@ -174,8 +183,13 @@ fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, bat
                     change.prepare_cached("DELETE FROM slot WHERE number = ?")?.execute(params![slot])?;
                 }
             }
-            Attempt::Ends { outcome, code, said, at } => {
+            Attempt::Ends { outcome, code, said, at, put_off } => {
                 becomes(*outcome)?;
+                if let Some(PutOff { tries, since, due }) = put_off {
+                    let sql = "UPDATE message SET tries = ?, since = ?, due = ? WHERE campaign = ? AND position = ?";
+                    let (since, due) = (since.as_millisecond(), due.as_millisecond());
+                    change.prepare_cached(sql)?.execute(params![tries, since, due, campaign, position])?;
+                }
                 let (code, enhanced) =
                     code.as_ref().map_or((None, None), |(code, enhanced)| (Some(*code), enhanced.as_ref()));
                 let mut update = change.prepare_cached(

@@ -38,7 +38,12 @@ impl RunLock {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            {
+                use std::os::unix::fs::OpenOptionsExt;
+                // Not through a link to somebody's file
+                let flags = rustix::fs::OFlags::NOFOLLOW.bits();
+                options.mode(0o600).custom_flags(i32::try_from(flags).unwrap_or_default());
+            }
             let mut file = options.open(&path).map_err(io)?;
             match file.try_lock() {
                 Ok(()) => {}

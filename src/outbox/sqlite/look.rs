@@ -146,13 +146,14 @@ impl Store {
         had.map_or(Ok(()), Err)
     }
 
-    /// Writes down what a person decided about those messages with some outcomes that `is_meant` by their rows, and that
-    /// `who` did `what`; gives the rows. Nobody may be sending the campaign meanwhile.
+    /// Writes down what a person decided about those messages with some outcomes that are in some rows, or all, and that `who`
+    /// did `what`; gives the rows, the first of each person. There must be somebody in the rows, and nobody may be sending the
+    /// campaign meanwhile.
     pub fn decide(
         &mut self,
         campaign: &Overview,
         (from, to): (&[Outcome], Outcome),
-        is_meant: impl Fn(u64) -> bool,
+        named: Option<&Rows>,
         (who, what): (&str, &str),
         details: impl FnOnce(&[u64]) -> Value,
     ) -> Result<Vec<u64>, StoreError> {
@@ -161,24 +162,31 @@ impl Store {
         }
         let now = Timestamp::now();
         let _lock = RunLock::take(&self.path, &campaign.id, now)?;
+        if let Some(named) = named {
+            self.check_rows(campaign, named)?;
+        }
         let path = self.path.clone();
         let write = || {
             let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut meant: Vec<(i64, u64)> = Vec::new();
             for from in from {
                 let mut query = change.prepare(
-                    "SELECT position, row FROM message JOIN recipient USING (campaign, position)
+                    "SELECT position, row, fields FROM message JOIN recipient USING (campaign, position)
                      WHERE campaign = ? AND state = ? ORDER BY position",
                 )?;
-                let all = query.query_map(params![campaign.number, from.name()], |row| {
-                    Ok((row.get::<_, i64>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()))
-                })?;
-                for one in all {
-                    meant.extend(Some(one?).filter(|(_, row)| is_meant(*row)));
+                let mut all = query.query(params![campaign.number, from.name()])?;
+                while let Some(one) = all.next()? {
+                    let rows = rows_of(one.get(1)?, one.get_ref(2)?.as_str_or_null()?);
+                    if named.is_none_or(|named| rows.iter().any(|row| named.contains(*row))) {
+                        meant.push((one.get(0)?, rows[0]));
+                    }
                 }
             }
             meant.sort_unstable();
-            let mut update = change.prepare("UPDATE message SET state = ? WHERE campaign = ? AND position = ?")?;
+            // Whatever is decided, the server's patience begins anew.
+            let mut update = change.prepare(
+                "UPDATE message SET state = ?, tries = 0, since = NULL, due = NULL WHERE campaign = ? AND position = ?",
+            )?;
             for (position, _) in &meant {
                 update.execute(params![to.name(), campaign.number, position])?;
             }
@@ -192,6 +200,23 @@ impl Store {
             Ok(rows)
         };
         write().map_err(|why: rusqlite::Error| StoreError::of(&path, &why))
+    }
+
+    /// There must be somebody in the first and in the last row of each range.
+    fn check_rows(&self, campaign: &Overview, named: &Rows) -> Result<(), StoreError> {
+        let mut wanted: HashSet<u64> = named.ranges().iter().flat_map(|range| [*range.start(), *range.end()]).collect();
+        let mut look = || {
+            let mut query = self.connection.prepare("SELECT row, fields FROM recipient WHERE campaign = ?")?;
+            let mut all = query.query(params![campaign.number])?;
+            while let Some(one) = all.next()? {
+                for row in rows_of(one.get(0)?, one.get_ref(1)?.as_str_or_null()?) {
+                    wanted.remove(&row);
+                }
+            }
+            Ok(())
+        };
+        look().map_err(|why: rusqlite::Error| self.error(&why))?;
+        wanted.into_iter().min().map_or(Ok(()), |row| Err(StoreError::NobodyInRow(row)))
     }
 
     /// How long ago the last transactions of the account that a campaign went through were over, those within so long, the
@@ -293,7 +318,7 @@ pub(super) fn already(
     let (mut last, mut count, mut rest) = (None, 0, Vec::new());
     let mut query = connection.prepare(
         "SELECT position, row, says FROM message JOIN recipient USING (campaign, position)
-         WHERE campaign = ? AND state = 'queued' AND NOT again ORDER BY position",
+         WHERE campaign = ? AND state IN ('queued', 'deferred') AND NOT again ORDER BY position",
     )?;
     let mut rows = query.query(params![campaign])?;
     while let Some(row) = rows.next()? {
@@ -325,8 +350,15 @@ pub(super) fn already(
     })
 }
 
+/// The rows of a person, the first of them first.
+fn rows_of(first: i64, fields: Option<&str>) -> Vec<u64> {
+    let kept: Option<Vec<(u64, serde::de::IgnoredAny)>> = fields.and_then(|fields| serde_json::from_str(fields).ok());
+    let rows: Vec<u64> = kept.unwrap_or_default().into_iter().map(|(row, _)| row).collect();
+    if rows.is_empty() { vec![u64::try_from(first).unwrap_or_default()] } else { rows }
+}
+
 /// A time that may not be known.
-fn time(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn time(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(name)?.and_then(|time| Timestamp::from_millisecond(time).ok()))
 }
 

@@ -12,7 +12,7 @@ mod thaw;
 mod verify;
 
 use std::{
-    fs::OpenOptions,
+    collections::HashMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,7 +20,6 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use self::lock::RunLock;
 pub use self::{
     error::StoreError,
     freeze::{Kept, Snapshot},
@@ -32,7 +31,8 @@ pub use self::{
     thaw::Thawed,
     verify::Verdict,
 };
-use super::{Counts, Outcome};
+use self::{lock::RunLock, look::time};
+use super::{Counts, Outcome, PutOff};
 use crate::{
     fault,
     message::Digest,
@@ -44,7 +44,7 @@ use crate::{
 const APPLICATION_ID: i64 = 0x6170_6965;
 
 /// Scripts that make a file of one version one of the next.
-const MIGRATIONS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")];
 
 /// So long one process waits for another's write.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,6 +82,8 @@ pub struct Messages {
     pub digests: Vec<Digest>,
     /// What is known of each.
     pub outcomes: Vec<Outcome>,
+    /// Those that were put off, by their place in the list.
+    pub put_off: HashMap<usize, PutOff>,
 }
 
 impl Messages {
@@ -111,18 +113,22 @@ impl Store {
             {
                 return Err(StoreError::Foreign(path.to_owned()));
             }
-            Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {
-                // SQLite would open what may only be read, and say so with the first write.
-                OpenOptions::new().read(true).write(true).open(path).map_err(|why| match why.kind() {
-                    std::io::ErrorKind::PermissionDenied => StoreError::ReadOnly(path.to_owned()),
-                    _ => io(&why),
-                })?;
-            }
+            // It is not opened here: whoever closes a file loses all locks of this process on it, SQLite's, too, and another
+            // program would take the write-ahead log away from under a run (<https://sqlite.org/howtocorrupt.html>, 2.2).
+            Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(why) => return Err(io(&why)),
         }
         // Whatever it is called, there is one lock for it.
         let path = &path.canonicalize().map_err(|why| io(&why))?;
-        let connection = connect(path).map_err(|why| StoreError::of(path, &why))?;
+        if has_other_names(path) {
+            return Err(StoreError::Linked(path.clone()));
+        }
+        let sqlite = |why: rusqlite::Error| StoreError::of(path, &why);
+        let connection = connect(path).map_err(sqlite)?;
+        // SQLite opens what may only be read, too, and would say so with the first write.
+        if connection.is_readonly("main").map_err(sqlite)? {
+            return Err(StoreError::ReadOnly(path.clone()));
+        }
         let mut store = Self { connection, path: path.to_owned() };
         store.set_up()?;
         Ok(store)
@@ -204,7 +210,7 @@ impl Store {
 
     /// Takes up a campaign in order to send it; nobody else can meanwhile.
     ///
-    /// What an earlier run was about to send when it ended is in doubt from now on, and what was put off is queued again.
+    /// What an earlier run was about to send when it ended is in doubt from now on.
     pub fn take(&mut self, campaign: &Overview, now: Timestamp) -> Result<(Campaign, Messages), StoreError> {
         let path = self.path.clone();
         let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
@@ -215,6 +221,11 @@ impl Store {
         fault::point("taking");
         change.commit().map_err(sqlite)?;
         let messages = self.messages(campaign.number).map_err(sqlite)?;
+        let unsound = |why: &str| StoreError::Unsound { id: campaign.id.clone(), why: why.to_owned() };
+        let messages = messages.ok_or_else(|| unsound("some messages are missing"))?;
+        if self.was_sent_already(campaign.number).map_err(sqlite)? {
+            return Err(unsound("a message that was sent is to be sent again"));
+        }
         Ok((Campaign { number: campaign.number, path: self.path.clone(), _lock: lock }, messages))
     }
 
@@ -225,16 +236,41 @@ impl Store {
         begun.map_err(|why| self.error(&why))
     }
 
-    fn messages(&self, number: i64) -> rusqlite::Result<Messages> {
-        let mut query =
-            self.connection.prepare("SELECT digest, state FROM message WHERE campaign = ? ORDER BY position")?;
+    /// Whether a message is not sent any more of which an attempt says that it was.
+    fn was_sent_already(&self, number: i64) -> rusqlite::Result<bool> {
+        self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM attempt JOIN message USING (campaign, position)
+             WHERE campaign = ? AND outcome = 'sent' AND state <> 'sent')",
+            params![number],
+            |row| row.get(0),
+        )
+    }
+
+    /// None if there is not one for each recipient.
+    fn messages(&self, number: i64) -> rusqlite::Result<Option<Messages>> {
+        let recipients: i64 =
+            self.connection
+                .query_row("SELECT count(*) FROM recipient WHERE campaign = ?", params![number], |row| row.get(0))?;
+        let mut query = self.connection.prepare(
+            "SELECT digest, state, tries, since, due, position FROM message WHERE campaign = ? ORDER BY position",
+        )?;
         let mut messages = Messages::default();
         let mut rows = query.query(params![number])?;
         while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(5)? != i64::try_from(messages.digests.len()).unwrap_or(i64::MAX) {
+                return Ok(None);
+            }
+            let outcome = Outcome::of_name(row.get_ref(1)?.as_str()?).unwrap_or(Outcome::InDoubt);
+            if outcome == Outcome::Deferred {
+                // Earlier versions did not say when it is due.
+                let time = |column| Ok::<_, rusqlite::Error>(time(row, column)?.unwrap_or_default());
+                let (since, due) = (time("since")?, time("due")?);
+                messages.put_off.insert(messages.outcomes.len(), PutOff { tries: row.get(2)?, since, due });
+            }
             messages.digests.push(row.get::<_, [u8; 32]>(0)?.into());
-            messages.outcomes.push(Outcome::of_name(row.get_ref(1)?.as_str()?).unwrap_or(Outcome::InDoubt));
+            messages.outcomes.push(outcome);
         }
-        Ok(messages)
+        Ok((i64::try_from(messages.digests.len()) == Ok(recipients)).then_some(messages))
     }
 }
 
@@ -251,6 +287,39 @@ fn make_own(path: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn make_own(_: &Path) -> std::io::Result<()> {
     Ok(())
+}
+
+/// Whether a file has more than one name (a hard link): the lock and the write-ahead log go by the name.
+#[cfg(unix)]
+fn has_other_names(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.metadata().is_ok_and(|data| data.nlink() > 1)
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_: &Path) -> bool {
+    false
+}
+
+/// Which files a record is in: the file itself and its write-ahead log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place([Option<(u64, u64)>; 2]);
+
+impl Place {
+    /// Where a record is at this moment.
+    #[cfg(unix)]
+    pub(super) fn of(path: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let place = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
+        Self([place(path), place(Path::new(&log))])
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn of(_: &Path) -> Self {
+        Self([None; 2])
+    }
 }
 
 /// One more connection to a file that is there.
@@ -273,7 +342,7 @@ fn fill_states(change: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What was being sent when a run ended, only the server knows; what was put off is due.
+/// What was being sent when a run ended, only the server knows.
 fn found_sending(change: &Connection, number: i64, now: Timestamp) -> rusqlite::Result<()> {
     change.execute(
         "UPDATE attempt SET outcome = 'in_doubt', ended = ?, said = 'the run ended here'
@@ -283,7 +352,6 @@ fn found_sending(change: &Connection, number: i64, now: Timestamp) -> rusqlite::
     let now = now.as_millisecond();
     change.execute("UPDATE slot SET over = ? WHERE campaign = ? AND over IS NULL", params![now, number])?;
     change.execute("DELETE FROM slot WHERE over < ?", params![now - SLOTS_KEPT])?;
-    change.execute("UPDATE message SET state = 'queued' WHERE campaign = ? AND state = 'deferred'", params![number])?;
     change
         .execute("UPDATE message SET state = 'in_doubt' WHERE campaign = ? AND state = 'sending'", params![number])?;
     Ok(())

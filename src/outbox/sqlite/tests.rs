@@ -50,7 +50,7 @@ fn begins() -> Attempt {
 
 fn ends(outcome: Outcome) -> Attempt {
     let code = Some((250, Some("2.0.0".to_owned())));
-    Attempt::Ends { outcome, code, said: "250 2.0.0 ok".into(), at: Timestamp::now() }
+    Attempt::Ends { outcome, code, said: "250 2.0.0 ok".into(), at: Timestamp::now(), put_off: None }
 }
 
 fn write(journal: &Journal, position: usize, attempt: Attempt) -> Result<(), StoreError> {
@@ -71,10 +71,17 @@ fn what_was_written_is_there_again() {
     let running = take(&mut Store::open(&path).unwrap(), &id).unwrap_err();
     assert!(running.to_string().starts_with(&format!("campaign {id} is being sent already: process ")), "{running}");
     let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
-    for (position, outcome) in [(0, Outcome::Sent), (1, Outcome::Failed), (2, Outcome::Deferred)] {
+    for (position, outcome) in [(0, Outcome::Sent), (1, Outcome::Failed)] {
         write(&journal, position, begins()).unwrap();
         write(&journal, position, ends(outcome)).unwrap();
     }
+    let [since, due] = [1_700_000_000_000, 1_700_000_060_000].map(|at| Timestamp::from_millisecond(at).unwrap());
+    let put_off = PutOff { tries: 2, since, due };
+    write(&journal, 2, begins()).unwrap();
+    let code = Some((450, Some("4.2.0".to_owned())));
+    let (outcome, said) = (Outcome::Deferred, "450 4.2.0 later".to_owned());
+    let attempt = Attempt::Ends { outcome, code, said, at: Timestamp::now(), put_off: Some(put_off) };
+    write(&journal, 2, attempt).unwrap();
     write(&journal, 3, begins()).unwrap();
     // What cannot follow is not written, whoever asks for it.
     for (position, attempt) in [(0, begins()), (1, ends(Outcome::Sent)), (9, begins())] {
@@ -85,7 +92,8 @@ fn what_was_written_is_there_again() {
     let again = freeze(&mut store, &composer, false).unwrap();
     assert_eq!((again.id, again.digest, again.is_old), (id.clone(), kept.digest, true));
     let (_campaign, messages) = take(&mut store, &id).unwrap();
-    assert_eq!(messages.outcomes, [Outcome::Sent, Outcome::Failed, Outcome::Queued, Outcome::InDoubt]);
+    assert_eq!(messages.outcomes, [Outcome::Sent, Outcome::Failed, Outcome::Deferred, Outcome::InDoubt]);
+    assert_eq!(messages.put_off.into_iter().collect::<Vec<_>>(), [(2, put_off)], "it waits until it is due");
     let tried: Vec<(i64, String, Option<i64>)> = store
         .connection
         .prepare("SELECT position, outcome, code FROM attempt ORDER BY number")
@@ -100,7 +108,7 @@ fn what_was_written_is_there_again() {
         [
             (0, said("sent"), Some(250)),
             (1, said("failed"), Some(250)),
-            (2, said("deferred"), Some(250)),
+            (2, said("deferred"), Some(450)),
             (3, said("in_doubt"), None)
         ]
     );
@@ -249,8 +257,11 @@ fn the_database_itself_refuses_what_is_not_in_the_table() {
         ("UPDATE message SET position = 9", "a message stays what it is"),
         ("UPDATE message SET digest = x'00'", "a message stays what it is"),
         ("UPDATE recipient SET address = 'bo@one.example'", "a recipient stays"),
-        ("INSERT INTO message VALUES (1, 7, x'00', 'sent', 0, 0)", "a message begins queued"),
-        ("INSERT INTO message VALUES (7, 7, x'00', 'queued', 0, 0)", "FOREIGN KEY"),
+        (
+            "INSERT INTO message (campaign, position, digest, state) VALUES (1, 7, x'00', 'sent')",
+            "a message begins queued",
+        ),
+        ("INSERT INTO message (campaign, position, digest) VALUES (7, 7, x'00')", "FOREIGN KEY"),
     ] {
         let refused = store.connection.execute(sql, []).unwrap_err().to_string();
         assert!(refused.contains(why), "{sql}: {refused}");
@@ -317,7 +328,7 @@ fn nothing_about_anybody_is_left_after_a_purge() {
         write(&journal, position, begins()).unwrap();
         let said = format!("550 5.1.1 <{name}@one.example> ({name}) is unknown");
         let code = Some((550, Some("5.1.1".into())));
-        let attempt = Attempt::Ends { outcome: Outcome::Failed, code, said, at: Timestamp::now() };
+        let attempt = Attempt::Ends { outcome: Outcome::Failed, code, said, at: Timestamp::now(), put_off: None };
         write(&journal, position, attempt).unwrap();
     }
     drop(journal);
@@ -349,7 +360,7 @@ fn nothing_about_anybody_is_left_after_a_purge() {
     assert_eq!(store.verify_log().unwrap().entries, 2);
     assert!(matches!(store.thaw(&after), Err(StoreError::Purged(_))));
     let queued = (&[Outcome::Failed][..], Outcome::Queued);
-    let retried = store.decide(&after, queued, |_| true, (WHO, "retried"), |_| serde_json::Value::Null);
+    let retried = store.decide(&after, queued, None, (WHO, "retried"), |_| serde_json::Value::Null);
     assert!(matches!(retried, Err(StoreError::Purged(_))));
 }
 

@@ -26,8 +26,20 @@ pub struct Thawed {
 }
 
 impl Store {
-    /// Reads what was kept of a campaign.
+    /// Reads what was kept of a campaign. Nothing is sent of one that is not what was prepared.
     pub fn thaw(&self, campaign: &Overview) -> Result<Thawed, StoreError> {
+        let thawed = self.read(campaign)?;
+        let (digest, prepared) = self.digests(campaign)?;
+        self.verify_log()?;
+        if digest != prepared || !self.log_says_prepared(campaign)? {
+            let why = "it is not what was prepared".to_owned();
+            return Err(StoreError::Unsound { id: campaign.id.clone(), why });
+        }
+        Ok(thawed)
+    }
+
+    /// The same, whether or not it is what was prepared.
+    pub(super) fn read(&self, campaign: &Overview) -> Result<Thawed, StoreError> {
         if campaign.purged.is_some() {
             return Err(StoreError::Purged(campaign.id.clone()));
         }

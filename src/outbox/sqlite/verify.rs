@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::{
-    Overview, Store, StoreError,
+    Entry, Overview, Store, StoreError,
     freeze::{digest_files, digest_of, digest_recipient},
     look::WITH_LAST,
 };
@@ -39,41 +39,25 @@ impl Store {
     /// Makes each message of a campaign again from what is kept, and computes all digests anew. `progress` is told how many
     /// are done.
     pub fn verify(&self, campaign: &Overview, progress: &dyn Fn(usize)) -> Result<Verdict, StoreError> {
-        let thawed = self.thaw(campaign)?;
-        let sqlite = |why: rusqlite::Error| self.error(&why);
-        let kept = self.connection.query_row(
-            "SELECT settings, list, content, edition, digest FROM campaign WHERE number = ?",
-            params![campaign.number],
-            |row| {
-                let hash = digest_of(
-                    row.get_ref(0)?.as_str()?,
-                    row.get_ref(1)?.as_str()?,
-                    row.get_ref(2)?.as_blob()?,
-                    row.get(3)?,
-                );
-                Ok((hash, row.get::<_, [u8; 32]>(4)?))
-            },
-        );
-        let (mut hash, prepared) = kept.map_err(sqlite)?;
-        let mut verdict = Verdict {
-            messages: 0,
-            changed: Vec::new(),
-            changed_count: 0,
-            digest: prepared.into(),
-            prepared: prepared.into(),
-        };
+        let thawed = self.read(campaign)?;
+        let (digest, prepared) = self.digests(campaign)?;
+        let mut verdict = Verdict { messages: 0, changed: Vec::new(), changed_count: 0, digest, prepared };
         let mut each = || {
             let mut query = self.connection.prepare(
-                "SELECT position, row, address, fields, message.digest FROM recipient
-                 JOIN message USING (campaign, position) WHERE campaign = ? ORDER BY position",
+                "SELECT position, row, digest, says FROM recipient JOIN message USING (campaign, position)
+                 WHERE campaign = ? ORDER BY position",
             )?;
             let mut rows = query.query(params![campaign.number])?;
             while let Some(row) = rows.next()? {
                 let (position, number): (i64, i64) = (row.get(0)?, row.get(1)?);
-                let digest = row.get_ref(4)?.as_blob()?;
-                digest_recipient(&mut hash, row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?, digest);
                 let message = usize::try_from(position).ok().and_then(|index| thawed.composer.compose(index).ok());
-                if message.is_none_or(|message| message.digest().as_bytes() != digest) {
+                let says: Option<i64> = row.get(3)?;
+                let is_same = message.is_some_and(|message| {
+                    row.get_ref(2).is_ok_and(|digest| digest.as_blob() == Ok(message.digest().as_bytes()))
+                        && i64::try_from(message.row()) == Ok(number)
+                        && says.is_none_or(|says| says == message.says().cast_signed())
+                });
+                if !is_same {
                     verdict.changed_count += 1;
                     if verdict.changed.len() < MOST_NAMED {
                         verdict.changed.push(u64::try_from(number).unwrap_or_default());
@@ -82,24 +66,86 @@ impl Store {
                 verdict.messages += 1;
                 progress(verdict.messages);
             }
-            digest_files(&mut hash, &self.connection, campaign.number)
+            Ok(())
         };
-        each().map_err(sqlite)?;
-        verdict.digest = hash.finish();
+        each().map_err(|why: rusqlite::Error| self.error(&why))?;
         Ok(verdict)
+    }
+
+    /// What all that is kept of a campaign comes to, and what it came to when it was prepared.
+    pub(super) fn digests(&self, campaign: &Overview) -> Result<(Digest, Digest), StoreError> {
+        let both = || {
+            let (mut hash, prepared) = self.connection.query_row(
+                "SELECT settings, list, content, edition, digest FROM campaign WHERE number = ?",
+                params![campaign.number],
+                |row| {
+                    let hash = digest_of(
+                        row.get_ref(0)?.as_str()?,
+                        row.get_ref(1)?.as_str()?,
+                        row.get_ref(2)?.as_blob()?,
+                        row.get(3)?,
+                    );
+                    Ok((hash, row.get::<_, [u8; 32]>(4)?))
+                },
+            )?;
+            let mut query = self.connection.prepare(
+                "SELECT address, fields, digest FROM recipient JOIN message USING (campaign, position)
+                 WHERE campaign = ? ORDER BY position",
+            )?;
+            let mut rows = query.query(params![campaign.number])?;
+            while let Some(row) = rows.next()? {
+                let digest = row.get_ref(2)?.as_blob()?;
+                digest_recipient(&mut hash, row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, digest);
+            }
+            digest_files(&mut hash, &self.connection, campaign.number)?;
+            Ok((hash.finish(), prepared.into()))
+        };
+        both().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+
+    /// Whether the log says that a campaign was prepared as it is.
+    pub(super) fn log_says_prepared(&self, campaign: &Overview) -> Result<bool, StoreError> {
+        let entries = self.entries(&campaign.id)?;
+        let prepared = entries.iter().find(|entry| entry.what == "prepared");
+        Ok(prepared.is_some_and(|entry| {
+            let digest = campaign.digest.map(|digest| digest.to_string());
+            entry.at.as_millisecond() == campaign.prepared.as_millisecond()
+                && entry.details["digest"].as_str() == digest.as_deref()
+                && entry.details["recipients"].as_u64() == Some(campaign.counts.total() as u64)
+        }))
+    }
+
+    /// The messages that are neither what was tried last nor what the log says that somebody decided.
+    fn unexplained(&self, campaign: &Overview, entries: &[Entry]) -> rusqlite::Result<Vec<u64>> {
+        let decided: Vec<(Rows, &str)> = entries
+            .iter()
+            .rev()
+            .filter_map(|entry| Some((entry.details["rows"].as_str()?.parse().ok()?, entry.details["now"].as_str()?)))
+            .collect();
+        let mut query = self.connection.prepare(&format!(
+            "SELECT row, state, coalesce(outcome, 'queued') {WITH_LAST} ORDER BY message.position"
+        ))?;
+        let mut rows = query.query(params![campaign.number])?;
+        let mut unexplained = Vec::new();
+        while let Some(row) = rows.next()?.filter(|_| unexplained.len() < MOST_NAMED) {
+            let number = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
+            let state = row.get_ref(1)?;
+            if state == row.get_ref(2)? {
+                continue;
+            }
+            let last = decided.iter().find(|(rows, _)| rows.contains(number));
+            if last.is_none_or(|(_, now)| state.as_str() != Ok(*now)) {
+                unexplained.push(number);
+            }
+        }
+        Ok(unexplained)
     }
 
     /// What does not fit together of what became of a campaign's messages, of the log and of the campaign, in words.
     pub fn contradictions(&self, campaign: &Overview) -> Result<Vec<String>, StoreError> {
         let entries = self.entries(&campaign.id)?;
         let mut found = Vec::new();
-        let prepared = entries.iter().find(|entry| entry.what == "prepared");
-        let fits = prepared.is_some_and(|entry| {
-            let digest = campaign.digest.map(|digest| digest.to_string());
-            entry.at.as_millisecond() == campaign.prepared.as_millisecond()
-                && entry.details["digest"].as_str() == digest.as_deref()
-                && entry.details["recipients"].as_u64() == Some(campaign.counts.total() as u64)
-        });
+        let fits = self.log_says_prepared(campaign)? && self.says_total(campaign)?;
         if !fits {
             found.push("the log does not say that this was prepared, with this digest, for so many".to_owned());
         }
@@ -124,7 +170,20 @@ impl Store {
         if !rows.is_empty() {
             found.push(format!("what became of rows {} is not what was tried", Rows::of(rows)));
         }
+        let rows = self.unexplained(campaign, &entries).map_err(|why| self.error(&why))?;
+        if !rows.is_empty() {
+            let rows = Rows::of(rows);
+            found.push(format!(
+                "what became of rows {rows} was neither tried nor, as the log has it, decided by anybody"
+            ));
+        }
         Ok(found)
+    }
+
+    fn says_total(&self, campaign: &Overview) -> Result<bool, StoreError> {
+        let sql = "SELECT total FROM campaign WHERE number = ?";
+        let total = self.connection.query_row(sql, params![campaign.number], |row| row.get::<_, i64>(0));
+        Ok(usize::try_from(total.map_err(|why| self.error(&why))?) == Ok(campaign.counts.total()))
     }
 
     /// Whether the contents of the files are what they were; gives the paths of those that are not.
