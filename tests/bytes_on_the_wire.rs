@@ -1,5 +1,10 @@
 //! What goes over the wire: the message that was looked at, byte for byte, in transactions of one MAIL and one RCPT.
 
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
 use crate::support::{
     Home, Run, account,
     scripted::{Scripted, Tls},
@@ -60,4 +65,99 @@ fn what_is_previewed_is_what_is_sent() {
             ]
         );
     }
+}
+
+/// A server that answers all that is in one read, and keeps each read; `extensions` are the lines of its answer to EHLO.
+fn reads(extensions: &'static str, refuse: Option<&'static str>) -> (u16, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reads = Vec::new();
+        let mut is_content = false;
+        let mut answer = String::from("220 x\r\n");
+        loop {
+            stream.write_all(answer.as_bytes()).unwrap();
+            let mut buffer = vec![0; 1 << 20];
+            let length = stream.read(&mut buffer).unwrap();
+            if length == 0 {
+                return reads;
+            }
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            answer.clear();
+            for line in text.split_inclusive("\r\n") {
+                let reply = match line.trim_end() {
+                    "." if is_content => {
+                        is_content = false;
+                        "250 ok"
+                    }
+                    _ if is_content => continue,
+                    "DATA" => {
+                        is_content = true;
+                        "354 go on"
+                    }
+                    line if refuse.is_some_and(|refuse| line.contains(refuse)) => "550 5.1.1 nobody",
+                    line if line.starts_with("EHLO") => extensions,
+                    "QUIT" => "221 bye",
+                    _ => "250 ok",
+                };
+                answer += &format!("{reply}\r\n");
+            }
+            reads.push(text);
+        }
+    });
+    (port, server)
+}
+
+/// The verbs of each write, with `content` for a message.
+fn verbs(reads: &[String]) -> Vec<String> {
+    let of = |text: &String| {
+        let mut verbs = Vec::new();
+        let mut is_content =
+            !["EHLO", "MAIL", "RCPT", "DATA", "RSET", "QUIT", "."].iter().any(|verb| text.starts_with(verb));
+        for line in text.lines() {
+            match line.get(..4).unwrap_or(line) {
+                "." if is_content => {
+                    verbs.push("content");
+                    is_content = false;
+                }
+                _ if is_content => {}
+                verb => verbs.push(match verb {
+                    "EHLO" => "EHLO",
+                    "MAIL" => "MAIL",
+                    "RCPT" => "RCPT",
+                    "DATA" => "DATA",
+                    "RSET" => "RSET",
+                    "QUIT" => "QUIT",
+                    "." => ".",
+                    _ => "?",
+                }),
+            }
+        }
+        verbs.join(" ")
+    };
+    reads.iter().map(of).collect()
+}
+
+fn grouped(extensions: &'static str, refuse: Option<&'static str>, more: &str, code: i32) -> Vec<String> {
+    let (port, server) = reads(extensions, refuse);
+    let home = Home::new();
+    home.campaign("name,email\nAda,ada@one.example\nBo,bo@two.example\nCy,cy@three.example\n");
+    home.config(&format!("[account.work]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n{more}"));
+    home.run(&["send", "c", "--account", "work", "--confirm", "3"]).ended(code);
+    verbs(&server.join().unwrap())
+}
+
+#[test]
+fn commands_go_together_where_the_server_takes_them_together() {
+    let offers = "250-x\r\n250-PIPELINING\r\n250 SIZE";
+    let together = ["EHLO", "MAIL RCPT DATA", "content MAIL RCPT DATA", "content MAIL RCPT DATA", "content", "QUIT"];
+    assert_eq!(grouped(offers, None, "", 0), together);
+    let one_by_one = [&["EHLO"][..], &["MAIL", "RCPT", "DATA", "content"].repeat(3), &["QUIT"]].concat();
+    assert_eq!(grouped("250-x\r\n250 SIZE", None, "", 0), one_by_one);
+    assert_eq!(grouped(offers, None, "pipelining = false", 0), one_by_one);
+    // This one would take the content although nobody is to have it: then it is empty.
+    let refused =
+        ["EHLO", "MAIL RCPT DATA", "content MAIL RCPT DATA", ".", "RSET", "MAIL RCPT DATA", "content", "QUIT"];
+    assert_eq!(grouped(offers, Some("bo@two.example"), "", 1), refused);
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use apiece::delivery::{Becomes, Consequence, Course, Fate, Happening, Stage};
+
 use crate::support::Home;
 
 fn documents() -> Vec<(PathBuf, String)> {
@@ -127,6 +129,39 @@ fn each_helper_does_what_its_example_says() {
         seen += 1;
     }
     assert!(seen >= 18, "{seen}");
+}
+
+#[test]
+fn the_table_of_what_follows_from_what_is_the_one_in_the_code() {
+    let names = ["connect", "TLS", "AUTH", "MAIL", "RCPT", "DATA", "content", "final dot", "RSET, QUIT"];
+    let table: Vec<String> = Stage::ALL
+        .into_iter()
+        .zip(names)
+        .map(|(stage, name)| {
+            let cells = Happening::ALL.map(|happening| in_words(stage.consequence(happening)));
+            format!("| {name} | {} |\n", cells.join(" | "))
+        })
+        .collect();
+    let text = std::fs::read_to_string("docs/delivery.md").unwrap();
+    assert!(text.contains(&table.concat()), "{}", table.concat());
+}
+
+fn in_words(follows: Consequence) -> String {
+    let message = match follows.message {
+        Becomes::Untouched => "",
+        Becomes::Queued => "*queued*, ",
+        Becomes::Deferred => "*deferred*, ",
+        Becomes::Failed => "*failed*, ",
+        Becomes::InDoubt => "*in doubt*, ",
+    };
+    let connection = if follows.connection == Fate::Good { "stays" } else { "ends" };
+    let run = match follows.run {
+        Course::GoesOn => "",
+        Course::Slower => ", slower",
+        Course::IfConnected => ", if connected",
+        Course::Ends => ", run ends",
+    };
+    format!("{message}{connection}{run}")
 }
 
 #[test]

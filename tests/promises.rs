@@ -26,6 +26,7 @@ mod files_reach_one_person;
 mod found_in_any_encoding;
 mod handlebars_as_defined;
 mod html_looks_right;
+mod it_is_tried_again_later;
 mod lines_break_at_spaces_alone;
 mod lists_as_people_have_them;
 mod lost_connections_are_opened_again;

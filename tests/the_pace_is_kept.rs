@@ -180,7 +180,6 @@ impl Case {
         }
         let (took, least) = (times[times.len() - 1] - times[0], least(self.messages, self.rates));
         assert!(took <= least.mul_f64(1.5), "it took {took:?}, and {least:?} would do");
-        assert!(server.connections() >= self.connections.min(2), "{}", server.connections());
     }
 }
 

@@ -162,6 +162,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         end_run(&run.stop, &run.events, StopReason::TooLarge { size: largest + DATE + signature, most }).await;
         return first.quit().await;
     }
+    run.crew.enter().await;
     let mut workers = JoinSet::new();
     workers.spawn(worker::work(Arc::clone(&run), 0, Some(first)));
     for number in 1..most {

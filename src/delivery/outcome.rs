@@ -73,7 +73,7 @@ pub enum Fate {
 pub enum Course {
     /// It goes on.
     GoesOn,
-    /// It goes on more slowly, with fewer connections if the server closes them.
+    /// It goes on with fewer connections where the server wants fewer, and more slowly where it wants less.
     Slower,
     /// It goes on if a connection is to be had, and ends if there is none any more.
     IfConnected,
@@ -105,11 +105,13 @@ impl Stage {
         use Fate::{Good, Lost};
         use Happening::{Closed, Closing, Garbage, Late, Permanent, Temporary};
         let (message, connection, run) = match (self, happening) {
-            (Self::Connect, Temporary | Closing) | (Self::Tls | Self::Login, Closing) => (Untouched, Lost, Slower),
-            (Self::Connect | Self::Tls | Self::Login, Closed | Late) | (Self::Connect, Garbage) => {
-                (Untouched, Lost, IfConnected)
+            (Self::Connect, Temporary | Permanent | Closing) | (Self::Tls | Self::Login, Closing) => {
+                (Untouched, Lost, Slower)
             }
-            (Self::Connect | Self::Tls | Self::Login, Temporary | Permanent | Garbage) => (Untouched, Lost, Ends),
+            (Self::Connect | Self::Tls | Self::Login, Closed | Late)
+            | (Self::Connect | Self::Login, Garbage)
+            | (Self::Login, Temporary) => (Untouched, Lost, IfConnected),
+            (Self::Tls, Temporary | Permanent | Garbage) | (Self::Login, Permanent) => (Untouched, Lost, Ends),
             (Self::Mail, Temporary) => (Deferred, Good, Slower),
             (Self::Mail, Permanent) => (Queued, Good, Ends),
             (Self::Rcpt | Self::Data | Self::Dot, Temporary) => (Deferred, Good, GoesOn),

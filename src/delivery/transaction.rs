@@ -205,7 +205,11 @@ impl Connection {
         }
         let rcpt = self.hear(self.deadlines.command()).await;
         let data = match rcpt {
-            Answer::Lost(..) => return self.passed(Stage::Rcpt, rcpt),
+            // It may have been closed since MAIL was refused.
+            Answer::Lost(..) => {
+                self.is_lost = true;
+                return self.passed(Stage::Mail, mail).and_then(|()| self.passed(Stage::Rcpt, rcpt));
+            }
             _ => self.hear(self.deadlines.data()).await,
         };
         fault::point("rcpt");

@@ -106,9 +106,9 @@ struct Seat {
     settling: Option<Settling>,
 }
 
-/// Sends messages as long as there are any, over one connection after the other. `connection` is there already for the first.
+/// Sends messages as long as there are any, over one connection after the other. The first has a place already, and `connection`.
 pub(super) async fn work(run: Arc<Run>, number: usize, connection: Option<Connection>) {
-    let mut seat = Seat { run, number, has_place: false, connection, settling: None };
+    let mut seat = Seat { run, number, has_place: connection.is_some(), connection, settling: None };
     seat.work().await;
     seat.settle().await;
     seat.hang_up().await;
