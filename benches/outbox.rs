@@ -176,6 +176,7 @@ fn send(runtime: &Runtime, composer: &Composer, outbox: Outbox, port: u16, direc
         account: accounts.choose(None).unwrap().clone(),
         secret: None,
         rates: Vec::new(),
+        spread: false,
         connections: CONNECTIONS,
         composer: composer.clone(),
         signer: None,

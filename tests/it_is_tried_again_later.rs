@@ -220,3 +220,35 @@ fn fewer_connections_where_the_server_closes_them() {
     assert!(late.len() <= 5, "{late:?}");
     assert_eq!(server.accepted().len(), 160);
 }
+
+#[cfg(unix)]
+#[test]
+fn before_the_first_message_leaves_there_is_a_moment_to_stop_it() {
+    let server = Scripted::builder().start();
+    let home = home(&server, 3, "");
+    let mut command = home.command(&["send", "c", "--account", "work", "--hold", "30s", "--confirm", "3"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let run = Run::of(child.wait_with_output().unwrap()).ended(130);
+    assert!(run.stderr.contains("the first message leaves in 30 s"), "{}", run.stderr);
+    assert!(run.stdout.contains("0 of 3 messages sent"), "{}", run.stdout);
+    assert_eq!(server.connections(), 0, "nobody was even called");
+    let start = Instant::now();
+    send(&home, 3, &["--hold", "1s"]).ended(0);
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(server.accepted().len(), 3);
+}
+
+#[test]
+fn evenly_means_never_two_close_together() {
+    let server = Scripted::builder().start();
+    let home = home(&server, 8, "connections = 4");
+    send(&home, 8, &["--rate", "10/s", "--spread"]).ended(0);
+    let mut times: Vec<Instant> = server.deliveries().iter().map(|one| one.at_mail).collect();
+    times.sort_unstable();
+    // On its way a command may be a little later than the next one.
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] > Duration::from_millis(60)), "{times:?}");
+    assert!(times[7] - times[0] < Duration::from_millis(1600), "{:?}", times[7] - times[0]);
+}

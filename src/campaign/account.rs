@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     campaign::{
-        Dkim, Rate, dkim,
+        Dkim, Preset, Rate, dkim,
         keys::{At, Keys},
     },
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
@@ -231,25 +231,36 @@ pub enum Named {
 }
 
 fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Account>, Diagnostics) {
+    let preset_span = keys.span_of("preset");
+    let preset = keys.parsed::<Preset>("preset").map(|preset| preset.value);
+    let known_host = preset.and_then(|preset| preset.host).zip(preset_span);
     let host_missing = keys.span_of("host").is_none();
-    let host = keys.string("host");
+    let host = keys.string("host").or(known_host.map(|(host, span)| At { value: host.to_owned(), span }));
     let port = keys.integer("port", 1, 65535).map(|port| u16::try_from(port.value).unwrap_or(0));
     let tls = keys.parsed::<Tls>("tls");
     let ca_file = keys.string("ca_file").map(|path| resolve(base, &path.value));
     let username = keys.string("username");
     let mechanism = keys.parsed::<Mechanism>("auth");
-    let rates = read_rates(&mut keys);
-    let connections = keys.integer("connections", 1, 1000).map_or(1, |number| number.value as usize);
+    let mut rates = read_rates(&mut keys);
+    if let Some(preset) = preset.filter(|_| rates.is_empty()) {
+        rates = preset.rates.iter().filter_map(|rate| rate.parse().ok()).collect();
+    }
+    let connections = keys.integer("connections", 1, 1000).map(|number| number.value as usize);
+    let connections = connections.or(preset.map(|preset| preset.connections)).unwrap_or(1);
     let most = keys.integer("messages_per_connection", 1, 1_000_000);
-    let messages_per_connection = most.and_then(|number| NonZeroUsize::new(number.value as usize));
+    let most = most.map(|number| number.value as usize).or(preset.and_then(|preset| preset.messages_per_connection));
+    let messages_per_connection = most.and_then(NonZeroUsize::new);
     let pipelining = keys.boolean("pipelining").is_none_or(|pipelining| pipelining.value);
     let timeout = read_timeout(&mut keys);
     let secret = read_secret(&mut keys, base);
     let dkim = dkim::read(&mut keys, base);
 
-    let tls_mode = tls
-        .as_ref()
-        .map_or_else(|| if matches!(port, Some(25 | 587)) { Tls::StartTls } else { Tls::Implicit }, |tls| tls.value);
+    let usual = match (port, preset) {
+        (None, Some(preset)) => preset.tls,
+        (Some(25 | 587), _) => Tls::StartTls,
+        _ => Tls::Implicit,
+    };
+    let tls_mode = tls.as_ref().map_or(usual, |tls| tls.value);
     let Some(host) = host else {
         if host_missing {
             keys.missing("host");
@@ -415,4 +426,29 @@ pub(super) fn resolve(base: &Path, path: &str) -> PathBuf {
 fn is_loopback_name(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(text: &str) -> Account {
+        let text = format!("[account.a]\nusername = \"u\"\n{text}\n");
+        Accounts::parse(Path::new("config.toml"), &text).unwrap().choose(None).unwrap().clone()
+    }
+
+    #[test]
+    fn a_preset_says_what_is_not_said_and_no_more() {
+        let office = account("preset = \"microsoft365\"");
+        assert_eq!((office.host.as_str(), office.port, office.tls), ("smtp.office365.com", 587, Tls::StartTls));
+        assert_eq!(office.rates.iter().map(ToString::to_string).collect::<Vec<_>>(), ["30/min", "10000/day"]);
+        assert_eq!(office.connections.get(), 3);
+        let own =
+            account("preset = \"microsoft365\"\nhost = \"x.example\"\nport = 465\nrate = \"1/s\"\nconnections = 2");
+        assert_eq!((own.host.as_str(), own.port, own.tls, own.connections.get()), ("x.example", 465, Tls::Implicit, 2));
+        assert_eq!(own.rates.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1/s"]);
+        assert_eq!(account("preset = \"sendgrid\"").messages_per_connection.map(NonZeroUsize::get), Some(5000));
+        let amazon = "[account.a]\nusername = \"u\"\npreset = \"amazon-ses\"\n";
+        assert!(Accounts::parse(Path::new("c"), amazon).is_err(), "its host is that of a region");
+    }
 }

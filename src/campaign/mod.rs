@@ -9,6 +9,7 @@ mod dkim;
 mod guard;
 pub(crate) mod keys;
 mod list;
+mod preset;
 mod rate;
 mod retry;
 mod size;
@@ -28,6 +29,7 @@ pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
 pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
+pub use preset::Preset;
 pub use rate::{Rate, RateError};
 pub use retry::{Retry, Time, TimeError};
 pub use size::{Size, SizeError};
@@ -62,6 +64,10 @@ pub struct Campaign {
     pub connections: Option<usize>,
     /// What is done about messages that the server puts off.
     pub retry: Retry,
+    /// Whether messages go evenly over the time that the rates give, and not as soon as these permit.
+    pub spread: Option<bool>,
+    /// How long before the first message leaves it can still be stopped.
+    pub hold: Option<Time>,
     /// What a message may have at most.
     pub max_message_size: Option<Size>,
 }
@@ -83,6 +89,10 @@ pub struct Overrides {
     pub connections: Option<usize>,
     /// `--retry-after`, `--tries`, `--give-up-after`, `--pause-after`
     pub retry: Retry,
+    /// `--spread`
+    pub spread: Option<bool>,
+    /// `--hold`
+    pub hold: Option<Time>,
     /// `--common`
     pub guard: GuardOptions,
     /// `--max-message-size`
@@ -225,6 +235,8 @@ impl Campaign {
             rates: overrides.rates,
             connections: overrides.connections,
             retry: overrides.retry,
+            spread: overrides.spread,
+            hold: overrides.hold,
             max_message_size: overrides.max_message_size,
         })
     }
@@ -243,11 +255,13 @@ impl Campaign {
         let (guard, identifying) = guard::read(&mut keys);
         let list = ListOptions { identifying, ..list };
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
-        let mut patience = Retry::default();
+        let (mut patience, mut spread, mut hold) = (Retry::default(), None, None);
         if let Some(mut send) = keys.table("send") {
             rates = account::read_rates(&mut send);
             connections = send.integer("connections", 1, 1000).map(|number| number.value as usize);
             patience = retry::read(&mut send);
+            spread = send.boolean("spread").map(|spread| spread.value);
+            hold = send.parsed("hold").map(|hold| hold.value);
             size = send.parsed("max_message_size").map(|size| size.value);
             keys.adopt(send.finish());
         }
@@ -278,6 +292,8 @@ impl Campaign {
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),
             retry: overrides.retry.or(patience),
+            spread: overrides.spread.or(spread),
+            hold: overrides.hold.or(hold),
             max_message_size: overrides.max_message_size.or(size),
         });
         keys.finish().sorted().checked(campaign)

@@ -61,6 +61,8 @@ impl Campaign {
                     ("tries", self.retry.tries.map(|number| number.to_string())),
                     ("give_up_after", self.retry.give_up_after.map(|time| quoted(&time.to_string()))),
                     ("pause_after", self.retry.pause_after.map(|number| number.to_string())),
+                    ("spread", self.spread.map(|spread| spread.to_string())),
+                    ("hold", self.hold.map(|time| quoted(&time.to_string()))),
                     ("max_message_size", self.max_message_size.map(|size| quoted(&size.to_string()))),
                 ],
             ),
@@ -104,7 +106,7 @@ mod tests {
                    optional = [\"a\", \"b\"]\nduplicates = \"first\"\n[guard]\nidentifying = [\"c\"]\n\
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
                    rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
-                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nmax_message_size = \"5MB\"\n";
+                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n";
         for text in [all, "template = \"a.md.hbs\"\nrecipients = \"p.csv\"\n"] {
             let read = |text: &str| Campaign::parse(Path::new("c/campaign.toml"), text, Overrides::default()).unwrap();
             let campaign = read(text);

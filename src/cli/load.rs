@@ -114,6 +114,8 @@ impl CampaignArgs {
         settings.account = overrides.account.or(settings.account);
         settings.connections = overrides.connections.or(settings.connections);
         settings.retry = overrides.retry.or(settings.retry);
+        settings.spread = overrides.spread.or(settings.spread);
+        settings.hold = overrides.hold.or(settings.hold);
         if !overrides.rates.is_empty() {
             settings.rates = overrides.rates;
         }

@@ -38,6 +38,23 @@ const MOST_IN_DOUBT: usize = 10;
 /// What is still to be sent.
 const LEFT: [Outcome; 2] = [Outcome::Queued, Outcome::Deferred];
 
+/// How fast.
+#[derive(Debug, Args)]
+struct PaceArgs {
+    /// Never more than so many in any window, for example 30/min; may be given several times
+    #[arg(long, value_name = "RATE", value_delimiter = ',')]
+    rate: Vec<Rate>,
+    /// Send evenly over the time that the rates give, not as soon as they permit
+    #[arg(long)]
+    spread: bool,
+    /// Wait so long before the first message leaves; Ctrl-C meanwhile, and none does
+    #[arg(long, value_name = "TIME")]
+    hold: Option<Time>,
+    /// At most so many connections at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: Option<u16>,
+}
+
 /// What is done about messages that the server puts off.
 #[derive(Debug, Args)]
 struct RetryArgs {
@@ -93,12 +110,8 @@ pub(super) struct Send {
     /// Send to these rows only, for example 2-5,9 (the headings are row 1)
     #[arg(long, value_name = "ROWS")]
     rows: Option<Rows>,
-    /// Never more than so many in any window, for example 30/min; may be given several times
-    #[arg(long, value_name = "RATE", value_delimiter = ',')]
-    rate: Vec<Rate>,
-    /// At most so many connections at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    connections: Option<u16>,
+    #[command(flatten)]
+    pace: PaceArgs,
     #[command(flatten)]
     retry: RetryArgs,
     /// Do everything but send
@@ -142,9 +155,11 @@ impl Send {
     fn send(self, screen: Screen) -> Result<Exit, Failure> {
         let mut loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
-            overrides.rates.clone_from(&self.rate);
-            overrides.connections = self.connections.map(usize::from);
+            overrides.rates.clone_from(&self.pace.rate);
+            overrides.connections = self.pace.connections.map(usize::from);
             overrides.retry = self.retry.retry();
+            overrides.spread = self.pace.spread.then_some(true);
+            overrides.hold = self.pace.hold;
         })?;
         loaded.say_remarks(screen);
         let selected = loaded.select(self.rows.as_ref())?;
@@ -313,7 +328,7 @@ impl Send {
 
     /// Rates besides the account's. The sandbox is in no hurry, and nobody's limits are at stake.
     fn rates(&self, campaign: &campaign::Campaign) -> Vec<Rate> {
-        if self.sandbox { self.rate.clone() } else { campaign.rates.clone() }
+        if self.sandbox { self.pace.rate.clone() } else { campaign.rates.clone() }
     }
 
     /// The account's rates and the others.
@@ -358,16 +373,18 @@ impl Send {
         };
         flag("account", self.account.clone());
         flag("config", self.config.as_ref().map(|path| path.display().to_string()));
-        for rate in &self.rate {
+        for rate in &self.pace.rate {
             flag("rate", Some(rate.to_string()));
         }
-        flag("connections", self.connections.map(|number| number.to_string()));
+        flag("connections", self.pace.connections.map(|number| number.to_string()));
         flag("sandbox-dir", self.sandbox_dir.as_ref().map(|path| path.display().to_string()));
         flag("retry-after", self.retry.retry_after.map(|time| time.to_string()));
         flag("tries", self.retry.tries.map(|number| number.to_string()));
         flag("give-up-after", self.retry.give_up_after.map(|time| time.to_string()));
         flag("pause-after", self.retry.pause_after.map(|number| number.to_string()));
-        for (flag, is_said) in [("--sandbox ", self.sandbox), ("--no-wait ", self.retry.no_wait)] {
+        flag("hold", self.pace.hold.map(|time| time.to_string()));
+        let flags = [("--sandbox ", self.sandbox), ("--no-wait ", self.retry.no_wait), ("--spread ", self.pace.spread)];
+        for (flag, is_said) in flags {
             typed.push_str(if is_said { flag } else { "" });
         }
         typed

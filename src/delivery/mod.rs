@@ -56,6 +56,8 @@ pub struct Job {
     pub secret: Option<SecretString>,
     /// Rates besides the account's.
     pub rates: Vec<Rate>,
+    /// Whether messages go evenly over the time that the rates give.
+    pub spread: bool,
     /// At most so many connections.
     pub connections: usize,
     /// Makes the messages.
@@ -108,7 +110,7 @@ impl Stop {
     }
 
     /// The future's result, or `None` if somebody wants to stop first.
-    async fn unless<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn unless<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut changes = self.0.subscribe();
         tokio::select! {
             biased;
@@ -133,7 +135,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
     };
     let run = Arc::new(Run {
         connector,
-        pace: Pace::new(&rates, job.ledger),
+        pace: Pace::new(&rates, job.spread, job.ledger),
         crew: Crew::new(most),
         composer: job.composer,
         signer: job.signer,

@@ -33,6 +33,9 @@ pub(super) struct Pace {
     changed: Notify,
     /// The server wants to be asked for less.
     held: Mutex<Held>,
+    /// Between two beginnings, where they are to be spread evenly.
+    gap: Duration,
+    next: Mutex<Option<Instant>>,
     /// Where other programs share the account; what it says is taken into account before it is asked again
     ledger: Option<tokio::sync::Mutex<Ledger>>,
 }
@@ -75,8 +78,11 @@ enum Room {
 }
 
 impl Pace {
-    /// `ledger` is where other programs share the account, with what counts already.
-    pub(super) fn new(rates: &[Rate], ledger: Option<(Ledger, News)>) -> Arc<Self> {
+    /// `ledger` is where other programs share the account, with what counts already. With `spread` there is as much time between
+    /// any two as the slowest rate gives to each.
+    pub(super) fn new(rates: &[Rate], spread: bool, ledger: Option<(Ledger, News)>) -> Arc<Self> {
+        let gap = |rate: &Rate| rate.window() / rate.count().get();
+        let gap = rates.iter().filter(|_| spread).map(gap).max().unwrap_or_default();
         let window = |rate: &Rate| Window {
             count: rate.count().get() as usize,
             length: rate.window() + TICK,
@@ -90,6 +96,8 @@ impl Pace {
             windows,
             changed: Notify::new(),
             held: Mutex::default(),
+            gap,
+            next: Mutex::default(),
             ledger: ledger.map(tokio::sync::Mutex::new),
         };
         if let Some(past) = past {
@@ -223,8 +231,13 @@ impl Pace {
     /// Opens one in every window if every window has room.
     fn take(&self, now: Instant) -> Room {
         let mut windows = self.windows();
-        let room = windows.iter_mut().fold(Room::Now, |room, window| room.later(window.room(now)));
+        let mut room = windows.iter_mut().fold(Room::Now, |room, window| room.later(window.room(now)));
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = next.filter(|next| *next > now) {
+            room = room.later(Room::At(next));
+        }
         if room == Room::Now {
+            *next = (!self.gap.is_zero()).then(|| now + self.gap);
             windows.iter_mut().for_each(|window| window.open += 1);
         }
         room
@@ -302,7 +315,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_other_programs_do_counts() {
-        let pace = Pace::new(&rates(&["3/min"]), None);
+        let pace = Pace::new(&rates(&["3/min"]), false, None);
         let over = |ages: &[u64]| ages.iter().map(|age| Duration::from_secs(*age)).collect();
         pace.learn(&News { over: over(&[90, 50, 20]), ..News::default() });
         let start = Instant::now();
@@ -331,7 +344,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_window_ever_holds_more_however_slow_the_answers() {
-        let pace = Pace::new(&rates(&["3/s", "5/min"]), None);
+        let pace = Pace::new(&rates(&["3/s", "5/min"]), false, None);
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         for worker in 0..4_u64 {
             let (pace, sender) = (Arc::clone(&pace), sender.clone());
@@ -362,7 +375,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_unused_slot_does_not_count() {
-        let pace = Pace::new(&rates(&["1/hour"]), None);
+        let pace = Pace::new(&rates(&["1/hour"]), false, None);
         let start = Instant::now();
         pace.slot(|_| {}).await.unwrap().unused();
         drop(pace.slot(|_| {}).await);
@@ -372,9 +385,21 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_secs(3600) && told >= Duration::from_secs(3600));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn spread_evenly_there_is_the_same_time_between_any_two() {
+        let pace = Pace::new(&rates(&["30/min", "7200/hour"]), true, None);
+        let start = Instant::now();
+        let mut begun = Vec::new();
+        for _ in 0..5 {
+            drop(pace.slot(|_| {}).await);
+            begun.push(start.elapsed().as_secs());
+        }
+        assert_eq!(begun, [0, 2, 4, 6, 8]);
+    }
+
     #[tokio::test]
     async fn without_rates_nothing_waits() {
-        let pace = Pace::new(&[], None);
+        let pace = Pace::new(&[], false, None);
         for _ in 0..1000 {
             drop(pace.slot(|_| unreachable!()).await);
         }

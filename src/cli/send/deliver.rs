@@ -1,12 +1,12 @@
 //! The run itself, and what is said about it.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::ZonedDateTime;
@@ -23,7 +23,7 @@ use crate::{
     diagnostic::visible,
     message::{Composer, Signer},
     outbox::{Outbox, Outcome},
-    report::{self, Heard, Style, Summary},
+    report::{self, Heard, Style, Summary, spoken},
     sandbox::{Proof, Sandbox},
 };
 
@@ -53,6 +53,7 @@ impl Send {
             account,
             secret,
             rates: self.rates(&campaign),
+            spread: campaign.spread.unwrap_or(false),
             connections,
             composer: composer.clone(),
             signer,
@@ -66,6 +67,9 @@ impl Send {
         let over = Arc::new(AtomicBool::new(false));
         let last_words = self.last_words(&composer, &outbox);
         tokio::spawn(signals::listen(stop.clone(), Arc::clone(&over), last_words, screen));
+        if let Some(hold) = campaign.hold.filter(|_| !self.sandbox) {
+            let _ = stop.unless(held(hold.duration(), screen)).await;
+        }
         let (sender, receiver) = mpsc::channel(EVENTS);
         let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
         let heard = report::listen(receiver, outbox.len(), rates, self.style(screen)).await;
@@ -151,6 +155,25 @@ impl Send {
             return Err(Failure::because(Exit::Software, "sandbox.proof", message, Some("this is a fault in apiece")));
         }
         Ok(())
+    }
+}
+
+/// Counts down before the first message leaves.
+async fn held(time: Duration, screen: Screen) {
+    let end = tokio::time::Instant::now() + time;
+    let is_seen = io::stderr().is_terminal() && !screen.quiet;
+    if !is_seen {
+        screen.note(&format!("the first message leaves in {}\n", spoken(time)));
+    }
+    while let Some(left) = end.checked_duration_since(tokio::time::Instant::now()).filter(|left| !left.is_zero()) {
+        if is_seen {
+            let _ =
+                write!(io::stderr(), "\rthe first message leaves in {} s; Ctrl-C, and none does ", left.as_secs() + 1);
+        }
+        tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+    }
+    if is_seen {
+        let _ = writeln!(io::stderr());
     }
 }
 
