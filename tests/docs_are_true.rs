@@ -73,7 +73,8 @@ fn the_examples_of_settings_are_ones() {
     home.config(config);
     let run = home.run(&["send", "c", "--account", "nope", "--confirm", "1"]).ended(78);
     assert!(
-        run.stderr.contains("the accounts are work, local") || run.stderr.contains("the accounts are local, office, work"),
+        run.stderr.contains("the accounts are work, local")
+            || run.stderr.contains("the accounts are local, office, work"),
         "{}",
         run.stderr
     );

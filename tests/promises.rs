@@ -43,6 +43,7 @@ mod templates_share_pieces;
 mod the_pace_is_kept;
 mod the_record_holds;
 mod the_sandbox_proves_it;
+mod the_way_to_the_server;
 mod values_come_back_intact;
 mod what_a_server_may_do;
 mod what_was_prepared_is_sent;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     campaign::{
-        Dkim, Preset, Rate, dkim,
+        Dkim, Preset, Proxy, Rate, dkim,
         keys::{At, Keys},
     },
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
@@ -29,7 +29,13 @@ pub struct Account {
     pub tls: Tls,
     /// PEM file with the certification authorities to trust in place of the platform's.
     pub ca_file: Option<PathBuf>,
-    /// Who logs in, and where the secret is; nobody at a loopback relay.
+    /// Who this machine is to the server, by a certificate.
+    pub client: Option<ClientIdentity>,
+    /// The way to it, if it is not the straight one.
+    pub proxy: Option<Proxy>,
+    /// The address of this machine from which it is called.
+    pub source: Option<IpAddr>,
+    /// Who logs in, and where the secret is; nobody at a loopback relay, or with a certificate.
     pub login: Option<Login>,
     /// Every one of these is kept.
     pub rates: Vec<Rate>,
@@ -43,6 +49,15 @@ pub struct Account {
     pub timeout: Option<Duration>,
     /// How messages are signed, if they are.
     pub dkim: Option<Dkim>,
+}
+
+/// A certificate of one's own, and its key (RFC 8446 §4.4.2).
+#[derive(Debug, Clone)]
+pub struct ClientIdentity {
+    /// PEM file with the certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// PEM file with the key; readable by its owner only.
+    pub key: PathBuf,
 }
 
 /// Who logs in.
@@ -239,6 +254,9 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let port = keys.integer("port", 1, 65535).map(|port| u16::try_from(port.value).unwrap_or(0));
     let tls = keys.parsed::<Tls>("tls");
     let ca_file = keys.string("ca_file").map(|path| resolve(base, &path.value));
+    let client = read_client(&mut keys, base);
+    let proxy = keys.parsed::<Proxy>("proxy");
+    let source = keys.parsed::<IpAddr>("source").map(|source| source.value);
     let username = keys.string("username");
     let mechanism = keys.parsed::<Mechanism>("auth");
     let mut rates = read_rates(&mut keys);
@@ -271,6 +289,9 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     {
         keys.complain(host.span.clone(), "host", "this is not a host name", None);
     }
+    if let Some(proxy) = proxy.as_ref().filter(|_| tls_mode == Tls::None) {
+        keys.complain(proxy.span.clone(), "proxy", "mail does not go through a proxy without TLS", None);
+    }
     if let Some(tls) = tls.filter(|tls| tls.value == Tls::None) {
         if !is_loopback_name(&host.value) {
             let help =
@@ -286,7 +307,40 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
             );
         }
     }
-    let login = match (username, secret) {
+    let needs_login = tls_mode != Tls::None && client.is_none();
+    let login = read_login(&mut keys, (username, secret, mechanism), needs_login);
+    let port = port.unwrap_or(match tls_mode {
+        Tls::Implicit => 465,
+        Tls::StartTls => 587,
+        Tls::None => 25,
+    });
+    let account = Account {
+        name,
+        host: host.value,
+        port,
+        tls: tls_mode,
+        ca_file,
+        client,
+        proxy: proxy.map(|proxy| proxy.value),
+        source,
+        login,
+        rates,
+        connections: NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN),
+        messages_per_connection,
+        pipelining,
+        timeout,
+        dkim,
+    };
+    (Some(account), keys.finish())
+}
+
+/// Who logs in, from the keys for that.
+fn read_login(
+    keys: &mut Keys<'_>,
+    (username, secret, mechanism): (Option<At<String>>, Option<SecretSource>, Option<At<Mechanism>>),
+    needs_login: bool,
+) -> Option<Login> {
+    match (username, secret) {
         (Some(username), secret) => {
             if username.value.chars().any(char::is_control) || username.value.is_empty() {
                 keys.complain(username.span, "username", "this is empty or has control characters", None);
@@ -302,34 +356,35 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
             None
         }
         (None, None) => {
-            if tls_mode != Tls::None {
+            if needs_login {
                 keys.missing("username");
             } else if let Some(mechanism) = mechanism {
                 keys.complain(mechanism.span, "auth", "nobody logs in without TLS", None);
             }
             None
         }
-    };
-    let port = port.unwrap_or(match tls_mode {
-        Tls::Implicit => 465,
-        Tls::StartTls => 587,
-        Tls::None => 25,
-    });
-    let account = Account {
-        name,
-        host: host.value,
-        port,
-        tls: tls_mode,
-        ca_file,
-        login,
-        rates,
-        connections: NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN),
-        messages_per_connection,
-        pipelining,
-        timeout,
-        dkim,
-    };
-    (Some(account), keys.finish())
+    }
+}
+
+/// The keys `client_cert` and `client_key`, which belong together.
+fn read_client(keys: &mut Keys<'_>, base: &Path) -> Option<ClientIdentity> {
+    let certificate = keys.string("client_cert");
+    let key = keys.string("client_key");
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            let key = dkim::read_key_file(keys, "client_key", &key, base)?;
+            Some(ClientIdentity { certificate: resolve(base, &certificate.value), key })
+        }
+        (Some(_), None) => {
+            keys.missing("client_key");
+            None
+        }
+        (None, Some(_)) => {
+            keys.missing("client_cert");
+            None
+        }
+        (None, None) => None,
+    }
 }
 
 /// The key `rate`: a string or an array of strings.

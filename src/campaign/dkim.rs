@@ -43,7 +43,7 @@ pub(super) fn read(account: &mut Keys<'_>, base: &Path) -> Option<Dkim> {
     });
     let domain = domain.and_then(|domain| read_domain(&mut keys, &domain));
     let selector = selector.and_then(|selector| read_selector(&mut keys, selector));
-    let key_file = key_file.and_then(|file| read_key_file(&mut keys, &file, base));
+    let key_file = key_file.and_then(|file| read_key_file(&mut keys, "key_file", &file, base));
     let dkim = match (domain, selector, key_file) {
         (Some(domain), Some(selector), Some(key_file)) => Some(Dkim { domain: domain.value, selector, key_file }),
         _ => None,
@@ -80,11 +80,17 @@ fn read_selector(keys: &mut Keys<'_>, At { value, span }: At<String>) -> Option<
     None
 }
 
-fn read_key_file(keys: &mut Keys<'_>, At { value, span }: &At<String>, base: &Path) -> Option<PathBuf> {
+/// The path of a file with a key.
+pub(super) fn read_key_file(
+    keys: &mut Keys<'_>,
+    name: &'static str,
+    At { value, span }: &At<String>,
+    base: &Path,
+) -> Option<PathBuf> {
     // Whoever puts the key itself here must not see it again in an error about a file that is not there.
     if value.is_empty() || value.chars().any(char::is_control) || value.contains("-----") {
         let help = "save the key as a file that only you can read, and write its name here";
-        keys.complain(span.clone(), "key_file", "this is the name of a file, not the key", Some(help.into()));
+        keys.complain(span.clone(), name, "this is the name of a file, not the key", Some(help.into()));
         return None;
     }
     Some(resolve(base, value))

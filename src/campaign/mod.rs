@@ -10,6 +10,7 @@ mod guard;
 pub(crate) mod keys;
 mod list;
 mod preset;
+mod proxy;
 mod rate;
 mod retry;
 mod size;
@@ -24,12 +25,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use account::{Account, Accounts, Login, Mechanism, Named, Tls};
+pub use account::{Account, Accounts, ClientIdentity, Login, Mechanism, Named, Tls};
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
 pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use preset::Preset;
+pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};
 pub use retry::{Retry, Time, TimeError};
 pub use size::{Size, SizeError};

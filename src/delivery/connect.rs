@@ -13,7 +13,7 @@ use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 use secrecy::SecretString;
@@ -24,12 +24,17 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    Reply, StopReason, login,
+    Reply, StopReason,
+    dial::dial,
+    login,
     offer::Offer,
     outcome::Happening,
     stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply, not_understood},
 };
-use crate::campaign::{Account, Mechanism, Tls};
+use crate::{
+    campaign::{Account, ClientIdentity, Mechanism, Tls},
+    secret::read_owner_only,
+};
 
 /// How long each step may take (RFC 5321 §4.5.3.2), unless the account says less.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +140,7 @@ impl Connector {
     /// A connection that is ready for mail, or why there is none.
     pub(super) async fn connect(&self) -> Result<Connection, StopReason> {
         let deadlines = Deadlines { most: self.account.timeout };
-        let mut tcp = self.tcp(deadlines).await?;
+        let mut tcp = dial(&self.account, deadlines.connect()).await.map_err(|why| self.unreachable(why))?;
         let peer = tcp.peer_addr().map_err(|error| self.unreachable(error))?;
         let mut greeting = Greeting::Expected;
         if self.account.tls == Tls::StartTls {
@@ -182,33 +187,6 @@ impl Connector {
             login::login(&mut connection, login, secret, &self.server_name()).await?;
         }
         Ok(connection)
-    }
-
-    async fn tcp(&self, deadlines: Deadlines) -> Result<TcpStream, StopReason> {
-        let host = self.account.host.trim_matches(['[', ']']);
-        let look_up = tokio::net::lookup_host((host, self.account.port));
-        let found: Vec<SocketAddr> = match within(deadlines.connect(), look_up).await {
-            Ok(Ok(found)) => found.collect(),
-            Ok(Err(error)) => return Err(self.unreachable(format!("the name cannot be resolved ({error})"))),
-            Err(late) => return Err(self.unreachable(format!("the name is not resolved after {late}"))),
-        };
-        let mut why = "the name has no address".to_owned();
-        for address in found {
-            if self.account.tls == Tls::None && !address.ip().is_loopback() {
-                why = format!("tls = \"none\" is for loopback addresses alone, and this is {}", address.ip());
-                continue;
-            }
-            match within(deadlines.connect(), TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // Otherwise each command waits for the acknowledgement of the one before, up to 44 ms.
-                    stream.set_nodelay(true).map_err(|error| self.unreachable(error))?;
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => why = format!("{error} ({address})"),
-                Err(late) => why = format!("no answer from {address} after {late}"),
-            }
-        }
-        Err(self.unreachable(why))
     }
 
     /// The dialogue in clear up to the handshake (RFC 3207). lettre's own takes what an attacker put behind the
@@ -421,27 +399,33 @@ fn tls_config(account: &Account) -> Result<ClientConfig, StopReason> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| problem(error.to_string(), None))?;
-    let Some(file) = &account.ca_file else {
-        return Ok(builder
-            .with_platform_verifier()
-            .map_err(|error| {
-                problem(
-                    format!("the certificates of this machine cannot be read: {error}"),
-                    Some("install the package ca-certificates"),
-                )
-            })?
-            .with_no_client_auth());
+    let builder = match &account.ca_file {
+        None => builder.with_platform_verifier().map_err(|error| {
+            let why = format!("the certificates of this machine cannot be read: {error}");
+            problem(why, Some("install the package ca-certificates"))
+        })?,
+        Some(file) => {
+            let unreadable =
+                |error: String| problem(format!("the ca_file {} cannot be used: {error}", file.display()), None);
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
+                let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+                roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(unreadable("there is no certificate in it".into()));
+            }
+            builder.with_root_certificates(roots)
+        }
     };
-    let unreadable = |error: String| problem(format!("the ca_file {} cannot be used: {error}", file.display()), None);
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unreadable("there is no certificate in it".into()));
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let Some(ClientIdentity { certificate, key }) = &account.client else { return Ok(builder.with_no_client_auth()) };
+    let unusable =
+        |why: String| problem(format!("the client_cert {} cannot be used: {why}", certificate.display()), None);
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|why| unusable(why.to_string()))?;
+    let secret = read_owner_only(key, "client_key", "key file").map_err(|why| unusable(why.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(&secret).map_err(|_| unusable("its client_key holds no key".into()))?;
+    builder.with_client_auth_cert(chain, key).map_err(|why| unusable(why.to_string()))
 }
 
 fn short(version: &str) -> &'static str {

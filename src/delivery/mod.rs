@@ -5,6 +5,7 @@
 mod backoff;
 mod connect;
 mod crew;
+mod dial;
 mod event;
 mod login;
 mod offer;

@@ -208,6 +208,7 @@ type Rule = Box<dyn Fn(&Moment<'_>) -> Act + Send + Sync>;
 pub(crate) struct Builder {
     tls: Tls,
     names: Vec<String>,
+    wants_client: bool,
     secret: Option<(String, String)>,
     offer: Option<String>,
     offer_in_clear: String,
@@ -225,6 +226,12 @@ impl Builder {
     /// The host names and addresses on the certificate, in place of `localhost` and `127.0.0.1`.
     pub(crate) fn certificate_for(mut self, names: &[&str]) -> Self {
         self.names = names.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Lets nobody in who has no certificate of its CA; one is in `client.pem` and `client-key.pem` beside the CA's.
+    pub(crate) fn wants_client_certificate(mut self) -> Self {
+        self.wants_client = true;
         self
     }
 
@@ -279,10 +286,13 @@ impl Builder {
         let (ca_file, other_ca_file) = (certificates.path().join("ca.pem"), certificates.path().join("other-ca.pem"));
         let ca = certificates::authority("Throw-away test CA", &ca_file);
         certificates::authority("Another throw-away test CA", &other_ca_file);
+        if self.wants_client {
+            certificates::client(&ca, certificates.path());
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("the listener's address").port();
         let shared = Arc::new(Shared {
-            tls_config: certificates::server_config(&ca, self.names.clone()),
+            tls_config: certificates::server_config(&ca, self.names.clone(), self.wants_client),
             setup: self,
             stopping: AtomicBool::new(false),
             state: Mutex::default(),
@@ -312,6 +322,7 @@ impl Scripted {
         Builder {
             tls: Tls::None,
             names: vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()],
+            wants_client: false,
             secret: None,
             offer: None,
             offer_in_clear: String::new(),
