@@ -121,7 +121,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S, delay: Dur
                 continue;
             }
             let Some(end) = find(rest, b"\r\n") else { break };
-            let reply: &[u8] = match rest.get(..4) {
+            let verb = rest.get(..4).map(<[u8]>::to_ascii_uppercase);
+            let reply: &[u8] = match verb.as_deref() {
                 Some(b"EHLO") => {
                     b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-AUTH PLAIN\r\n250 ENHANCEDSTATUSCODES\r\n"
                 }

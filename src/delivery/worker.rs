@@ -143,6 +143,8 @@ impl Seat {
                     Some(()) => self.has_place = true,
                     None => break,
                 }
+                // The others may have sent the last one meanwhile.
+                continue;
             }
             if !self.deliver_some().await {
                 break;
