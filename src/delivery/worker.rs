@@ -247,7 +247,7 @@ impl Seat {
             }
             // Servers close connections that have done their share or rest too long.
             End::NotBegun(why) => {
-                drop(run.outbox.release(claim, &why));
+                let _ = run.outbox.release(claim, &why).await;
                 if connection.transactions == 0 {
                     run.lost(self.number, &why).await;
                 }
@@ -301,7 +301,7 @@ impl Seat {
         match (consequence.run, reply) {
             // It is not this message's fault, and nobody's is sent.
             (Course::Ends, Some(reply)) => {
-                drop(run.outbox.give_back(claim, Some(reply.codes()), reply.text()));
+                let _ = run.outbox.give_back(claim, Some(reply.codes()), reply.text()).await;
                 let (from, reply) = (outgoing.from.clone(), reply.clone());
                 end_run(&run.stop, &run.events, StopReason::SenderRefused { from, reply }).await;
                 return None;
@@ -311,7 +311,7 @@ impl Seat {
         }
         match consequence.message {
             Becomes::Queued if claim.returns < MOST_RETURNS || run.stop.requested() => {
-                drop(run.outbox.give_back(claim, reply.as_ref().map(Reply::codes), why));
+                let _ = run.outbox.give_back(claim, reply.as_ref().map(Reply::codes), why).await;
                 None
             }
             Becomes::Queued => {
