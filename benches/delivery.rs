@@ -1,46 +1,50 @@
-//! How fast messages leave, beside other programs that send to the same server in the same run.
+//! How fast messages leave.
 //!
-//! `cargo bench --bench delivery` starts a server on this machine that takes everything and keeps nothing, and that answers after 0,
-//! 20 and 80 ms, as if it were so far away. To it go
+//! `cargo bench --bench delivery` sends the same messages of 5 KB to a server on this machine that takes everything and keeps nothing,
+//! as far away as 0, 20 and 80 ms, over some connections at once, in several ways in the same run:
 //!
-//! * apiece's engine, of messages that are made while they are sent, without a record (`ENGINE=20000` messages at 0 ms);
+//! * apiece's engine: messages are made while they are sent, without a record (`ENGINE=20000` messages at 0 ms);
 //! * Postfix's `smtp-source -d`, which has one message and makes nothing, with as many sessions;
-//! * Python's `smtplib`, one connection and a loop, as anybody would write it;
-//! * apiece as a whole, with TLS, a login, and the record on disk: `apiece send` of a campaign that was prepared.
+//! * apiece as a whole, with TLS, a login, and the record on disk: `apiece send` of a campaign that was prepared; the same with the
+//!   record in memory, where flushing costs nothing;
+//! * at 0 ms with one connection, as anybody would write it: Python's `smtplib` in a loop, lettre's pool as it comes, and mailmerge,
+//!   where it is installed (`pip install mailmerge`).
 //!
-//! It prints messages a second, what each is in relation to `smtp-source`, and what apiece takes of the processor for a message.
+//! It prints messages a second, what each is in relation to `smtp-source`, and what apiece takes of processor, memory and flushes
+//! (where there is `strace`). `MILLION=1000000` sends so many more at the end, which takes some minutes.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 #![allow(clippy::cast_precision_loss, reason = "the numbers are far from so large")]
 
+#[path = "delivery/engine.rs"]
+mod engine;
+mod memory;
+#[path = "delivery/peers.rs"]
+mod peers;
 #[path = "messages/people.rs"]
 mod people;
 #[path = "delivery/sink.rs"]
 mod sink;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use apiece::{
-    campaign::{Accounts, ListOptions, Named, Retry},
-    delivery::{self, Job, Stop},
-    guard::Guard,
     message::Composer,
-    outbox::{Outbox, Outcome, Prepared},
-    recipients::{RecipientList, Selection},
-    template::Template,
+    outbox::{Outbox, Outcome},
+    recipients::Selection,
 };
-use jiff::ZonedDateTime;
-use tokio::{runtime::Runtime, sync::mpsc};
+use tokio::runtime::Runtime;
 
 use self::sink::Sink;
 
 fn main() {
-    let most = std::env::var("ENGINE").ok().and_then(|most| most.parse().ok()).unwrap_or(20_000_usize);
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<usize>().ok());
+    let most = number("ENGINE").unwrap_or(20_000);
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     println!("messages a second, and how many times smtp-source's:\n");
@@ -50,17 +54,42 @@ fn main() {
         let count = if delay == 0 { most } else { most.min(connections * 5000 / usize::try_from(delay).unwrap()) };
         let home = Home::new(directory.path(), count, &sink, connections);
         println!("{count} messages over {connections} connections, {delay} ms:");
-        let source = median(|| smtp_source(sink.port, connections, count));
-        let say = |name: &str, rate: f64| println!("  {name:<34} {rate:>8.0}  {:>6.2}", rate / source);
+        let source = median(|| peers::smtp_source(sink.port, connections, count));
+        let say = |name: &str, rate: f64| println!("  {name:<38} {rate:>8.0}  {:>6.2}", rate / source);
         say("smtp-source -d", source);
-        say("apiece's engine", median(|| home.engine(&runtime, &sink, connections)));
-        let (rate, cpu) = home.send();
-        say("apiece send, TLS, login, record", rate);
-        println!("  {:<34} {cpu:>8.1} µs of the processor for each message", "");
+        let engine = median(|| home.engine(&runtime, &sink, connections));
+        say("apiece's engine", engine);
+        if delay > 0 {
+            let least = connections as f64 * 1000.0 / delay as f64;
+            println!("  {:<38} {:>8.2} of connections / round trip", "", engine / least);
+        }
+        let sent = home.send(None);
+        say("apiece send, TLS, login, record", sent.rate);
+        println!("  {:<38} {:>8.1} µs of the processor for each message", "", sent.processor);
+        println!("  {:<38} {:>8.1} MiB of memory at most", "", sent.memory);
+        let flushes = home.flushes(count.min(2000));
+        println!("  {:<38} {flushes:>8} flushes for each message", "");
+        let unflushed = home.send(Some(Path::new("/dev/shm"))).rate;
+        say("the same, record in memory", unflushed);
+        println!("  {:<38} {:>8.2} of that with the record on disk", "", sent.rate / unflushed);
         if delay == 0 && connections == 1 {
-            say("smtplib, one connection", smtplib(sink.port, 1000, &home.directory));
+            for (name, rate) in peers::simple(&runtime, sink.port, &home.directory) {
+                match rate {
+                    Some(rate) => say(name, rate),
+                    None => println!("  {name:<38} is not installed"),
+                }
+            }
         }
         println!();
+    }
+    if let Some(count) = number("MILLION") {
+        let sink = Sink::start(Duration::ZERO, directory.path());
+        let sent = Home::new(directory.path(), count, &sink, 8).send(None);
+        println!("{count} messages over 8 connections, 0 ms, apiece send, TLS, login, record:");
+        println!(
+            "  {:.0} a second, {:.1} µs of the processor for each, {:.1} MiB of memory at most",
+            sent.rate, sent.processor, sent.memory
+        );
     }
 }
 
@@ -72,92 +101,116 @@ fn median(mut measure: impl FnMut() -> f64) -> f64 {
 
 /// A campaign, and a home for the program.
 struct Home {
-    directory: std::path::PathBuf,
+    directory: PathBuf,
     composer: Composer,
     count: usize,
+}
+
+/// What a run of the whole program took.
+struct Sent {
+    /// Messages a second, as it says itself.
+    rate: f64,
+    /// Microseconds of the processor for each message.
+    processor: f64,
+    /// MiB at most.
+    memory: f64,
 }
 
 impl Home {
     fn new(base: &Path, count: usize, sink: &Sink, connections: usize) -> Self {
         let directory = base.join(format!("{}-{connections}", sink.port));
         std::fs::create_dir(&directory).unwrap();
-        let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
-        write("update.html.hbs", include_str!("messages/update.html.hbs"));
-        write("update.txt.hbs", include_str!("messages/update.txt.hbs"));
-        write("people.csv", &people::csv(&(0..count).map(people::person).collect::<Vec<_>>()));
-        let account = format!("connections = {connections}\ntimeout = \"60s\"\n");
-        write(
-            "config.toml",
-            &format!(
-                "[account.plain]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n{account}\n[account.tls]\nhost = \"127.0.0.1\"\nport = {}\n\
-                 ca_file = \"{}\"\nusername = \"u\"\npassword_env = \"PW\"\n{account}",
-                sink.port,
-                sink.tls_port,
-                sink.ca_file.display()
-            ),
+        engine::write_campaign(&directory, count);
+        let config = format!(
+            "[account.tls]\nhost = \"127.0.0.1\"\nport = {}\nca_file = \"{}\"\nusername = \"u\"\npassword_env = \"PW\"\n\
+             connections = {connections}\ntimeout = \"60s\"\n",
+            sink.tls_port,
+            sink.ca_file.display()
         );
-        let list = RecipientList::read(&directory.join("people.csv"), &ListOptions::default()).unwrap();
-        let template = Template::read(&directory.join("update.html.hbs"), list.columns()).unwrap();
-        Self { directory, composer: Composer::new(template.into(), list.into()), count }
+        std::fs::write(directory.join("config.toml"), config).unwrap();
+        Self { composer: engine::composer(&directory), directory, count }
     }
 
     /// Messages a second of the engine alone.
     fn engine(&self, runtime: &Runtime, sink: &Sink, connections: usize) -> f64 {
         let composer = &self.composer;
-        let guard = Guard::new(Arc::clone(composer.list()), &[]);
-        let prepared = Prepared::make(composer, &guard, Selection::All(self.count), &|_| {}).unwrap();
+        let largest = engine::prepare(composer).largest();
         let digests: Vec<_> = (0..self.count).map(|index| composer.compose(index).unwrap().digest()).collect();
         let outcomes = vec![Outcome::Queued; self.count];
-        let outbox = Arc::new(Outbox::new(Selection::All(self.count), digests, outcomes, prepared.largest(), None));
-        let accounts = Accounts::read(&self.directory.join("config.toml"), Named::ByUser).unwrap();
-        let job = Job {
-            account: accounts.choose(Some("plain")).unwrap().clone(),
-            secret: None,
-            rates: Vec::new(),
-            spread: false,
-            connections,
-            composer: composer.clone(),
-            signer: None,
-            outbox: Arc::clone(&outbox),
-            retry: Retry::default(),
-            waits: true,
-            ledger: None,
-            clock: ZonedDateTime::now,
-        };
+        let outbox = Arc::new(Outbox::new(Selection::All(self.count), digests, outcomes, largest, None));
         let before = sink.taken();
-        let start = Instant::now();
-        runtime.block_on(async {
-            let (sender, mut events) = mpsc::channel(1024);
-            let run = tokio::spawn(delivery::run(job, sender, Stop::default()));
-            while events.recv().await.is_some() {}
-            run.await.unwrap();
-        });
-        let rate = self.count as f64 / start.elapsed().as_secs_f64();
+        let time = engine::send(runtime, composer, Arc::clone(&outbox), sink.port, connections);
         assert_eq!((outbox.counts().of(Outcome::Sent), sink.taken() - before), (self.count, self.count));
-        rate
+        self.count as f64 / time.as_secs_f64()
     }
 
-    /// Messages a second of the whole program, as it says itself, and microseconds of the processor for each.
-    fn send(&self) -> (f64, f64) {
-        let command = |arguments: &[&str]| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_apiece"));
-            command.args(arguments).current_dir(&self.directory).env("HOME", &self.directory).env("PW", "secret");
-            command.env("APIECE_CONFIG", "config.toml").stdin(Stdio::null()).stderr(Stdio::null());
-            command
+    fn command(&self, program: &str, record: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&self.directory).env("HOME", &self.directory).env("PW", "secret");
+        command.env("APIECE_CONFIG", "config.toml").env("XDG_DATA_HOME", record).stdin(Stdio::null());
+        command.stderr(Stdio::null());
+        command
+    }
+
+    /// Prepares the campaign and gives its id.
+    fn prepare(&self, record: &Path) -> String {
+        let apiece = env!("CARGO_BIN_EXE_apiece");
+        let prepared = self.command(apiece, record, &["prepare", "update.html.hbs", "people.csv"]).output().unwrap();
+        assert!(prepared.status.success());
+        let status = self.command(apiece, record, &["status"]).output().unwrap();
+        String::from_utf8(status.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// Sends it with the whole program, whose record is on disk, or in a place of its own within another directory.
+    fn send(&self, elsewhere: Option<&Path>) -> Sent {
+        let record = match elsewhere {
+            Some(directory) => tempfile::tempdir_in(directory),
+            None => tempfile::tempdir_in(&self.directory),
         };
-        assert!(command(&["prepare", "update.html.hbs", "people.csv"]).output().unwrap().status.success());
-        let confirm = self.count.to_string();
-        let status = command(&["status"]).output().unwrap();
-        let id = String::from_utf8(status.stdout).unwrap().split_whitespace().next().unwrap().to_owned();
-        let mut send = command(&["send", &id, "--account", "tls", "--format", "json", "--confirm", &confirm]);
+        let record = record.unwrap();
+        let (id, confirm) = (self.prepare(record.path()), self.count.to_string());
+        let apiece = env!("CARGO_BIN_EXE_apiece");
+        let mut send = self.command(
+            apiece,
+            record.path(),
+            &["send", &id, "--account", "tls", "--format", "json", "--confirm", &confirm],
+        );
+        let out = self.directory.join("out.json");
         let before = children_time();
-        let output = send.output().unwrap();
-        assert!(output.status.success());
-        let cpu = children_time() - before;
-        let said = String::from_utf8(output.stdout).unwrap();
+        let mut running = send.stdout(std::fs::File::create(&out).unwrap()).spawn().unwrap();
+        let (process, mut most) = (running.id().to_string(), 0);
+        let status = loop {
+            most = most.max(memory::kib_of(&process, "VmHWM"));
+            match running.try_wait().unwrap() {
+                Some(status) => break status,
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        assert!(status.success());
+        let processor = (children_time() - before) * 1e6 / self.count as f64;
+        let said = std::fs::read_to_string(out).unwrap();
         let summary: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
-        let rate = self.count as f64 / summary["seconds"].as_f64().unwrap();
-        (rate, cpu * 1e6 / self.count as f64)
+        Sent { rate: self.count as f64 / summary["seconds"].as_f64().unwrap(), processor, memory: most as f64 / 1024.0 }
+    }
+
+    /// How often the record is flushed for each of some messages, as `strace` counts.
+    fn flushes(&self, count: usize) -> String {
+        let record = tempfile::tempdir_in(&self.directory).unwrap();
+        let (id, counts, confirm) = (self.prepare(record.path()), record.path().join("counts"), count.to_string());
+        let rows = format!("2-{}", count + 1);
+        let apiece = env!("CARGO_BIN_EXE_apiece");
+        let arguments =
+            ["-f", "-c", "-o", counts.to_str().unwrap(), "-e", "trace=fdatasync,fsync", apiece, "send", &id];
+        let further = ["--account", "tls", "--quiet", "--rows", &rows, "--confirm", &confirm];
+        let mut strace = self.command("strace", record.path(), &[&arguments[..], &further].concat());
+        if !strace.stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            return "?".into();
+        }
+        let counts = std::fs::read_to_string(counts).unwrap();
+        let total = counts.lines().find(|line| line.ends_with("total")).unwrap();
+        // % time, seconds, usecs/call, calls
+        let calls: f64 = total.split_whitespace().nth(3).unwrap().parse().unwrap();
+        format!("{:.2}", calls / count as f64)
     }
 }
 
@@ -166,26 +219,4 @@ fn children_time() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     fields[13..15].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
-}
-
-fn smtp_source(port: u16, sessions: usize, count: usize) -> f64 {
-    let start = Instant::now();
-    let status = Command::new("/usr/sbin/smtp-source")
-        .args(["-d", "-l", "4096", "-f", "updates@police.example", "-t", "p1@list.example"])
-        .args(["-s", &sessions.to_string(), "-m", &count.to_string(), &format!("inet:127.0.0.1:{port}")])
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
-    count as f64 / start.elapsed().as_secs_f64()
-}
-
-fn smtplib(port: u16, count: usize, directory: &Path) -> f64 {
-    let script = format!(
-        "import smtplib, time\nfrom email.message import EmailMessage\nstart = time.time()\nwith smtplib.SMTP('127.0.0.1', {port}) as s:\n \
-         for n in range({count}):\n  m = EmailMessage(); m['From'] = 'updates@police.example'; m['To'] = f'p{{n}}@list.example'\n  \
-         m['Subject'] = 'An update'; m.set_content('Dear Person,\\n' + 'x' * 70 * 55); s.send_message(m)\nprint({count} / (time.time() - start))\n"
-    );
-    let output = Command::new("python3").args(["-c", &script]).current_dir(directory).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }

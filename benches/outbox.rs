@@ -13,6 +13,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 #![allow(clippy::cast_precision_loss, reason = "the numbers are far from so large")]
 
+#[path = "delivery/engine.rs"]
+mod engine;
 mod memory;
 #[path = "messages/people.rs"]
 mod people;
@@ -25,21 +27,18 @@ use std::{
 };
 
 use apiece::{
-    campaign::{Accounts, ListOptions, Named, Retry},
-    delivery::{self, Job, Stop},
     guard::Guard,
     message::Composer,
     outbox::{Journal, Outbox, Outcome, Prepared, Snapshot, Store},
-    recipients::{PersonRow, Recipient, RecipientList, Selection},
-    template::Template,
+    recipients::{PersonRow, Recipient, Selection},
 };
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::Timestamp;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    runtime::Runtime,
-    sync::mpsc,
 };
+
+use self::engine::prepare;
 
 /// So many messages are sent.
 const SENT: usize = 20_000;
@@ -74,38 +73,18 @@ struct Directory(tempfile::TempDir);
 
 impl Directory {
     fn new(count: usize) -> Self {
-        use std::io::Write;
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("update.html.hbs"), include_str!("messages/update.html.hbs")).unwrap();
-        std::fs::write(directory.path().join("update.txt.hbs"), include_str!("messages/update.txt.hbs")).unwrap();
-        let mut list = std::io::BufWriter::new(std::fs::File::create(directory.path().join("people.csv")).unwrap());
-        for nth in 0..count {
-            let one = people::csv(&[people::person(nth)]);
-            let line = if nth == 0 { one.as_str() } else { one.split_once('\n').unwrap().1 };
-            list.write_all(line.as_bytes()).unwrap();
-        }
-        list.flush().unwrap();
+        engine::write_campaign(directory.path(), count);
         Self(directory)
     }
 
     fn composer(&self) -> Composer {
-        composer(self.0.path())
+        engine::composer(self.0.path())
     }
 
     fn record(&self, nth: usize) -> PathBuf {
         self.0.path().join(format!("outbox{nth}.sqlite"))
     }
-}
-
-fn composer(directory: &Path) -> Composer {
-    let list = RecipientList::read(&directory.join("people.csv"), &ListOptions::default()).unwrap();
-    let template = Template::read(&directory.join("update.html.hbs"), list.columns()).unwrap();
-    Composer::new(template.into(), list.into())
-}
-
-fn prepare(composer: &Composer) -> Prepared {
-    let guard = Guard::new(Arc::clone(composer.list()), &[]);
-    Prepared::make(composer, &guard, Selection::All(composer.list().len()), &|_| {}).unwrap()
 }
 
 fn freeze(composer: &Composer, mut prepared: Prepared, file: &Path) -> (Store, String) {
@@ -132,15 +111,21 @@ fn sending() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let port = runtime.block_on(sink());
     let (mut with, mut without) = (Vec::new(), Vec::new());
+    let send = |outbox: Outbox| {
+        let outbox = Arc::new(outbox);
+        let time = engine::send(&runtime, &composer, Arc::clone(&outbox), port, CONNECTIONS);
+        assert_eq!(outbox.counts().of(Outcome::Sent), SENT);
+        SENT as f64 / time.as_secs_f64()
+    };
     for turn in 0..TURNS {
         let outbox = Outbox::new(Selection::All(SENT), digests.clone(), vec![Outcome::Queued; SENT], largest, None);
-        without.push(send(&runtime, &composer, outbox, port, directory.0.path()));
+        without.push(send(outbox));
         let (mut store, id) = freeze(&composer, prepare(&composer), &directory.record(turn));
         let overview = store.campaign(&id).unwrap();
         let (campaign, messages) = store.take(&overview, Timestamp::now()).unwrap();
         let journal = Journal::start(store, campaign, Some("bench".into())).unwrap();
         let outbox = Outbox::of(&messages, Selection::All(SENT), largest, journal);
-        with.push(send(&runtime, &composer, outbox, port, directory.0.path()));
+        with.push(send(outbox));
     }
     let (with, without) = (median(with), median(without));
     println!("{SENT} messages of {size} bytes over {CONNECTIONS} connections to a server on this machine:");
@@ -162,39 +147,6 @@ fn sending() {
 fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]
-}
-
-/// How many messages a second.
-fn send(runtime: &Runtime, composer: &Composer, outbox: Outbox, port: u16, directory: &Path) -> f64 {
-    let config = directory.join("config.toml");
-    let account =
-        format!("[account.bench]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nconnections = {CONNECTIONS}\n");
-    std::fs::write(&config, account).unwrap();
-    let accounts = Accounts::read(&config, Named::ByUser).unwrap();
-    let outbox = Arc::new(outbox);
-    let job = Job {
-        account: accounts.choose(None).unwrap().clone(),
-        secret: None,
-        rates: Vec::new(),
-        spread: false,
-        connections: CONNECTIONS,
-        composer: composer.clone(),
-        signer: None,
-        outbox: Arc::clone(&outbox),
-        retry: Retry::default(),
-        waits: true,
-        ledger: None,
-        clock: ZonedDateTime::now,
-    };
-    let start = Instant::now();
-    runtime.block_on(async {
-        let (sender, mut events) = mpsc::channel(1024);
-        let run = tokio::spawn(delivery::run(job, sender, Stop::default()));
-        while events.recv().await.is_some() {}
-        run.await.unwrap();
-    });
-    assert_eq!(outbox.counts().of(Outcome::Sent), SENT);
-    SENT as f64 / start.elapsed().as_secs_f64()
 }
 
 /// A server that takes everything and keeps nothing.
@@ -274,7 +226,7 @@ fn preparing(people: usize) {
 
 /// Counts what preparing takes above the list.
 fn count_memory(directory: &Path) {
-    let composer = composer(directory);
+    let composer = engine::composer(directory);
     let guard = Guard::new(Arc::clone(composer.list()), &[]);
     let list = memory::kib("VmRSS");
     // From here on the most is counted anew.

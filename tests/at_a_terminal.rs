@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// A program at a pseudo-terminal.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keyboard: Box<dyn Write + Send>,
     seen: Arc<Mutex<String>>,
@@ -24,7 +24,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn run(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn run(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         Self::run_program(home, env!("CARGO_BIN_EXE_apiece"), arguments, environment)
     }
 
@@ -52,12 +52,12 @@ impl Terminal {
         Self { child, keyboard: pair.master.take_writer().unwrap(), seen, _master: pair.master }
     }
 
-    fn seen(&self) -> String {
+    pub(crate) fn seen(&self) -> String {
         self.seen.lock().unwrap().replace("\r\n", "\n")
     }
 
     #[track_caller]
-    fn wait_for(&self, words: &str) {
+    pub(crate) fn wait_for(&self, words: &str) {
         let start = Instant::now();
         while !self.seen().contains(words) {
             assert!(start.elapsed() < Duration::from_secs(20), "{words:?} does not come:\n{}", self.seen());
@@ -65,12 +65,12 @@ impl Terminal {
         }
     }
 
-    fn type_in(&mut self, keys: &str) {
+    pub(crate) fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     #[track_caller]
-    fn ended(&mut self, code: u32) {
+    pub(crate) fn ended(&mut self, code: u32) {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

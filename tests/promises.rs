@@ -12,6 +12,7 @@
 
 mod support;
 
+mod a_careful_start;
 mod a_real_server_says_no;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
@@ -20,6 +21,7 @@ mod bad_input_is_refused_at_once;
 mod bytes_on_the_wire;
 mod docs_are_true;
 mod dry_run_opens_no_socket;
+mod each_domain_has_its_limits;
 mod each_key_does_what_it_says;
 mod every_mistake_in_a_list_is_said;
 mod files_reach_one_person;
@@ -36,6 +38,7 @@ mod nobody_gets_it_twice;
 mod one_recipient_each;
 mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;
+mod several_on_the_way;
 mod signatures_verify;
 mod starttls_is_safe;
 mod stopping;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     campaign::{
-        Dkim, Preset, Proxy, Rate, dkim,
+        Dkim, DomainLimit, Preset, Proxy, Rate, dkim, domains,
         keys::{At, Keys},
     },
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
@@ -39,12 +39,17 @@ pub struct Account {
     pub login: Option<Login>,
     /// Every one of these is kept.
     pub rates: Vec<Rate>,
+    /// What may go to the recipients of some domains.
+    pub domains: Vec<DomainLimit>,
     /// At most so many at once.
     pub connections: NonZeroUsize,
     /// So many messages go over one connection at most; then another one is opened.
     pub messages_per_connection: Option<NonZeroUsize>,
     /// Whether several commands are sent at once to a server that offers it (RFC 2920).
     pub pipelining: bool,
+    /// So many messages are on the way over a connection at once, where the server offers CHUNKING (RFC 3030); as many are in doubt
+    /// when it is lost.
+    pub window: NonZeroUsize,
     /// No network step may take longer; each has a limit of its own besides (RFC 5321 §4.5.3.2).
     pub timeout: Option<Duration>,
     /// How messages are signed, if they are.
@@ -269,7 +274,9 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let most = most.map(|number| number.value as usize).or(preset.and_then(|preset| preset.messages_per_connection));
     let messages_per_connection = most.and_then(NonZeroUsize::new);
     let pipelining = keys.boolean("pipelining").is_none_or(|pipelining| pipelining.value);
+    let window = keys.integer("window", 1, 100).and_then(|number| NonZeroUsize::new(number.value as usize));
     let timeout = read_timeout(&mut keys);
+    let domains = domains::read(&mut keys);
     let secret = read_secret(&mut keys, base);
     let dkim = dkim::read(&mut keys, base);
 
@@ -325,9 +332,11 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
         source,
         login,
         rates,
+        domains,
         connections: NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN),
         messages_per_connection,
         pipelining,
+        window: window.unwrap_or(NonZeroUsize::MIN),
         timeout,
         dkim,
     };

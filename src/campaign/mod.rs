@@ -6,6 +6,7 @@
 mod account;
 pub(crate) mod column_type;
 mod dkim;
+mod domains;
 mod guard;
 pub(crate) mod keys;
 mod list;
@@ -28,6 +29,7 @@ use std::{
 pub use account::{Account, Accounts, ClientIdentity, Login, Mechanism, Named, Tls};
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
+pub use domains::DomainLimit;
 pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use preset::Preset;
@@ -64,6 +66,8 @@ pub struct Campaign {
     pub rates: Vec<Rate>,
     /// Fewer connections than the account allows.
     pub connections: Option<usize>,
+    /// What may go to some domains, besides what the account says of them.
+    pub domains: Vec<DomainLimit>,
     /// What is done about messages that the server puts off.
     pub retry: Retry,
     /// Whether messages go evenly over the time that the rates give, and not as soon as these permit.
@@ -236,6 +240,7 @@ impl Campaign {
             guard: overrides.guard,
             rates: overrides.rates,
             connections: overrides.connections,
+            domains: Vec::new(),
             retry: overrides.retry,
             spread: overrides.spread,
             hold: overrides.hold,
@@ -256,6 +261,7 @@ impl Campaign {
         let list = list::read(&mut keys);
         let (guard, identifying) = guard::read(&mut keys);
         let list = ListOptions { identifying, ..list };
+        let domains = domains::read(&mut keys);
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
         let (mut patience, mut spread, mut hold) = (Retry::default(), None, None);
         if let Some(mut send) = keys.table("send") {
@@ -293,6 +299,7 @@ impl Campaign {
             guard: overrides.guard.or(guard),
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),
+            domains,
             retry: overrides.retry.or(patience),
             spread: overrides.spread.or(spread),
             hold: overrides.hold.or(hold),

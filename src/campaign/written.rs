@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use super::{Campaign, Delimiter, Duplicates, Hidden};
+use super::{Campaign, Delimiter, DomainLimit, Duplicates, Hidden};
 use crate::address::Address;
 
 /// A heading, and what may stand under it.
@@ -77,6 +77,16 @@ impl Campaign {
                 let _ = writeln!(text, "{key} = {value}");
             }
         }
+        for DomainLimit { domain, rates, connections } in &self.domains {
+            let _ = writeln!(text, "[domains.{}]", quoted(domain));
+            let rates: Vec<String> = rates.iter().map(ToString::to_string).collect();
+            if let Some(rates) = texts(&rates) {
+                let _ = writeln!(text, "rate = {rates}");
+            }
+            if let Some(connections) = connections {
+                let _ = writeln!(text, "connections = {connections}");
+            }
+        }
         text
     }
 }
@@ -106,7 +116,8 @@ mod tests {
                    optional = [\"a\", \"b\"]\nduplicates = \"first\"\n[guard]\nidentifying = [\"c\"]\n\
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
                    rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
-                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n";
+                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n\
+                   [domains.\"gmail.com\"]\nrate = [\"20/min\"]\nconnections = 2\n[domains.\"web.example\"]\nrate = [\"1/s\", \"9/min\"]\n";
         for text in [all, "template = \"a.md.hbs\"\nrecipients = \"p.csv\"\n"] {
             let read = |text: &str| Campaign::parse(Path::new("c/campaign.toml"), text, Overrides::default()).unwrap();
             let campaign = read(text);

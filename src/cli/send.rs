@@ -1,5 +1,6 @@
 //! `apiece send`
 
+mod careful;
 mod deliver;
 
 use std::{
@@ -12,6 +13,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::{
     Exit, Failure, Format, Screen,
@@ -24,7 +26,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    campaign::{self, Account, Rate, Retry, Time},
+    campaign::{self, Account, DomainLimit, Rate, Retry, Time},
     fault,
     message::Composer,
     outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Overview, Store, Tried},
@@ -114,6 +116,15 @@ pub(super) struct Send {
     pace: PaceArgs,
     #[command(flatten)]
     retry: RetryArgs,
+    /// Send to the first N only, show what the server said, and ask before the others get theirs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "dry_run")]
+    first: Option<u32>,
+    /// Send one person's message to this address instead, marked in its subject; nothing is written down of it
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["dry_run", "sandbox", "again", "rows", "first"])]
+    test: Option<Address>,
+    /// Whose message is sent with --test: that of the person in this row [default: the first]
+    #[arg(long, value_name = "N", requires = "test")]
+    row: Option<u64>,
     /// Do everything but send
     #[arg(long, conflicts_with = "sandbox")]
     dry_run: bool,
@@ -144,6 +155,8 @@ pub(super) struct Ready {
     pub(super) id: String,
     /// Where other programs share the account, with what counts already.
     pub(super) ledger: Option<(Ledger, News)>,
+    /// What may go to some domains, with what counts already.
+    pub(super) domains: Vec<(DomainLimit, News)>,
 }
 
 impl Send {
@@ -153,6 +166,9 @@ impl Send {
     }
 
     fn send(self, screen: Screen) -> Result<Exit, Failure> {
+        if self.first.is_some() {
+            self.check_terminal()?;
+        }
         let mut loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.pace.rate);
@@ -162,6 +178,9 @@ impl Send {
             overrides.hold = self.pace.hold;
         })?;
         loaded.say_remarks(screen);
+        if let Some(tester) = &self.test {
+            return self.send_test(loaded, tester, screen);
+        }
         let selected = loaded.select(self.rows.as_ref())?;
         if self.dry_run {
             return self.rehearse(&loaded, selected, screen);
@@ -203,8 +222,7 @@ impl Send {
         question.signed = signer.as_ref().map(ToString::to_string);
         confirm(&question, self.confirm, screen)?;
         self.note(&file, &ready, &question)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
+        let runtime = runtime()?;
         let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
         let id = ready.id.clone();
         let ended = runtime.block_on(self.deliver(ready, account, secret, signer, screen));
@@ -309,10 +327,16 @@ impl Send {
         let name = account.map_or("sandbox", |account| account.name.as_str());
         let longest = rates.iter().map(|rate| rate.window()).max();
         let ledger = longest.map(|longest| taken.ledger(name, longest)).transpose().map_err(failed)?;
+        let limits = account.map_or(&[][..], |account| &account.domains);
+        let limits = DomainLimit::merged(limits.iter().chain(&campaign.domains).cloned());
+        let past = |limit: DomainLimit| Ok((limit.clone(), taken.sent_to(&limit.domain, name, limit.longest())?));
+        let domains = if self.sandbox { Vec::new() } else { limits };
+        let domains: Result<Vec<_>, _> = domains.into_iter().map(past).collect();
+        let domains = domains.map_err(failed)?;
         let journal = Journal::start(store, taken, Some(name.to_owned()));
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
         let outbox = Arc::new(Outbox::of(&messages, selected, overview.largest, journal));
-        Ok(Ok(Ready { campaign, composer, allowed, outbox, id: overview.id, ledger }))
+        Ok(Ok(Ready { campaign, composer, allowed, outbox, id: overview.id, ledger, domains }))
     }
 
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
@@ -389,6 +413,12 @@ impl Send {
         }
         typed
     }
+}
+
+/// What the engine runs in.
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))
 }
 
 /// What is known of another campaign of the same name that is not finished: perhaps that one was to go on.

@@ -297,6 +297,14 @@ impl Connection {
         self.answer(said.map(Result::err))
     }
 
+    /// Some more commands in one write, before all are answered, and the next answer.
+    pub(super) async fn ask_further(&mut self, commands: &str, replies: usize, deadline: Duration) -> Answer {
+        self.record.forget();
+        self.record.expect_further(replies);
+        let said = within(deadline, self.smtp.command(commands)).await;
+        self.answer(said.map(Result::err))
+    }
+
     /// The answer to the next of several commands.
     pub(super) async fn hear(&mut self, deadline: Duration) -> Answer {
         self.record.forget();

@@ -56,6 +56,8 @@ pub enum Event {
     },
     /// A message has its outcome.
     Finished(Finished),
+    /// The first messages are sent, and the run waits for the word to go on.
+    FirstDone,
     /// Nothing further is begun; what is under way is finished.
     Stopping(StopReason),
 }
@@ -233,6 +235,8 @@ pub enum StopReason {
         /// Why.
         why: String,
     },
+    /// The first messages were looked at, and the others are not to go.
+    NotGoneOn,
     /// Somebody wants it to stop.
     Interrupted(Signal),
 }
@@ -266,6 +270,7 @@ impl fmt::Display for StopReason {
             }
             Self::NotSigned { row, why } => write!(f, "row {row}: {why}"),
             Self::NoRecord { why } => write!(f, "nothing is sent that cannot be written down: {why}"),
+            Self::NotGoneOn => f.write_str("the others were not to go yet"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
         }
@@ -273,11 +278,6 @@ impl fmt::Display for StopReason {
 }
 
 impl StopReason {
-    /// Whether it would be wrong to try again: the login, or the safety of the connection, is in question.
-    pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::LoginRefused(_) | Self::NoLogin(_) | Self::Insecure { .. })
-    }
-
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
@@ -303,6 +303,7 @@ impl StopReason {
             Self::NotSigned { .. } => "look at dkim in the account; nothing was sent to that person".into(),
             Self::Unavailable(_) | Self::LoginUnavailable(_) => "try again later".into(),
             Self::NoRecord { .. } => "run the same command again when that is mended: it goes on where it is".into(),
+            Self::NotGoneOn => "to go on with them, run the same command again; to take them back, apiece cancel ID".into(),
             Self::Interrupted(_) => return None,
         })
     }

@@ -6,35 +6,47 @@ mod backoff;
 mod connect;
 mod crew;
 mod dial;
+mod domains;
 mod event;
 mod login;
 mod offer;
 mod outcome;
 mod pace;
+mod run;
+mod seat;
 mod stream;
 mod transaction;
-mod worker;
+mod window;
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use jiff::ZonedDateTime;
 use secrecy::SecretString;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 
-use self::{connect::Connector, crew::Crew, pace::Pace, worker::Run};
 pub use self::{
     connect::check_account,
     event::{Event, Finished, Reply, Signal, StopReason},
     outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
 };
+use self::{
+    connect::{Connection, Connector},
+    crew::Crew,
+    domains::Domains,
+    pace::Pace,
+    run::Run,
+};
 use crate::{
-    campaign::{Account, Rate, Retry},
+    campaign::{Account, DomainLimit, Rate, Retry},
     message::{Composer, Signer},
     outbox::{Ledger, News, Outbox, Outcome},
 };
@@ -59,8 +71,12 @@ pub struct Job {
     pub rates: Vec<Rate>,
     /// Whether messages go evenly over the time that the rates give.
     pub spread: bool,
+    /// What may go to some domains, with what counts already.
+    pub domains: Vec<(DomainLimit, News)>,
     /// At most so many connections.
     pub connections: usize,
+    /// Whether the first messages are to be looked at before the others go.
+    pub first: Option<First>,
     /// Makes the messages.
     pub composer: Composer,
     /// Signs them.
@@ -75,6 +91,14 @@ pub struct Job {
     pub ledger: Option<(Ledger, News)>,
     /// What time it is, for `Date`.
     pub clock: fn() -> ZonedDateTime,
+}
+
+/// A careful start.
+pub struct First {
+    /// So many messages are sent.
+    pub count: usize,
+    /// Then the run waits for the word to go on with the others, or not to.
+    pub go_on: oneshot::Receiver<bool>,
 }
 
 /// Asks a run to stop: nothing further is begun, and what is under way is finished.
@@ -126,8 +150,7 @@ impl Stop {
 ///
 /// One connection is opened first; the others follow once the server has taken a message over it.
 pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
-    let counts = job.outbox.counts();
-    let left = counts.of(Outcome::Queued) + counts.of(Outcome::Deferred);
+    let left = left(&job.outbox);
     let most = job.connections.min(left).max(1);
     let rates: Vec<Rate> = job.account.rates.iter().chain(&job.rates).copied().collect();
     let connector = match Connector::new(&job.account, job.secret) {
@@ -146,6 +169,9 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         stop,
         retry: job.retry,
         waits: job.waits,
+        is_first: AtomicBool::new(false),
+        domains: Domains::new(job.domains),
+        window: job.account.window.get(),
         most_messages: job.account.messages_per_connection.map_or(usize::MAX, NonZeroUsize::get),
         most_losses: most + MOST_LOSSES,
         losses: AtomicUsize::new(0),
@@ -165,13 +191,54 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         end_run(&run.stop, &run.events, StopReason::TooLarge { size: largest + DATE + signature, most }).await;
         return first.quit().await;
     }
-    run.crew.enter().await;
-    let mut workers = JoinSet::new();
-    workers.spawn(worker::work(Arc::clone(&run), 0, Some(first)));
-    for number in 1..most {
-        workers.spawn(worker::work(Arc::clone(&run), number, None));
+    let first = match job.first {
+        Some(few) if few.count < left => match look_first(&run, first, most, few).await {
+            true => None,
+            false => return,
+        },
+        _ => Some(first),
+    };
+    work(&run, first, most).await;
+}
+
+/// How many messages are still to be sent.
+fn left(outbox: &Outbox) -> usize {
+    let counts = outbox.counts();
+    counts.of(Outcome::Queued) + counts.of(Outcome::Deferred)
+}
+
+/// Sends a few messages and asks. Whether the others may go.
+async fn look_first(run: &Arc<Run>, first: Connection, most: usize, few: First) -> bool {
+    run.outbox.limit(Some(few.count));
+    run.is_first.store(true, Ordering::SeqCst);
+    work(run, Some(first), most).await;
+    run.outbox.limit(None);
+    run.is_first.store(false, Ordering::SeqCst);
+    if run.stop.requested() || left(&run.outbox) == 0 {
+        return false;
     }
-    while let Some(ended) = workers.join_next().await {
+    run.tell(Event::FirstDone).await;
+    match run.stop.unless(few.go_on).await {
+        None => false,
+        Some(Ok(true)) => true,
+        Some(Ok(false) | Err(_)) => {
+            end_run(&run.stop, &run.events, StopReason::NotGoneOn).await;
+            false
+        }
+    }
+}
+
+/// Works with so many connections at most, until nothing is left to do for any.
+async fn work(run: &Arc<Run>, first: Option<Connection>, most: usize) {
+    if first.is_some() {
+        run.crew.enter().await;
+    }
+    let mut seats = JoinSet::new();
+    seats.spawn(seat::work(Arc::clone(run), 0, first));
+    for number in 1..most {
+        seats.spawn(seat::work(Arc::clone(run), number, None));
+    }
+    while let Some(ended) = seats.join_next().await {
         if let Err(error) = ended
             && error.is_panic()
         {

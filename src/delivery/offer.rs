@@ -12,6 +12,8 @@ pub(super) struct Offer {
     pub(super) size: Option<u64>,
     /// Several commands at once (RFC 2920).
     pub(super) pipelining: bool,
+    /// Content whose length is said before (RFC 3030).
+    pub(super) chunking: bool,
     /// TLS (RFC 3207).
     pub(super) starttls: bool,
     mechanisms: Vec<String>,
@@ -29,6 +31,7 @@ impl Offer {
             match words.next() {
                 Some("SMTPUTF8") => offer.smtputf8 = true,
                 Some("8BITMIME") => eight_bit = true,
+                Some("CHUNKING") => offer.chunking = true,
                 Some("PIPELINING") => offer.pipelining = true,
                 Some("STARTTLS") => offer.starttls = true,
                 // 0, or nothing, says that there is no limit.
@@ -82,7 +85,7 @@ mod tests {
         let offered = offer(
             "250-SIZE.example 5\r\n250-Size 1000\r\n250-pipelining\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n",
         );
-        assert_eq!((offered.size, offered.pipelining), (Some(1000), true));
+        assert_eq!((offered.size, offered.pipelining, offered.chunking), (Some(1000), true, true));
         assert!(offered.smtputf8 && !offer("250-x\r\n250 SMTPUTF8\r\n").smtputf8);
         assert_eq!(offer("250-PIPELINING\r\n250 SIZE many\r\n").size, None);
         assert!(!offer("250 PIPELINING\r\n").pipelining, "that is a server's name");

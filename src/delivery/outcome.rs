@@ -2,7 +2,7 @@
 //!
 //! `docs/delivery.md` shows it to people; a test compares the two.
 
-use super::Reply;
+use super::{Reply, StopReason};
 
 /// How far a connection, and the message on it, has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,21 @@ impl Happening {
             permanent if permanent.is_permanent() => Self::Permanent,
             _ => Self::Temporary,
         }
+    }
+}
+
+impl StopReason {
+    /// What the table says of a connection that is not to be had.
+    pub(super) fn course(&self) -> Course {
+        let (stage, happening) = match self {
+            Self::Unavailable(_) => (Stage::Connect, Happening::Temporary),
+            Self::Insecure { .. } => (Stage::Tls, Happening::Garbage),
+            Self::LoginUnavailable(_) => (Stage::Login, Happening::Temporary),
+            // The account could be locked, or this is what an attacker waits for.
+            Self::LoginRefused(_) | Self::NoLogin(_) => (Stage::Login, Happening::Permanent),
+            _ => (Stage::Connect, Happening::Closed),
+        };
+        stage.consequence(happening).run
     }
 }
 

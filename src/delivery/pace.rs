@@ -70,7 +70,7 @@ pub(super) struct Slot {
 
 /// When there is room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
     Now,
     At(Instant),
     /// When an open one is answered.
@@ -104,6 +104,13 @@ impl Pace {
             pace.learn(&past);
         }
         Arc::new(pace)
+    }
+
+    /// One that nobody else shares, with what counts already.
+    pub(super) fn starting_with(rates: &[Rate], past: &News) -> Arc<Self> {
+        let pace = Self::new(rates, false, None);
+        pace.learn(past);
+        pace
     }
 
     fn windows(&self) -> MutexGuard<'_, Vec<Window>> {
@@ -226,6 +233,16 @@ impl Pace {
                 self.learn(&asked(move || asking.look()).await?);
             }
         }
+    }
+
+    /// The right to begin, where it is agreed on with nobody else and is to be had at once.
+    pub(super) fn slot_now(self: &Arc<Self>) -> Option<Slot> {
+        (self.take(Instant::now()) == Room::Now).then(|| Slot { pace: Arc::clone(self), number: None })
+    }
+
+    /// When there is room.
+    pub(super) fn room(&self, now: Instant) -> Room {
+        self.windows().iter_mut().fold(Room::Now, |room, window| room.later(window.room(now)))
     }
 
     /// Opens one in every window if every window has room.

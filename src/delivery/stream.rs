@@ -51,6 +51,11 @@ impl Record {
         self.exchange().further = replies.saturating_sub(1);
     }
 
+    /// The same before all that were written before are answered.
+    pub(super) fn expect_further(&self, replies: usize) {
+        self.exchange().further += replies;
+    }
+
     /// What was said last since the last commands were written, if anything was.
     pub(super) fn reply(&self) -> Option<Reply> {
         self.exchange().reply.clone()

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::{
     Reply,
     connect::{Answer, Connection},
-    outcome::{Fate, Happening, Stage},
+    outcome::{Course, Fate, Happening, Stage},
     pace::Slot,
 };
 use crate::{fault, message::Envelope};
@@ -39,7 +39,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    fn of(stage: Stage, answer: Answer) -> Self {
+    pub(super) fn of(stage: Stage, answer: Answer) -> Self {
         match answer {
             Answer::No(reply) => {
                 Self { stage, happening: Happening::of(&reply), why: reply.to_string(), reply: Some(reply) }
@@ -50,6 +50,12 @@ impl Trouble {
             }
             Answer::Lost(happening, why) => Self { stage, happening, reply: None, why },
         }
+    }
+
+    /// Whether the server is asked too much: by the table, or by what it says.
+    pub(super) fn asks_for_less(&self) -> bool {
+        let by_table = self.stage.consequence(self.happening).run == Course::Slower;
+        self.reply.as_ref().is_some_and(|reply| by_table || reply.asks_to_slow_down())
     }
 
     /// Whether the connection is good for another message.
@@ -83,32 +89,50 @@ impl Stage {
 pub(super) struct Parcel {
     mail: String,
     rcpt: String,
-    /// The content and the final dot, dot-stuffed (RFC 5321 §4.5.2)
-    content: String,
+    /// The message itself
+    message: String,
     /// Whether anything of it is not ASCII
     needs_smtputf8: bool,
-    /// Octets of the message itself (RFC 1870 §5)
-    size: u64,
 }
 
 impl Parcel {
     /// The bytes are UTF-8, nearly always ASCII, and end with CRLF: [`Message`](crate::message::Message) sees to it.
-    pub(super) fn of(envelope: &Envelope, bytes: &[u8]) -> Self {
-        let mut content = String::with_capacity(bytes.len() + bytes.len() / 50 + 8);
-        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
-            if line.starts_with('.') {
-                content.push('.');
-            }
-            content.push_str(line);
-        }
-        content.push_str(".\r\n");
+    pub(super) fn of(envelope: &Envelope, bytes: Vec<u8>) -> Self {
+        let message = String::from_utf8(bytes);
+        let message = message.unwrap_or_else(|wrong| String::from_utf8_lossy(wrong.as_bytes()).into_owned());
         Self {
             mail: envelope.from().as_str().to_owned(),
             rcpt: envelope.to().as_str().to_owned(),
-            content,
-            needs_smtputf8: envelope.needs_smtputf8() || !bytes.is_ascii(),
-            size: bytes.len() as u64,
+            needs_smtputf8: envelope.needs_smtputf8() || !message.is_ascii(),
+            message,
         }
+    }
+
+    /// Its octets (RFC 1870 §5).
+    pub(super) fn size(&self) -> u64 {
+        self.message.len() as u64
+    }
+
+    pub(super) fn recipient(&self) -> &str {
+        &self.rcpt
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Adds the message, with another dot in front of each at the beginning of a line, and the final dot (RFC 5321 §4.5.2).
+    fn add_content(&self, to: &mut String) {
+        let message = self.message.as_str();
+        let mut copied = 0;
+        let starts = memchr::memmem::find_iter(message.as_bytes(), b"\n.").map(|at| at + 1);
+        for start in message.starts_with('.').then_some(0).into_iter().chain(starts) {
+            to.push_str(&message[copied..start]);
+            to.push('.');
+            copied = start;
+        }
+        to.push_str(&message[copied..]);
+        to.push_str(".\r\n");
     }
 }
 
@@ -119,26 +143,26 @@ impl Connection {
             let why = "the address has letters that only a server with SMTPUTF8 takes, and this one does not offer it";
             return Some(why.into());
         }
-        let most = self.offer.size.filter(|most| parcel.size > *most)?;
-        Some(format!("the message has {} bytes, and the server takes {most}", parcel.size))
+        let most = self.offer.size.filter(|most| parcel.size() > *most)?;
+        Some(format!("the message has {} bytes, and the server takes {most}", parcel.size()))
     }
 
     /// RFC 6531 §3.4, RFC 1870 §5
-    fn mail(&self, parcel: &Parcel) -> String {
-        let mut line = format!("MAIL FROM:<{}>", parcel.mail);
+    pub(super) fn add_mail(&self, parcel: &Parcel, to: &mut String) {
+        let _ = write!(to, "MAIL FROM:<{}>", parcel.mail);
         if parcel.needs_smtputf8 {
-            line.push_str(" BODY=8BITMIME SMTPUTF8");
+            to.push_str(" BODY=8BITMIME SMTPUTF8");
         }
         if self.offer.size.is_some() {
-            let _ = write!(line, " SIZE={}", parcel.size);
+            let _ = write!(to, " SIZE={}", parcel.size());
         }
-        line.push_str("\r\n");
-        line
+        to.push_str("\r\n");
     }
 
     /// MAIL, RCPT and DATA in one write.
-    fn envelope(&self, parcel: &Parcel) -> String {
-        format!("{}RCPT TO:<{}>\r\nDATA\r\n", self.mail(parcel), parcel.rcpt)
+    fn add_envelope(&self, parcel: &Parcel, to: &mut String) {
+        self.add_mail(parcel, to);
+        let _ = write!(to, "RCPT TO:<{}>\r\nDATA\r\n", parcel.rcpt);
     }
 
     /// Asks the server to take a message. `slot` is the right to begin; it counts from the answer to MAIL.
@@ -150,14 +174,16 @@ impl Connection {
             self.is_lost = true;
             return Err(End::NotBegun(Trouble::of(Stage::After, trouble).why));
         }
+        let mut group = String::new();
         if self.pipelines() {
-            let group = self.envelope(parcel);
+            self.add_envelope(parcel, &mut group);
             return match self.begin(&group, 3, slot).await {
                 Ok(mail) => self.opened_after(mail).await,
                 Err(end) => Err(end),
             };
         }
-        let mail = self.begin(&self.mail(parcel), 1, slot).await?;
+        self.add_mail(parcel, &mut group);
+        let mail = self.begin(&group, 1, slot).await?;
         self.passed(Stage::Mail, mail)?;
         self.is_open = true;
         let rcpt = self.say(&format!("RCPT TO:<{}>\r\n", parcel.rcpt)).await;
@@ -257,12 +283,14 @@ impl Connection {
     /// Sends a message that the server has agreed to take, and behind it the envelope of the next one, if there is one. What was
     /// begun must be written down: from now on the server can come to have it.
     pub(super) async fn finish(&mut self, parcel: &Parcel, next: Option<&Parcel>) -> End {
-        let length = parcel.content.len();
-        let (content, replies) = match next {
-            Some(next) => (format!("{}{}", parcel.content, self.envelope(next)), 4),
-            None => (parcel.content.clone(), 1),
-        };
-        let answer = self.ask(&content, replies, self.deadlines.body()).await;
+        let mut group = String::with_capacity(parcel.message.len() + parcel.message.len() / 64 + 512);
+        parcel.add_content(&mut group);
+        let length = group.len();
+        if let Some(next) = next {
+            self.add_envelope(next, &mut group);
+        }
+        let replies = if next.is_some() { 4 } else { 1 };
+        let answer = self.ask(&group, replies, self.deadlines.body()).await;
         fault::point("answered");
         self.is_open = false;
         match answer {
@@ -288,7 +316,11 @@ mod tests {
     fn lines_that_begin_with_a_dot_get_another() {
         let address: Address = "ada@one.example".parse().unwrap();
         let envelope = Envelope::new(address.clone(), address);
-        let content = |text: &str| Parcel::of(&envelope, text.as_bytes()).content;
+        let content = |text: &str| {
+            let mut content = String::new();
+            Parcel::of(&envelope, text.into()).add_content(&mut content);
+            content
+        };
         assert_eq!(content("a\r\n.\r\n..b\r\n.c.\r\n"), "a\r\n..\r\n...b\r\n..c.\r\n.\r\n");
         assert_eq!(content(".\r\n"), "..\r\n.\r\n");
         assert_eq!(content("To: <jörg@one.example>\r\n"), "To: <jörg@one.example>\r\n.\r\n");

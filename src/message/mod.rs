@@ -279,6 +279,8 @@ pub struct Composer {
     files: Arc<Files>,
     most_bytes: u64,
     hasher: DefaultHashBuilder,
+    /// Who gets everything in place of the recipients
+    tester: Option<Address>,
 }
 
 impl Composer {
@@ -303,6 +305,7 @@ impl Composer {
             files: Arc::default(),
             most_bytes: MOST_MESSAGE_BYTES,
             hasher: DefaultHashBuilder::default(),
+            tester: None,
         }
     }
 
@@ -336,6 +339,15 @@ impl Composer {
             _ => Sha256::new().chain_update(self.source).chain_update(edition.to_be_bytes()).finalize().into(),
         };
         Self { seed, ..self }
+    }
+
+    /// The same for somebody who wants to see what a recipient will get: each message goes to `tester` and to nobody else, says so
+    /// in its subject, and has a Message-ID of its own, so that no program takes it for one that was there before.
+    #[must_use]
+    pub fn for_test(self, tester: Address) -> Self {
+        let now = jiff::Timestamp::now().as_nanosecond();
+        let seed = Sha256::new().chain_update(self.seed).chain_update("test").chain_update(now.to_be_bytes());
+        Self { seed: seed.finalize().into(), tester: Some(tester), ..self }
     }
 
     /// The same with a limit for the size of a message, or the usual one.
@@ -379,7 +391,11 @@ impl Composer {
     /// The message to the person at `index` of the list; the list must have that many.
     pub fn compose(&self, index: usize) -> Result<Message, Diagnostics> {
         let Some(recipient) = self.list.get(index) else { return Err(Diagnostics::default()) };
-        let rendered = self.template.render(recipient)?;
+        let mut rendered = self.template.render(recipient)?;
+        if self.tester.is_some() {
+            rendered.to_name = None;
+            rendered.subject.insert_str(0, &format!("[test, row {}] ", recipient.row()));
+        }
         let packed = self.pack(&rendered.files);
         let packed = packed.map_err(|problem| Diagnostic::error(recipient.place(), &problem))?;
         self.build(recipient, rendered, packed).map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
@@ -411,7 +427,7 @@ impl Composer {
     }
 
     fn build(&self, recipient: Recipient<'_>, rendered: Rendered, mut parts: Parts) -> Result<Message, MessageProblem> {
-        let to = recipient.address();
+        let to = self.tester.clone().unwrap_or_else(|| recipient.address());
         let content = content(&rendered, &parts);
         let header = |name: &str| rendered.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         let by_click = header("List-Unsubscribe-Post").and(header("List-Unsubscribe"));

@@ -178,6 +178,8 @@ pub type Written = oneshot::Receiver<Result<(), StoreError>>;
 struct State {
     outcomes: Vec<Outcome>,
     next: usize,
+    /// How many may be taken for the first time, if not all.
+    most: Option<usize>,
     /// Taken once and given back.
     returned: VecDeque<(usize, u32)>,
     /// When which is due that was put off.
@@ -204,8 +206,24 @@ pub enum Work {
     Now,
     /// There will be.
     At(Timestamp),
+    /// There will be, once something else is over.
+    Unknown,
     /// Nothing waits; others may be sending the last ones.
     None,
+}
+
+impl Work {
+    /// What is true of two places where there may be something.
+    #[must_use]
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Now, _) | (_, Self::Now) => Self::Now,
+            (Self::At(one), Self::At(two)) => Self::At(one.min(two)),
+            (Self::At(when), _) | (_, Self::At(when)) => Self::At(when),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::None, Self::None) => Self::None,
+        }
+    }
 }
 
 /// The code of a reply (RFC 5321 §4.2), and the enhanced one (RFC 3463).
@@ -293,7 +311,7 @@ impl Outbox {
         let mut state = self.state();
         state.skip();
         match state.later.peek() {
-            _ if !state.returned.is_empty() || state.next < self.digests.len() => Work::Now,
+            _ if !state.returned.is_empty() || state.has_next() => Work::Now,
             Some(Reverse((due, _))) if *due <= now => Work::Now,
             Some(Reverse((due, _))) => Work::At(*due),
             None => Work::None,
@@ -309,7 +327,8 @@ impl Outbox {
         let (position, returns) = match state.returned.pop_front() {
             Some(returned) => returned,
             None if is_due => (state.later.pop()?.0.1, 0),
-            None if state.next < self.digests.len() => {
+            None if state.has_next() => {
+                state.most = state.most.map(|most| most - 1);
                 state.next += 1;
                 (state.next - 1, 0)
             }
@@ -415,6 +434,11 @@ impl Outbox {
         }
     }
 
+    /// No more than so many are taken that were not before, or as many as there are.
+    pub fn limit(&self, most: Option<usize>) {
+        self.state().most = most;
+    }
+
     /// How many messages have which outcome now.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -431,6 +455,11 @@ impl Outbox {
 }
 
 impl State {
+    /// Whether one can be taken for the first time.
+    fn has_next(&self) -> bool {
+        self.next < self.outcomes.len() && self.most.is_none_or(|most| most > 0)
+    }
+
     /// Passes over what has its outcome from an earlier run.
     fn skip(&mut self) {
         while self.outcomes.get(self.next).is_some_and(|outcome| *outcome != Outcome::Queued) {

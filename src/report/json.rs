@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,17 +15,11 @@ use crate::{
     sandbox::Proof,
 };
 
-/// Writes an event. A reader that has gone away is no reason to stop.
-pub(super) fn write(event: &Event) {
-    put(&object(event));
-}
-
-pub(super) fn put(object: &Value) {
-    super::print(&format!("{object}\n"));
-}
-
-fn object(event: &Event) -> Value {
-    match event {
+/// The line of an event.
+pub(super) fn line(event: &Event) -> String {
+    let object = match event {
+        Event::Finished(finished) => return Message::of("finished", finished, None).line(),
+        Event::PutOff { finished, time } => return Message::of("put_off", finished, Some(time.as_secs_f64())).line(),
         Event::Connected { connection, peer, tls, login } => json!({
             "event": "connected",
             "connection": connection,
@@ -44,15 +39,53 @@ fn object(event: &Event) -> Value {
             "connections": connections,
             "reply": without_addresses(reply.text()),
         }),
-        Event::PutOff { finished, time } => {
-            let mut object = self::finished(finished);
-            object["event"] = json!("put_off");
-            object["seconds"] = json!(time.as_secs_f64());
-            object
-        }
-        Event::Finished(finished) => self::finished(finished),
+        Event::FirstDone => json!({ "event": "first_done" }),
         Event::Stopping(reason) => json!({ "event": "stopping", "why": reason_text(reason) }),
+    };
+    format!("{object}\n")
+}
+
+/// What is said of a message; there are many of these.
+#[derive(Serialize)]
+struct Message<'f> {
+    code: Option<u16>,
+    connection: usize,
+    event: &'static str,
+    message_id: &'f str,
+    outcome: &'static str,
+    reply: Option<String>,
+    row: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    to: String,
+    why: Option<String>,
+}
+
+impl<'f> Message<'f> {
+    fn of(event: &'static str, finished: &'f Finished, seconds: Option<f64>) -> Self {
+        let to = finished.to.shortened();
+        let shorten = |text: &str| shortened(text, finished.to.as_str(), &to);
+        Self {
+            code: finished.reply.as_ref().map(Reply::code),
+            connection: finished.connection,
+            event,
+            message_id: &finished.message_id,
+            outcome: key(finished.outcome),
+            reply: finished.reply.as_ref().map(|reply| shorten(reply.text())),
+            row: finished.row,
+            seconds,
+            why: finished.why.as_deref().map(shorten),
+            to,
+        }
     }
+
+    fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+}
+
+pub(super) fn put(object: &Value) {
+    super::print(&format!("{object}\n"));
 }
 
 pub(super) fn prepared(kept: &Kept, name: &str, messages: usize, largest: usize) -> Value {
@@ -64,21 +97,6 @@ pub(super) fn prepared(kept: &Kept, name: &str, messages: usize, largest: usize)
         "messages": messages,
         "largest": largest,
         "before": kept.is_old,
-    })
-}
-
-fn finished(finished: &Finished) -> Value {
-    let shorten = |text: &str| shortened(text, finished.to.as_str(), &finished.to.shortened());
-    json!({
-        "event": "finished",
-        "connection": finished.connection,
-        "row": finished.row,
-        "to": finished.to.shortened(),
-        "message_id": finished.message_id,
-        "outcome": key(finished.outcome),
-        "code": finished.reply.as_ref().map(Reply::code),
-        "reply": finished.reply.as_ref().map(|reply| shorten(reply.text())),
-        "why": finished.why.as_deref().map(shorten),
     })
 }
 
@@ -224,7 +242,7 @@ mod tests {
         });
         assert_eq!(without_addresses("421 <ann.b@one.example>: x@y, @ z"), "421 <a…@one.example>: x…@y, @ z");
         assert_eq!(
-            object(&event).to_string(),
+            line(&event).trim_end(),
             r#"{"code":550,"connection":0,"event":"finished","message_id":"<x@police.example>","outcome":"failed","reply":"550-5.1.1 <B…@two.example>: ?\n550 no B…@two.example here","row":7,"to":"B…@two.example","why":null}"#
         );
     }

@@ -27,6 +27,9 @@ use crate::{
     outbox::{Kept, Outcome},
 };
 
+/// So many events at most are told at once.
+const MOST_NEWS: usize = 256;
+
 /// So many messages that were not sent are kept with all details.
 pub(crate) const MOST_DETAILS: usize = 1000;
 
@@ -64,37 +67,55 @@ pub fn put_checked(findings: &Diagnostics, well: Option<(usize, usize, Vec<&str>
     json::put(&json::checked(findings, well));
 }
 
-/// Listens until the run is over, and shows progress for `total` messages at the given rates meanwhile.
-pub async fn listen(mut events: mpsc::Receiver<Event>, total: usize, rates: Vec<Rate>, style: Style) -> Heard {
+/// Listens until the run is over, and shows progress for `total` messages at the given rates meanwhile. `ask` is called once the
+/// first messages are done, if the run waits then.
+pub async fn listen(
+    mut events: mpsc::Receiver<Event>,
+    total: usize,
+    rates: Vec<Rate>,
+    style: Style,
+    mut ask: Option<impl FnOnce(Vec<Finished>)>,
+) -> Heard {
     let start = Instant::now();
     let mut heard = Heard::default();
     let mut put_off = HashMap::new();
+    let mut first = Vec::new();
     let mut progress = Progress::new(total, rates, style);
+    let mut news = Vec::new();
     loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            () = progress.due() => {
-                progress.repeat();
-                continue;
-            }
-        };
-        let Some(event) = event else { break };
-        progress.show(&event);
-        match event {
-            // It may still be sent.
-            Event::PutOff { finished, .. } if put_off.len() < MOST_DETAILS => {
-                put_off.insert(finished.row, finished);
-            }
-            Event::Finished(finished) => {
-                put_off.remove(&finished.row);
-                if finished.outcome != Outcome::Sent && heard.not_sent.len() < MOST_DETAILS {
-                    heard.not_sent.push(finished);
-                }
-            }
-            Event::Connected { tls: Some(version), .. } if !heard.tls.contains(&version) => heard.tls.push(version),
-            Event::Connected { tls: None, .. } => heard.in_clear = true,
-            _ => {}
+        tokio::select! {
+            count = events.recv_many(&mut news, MOST_NEWS) => if count == 0 { break },
+            () = progress.due() => progress.repeat(),
         }
+        for event in news.drain(..) {
+            progress.show(&event);
+            if let Event::Finished(finished) | Event::PutOff { finished, .. } = &event
+                && ask.is_some()
+            {
+                first.push(finished.clone());
+            }
+            match event {
+                Event::FirstDone => {
+                    if let Some(ask) = ask.take() {
+                        ask(std::mem::take(&mut first));
+                    }
+                }
+                // It may still be sent.
+                Event::PutOff { finished, .. } if put_off.len() < MOST_DETAILS => {
+                    put_off.insert(finished.row, finished);
+                }
+                Event::Finished(finished) => {
+                    put_off.remove(&finished.row);
+                    if finished.outcome != Outcome::Sent && heard.not_sent.len() < MOST_DETAILS {
+                        heard.not_sent.push(finished);
+                    }
+                }
+                Event::Connected { tls: Some(version), .. } if !heard.tls.contains(&version) => heard.tls.push(version),
+                Event::Connected { tls: None, .. } => heard.in_clear = true,
+                _ => {}
+            }
+        }
+        progress.flush();
     }
     progress.end();
     heard.not_sent.extend(put_off.into_values());

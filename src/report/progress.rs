@@ -42,6 +42,8 @@ pub(super) struct Progress {
     not_sent: usize,
     start: Instant,
     line_due: tokio::time::Instant,
+    /// Objects that are still to be written.
+    lines: String,
 }
 
 impl Progress {
@@ -63,6 +65,7 @@ impl Progress {
             not_sent: 0,
             start,
             line_due: tokio::time::Instant::now() + LINE_EVERY,
+            lines: String::new(),
         }
     }
 
@@ -82,14 +85,19 @@ impl Progress {
 
     pub(super) fn show(&mut self, event: &Event) {
         if self.style == Style::Json {
-            json::write(event);
+            self.lines.push_str(&json::line(event));
         }
         match event {
             Event::Finished(finished) => {
                 self.done += 1;
                 self.not_sent += usize::from(finished.outcome != Outcome::Sent);
-                self.bar.set_message(self.words());
-                self.bar.set_position(self.done as u64);
+                if self.bar.is_finished() {
+                    self.bar.reset();
+                }
+                if self.style == Style::Bar {
+                    self.bar.set_message(self.words());
+                    self.bar.set_position(self.done as u64);
+                }
             }
             Event::ConnectionLost { why, .. } => self.say(&format!("a connection was lost: {why}")),
             Event::Waiting { time, .. } => self.say(&format!("the pace lets the next one go in {}", spoken(*time))),
@@ -102,8 +110,18 @@ impl Progress {
                 let what = what.or_else(|| finished.why.clone()).unwrap_or_default();
                 self.say(&format!("row {} is put off, and tried again in {}: {what}", finished.row, spoken(*time)));
             }
+            // Somebody is asked.
+            Event::FirstDone => self.bar.finish_and_clear(),
             Event::Stopping(StopReason::Interrupted(_)) | Event::Connected { .. } => {}
             Event::Stopping(reason) => self.say(&format!("stopping: {reason}")),
+        }
+    }
+
+    /// Writes what was to be said of the last events.
+    pub(super) fn flush(&mut self) {
+        if !self.lines.is_empty() {
+            super::print(&self.lines);
+            self.lines.clear();
         }
     }
 

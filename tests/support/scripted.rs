@@ -104,7 +104,7 @@ pub(crate) enum Stage {
     Data,
     /// The first KB of a body (or all of a shorter one) was read; no ordinary answer, so bytes are out of turn.
     Body,
-    /// The final dot was read.
+    /// The final dot was read, or all of what BDAT announced.
     Dot,
     /// RSET.
     Rset,

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Ready, Send};
+use super::{LEFT, Ready, Send};
 use crate::{
     address::Address,
     campaign::Account,
@@ -40,7 +40,7 @@ impl Send {
         signer: Option<Signer>,
         screen: Screen,
     ) -> Result<(Exit, Value), Failure> {
-        let Ready { campaign, composer, allowed, outbox, ledger, .. } = ready;
+        let Ready { campaign, composer, allowed, outbox, ledger, domains, .. } = ready;
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
         let (account, secret) = match (account, &sandbox) {
             (Some(account), _) => (account, secret),
@@ -49,12 +49,15 @@ impl Send {
         };
         let rates = self.all_rates(&campaign, Some(&account));
         let connections = campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
+        let (first, ask) = self.first(outbox.with(&LEFT).len()).unzip();
         let job = Job {
             account,
             secret,
             rates: self.rates(&campaign),
             spread: campaign.spread.unwrap_or(false),
+            domains,
             connections,
+            first,
             composer: composer.clone(),
             signer,
             outbox: Arc::clone(&outbox),
@@ -72,7 +75,7 @@ impl Send {
         }
         let (sender, receiver) = mpsc::channel(EVENTS);
         let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
-        let heard = report::listen(receiver, outbox.len(), rates, self.style(screen)).await;
+        let heard = report::listen(receiver, outbox.len(), rates, self.style(screen), ask).await;
         if let Err(error) = engine.await
             && error.is_panic()
         {
@@ -186,7 +189,7 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Unreachable { .. }) => Exit::Unavailable,
         Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
         Some(StopReason::Insecure { .. }) => Exit::Protocol,
-        Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. }) => Exit::Refused,
+        Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. } | StopReason::NotGoneOn) => Exit::Refused,
         Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
         Some(StopReason::TooLarge { .. }) => Exit::Data,
         Some(StopReason::Changed { .. } | StopReason::Unsound { .. }) => Exit::Software,

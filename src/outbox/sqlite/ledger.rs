@@ -123,6 +123,37 @@ impl Ledger {
     }
 }
 
+/// What went through an account to the people of a domain and was over less than `longest` ago. What nobody knows the end of
+/// counts from now on.
+pub(super) fn sent_to(path: &Path, domain: &str, account: &str, longest: Duration) -> Result<News, StoreError> {
+    let failed = |why: rusqlite::Error| StoreError::of(path, &why);
+    let connection = connect(path).map_err(failed)?;
+    let look = Look::new(Timestamp::now());
+    let since = look.since(longest + LONGEST_ATTEMPT);
+    let mut over = (|| {
+        let mut query = connection.prepare(
+            "SELECT began, ended, lower(substr(address, -length(?2))) = lower(?2) FROM attempt
+             LEFT JOIN recipient USING (campaign, position) WHERE account = ?1 ORDER BY number DESC",
+        )?;
+        let mut attempts = query.query(params![account, format!("@{domain}")])?;
+        let mut over = Vec::new();
+        while let Some(attempt) = attempts.next()? {
+            if attempt.get::<_, i64>(0)? < since {
+                break;
+            }
+            let ended: Option<i64> = attempt.get(1)?;
+            if attempt.get::<_, Option<bool>>(2)?.unwrap_or(false) {
+                over.push(ended.map_or(Duration::ZERO, |ended| look.age(ended)));
+            }
+        }
+        Ok(over)
+    })()
+    .map_err(failed)?;
+    over.retain(|age| *age < longest);
+    over.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(News { over, ..News::default() })
+}
+
 /// One look at what others did.
 struct Look {
     now: Timestamp,
@@ -132,6 +163,11 @@ struct Look {
 impl Look {
     fn new(now: Timestamp) -> Self {
         Self { now, news: News::default() }
+    }
+
+    /// The moment that was so long ago.
+    fn since(&self, longest: Duration) -> i64 {
+        self.now.as_millisecond().saturating_sub(i64::try_from(longest.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// How long ago something was.
@@ -144,10 +180,7 @@ impl Inner {
     /// What counts already.
     fn past(&mut self, longest: Duration, now: Timestamp) -> rusqlite::Result<News> {
         let mut look = Look::new(now);
-        let since = |longest: Duration| {
-            now.as_millisecond().saturating_sub(i64::try_from(longest.as_millis()).unwrap_or(i64::MAX))
-        };
-        let (over_since, begun_since) = (since(longest), since(longest + LONGEST_ATTEMPT));
+        let (over_since, begun_since) = (look.since(longest), look.since(longest + LONGEST_ATTEMPT));
         let mut open = Vec::new();
         let mut query = self.connection.prepare(
             "SELECT number, campaign, slot, began, ended FROM attempt WHERE account = ? ORDER BY number DESC",

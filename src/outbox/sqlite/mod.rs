@@ -73,6 +73,11 @@ impl Campaign {
     pub fn ledger(&self, account: &str, longest: Duration) -> Result<(Ledger, News), StoreError> {
         Ledger::open(&self.path, account, self, longest)
     }
+
+    /// What went through an account to the people of a domain and counts for windows no longer than `longest`.
+    pub fn sent_to(&self, domain: &str, account: &str, longest: Duration) -> Result<News, StoreError> {
+        ledger::sent_to(&self.path, domain, account, longest)
+    }
 }
 
 /// The messages of a campaign, in the order of its list.

@@ -125,6 +125,7 @@ impl Session {
             "MAIL" if self.greeted && self.transaction.is_none() => self.mail(line, rest),
             "RCPT" if self.transaction.is_some() => self.rcpt(line, rest),
             "DATA" if self.transaction.is_some() => self.data(line),
+            "BDAT" => self.bdat(line, rest),
             "STARTTLS" | "AUTH" | "MAIL" | "RCPT" | "DATA" => self.say("503 5.5.1 Error: not in this order\r\n"),
             _ => self.say("500 5.5.2 Error: command not recognized\r\n"),
         }
@@ -212,6 +213,27 @@ impl Session {
             return Ok(());
         }
         let (data, raw) = self.body()?;
+        self.received(data, raw, ".")
+    }
+
+    /// RFC 3030 §2: the content is read in any case. Only a whole message in one piece is understood.
+    fn bdat(&mut self, line: &str, rest: &str) -> io::Result<()> {
+        let Some(size) = rest.strip_suffix(" LAST").and_then(|size| size.parse().ok()) else {
+            return self.say("501 5.5.4 Error: syntax is BDAT octets LAST\r\n");
+        };
+        let mut data = vec![0; size];
+        self.wire.read_exact(&mut data)?;
+        match &self.transaction {
+            None => self.say("503 5.5.1 Error: not in this order\r\n"),
+            Some(transaction) if transaction.rcpt_to.is_empty() => self.say("554 5.5.1 Error: no valid recipients\r\n"),
+            Some(_) => {
+                self.perform(Stage::Body, "", "")?;
+                self.received(data.clone(), data, line)
+            }
+        }
+    }
+
+    fn received(&mut self, data: Vec<u8>, raw: Vec<u8>, line: &str) -> io::Result<()> {
         let transaction = self.transaction.as_ref().expect("checked");
         let delivery = Delivery {
             connection: self.connection,
@@ -231,7 +253,7 @@ impl Session {
         self.unanswered = Some(state.deliveries.len());
         state.deliveries.push(delivery);
         drop(state);
-        self.perform(Stage::Dot, ".", &ordinary)?;
+        self.perform(Stage::Dot, line, &ordinary)?;
         (self.unanswered, self.transaction) = (None, None);
         Ok(())
     }

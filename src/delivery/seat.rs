@@ -1,84 +1,30 @@
 //! One connection's life: a place, a connection, the right to begin, a message; and the next one behind it.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Event, Finished, Reply, Stop, StopReason,
+    Event, Finished, Reply, StopReason,
     backoff::next_try,
-    connect::{Connection, Connector},
-    crew::Crew,
+    connect::Connection,
     end_run,
     outcome::{Becomes, Course, Fate, Happening, Stage},
-    pace::{Pace, Slot},
-    transaction::{End, Parcel, Trouble},
+    pace::Slot,
+    run::{Outgoing, Run},
+    transaction::{End, Trouble},
 };
 use crate::{
-    address::Address,
-    campaign::Retry,
     fault,
-    guard::check_structure,
-    message::{Composer, Signer},
-    outbox::{Claim, Connected, Outbox, Outcome, PutOff, Work, Written},
-    recipients::Recipient,
+    outbox::{Claim, Outcome, PutOff, Work, Written},
 };
 
 /// A message comes back to the queue so often when its connection is lost before its end; then it is put off.
 const MOST_RETURNS: u32 = 2;
 
-/// A connection that is lost is opened again so often, each time after a longer pause.
-const RECONNECT_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
-
-/// So many messages one after the other that no connection survives, and it is not the messages.
-const MOST_BREAKERS: usize = 3;
-
 /// A connection is not kept open for a pace that lets it rest longer; servers close idle ones.
 const MOST_IDLE: Duration = Duration::from_secs(20);
-
-/// What the workers of a run share.
-pub(super) struct Run {
-    pub(super) connector: Connector,
-    pub(super) pace: Arc<Pace>,
-    pub(super) crew: Crew,
-    pub(super) composer: Composer,
-    pub(super) signer: Option<Signer>,
-    pub(super) outbox: Arc<Outbox>,
-    pub(super) clock: fn() -> ZonedDateTime,
-    pub(super) events: mpsc::Sender<Event>,
-    pub(super) stop: Stop,
-    pub(super) retry: Retry,
-    /// Whether it waits for what is put off.
-    pub(super) waits: bool,
-    /// So many messages go over one connection at most.
-    pub(super) most_messages: usize,
-    pub(super) most_losses: usize,
-    /// Connections lost since a message last had an answer.
-    pub(super) losses: AtomicUsize,
-    /// Messages put off since then because no connection survived them.
-    pub(super) breakers: AtomicUsize,
-    /// Messages without an outcome.
-    pub(super) left: watch::Sender<usize>,
-    /// What the server said last when it refused something, and how often in a row.
-    pub(super) streak: Mutex<(String, usize)>,
-}
-
-/// A message that is about to be sent.
-struct Outgoing {
-    claim: Claim,
-    row: u64,
-    from: Address,
-    to: Address,
-    message_id: String,
-    parcel: Parcel,
-}
 
 /// A message of which it is being written down what became of it. That is on its way to the disk while the next message is on its
 /// way to the server; what is written in between is written in this order, so that no more than one message is ever unknown.
@@ -90,7 +36,7 @@ struct Settling {
 }
 
 /// Waits until something is written down.
-async fn written_down(written: Written) -> Result<(), String> {
+pub(super) async fn written_down(written: Written) -> Result<(), String> {
     match written.await {
         Ok(written) => written.map_err(|why| why.to_string()),
         Err(_) => Err("the record has ended".into()),
@@ -98,9 +44,9 @@ async fn written_down(written: Written) -> Result<(), String> {
 }
 
 /// A place in the crew, and the connection that is in it.
-struct Seat {
-    run: Arc<Run>,
-    number: usize,
+pub(super) struct Seat {
+    pub(super) run: Arc<Run>,
+    pub(super) number: usize,
     has_place: bool,
     connection: Option<Connection>,
     settling: Option<Settling>,
@@ -120,19 +66,22 @@ pub(super) async fn work(run: Arc<Run>, number: usize, connection: Option<Connec
 impl Seat {
     async fn work(&mut self) {
         let run = Arc::clone(&self.run);
+        let mut changes = run.domains.changes();
         while !run.stop.requested() {
-            match run.outbox.work(Timestamp::now()) {
+            changes.mark_unchanged();
+            let work = run.work(self.number);
+            match work {
                 Work::Now => {}
                 // It may be the one that is put off, or comes back.
                 _ if self.settling.is_some() => {
                     self.settle().await;
                     continue;
                 }
-                Work::At(due) if run.waits => {
-                    self.rest_until(due).await;
+                Work::At(_) | Work::Unknown => {
+                    self.rest(work, &mut changes).await;
                     continue;
                 }
-                Work::At(_) | Work::None => break,
+                Work::None => break,
             }
             if run.crew.is_too_large() && self.connection.is_some() {
                 self.settle().await;
@@ -164,23 +113,28 @@ impl Seat {
             slot.unused();
             return self.has_place || !run.stop.requested();
         }
-        let Some(claim) = run.outbox.claim(Timestamp::now()) else {
+        let Some((claim, pass)) = run.claim(self.number) else {
             slot.unused();
             return true;
         };
-        let Some(outgoing) = run.compose(claim).await else {
+        let Some(outgoing) = run.compose(claim, pass).await else {
             slot.unused();
             return false;
         };
         let Some(mut connection) = self.connection.take() else { return false };
-        self.deliver(&mut connection, outgoing, slot).await;
+        if run.window > 1 && connection.has_window() {
+            self.deliver_window(&mut connection, outgoing, slot).await;
+        } else {
+            self.deliver(&mut connection, outgoing, slot).await;
+        }
+        let is_done = connection.transactions >= run.most_messages;
         if connection.is_lost {
             run.crew.disconnected();
         } else {
             self.connection = Some(connection);
-            if self.connection.as_ref().is_some_and(|connection| connection.transactions >= run.most_messages) {
-                self.hang_up().await;
-            }
+        }
+        if is_done {
+            self.hang_up().await;
         }
         true
     }
@@ -201,13 +155,13 @@ impl Seat {
                 return self.conclude(connection, outgoing, end).await;
             }
             // Made while the mark is on its way to the disk.
-            let next = run.following(connection).await;
+            let next = run.following(connection, self.number).await;
             if let Err(why) = written_down(begun).await {
                 // A message without its end is none.
                 connection.is_lost = true;
                 if let Some((next, slot)) = next {
                     slot.unused();
-                    drop(run.outbox.release(next.claim, ""));
+                    run.release(next);
                 }
                 return self.conclude(connection, outgoing, End::NotWritten(why)).await;
             }
@@ -219,7 +173,7 @@ impl Seat {
             if connection.is_lost {
                 // The server has seen nothing of it, or its envelope at most.
                 drop(slot);
-                drop(run.outbox.release(next.claim, ""));
+                run.release(next);
                 return;
             }
             begun = run.begin(&next, connection, &slot);
@@ -229,9 +183,10 @@ impl Seat {
     }
 
     /// What became of a message is known.
-    async fn conclude(&mut self, connection: &Connection, outgoing: Outgoing, end: End) {
+    pub(super) async fn conclude(&mut self, connection: &Connection, outgoing: Outgoing, end: End) {
         let run = Arc::clone(&self.run);
         let claim = outgoing.claim;
+        let mut is_slower = false;
         let (outcome, reply, mut why) = match end {
             End::Accepted(reply) => {
                 run.answered();
@@ -243,22 +198,32 @@ impl Seat {
             End::NotWritten(why) => {
                 // Nothing more is written about it, either: perhaps somebody else did.
                 run.outbox.settle(claim, Outcome::Queued);
+                outgoing.unused();
                 return end_run(&run.stop, &run.events, StopReason::NoRecord { why }).await;
             }
             // Servers close connections that have done their share or rest too long.
             End::NotBegun(why) => {
                 let _ = run.outbox.release(claim, &why).await;
+                outgoing.unused();
                 if connection.transactions == 0 {
                     run.lost(self.number, &why).await;
                 }
                 return;
             }
             End::Trouble(trouble) => match self.consequence(&outgoing, &trouble).await {
-                Some(outcome) => (outcome, trouble.reply.clone(), trouble.reply.is_none().then_some(trouble.why)),
+                Some(outcome) => {
+                    is_slower = trouble.asks_for_less();
+                    (outcome, trouble.reply.clone(), trouble.reply.is_none().then_some(trouble.why))
+                }
                 None => return,
             },
         };
-        run.count_streak(outcome, reply.as_ref(), &outgoing.to).await;
+        match &reply {
+            _ if outcome == Outcome::Sent => run.streak_is_over(),
+            // Greylisting puts everybody off once, and says the same to each.
+            Some(reply) if outcome == Outcome::Failed || is_slower => run.count_streak(reply, &outgoing.to).await,
+            _ => {}
+        }
         let mut outcome = outcome;
         let mut put_off = None;
         if outcome == Outcome::Deferred {
@@ -294,8 +259,7 @@ impl Seat {
             return Some(Outcome::Failed);
         }
         let consequence = stage.consequence(*happening);
-        let slower = consequence.run == Course::Slower || reply.as_ref().is_some_and(Reply::asks_to_slow_down);
-        if let Some(reply) = reply.as_ref().filter(|_| slower) {
+        if let Some(reply) = reply.as_ref().filter(|_| trouble.asks_for_less()) {
             run.slow_down(reply, *happening == Happening::Closing).await;
         }
         match (consequence.run, reply) {
@@ -325,7 +289,7 @@ impl Seat {
     }
 
     /// Once what became of a message is written down it counts, and is told.
-    async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         let Some(Settling { written, claim, put_off, mut finished }) = self.settling.take() else { return };
         let run = &self.run;
         let written = written_down(written).await;
@@ -353,15 +317,18 @@ impl Seat {
         }
     }
 
-    /// Waits until something that was put off is due, or nothing is left to wait for.
-    async fn rest_until(&mut self, due: Timestamp) {
-        let time = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+    /// Waits until something that cannot be sent yet may be, or nothing is left to wait for.
+    async fn rest(&mut self, work: Work, changes: &mut watch::Receiver<()>) {
+        let time = match work {
+            Work::At(due) => Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default(),
+            _ => Duration::from_secs(1),
+        };
         if time > MOST_IDLE {
             self.hang_up().await;
         }
         let run = Arc::clone(&self.run);
         // Another may have been put off until sooner; and a clock that is set does not hold anybody up.
-        let _ = run.unless_over(tokio::time::sleep(time.min(Duration::from_secs(1)))).await;
+        let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), changes.changed())).await;
     }
 
     /// The right to begin a transaction, or `None` if the run is to stop. A long wait closes the connection.
@@ -440,210 +407,5 @@ impl Seat {
             self.run.crew.disconnected();
             connection.quit().await;
         }
-    }
-}
-
-impl Run {
-    async fn tell(&self, event: Event) {
-        // Nobody listening is no reason to stop.
-        let _ = self.events.send(event).await;
-    }
-
-    /// The future's result, or `None` if somebody wants to stop, or everything has its outcome.
-    async fn unless_over<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut left = self.left.subscribe();
-        tokio::select! {
-            biased;
-            _ = left.wait_for(|left| *left == 0) => None,
-            result = self.stop.unless(future) => result,
-        }
-    }
-
-    pub(super) async fn connected(&self, number: usize, connection: &Connection) {
-        self.crew.connected();
-        let Connection { peer, tls, login, .. } = *connection;
-        self.tell(Event::Connected { connection: number, peer, tls, login }).await;
-    }
-
-    /// Without a reason the run is ending already.
-    async fn try_to_connect(&self, number: usize) -> Result<Connection, Option<StopReason>> {
-        let mut reason = None;
-        for pause in std::iter::once(Duration::ZERO).chain(RECONNECT_PAUSES) {
-            tokio::time::sleep(pause).await;
-            match self.connector.connect().await {
-                Ok(connection) => {
-                    self.connected(number, &connection).await;
-                    return Ok(connection);
-                }
-                // Trying again could lock the account, or is what an attacker waits for.
-                Err(why) if why.is_final() => {
-                    end_run(&self.stop, &self.events, why).await;
-                    return Err(None);
-                }
-                Err(why) => {
-                    self.tell(Event::ConnectionLost { connection: number, why: why.to_string() }).await;
-                    let others = self.crew.ready() > 0;
-                    let is_refused = matches!(&why, StopReason::Unavailable(_));
-                    reason = Some(why);
-                    // The server has enough of them.
-                    if others && is_refused {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(reason)
-    }
-
-    /// A slot, if it could be agreed on with other programs.
-    async fn checked(&self, slot: Result<Slot, String>) -> Option<Slot> {
-        match slot {
-            Ok(slot) => Some(slot),
-            Err(why) => {
-                end_run(&self.stop, &self.events, StopReason::NoRecord { why }).await;
-                None
-            }
-        }
-    }
-
-    /// Writes down that a message is about to be sent.
-    fn begin(&self, outgoing: &Outgoing, connection: &Connection, slot: &Slot) -> Written {
-        let over = Connected { server: connection.peer.to_string(), tls: connection.tls };
-        self.outbox.begin(outgoing.claim, &outgoing.message_id, over, slot.number())
-    }
-
-    /// The message that goes behind the one that is under way, if one can go at once over this connection.
-    async fn following(&self, connection: &Connection) -> Option<(Outgoing, Slot)> {
-        let is_next = connection.goes_ahead()
-            && connection.transactions < self.most_messages
-            && !self.stop.requested()
-            && !self.crew.is_too_large()
-            && self.outbox.work(Timestamp::now()) == Work::Now;
-        if !is_next {
-            return None;
-        }
-        let slot = self.pace.slot_at_once().await?;
-        let slot = self.checked(slot).await?;
-        let Some(claim) = self.outbox.claim(Timestamp::now()) else {
-            slot.unused();
-            return None;
-        };
-        match self.compose(claim).await {
-            Some(next) if connection.refuses(&next.parcel).is_none() => Some((next, slot)),
-            // It is dealt with by itself.
-            Some(next) => {
-                slot.unused();
-                drop(self.outbox.release(next.claim, ""));
-                None
-            }
-            None => {
-                slot.unused();
-                None
-            }
-        }
-    }
-
-    /// Makes the message that was claimed. If that cannot be done the run ends.
-    async fn compose(&self, claim: Claim) -> Option<Outgoing> {
-        match self.made(claim) {
-            Ok(outgoing) => Some(outgoing),
-            Err(reason) => {
-                drop(self.outbox.release(claim, ""));
-                end_run(&self.stop, &self.events, reason).await;
-                None
-            }
-        }
-    }
-
-    fn made(&self, claim: Claim) -> Result<Outgoing, StopReason> {
-        let message = match self.composer.compose(claim.index) {
-            Ok(message) if message.digest() == claim.digest => message,
-            _ => {
-                let row = self.composer.list().get(claim.index).map_or(0, Recipient::row);
-                return Err(StopReason::Changed { row });
-            }
-        };
-        let row = message.row();
-        let now = (self.clock)();
-        let bytes = match &self.signer {
-            None => message.dated(&now),
-            Some(signer) => {
-                message.signed(&now, signer).map_err(|why| StopReason::NotSigned { row, why: why.to_string() })?
-            }
-        };
-        let own = |name: &str| self.composer.template().header_names().any(|own| own.eq_ignore_ascii_case(name));
-        check_structure(message.envelope(), &bytes, own).map_err(|why| StopReason::Unsound { row, why })?;
-        Ok(Outgoing {
-            claim,
-            row,
-            from: message.envelope().from().clone(),
-            to: message.envelope().to().clone(),
-            message_id: message.message_id().to_owned(),
-            parcel: Parcel::of(message.envelope(), &bytes),
-        })
-    }
-
-    /// A message had an answer: whatever was lost before, the server is there.
-    fn answered(&self) {
-        self.losses.store(0, Ordering::SeqCst);
-        self.breakers.store(0, Ordering::SeqCst);
-    }
-
-    /// Goes on more slowly, and with fewer connections where the server closes them or says that there are too many.
-    async fn slow_down(&self, reply: &Reply, is_closing: bool) {
-        let fewer = is_closing || matches!(reply.enhanced(), Some("4.3.2"));
-        let connections = if fewer { self.crew.refused() } else { None };
-        let time = self.pace.slow_down(self.retry.after() / 12);
-        self.tell(Event::SlowedDown { time, connections, reply: reply.clone() }).await;
-    }
-
-    /// Ends the run where one message after the other is refused in the same words.
-    async fn count_streak(&self, outcome: Outcome, reply: Option<&Reply>, to: &Address) {
-        let Some(reply) = reply.filter(|_| matches!(outcome, Outcome::Failed | Outcome::Deferred)) else {
-            if outcome == Outcome::Sent {
-                *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
-            }
-            return;
-        };
-        // Greylisting puts everybody off once, and says the same to each.
-        if outcome == Outcome::Deferred && !reply.asks_to_slow_down() && reply.code() != 421 {
-            return;
-        }
-        let words = reply.text().replace(to.as_str(), "");
-        let count = {
-            let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = if streak.0 == words { streak.1 + 1 } else { 1 };
-            *streak = (words, count);
-            count
-        };
-        if count >= self.retry.pause_after() {
-            let reply = reply.clone();
-            end_run(&self.stop, &self.events, StopReason::SameReply { count, reply }).await;
-        }
-    }
-
-    async fn lost(&self, number: usize, why: &str) {
-        self.tell(Event::ConnectionLost { connection: number, why: why.to_owned() }).await;
-        let losses = self.losses.fetch_add(1, Ordering::SeqCst) + 1;
-        if losses >= self.most_losses {
-            self.gone(&format!("{losses} connections were lost one after the other, the last one because: {why}"))
-                .await;
-        }
-    }
-
-    /// A message is given up because no connection survived it. It may be the message; but not three in a row.
-    async fn broke(&self, why: &str) {
-        self.losses.store(0, Ordering::SeqCst);
-        if self.breakers.fetch_add(1, Ordering::SeqCst) + 1 >= MOST_BREAKERS {
-            self.gone(&format!(
-                "no connection survived {MOST_BREAKERS} messages in a row, the last one because: {why}"
-            ))
-            .await;
-        }
-    }
-
-    async fn gone(&self, why: &str) {
-        let server = self.connector.server_name();
-        end_run(&self.stop, &self.events, StopReason::Unreachable { server, why: why.to_owned() }).await;
     }
 }

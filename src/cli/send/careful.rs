@@ -1,0 +1,120 @@
+//! A careful start: somebody's message to oneself, and the first few before the others.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead, IsTerminal, Write as _},
+    sync::Arc,
+};
+
+use tokio::sync::oneshot;
+
+use super::{Ready, Send, runtime};
+use crate::{
+    address::Address,
+    cli::{
+        Exit, Failure, Screen,
+        confirm::{Question, confirm, server},
+        load::Loaded,
+        login::{self, check_senders, read_secret, read_signer},
+    },
+    delivery::{Finished, First},
+    diagnostic::visible,
+    outbox::{Outbox, Outcome},
+    recipients::Selection,
+};
+
+/// So many of the first messages are shown one by one.
+const MOST_SHOWN: usize = 20;
+
+impl Send {
+    /// Whether somebody can be asked.
+    pub(super) fn check_terminal(&self) -> Result<(), Failure> {
+        if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            return Ok(());
+        }
+        let help = "without a terminal, --rows sends to some rows, and the same command without it to the others";
+        let message = "--first asks before the others get theirs, and there is no terminal; nothing was sent";
+        Err(Failure::because(Exit::Refused, "send.first", message, Some(help)))
+    }
+
+    /// Sends the message that one person would get to somebody else. It is none of the campaign's, and no record knows of it.
+    pub(super) fn send_test(&self, loaded: Loaded, tester: &Address, screen: Screen) -> Result<Exit, Failure> {
+        let index = match self.row {
+            None => 0,
+            Some(row) => loaded.list().index_of_row(row).ok_or_else(|| {
+                let message = format!("there is nobody in row {row} of {}", loaded.list().name());
+                Failure::because(Exit::Usage, "rows.nobody", message, None)
+            })?,
+        };
+        let row = loaded.list().get(index).map_or(0, |recipient| recipient.row());
+        if loaded.origin.is_none() {
+            let prepared = loaded.prepare(Selection::Some(vec![index]), screen)?;
+            screen.remark(&prepared.remarks().clone().briefly());
+        }
+        let account = login::account(self.config.as_deref(), loaded.campaign.account.as_deref())?;
+        let signer = account.dkim.as_ref().map(read_signer).transpose()?;
+        let Loaded { mut campaign, composer, allowed, .. } = loaded;
+        let composer = composer.for_test(tester.clone());
+        if let Some(signer) = &signer {
+            check_senders(signer, &composer, &[index])?;
+        }
+        let message = composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))?;
+        let question = Question {
+            campaign: format!("{}: a test, the message of row {row} to {tester} instead", campaign.name),
+            first: message.clone(),
+            last: message.clone(),
+            count: 1,
+            all: 1,
+            server: server(&account),
+            signed: signer.as_ref().map(ToString::to_string),
+            rates: Vec::new(),
+        };
+        confirm(&question, self.confirm, screen)?;
+        // Nobody waits for it.
+        (campaign.hold, campaign.spread) = (None, None);
+        let outcomes = vec![Outcome::Queued];
+        let only = Selection::Some(vec![index]);
+        let outbox = Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None);
+        let outbox = Arc::new(outbox);
+        let runtime = runtime()?;
+        let secret = read_secret(&account, &runtime)?;
+        let (ledger, domains) = (None, Vec::new());
+        let ready = Ready { campaign, composer, allowed, outbox, id: String::new(), ledger, domains };
+        let ended = runtime.block_on(self.deliver(ready, Some(account), secret, signer, screen));
+        runtime.shutdown_background();
+        ended.map(|(exit, _)| exit)
+    }
+
+    /// What the engine is told of the first messages, and what asks about the others.
+    pub(super) fn first(&self, left: usize) -> Option<(First, impl FnOnce(Vec<Finished>) + use<>)> {
+        let count = self.first? as usize;
+        let (word, go_on) = oneshot::channel();
+        let ask = move |first: Vec<Finished>| {
+            let text = question(&first, left);
+            // Ctrl-C is heard meanwhile.
+            tokio::task::spawn_blocking(move || {
+                let _ = io::stderr().write_all(text.as_bytes());
+                let mut typed = String::new();
+                let read = io::stdin().lock().read_line(&mut typed);
+                let _ = word.send(read.is_ok() && typed.trim().eq_ignore_ascii_case("yes"));
+            });
+        };
+        Some((First { count, go_on }, ask))
+    }
+}
+
+/// What the server said of the first messages, and whether the others may go.
+fn question(first: &[Finished], left: usize) -> String {
+    let mut text = format!("\nThe first {} are done:\n", first.len());
+    for finished in first.iter().take(MOST_SHOWN) {
+        let said = finished.reply.as_ref().map(ToString::to_string).or_else(|| finished.why.clone());
+        let (row, to, outcome) = (finished.row, &finished.to, finished.outcome);
+        let _ = writeln!(text, "  row {row}, {to}: {outcome}: {}", visible(&said.unwrap_or_default()));
+    }
+    if first.len() > MOST_SHOWN {
+        let _ = writeln!(text, "  and {} more", first.len() - MOST_SHOWN);
+    }
+    let others = left.saturating_sub(first.len());
+    let _ = write!(text, "Look at what came. Type yes to send the other {others}: ");
+    text
+}

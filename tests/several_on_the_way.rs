@@ -1,0 +1,168 @@
+//! Several messages on the way at once (`window`): each still a transaction of its own, and nothing claimed that is not known.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    time::Duration,
+};
+
+use crate::{
+    support::{
+        Home, account, outcomes, people,
+        scripted::{Act, Builder, Scripted, Stage, Tls},
+    },
+    what_a_server_may_do::{IMPATIENT, send},
+};
+
+fn server() -> Builder {
+    Scripted::builder().tls(Tls::None).extensions(&["PIPELINING", "SIZE 100000", "CHUNKING"])
+}
+
+fn window(server: &Scripted, window: usize) -> String {
+    account(server.port(), server.ca_file(), "none", &format!("{IMPATIENT}window = {window}\n"))
+}
+
+/// The commands that the server read, without what stands behind the first word.
+fn commands(server: &Scripted) -> Vec<String> {
+    server.lines().iter().map(|line| line.text.split(' ').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn each_is_a_transaction_of_its_own_and_nobody_waits_for_answers() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(60))).start();
+    send(&server, 8, &window(&server, 4), &[]).ended(0);
+    assert_eq!(server.accepted().len(), 8);
+    assert!(server.deliveries().iter().all(|delivery| delivery.rcpt_to.len() == 1));
+    let said = commands(&server);
+    assert_eq!(said[..8], ["EHLO", "MAIL", "RCPT", "BDAT", "RSET", "MAIL", "RCPT", "BDAT"]);
+    assert_eq!(said.iter().filter(|command| *command == "BDAT").count(), 8);
+    assert!(!said.iter().any(|command| command == "DATA"));
+    // The content is what would have been sent with DATA.
+    let one = server.deliveries().into_iter().next().unwrap();
+    let text = String::from_utf8(one.data).unwrap();
+    assert!(text.starts_with("Date: ") && text.ends_with("hello.\r\n"), "{text}");
+}
+
+#[test]
+fn without_chunking_or_pipelining_it_is_one_after_the_other() {
+    for extensions in [&["PIPELINING"][..], &["CHUNKING"]] {
+        let server = Scripted::builder().tls(Tls::None).extensions(extensions).start();
+        send(&server, 3, &window(&server, 4), &[]).ended(0);
+        assert_eq!(commands(&server).iter().filter(|command| *command == "DATA").count(), 3);
+    }
+}
+
+#[test]
+fn a_refusal_is_one_persons_and_leaves_no_recipient_behind() {
+    for (stage, reply, outcome) in [
+        (Stage::Rcpt, "550 5.1.1 no\r\n", "failed"),
+        (Stage::Rcpt, "450 4.2.0 later\r\n", "deferred"),
+        (Stage::Dot, "554 5.6.0 no\r\n", "failed"),
+        (Stage::Dot, "452 4.3.1 full\r\n", "deferred"),
+        (Stage::Mail, "451 4.3.0 later\r\n", "deferred"),
+        (Stage::Mail, "552 5.3.4 too large\r\n", "failed"),
+    ] {
+        let server = server()
+            .on_when(move |moment| match moment.message {
+                Some(2) if moment.stage == stage => Act::reply(reply),
+                _ => Act::Ok,
+            })
+            .start();
+        let told = send(&server, 6, &window(&server, 3), &[]);
+        let rows = told.rows();
+        assert_eq!(rows[&4].0, outcome, "{stage:?} {reply}");
+        assert!(rows[&4].1.contains(reply.trim()), "{:?}", rows[&4]);
+        assert_eq!(told.count("sent"), 5, "{stage:?} {reply}");
+        assert!(server.deliveries().iter().all(|delivery| delivery.rcpt_to.len() == 1));
+        assert_eq!(told.all("connected").len(), 1, "the connection goes on");
+    }
+}
+
+#[test]
+fn a_refused_sender_ends_the_run_and_everybody_stays_queued() {
+    let server = server().on(Stage::Mail, Act::reply("553 5.7.1 not you\r\n")).start();
+    let told = send(&server, 6, &window(&server, 3), &[]).ended(77);
+    assert_eq!((told.count("queued"), server.deliveries().len()), (6, 0));
+}
+
+#[test]
+fn when_the_line_breaks_what_was_written_is_in_doubt_and_nothing_else() {
+    for act in [Act::Drop, Act::Reset, Act::Stall, Act::reply("what?\r\n")] {
+        let server = server()
+            .on_when(move |moment| match (moment.stage, moment.message) {
+                (Stage::Dot, Some(3)) => act.clone(),
+                _ => Act::Ok,
+            })
+            .start();
+        let told = send(&server, 10, &window(&server, 3), &[]).ended(1);
+        let doubtful = told.count("in_doubt");
+        assert!((1..=3).contains(&doubtful), "{doubtful}");
+        assert_eq!(told.rows()[&5].0, "in_doubt");
+        assert_eq!(told.count("sent") + doubtful, 10, "the others go over the next connection");
+    }
+}
+
+/// A server that refuses every recipient and takes the content all the same.
+fn confused() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut answer = "220 x\r\n";
+            let mut line = String::new();
+            while stream.get_mut().write_all(answer.as_bytes()).is_ok() {
+                line.clear();
+                if stream.read_line(&mut line).unwrap_or_default() == 0 {
+                    break;
+                }
+                answer = match line.get(..4) {
+                    Some("EHLO") => "250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
+                    Some("RCPT") => "550 5.1.1 no\r\n",
+                    Some("BDAT") => {
+                        let size = line.split(' ').nth(1).unwrap().parse().unwrap();
+                        stream.read_exact(&mut vec![0; size]).unwrap();
+                        "250 2.0.0 Ok\r\n"
+                    }
+                    _ => "250 Ok\r\n",
+                };
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_server_that_takes_what_it_refused_is_not_believed() {
+    let home = Home::new();
+    let more = format!("tls = \"none\"\n{IMPATIENT}window = 3\n");
+    home.config(&format!("[account.work]\nhost = \"127.0.0.1\"\nport = {}\n{more}", confused()));
+    home.campaign(&people(4));
+    let run = home.run(&["send", "c", "--no-wait", "--format", "json", "--confirm", "4"]).ended(1);
+    assert!(outcomes(&run).values().all(|outcome| outcome == "in_doubt"), "{}", run.stdout);
+}
+
+#[test]
+fn a_connection_takes_as_many_as_it_may() {
+    let server = server().start();
+    let account = window(&server, 5) + "messages_per_connection = 4\n";
+    let told = send(&server, 10, &account, &[]).ended(0);
+    assert_eq!(told.all("connected").len(), 3);
+    for connection in 0..3 {
+        let count = server.deliveries().iter().filter(|delivery| delivery.connection == connection).count();
+        assert!(count <= 4, "{count} over one");
+    }
+}
+
+#[test]
+fn a_rate_is_kept_with_a_window_too() {
+    let server = server().start();
+    let account = window(&server, 5) + "rate = \"4/s\"\n";
+    send(&server, 9, &account, &[]).ended(0);
+    let begun: Vec<_> = server.deliveries().iter().map(|delivery| delivery.at_mail).collect();
+    for (nth, first) in begun.iter().enumerate() {
+        let within =
+            begun[nth..].iter().filter(|time| time.duration_since(*first) < Duration::from_millis(990)).count();
+        assert!(within <= 4, "{within} within a second");
+    }
+}
