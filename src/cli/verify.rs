@@ -44,7 +44,7 @@ impl Verify {
             let verdict = store.verify(&campaign, &|done| bar.set_position(done as u64));
             bar.finish_and_clear();
             let verdict = verdict.map_err(failed)?;
-            let same = if verdict.digest == verdict.prepared { "as prepared" } else { "NOT what was prepared" };
+            let same = if Some(verdict.digest) == verdict.prepared { "as prepared" } else { "NOT what was prepared" };
             let _ = writeln!(text, "Digest      {}, {same}", verdict.digest);
             let same = match verdict.changed_count {
                 0 => "each comes out as prepared".into(),

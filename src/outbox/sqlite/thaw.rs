@@ -8,10 +8,13 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::{Overview, Store, StoreError};
+use super::{
+    Overview, Store, StoreError,
+    freeze::{digest_files, digest_of, digest_recipient},
+};
 use crate::{
     campaign::{self, Overrides},
-    message::Composer,
+    message::{Composer, Digest, DigestBuilder},
     recipients::{RecipientList, Shape},
     template::{Frozen, Template},
 };
@@ -28,36 +31,40 @@ pub struct Thawed {
 impl Store {
     /// Reads what was kept of a campaign. Nothing is sent of one that is not what was prepared.
     pub fn thaw(&self, campaign: &Overview) -> Result<Thawed, StoreError> {
-        let thawed = self.read(campaign)?;
-        let (digest, prepared) = self.digests(campaign)?;
+        let (thawed, digest) = self.read(campaign)?;
         self.verify_log()?;
-        if digest != prepared || !self.log_says_prepared(campaign)? {
+        if Some(digest) != campaign.digest || !self.log_says_prepared(campaign)? {
             let why = "it is not what was prepared".to_owned();
             return Err(StoreError::Unsound { id: campaign.id.clone(), why });
         }
         Ok(thawed)
     }
 
-    /// The same, whether or not it is what was prepared.
-    pub(super) fn read(&self, campaign: &Overview) -> Result<Thawed, StoreError> {
+    /// The same, whether or not it is what was prepared, with what all that is kept of it comes to.
+    pub(super) fn read(&self, campaign: &Overview) -> Result<(Thawed, Digest), StoreError> {
         if campaign.purged.is_some() {
             return Err(StoreError::Purged(campaign.id.clone()));
         }
         let sqlite = |why: rusqlite::Error| self.error(&why);
         let unsound = |why: &str| StoreError::Unsound { id: campaign.id.clone(), why: why.to_owned() };
         let kept = self.connection.query_row(
-            "SELECT settings, list, edition FROM campaign WHERE number = ?",
+            "SELECT settings, list, edition, content FROM campaign WHERE number = ?",
             params![campaign.number],
-            |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?)),
+            |row| {
+                let content: Option<Vec<u8>> = row.get(3)?;
+                Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?, content))
+            },
         );
-        let (Some(settings), Some(list), edition) = kept.map_err(sqlite)? else {
+        let (Some(settings), Some(list), edition, Some(content)) = kept.map_err(sqlite)? else {
             return Err(StoreError::NoSnapshot(campaign.id.clone()));
         };
+        let mut hash = digest_of(&settings, &list, &content, edition);
         let settings = campaign::Campaign::parse(Path::new(campaign::CAMPAIGN_FILE), &settings, Overrides::default())
             .map_err(|why| unsound(&why.to_string()))?;
         let settings = campaign::Campaign { name: campaign.name.clone(), ..settings };
         let shape: Shape = serde_json::from_str(&list).map_err(|why| unsound(&why.to_string()))?;
-        let list = self.people(campaign.number, &shape).map_err(sqlite)?;
+        let list = self.people(campaign.number, &shape, &mut hash).map_err(sqlite)?;
+        digest_files(&mut hash, &self.connection, campaign.number).map_err(sqlite)?;
         let list = list.ok_or_else(|| unsound("its recipients do not fit its columns"))?;
         let files = Files::open(&self.path, campaign.number).map_err(sqlite)?;
         let template = settings.template.to_string_lossy();
@@ -65,13 +72,24 @@ impl Store {
         let template = template.map_err(|why| unsound(&why.to_string()))?;
         let composer = Composer::new(template.into(), list.into());
         let composer = composer.with_limit(settings.max_message_size).with_edition(edition);
-        Ok(Thawed { settings, composer })
+        Ok((Thawed { settings, composer }, hash.finish()))
     }
 
-    fn people(&self, campaign: i64, shape: &Shape) -> rusqlite::Result<Option<RecipientList>> {
-        let mut query =
-            self.connection.prepare("SELECT address, fields FROM recipient WHERE campaign = ? ORDER BY position")?;
-        let people = query.query_map(params![campaign], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    fn people(
+        &self,
+        campaign: i64,
+        shape: &Shape,
+        hash: &mut DigestBuilder,
+    ) -> rusqlite::Result<Option<RecipientList>> {
+        let mut query = self.connection.prepare(
+            "SELECT address, fields, digest FROM recipient JOIN message USING (campaign, position)
+             WHERE campaign = ? ORDER BY position",
+        )?;
+        let people = query.query_map(params![campaign], |row| {
+            let (address, fields): (String, String) = (row.get(0)?, row.get(1)?);
+            digest_recipient(hash, &address, &fields, row.get_ref(2)?.as_blob()?);
+            Ok((address, fields))
+        })?;
         let mut failed = None;
         let people = people.map_while(|person| person.map_err(|why| failed = Some(why)).ok());
         let list = RecipientList::restored(shape, people);

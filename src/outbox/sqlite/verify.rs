@@ -2,11 +2,7 @@
 
 use rusqlite::params;
 
-use super::{
-    Entry, Overview, Store, StoreError,
-    freeze::{digest_files, digest_of, digest_recipient},
-    look::WITH_LAST,
-};
+use super::{Entry, Overview, Store, StoreError, look::WITH_LAST};
 use crate::{message::Digest, outbox::Outcome, recipients::Rows};
 
 /// So many rows are named.
@@ -24,14 +20,14 @@ pub struct Verdict {
     /// What all that is kept comes to.
     pub digest: Digest,
     /// What it came to when it was prepared.
-    pub prepared: Digest,
+    pub prepared: Option<Digest>,
 }
 
 impl Verdict {
     /// Whether nothing has changed.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.changed_count == 0 && self.digest == self.prepared
+        self.changed_count == 0 && Some(self.digest) == self.prepared
     }
 }
 
@@ -39,8 +35,8 @@ impl Store {
     /// Makes each message of a campaign again from what is kept, and computes all digests anew. `progress` is told how many
     /// are done.
     pub fn verify(&self, campaign: &Overview, progress: &dyn Fn(usize)) -> Result<Verdict, StoreError> {
-        let thawed = self.read(campaign)?;
-        let (digest, prepared) = self.digests(campaign)?;
+        let (thawed, digest) = self.read(campaign)?;
+        let prepared = campaign.digest;
         let mut verdict = Verdict { messages: 0, changed: Vec::new(), changed_count: 0, digest, prepared };
         let mut each = || {
             let mut query = self.connection.prepare(
@@ -70,37 +66,6 @@ impl Store {
         };
         each().map_err(|why: rusqlite::Error| self.error(&why))?;
         Ok(verdict)
-    }
-
-    /// What all that is kept of a campaign comes to, and what it came to when it was prepared.
-    pub(super) fn digests(&self, campaign: &Overview) -> Result<(Digest, Digest), StoreError> {
-        let both = || {
-            let (mut hash, prepared) = self.connection.query_row(
-                "SELECT settings, list, content, edition, digest FROM campaign WHERE number = ?",
-                params![campaign.number],
-                |row| {
-                    let hash = digest_of(
-                        row.get_ref(0)?.as_str()?,
-                        row.get_ref(1)?.as_str()?,
-                        row.get_ref(2)?.as_blob()?,
-                        row.get(3)?,
-                    );
-                    Ok((hash, row.get::<_, [u8; 32]>(4)?))
-                },
-            )?;
-            let mut query = self.connection.prepare(
-                "SELECT address, fields, digest FROM recipient JOIN message USING (campaign, position)
-                 WHERE campaign = ? ORDER BY position",
-            )?;
-            let mut rows = query.query(params![campaign.number])?;
-            while let Some(row) = rows.next()? {
-                let digest = row.get_ref(2)?.as_blob()?;
-                digest_recipient(&mut hash, row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, digest);
-            }
-            digest_files(&mut hash, &self.connection, campaign.number)?;
-            Ok((hash.finish(), prepared.into()))
-        };
-        both().map_err(|why: rusqlite::Error| self.error(&why))
     }
 
     /// Whether the log says that a campaign was prepared as it is.
