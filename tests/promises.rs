@@ -12,6 +12,7 @@
 
 mod support;
 
+mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
