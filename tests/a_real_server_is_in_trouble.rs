@@ -185,6 +185,15 @@ fn a_message_larger_than_the_server_takes_is_found_before_any_is_sent() {
 }
 
 #[test]
+fn a_message_that_is_not_to_be_sent_is_not_too_large() {
+    let Some(postfix) = Postfix::start_with(&[("message_size_limit", "20000")]) else { return };
+    let home = home_for(&postfix, "", "");
+    letters(&home, 5);
+    let run = send(&home, &postfix, 5, &["--rows", "2-4,6-7"]).ended(0);
+    assert_eq!(accounted_for(&run, &postfix, 6).len(), 5);
+}
+
+#[test]
 fn a_server_that_does_not_say_how_much_it_takes_refuses_one_message_alone() {
     let limits = [("message_size_limit", "20000"), ("smtpd_discard_ehlo_keywords", "size")];
     let Some(postfix) = Postfix::start_with(&limits) else { return };
