@@ -132,7 +132,7 @@ impl Postfix {
         Some(postfix)
     }
 
-    /// Like port 587: AUTH (PLAIN, LOGIN) is needed, and offered only after STARTTLS.
+    /// Like port 587: AUTH (SCRAM-SHA-256, PLAIN, LOGIN) is needed, and offered only after STARTTLS.
     pub(crate) fn submission_port(&self) -> u16 {
         self.ports.submission
     }
