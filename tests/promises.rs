@@ -37,6 +37,7 @@ mod nobody_gets_it_twice;
 mod one_recipient_each;
 mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;
+mod servers_of_other_makes;
 mod signatures_verify;
 mod starttls_is_safe;
 mod stopping;

@@ -3,6 +3,7 @@
 pub(crate) mod certificates;
 pub(crate) mod dkim;
 pub(crate) mod lists;
+pub(crate) mod other_servers;
 pub(crate) mod parsers;
 pub(crate) mod postfix;
 pub(crate) mod processes;
