@@ -83,6 +83,13 @@ fn aiosmtpd_gets_every_sample_as_it_was_shown() {
     everybody_gets_what_was_shown(Make::Aiosmtpd, "");
 }
 
+/// Dovecot 2.3 cannot take the envelope of the next message before it has answered the content of this one: MAIL alone is
+/// refused with 503, and behind RCPT its process ends, so that each message is in doubt.
+#[test]
+fn dovecot_gets_every_sample_as_it_was_shown() {
+    everybody_gets_what_was_shown(Make::Dovecot, "");
+}
+
 #[test]
 fn dovecot_gets_every_sample_step_by_step() {
     everybody_gets_what_was_shown(Make::Dovecot, "pipelining = false\n");
