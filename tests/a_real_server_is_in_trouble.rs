@@ -271,6 +271,7 @@ fn a_certificate_may_be_renewed_during_a_run_but_not_by_somebody_else() {
     postfix.stop();
     postfix.renew_certificate(Some(&Authority::new()));
     let logins = postfix.log().matches("sasl_method=").count();
+    let calls = postfix.log().matches("]: connect from ").count();
     postfix.restart();
     let run = end(child).ended(76);
     let outcomes = accounted_for(&run, &postfix, 200);
@@ -279,6 +280,9 @@ fn a_certificate_may_be_renewed_during_a_run_but_not_by_somebody_else() {
     assert!(stopped.contains("the certificate of localhost is not trusted"), "{stopped}");
     assert!(outcomes.len() >= 60 && summary["queued"].as_u64().unwrap() > 60, "{summary}");
     assert_eq!(postfix.log().matches("sasl_method=").count(), logins, "nobody showed a password");
+    // Each connection is opened once at most: trying again is what somebody in between waits for.
+    let calls = postfix.log().matches("]: connect from ").count() - calls;
+    assert!((1..=2).contains(&calls), "{calls} calls");
 
     // With the right one again, the same command goes on where it was.
     postfix.renew_certificate(None);
