@@ -6,7 +6,10 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -86,51 +89,49 @@ fn all_sent_once(run: &Run, postfix: &Postfix, count: usize) {
     }
 }
 
-/// How often each pair of sender and recipient was asked about.
-type Pairs = Arc<Mutex<BTreeMap<(String, String), usize>>>;
-
-/// A policy service as Postfix asks them (SMTPD_POLICY_README): it puts off each pair when it sees it first.
-fn greylist() -> (u16, Pairs) {
+/// A policy service as Postfix asks them (SMTPD_POLICY_README), on a port of this machine: what it does by sender and
+/// recipient. Without an action it never answers.
+fn policy(action: impl Fn(&str, &str) -> Option<&'static str> + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (port, pairs) = (listener.local_addr().unwrap().port(), Pairs::default());
-    let seen = Arc::clone(&pairs);
+    let (port, action) = (listener.local_addr().unwrap().port(), Arc::new(action));
     std::thread::spawn(move || {
         for asker in listener.incoming().map_while(Result::ok) {
-            let seen = Arc::clone(&seen);
-            std::thread::spawn(move || answer(asker, &seen));
+            let action = Arc::clone(&action);
+            std::thread::spawn(move || answer(asker, &*action));
         }
     });
-    (port, pairs)
+    port
 }
 
 /// A request is lines of `name=value` and an empty one.
-fn answer(mut asker: TcpStream, seen: &Pairs) {
+fn answer(mut asker: TcpStream, action: &dyn Fn(&str, &str) -> Option<&'static str>) {
     let mut request = HashMap::new();
     for line in BufReader::new(asker.try_clone().unwrap()).lines().map_while(Result::ok) {
         if let Some((name, value)) = line.split_once('=') {
             request.insert(name.to_owned(), value.to_owned());
-            continue;
+        } else {
+            let action = action(&request["sender"], &request["recipient"]);
+            if action.is_some_and(|action| write!(asker, "action={action}\n\n").is_err()) {
+                return;
+            }
+            request.clear();
         }
-        let pair = (request["sender"].clone(), request["recipient"].clone());
-        let times = {
-            let mut seen = seen.lock().unwrap();
-            let times = seen.entry(pair).or_default();
-            *times += 1;
-            *times
-        };
-        let action = if times == 1 { "450 4.2.0 Greylisted" } else { "DUNNO" };
-        if write!(asker, "action={action}\n\n").is_err() {
-            return;
-        }
-        request.clear();
     }
 }
 
 #[test]
 fn whom_a_greylisting_server_puts_off_gets_theirs_in_the_same_run() {
-    let (port, pairs) = greylist();
-    let policy = format!("check_policy_service inet:127.0.0.1:{port}, permit_sasl_authenticated, reject");
-    let Some(postfix) = Postfix::start_with(&[("smtpd_recipient_restrictions", &policy)]) else { return };
+    let pairs = Arc::new(Mutex::new(BTreeMap::<(String, String), usize>::new()));
+    let seen = Arc::clone(&pairs);
+    // Puts off each pair when it sees it first.
+    let port = policy(move |sender, recipient| {
+        let mut seen = seen.lock().unwrap();
+        let times = seen.entry((sender.to_owned(), recipient.to_owned())).or_default();
+        *times += 1;
+        Some(if *times == 1 { "450 4.2.0 Greylisted" } else { "DUNNO" })
+    });
+    let restrictions = format!("check_policy_service inet:127.0.0.1:{port}, permit_sasl_authenticated, reject");
+    let Some(postfix) = Postfix::start_with(&[("smtpd_recipient_restrictions", &restrictions)]) else { return };
     let home = home_for(&postfix, &people(12), "connections = 2\n");
     let run = send(&home, &postfix, 12, &["--retry-after", "500ms"]);
     all_sent_once(&run, &postfix, 12);
@@ -256,6 +257,30 @@ fn a_server_that_is_restarted_again_and_again_gets_nobodys_message_twice() {
         assert!(status.contains(&format!("row {row}, p{row}@list.example")), "row {row}\n{status}");
     }
     assert_eq!(postfix.delivered(), before);
+}
+
+#[test]
+fn a_server_that_dies_with_a_message_in_its_hands_leaves_that_one_in_doubt() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    // It has the whole message, and thinks about it for ever.
+    let port = policy(move |_, recipient| {
+        let is_stuck = recipient == "p9@list.example" && seen.fetch_add(1, Ordering::SeqCst) == 0;
+        (!is_stuck).then_some("DUNNO")
+    });
+    let restrictions = format!("check_policy_service inet:127.0.0.1:{port}");
+    let Some(mut postfix) = Postfix::start_with(&[("smtpd_end_of_data_restrictions", &restrictions)]) else { return };
+    let home = home_for(&postfix, &people(20), "");
+    let child = begin(&home, &postfix, 20, &[]);
+    assert!(patiently(LONG, || asked.load(Ordering::SeqCst) == 1), "{}", postfix.log());
+    postfix.restart();
+    let run = end(child).ended(1);
+    let outcomes = accounted_for(&run, &postfix, 20);
+    for (row, outcome) in &outcomes {
+        assert_eq!(outcome, if *row == 9 { "in_doubt" } else { "sent" }, "row {row}");
+    }
+    assert_eq!((outcomes.len(), asked.load(Ordering::SeqCst)), (20, 1), "it did not go again by itself");
+    assert_eq!(summary(&run)["rows"]["in_doubt"], "9");
 }
 
 #[test]
