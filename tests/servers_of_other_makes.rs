@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{
     Home, Run, json,
-    other_servers::{Kept, Make, Server, USER, from_date},
+    other_servers::{Kept, Make, Server, USER, exim_that_takes, from_date},
     outcomes, people,
     samples::{SAMPLES, Sample},
 };
@@ -178,4 +178,25 @@ fn addresses_in_other_scripts_reach_whoever_takes_them() {
             assert!(text.contains(address.as_str()), "{text}");
         }
     }
+}
+
+/// What became of a run to so many people through an Exim that takes 4 messages over a connection; everybody got theirs.
+fn sent_four_at_a_time(count: usize, more: &str, flags: &[&str]) -> Option<Run> {
+    let server = exim_that_takes(4)?;
+    let home = Home::new();
+    home.config(&server.account(server.ways()[0], &format!("connections = 2\n{more}")));
+    home.campaign(&people(count));
+    let run = send(&home, &[&["c"], flags].concat(), count, server.password()).ended(0);
+    assert_eq!(one_each(&server.wait_for(count)).len(), count);
+    assert!(json(&run).iter().filter(|event| event["event"] == "connected").count() >= count / 4, "{}", run.stdout);
+    Some(run)
+}
+
+#[test]
+fn exim_gets_everything_though_it_takes_a_few_messages_over_each_connection() {
+    let Some(run) = sent_four_at_a_time(40, "messages_per_connection = 4\n", &[]) else { return };
+    assert!(!run.stdout.contains("connection_lost") && !run.stdout.contains("slowed_down"), "{}", run.stdout);
+    // And where the account does not know of it; a pause is a twelfth of this.
+    let Some(run) = sent_four_at_a_time(20, "", &["--retry-after", "1s"]) else { return };
+    assert!(run.stdout.contains("421 too many messages in this connection"), "{}", run.stdout);
 }

@@ -77,6 +77,11 @@ impl Make {
 
     /// Starts one; None, after saying why, where that is impossible. Where `CI` is set it panics instead.
     pub(crate) fn start(self) -> Option<Server> {
+        // Exim's own limit
+        self.start_with(1000)
+    }
+
+    fn start_with(self, messages_per_connection: u32) -> Option<Server> {
         if let Err(why) = self.prerequisites() {
             skip(&why);
             return None;
@@ -90,7 +95,7 @@ impl Make {
         let files = Files { root: directory.path(), ports: &ports, password: &password };
         files.write_common();
         let mut command = match self {
-            Self::Exim => files.exim(),
+            Self::Exim => files.exim(messages_per_connection),
             Self::Dovecot => files.dovecot(behind.as_ref().expect("a Postfix").relay_port()),
             Self::Aiosmtpd => files.aiosmtpd(),
         };
@@ -124,6 +129,11 @@ impl Make {
             _ => Err(format!("{self:?} is there, but only root can start it")),
         }
     }
+}
+
+/// Starts an Exim that closes a connection behind so many messages.
+pub(crate) fn exim_that_takes(messages_per_connection: u32) -> Option<Server> {
+    Make::Exim.start_with(messages_per_connection)
 }
 
 fn exim() -> PathBuf {
@@ -233,12 +243,13 @@ impl Files<'_> {
         }
     }
 
-    fn exim(&self) -> Command {
+    fn exim(&self, messages_per_connection: u32) -> Command {
         self.directory("spool");
         self.nobodys("key.pem");
         chown(self.root, Some(NOBODY), Some(NOBODY)).expect("the logs' directory");
         let exim = exim();
         let configuration = self.filled(include_str!("other_servers/exim.conf"));
+        let configuration = configuration.replace("@MESSAGES@", &messages_per_connection.to_string());
         self.write("exim.conf", &configuration.replace("@EXIM@", exim.to_str().expect("UTF-8")));
         // It wants a user of this name to exist, which for it alone is made so.
         for name in ["passwd", "group"] {
