@@ -200,3 +200,11 @@ fn exim_gets_everything_though_it_takes_a_few_messages_over_each_connection() {
     let Some(run) = sent_four_at_a_time(20, "", &["--retry-after", "1s"]) else { return };
     assert!(run.stdout.contains("421 too many messages in this connection"), "{}", run.stdout);
 }
+
+/// A new connection is all that Exim asks for (`smtp_accept_max_per_connection`, 1000 by default), not fewer of them, nor
+/// a pause that is longer each time.
+#[test]
+fn exim_is_not_slowed_down_for_when_it_has_had_enough_of_a_connection() {
+    let Some(run) = sent_four_at_a_time(20, "", &["--retry-after", "1s"]) else { return };
+    assert!(!run.stdout.contains("\"slowed_down\""), "{}", run.stdout);
+}
