@@ -1,4 +1,4 @@
-//! What Postfix gets, servers of other makes get as well: Exim, Dovecot's submission service, Python's aiosmtpd.
+//! What Postfix gets, servers of other makes get as well: Exim, Sendmail, Dovecot's submission service, Python's aiosmtpd.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,6 +79,11 @@ fn exim_gets_every_sample_as_it_was_shown() {
 }
 
 #[test]
+fn sendmail_gets_every_sample_as_it_was_shown() {
+    everybody_gets_what_was_shown(Make::Sendmail, "");
+}
+
+#[test]
 fn aiosmtpd_gets_every_sample_as_it_was_shown() {
     everybody_gets_what_was_shown(Make::Aiosmtpd, "");
 }
@@ -128,6 +133,11 @@ fn dovecot_lets_in_who_has_the_password_or_a_token() {
 }
 
 #[test]
+fn sendmail_lets_in_who_has_the_password() {
+    every_login_works(Make::Sendmail, &["SCRAM-SHA-256", "PLAIN", "LOGIN"], "SCRAM-SHA-256");
+}
+
+#[test]
 fn aiosmtpd_lets_in_who_has_the_password() {
     every_login_works(Make::Aiosmtpd, &["PLAIN", "LOGIN"], "PLAIN");
 }
@@ -136,8 +146,12 @@ fn aiosmtpd_lets_in_who_has_the_password() {
 fn no_server_lets_in_who_has_not() {
     for make in Make::ALL {
         let Some(server) = make.start() else { continue };
-        let tokens: &[&str] = if make == Make::Dovecot { &["scram-sha-256", "oauthbearer", "xoauth2"] } else { &[] };
-        for auth in [&["plain", "login"], tokens].concat() {
+        let more: &[&str] = match make {
+            Make::Dovecot => &["scram-sha-256", "oauthbearer", "xoauth2"],
+            Make::Sendmail => &["scram-sha-256"],
+            Make::Exim | Make::Aiosmtpd => &[],
+        };
+        for auth in [&["plain", "login"], more].concat() {
             let home = Home::new();
             home.config(&server.account(server.ways()[0], &format!("auth = \"{auth}\"\n")));
             home.campaign(&people(2));
@@ -163,8 +177,8 @@ fn addresses_in_other_scripts_reach_whoever_takes_them() {
         let home = Home::new();
         home.config(&server.account(server.ways()[0], ""));
         home.campaign("name,email\nJörg,jörg@one.example\nAda,ada@two.example\n用户,用户@例子.example\n");
-        // Dovecot 2.3 does not offer SMTPUTF8.
-        let is_offered = make != Make::Dovecot;
+        // Dovecot 2.3 does not offer SMTPUTF8, nor does Debian's Sendmail.
+        let is_offered = matches!(make, Make::Exim | Make::Aiosmtpd);
         let run = send(&home, &["c"], 3, server.password()).ended(i32::from(!is_offered));
         let outcomes = outcomes(&run);
         let expected = [(2, is_offered), (3, true), (4, is_offered)]

@@ -2,10 +2,11 @@
 //! directory, with TLS from the first byte on one port and STARTTLS on another, and AUTH under TLS alone. Mail for any
 //! address in the world is kept there and never leaves the machine.
 //!
-//! Needs root. Exim cannot be installed beside Postfix: `tests/run` unpacks Debian's into `target/servers`.
+//! Needs root. Exim and Sendmail cannot be installed beside Postfix: `tests/run` unpacks Debian's into `target/servers`.
 
 use std::{
     fs::{self, File, Permissions},
+    io::Write as _,
     net::TcpStream,
     os::unix::{
         fs::{MetadataExt as _, PermissionsExt as _, chown},
@@ -34,6 +35,8 @@ const LONGEST_LIFE: &str = "3600";
 
 const PYTHON: &str = "/usr/bin/python3";
 const DOVECOT: &str = "/usr/sbin/dovecot";
+const M4: &str = "/usr/bin/m4";
+const SASL_PASSWORDS: &str = "/usr/sbin/saslpasswd2";
 const SUBMISSION: &str = "/usr/lib/dovecot/submission";
 
 /// The user `nobody` of Debian, and its group.
@@ -44,6 +47,8 @@ pub(crate) enum Make {
     Exim,
     /// The submission service; a Postfix behind it delivers.
     Dovecot,
+    /// With Cyrus' SASL
+    Sendmail,
     /// Python's
     Aiosmtpd,
 }
@@ -73,7 +78,7 @@ pub(crate) struct Kept {
 }
 
 impl Make {
-    pub(crate) const ALL: [Self; 3] = [Self::Exim, Self::Dovecot, Self::Aiosmtpd];
+    pub(crate) const ALL: [Self; 4] = [Self::Exim, Self::Dovecot, Self::Sendmail, Self::Aiosmtpd];
 
     /// Starts one; None, after saying why, where that is impossible. Where `CI` is set it panics instead.
     pub(crate) fn start(self) -> Option<Server> {
@@ -97,6 +102,7 @@ impl Make {
         let mut command = match self {
             Self::Exim => files.exim(messages_per_connection),
             Self::Dovecot => files.dovecot(behind.as_ref().expect("a Postfix").relay_port()),
+            Self::Sendmail => files.sendmail(),
             Self::Aiosmtpd => files.aiosmtpd(),
         };
         let output = File::create(directory.path().join("output")).expect("output");
@@ -111,23 +117,35 @@ impl Make {
     }
 
     fn prerequisites(self) -> Result<(), String> {
-        let exim = exim();
+        let exim = unpacked("exim").join("usr/sbin/exim4");
+        let sendmail = unpacked("sendmail").join("usr/libexec/sendmail/sendmail");
         let there = |file: &str, package: &str| match Path::new(file).exists() {
             true => Ok(()),
             false => Err(format!("{file} is missing; tests/run gets the Debian package {package}")),
         };
         match self {
             Self::Exim => there(exim.to_str().expect("UTF-8"), "exim4-daemon-light")?,
+            Self::Sendmail => {
+                there(sendmail.to_str().expect("UTF-8"), "sendmail-bin")?;
+                there(M4, "m4")?;
+                there(SASL_PASSWORDS, "sasl2-bin")?;
+            }
             Self::Dovecot => {
                 there(DOVECOT, "dovecot-core")?;
                 there(SUBMISSION, "dovecot-submissiond")?;
             }
             Self::Aiosmtpd => there("/usr/lib/python3/dist-packages/aiosmtpd", "python3-aiosmtpd")?,
         }
-        match fs::metadata("/proc/self").map(|process| process.uid()) {
-            Ok(0) => Ok(()),
-            _ => Err(format!("{self:?} is there, but only root can start it")),
+        if !fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
+            return Err(format!("{self:?} is there, but only root can start it"));
         }
+        // These two want users and files of their own, which for them alone are made to be there.
+        let may_mount =
+            || Command::new("unshare").args(["--mount", "--uts", "true"]).status().is_ok_and(|s| s.success());
+        if matches!(self, Self::Exim | Self::Sendmail) && !may_mount() {
+            return Err(format!("{self:?} is there, but this machine does not let a process have mounts of its own"));
+        }
+        Ok(())
     }
 }
 
@@ -136,8 +154,8 @@ pub(crate) fn exim_that_takes(messages_per_connection: u32) -> Option<Server> {
     Make::Exim.start_with(messages_per_connection)
 }
 
-fn exim() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers/exim/usr/sbin/exim4")
+fn unpacked(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(name)
 }
 
 impl Server {
@@ -208,7 +226,7 @@ impl Kept {
         let bytes = fs::read(file).expect("a message");
         let text = String::from_utf8_lossy(&bytes);
         let recipients = text.lines().find_map(|line| line.strip_prefix("X-Envelope-To: ")).expect("X-Envelope-To");
-        let recipients = recipients.split(", ").map(|one| one.trim().to_lowercase()).collect();
+        let recipients = recipients.split([',', ' ']).filter(|one| !one.is_empty()).map(str::to_lowercase).collect();
         Self { recipients, sent: from_date(&bytes) }
     }
 }
@@ -247,7 +265,7 @@ impl Files<'_> {
         self.directory("spool");
         self.nobodys("key.pem");
         chown(self.root, Some(NOBODY), Some(NOBODY)).expect("the logs' directory");
-        let exim = exim();
+        let exim = unpacked("exim").join("usr/sbin/exim4");
         let configuration = self.filled(include_str!("other_servers/exim.conf"));
         let configuration = configuration.replace("@MESSAGES@", &messages_per_connection.to_string());
         self.write("exim.conf", &configuration.replace("@EXIM@", exim.to_str().expect("UTF-8")));
@@ -277,6 +295,41 @@ impl Files<'_> {
         self.write("dovecot.conf", &configuration.replace("@RELAY@", &relay.to_string()));
         let mut command = limited(DOVECOT);
         command.arg("-F").arg("-c").arg(self.root.join("dovecot.conf"));
+        command
+    }
+
+    fn sendmail(&self) -> Command {
+        let place = unpacked("sendmail");
+        fs::create_dir(self.root.join("spool")).expect("spool");
+        fs::set_permissions(self.root.join("spool"), Permissions::from_mode(0o700)).expect("spool");
+        fs::create_dir(self.root.join("sasl")).expect("sasl");
+        fs::copy(self.root.join("certificate.pem"), self.root.join("sasl/certificate.pem")).expect("certificate");
+        fs::copy(self.root.join("key.pem"), self.root.join("sasl/key.pem")).expect("key");
+        fs::set_permissions(self.root.join("sasl/key.pem"), Permissions::from_mode(0o600)).expect("key");
+        let database = self.root.join("sasldb");
+        let sasl = format!("pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\n", database.display());
+        self.write("sasl/Sendmail.conf", &sasl);
+        let (local, domain) = USER.split_once('@').expect("an address");
+        let mut passwords = Command::new(SASL_PASSWORDS);
+        passwords.args(["-p", "-c", "-u", domain, "-f"]).arg(database).arg(local).stdin(Stdio::piped());
+        let mut passwords = passwords.spawn().expect("saslpasswd2");
+        passwords.stdin.take().expect("a pipe").write_all(self.password.as_bytes()).expect("the password");
+        assert!(passwords.wait().expect("saslpasswd2").success());
+
+        self.write("hosts", "127.0.0.1 mail.police.example localhost\n");
+        self.write("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n");
+        self.write("keep.sh", &self.filled(include_str!("other_servers/keep.sh")));
+        let macros = place.join("usr/share/sendmail/cf");
+        let configuration = self.filled(include_str!("other_servers/sendmail.mc"));
+        self.write("sendmail.mc", &configuration.replace("@CF@", &macros.to_string_lossy()));
+        let mut m4 = Command::new(M4);
+        m4.arg(format!("-D_CF_DIR_={}/", macros.display())).arg(self.root.join("sendmail.mc"));
+        let made = m4.output().expect("m4");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        self.write("sendmail.cf", &String::from_utf8(made.stdout).expect("UTF-8"));
+        let mut command = limited("unshare");
+        command.args(["--mount", "--uts", "sh", "-c", include_str!("other_servers/sendmail.sh"), "sh"]);
+        command.arg(self.root).arg(place);
         command
     }
 
