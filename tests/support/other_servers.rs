@@ -185,7 +185,7 @@ impl Server {
         format!("{signed}.{}", BASE64.encode(ring::hmac::sign(&key, signed.as_bytes())))
     }
 
-    /// Waits up to 30 s for so many messages and gives all that are there.
+    /// Waits up to 30 s for so many messages and an empty queue, and gives all that are there.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Kept> {
         if let Some(postfix) = &self.behind {
             let delivered = postfix.wait_for(count);
@@ -198,8 +198,9 @@ impl Server {
         }
         let mail = self.directory.path().join("mail/new");
         let there = || files_below(&mail);
-        patiently(Duration::from_secs(30), || there().len() >= count);
-        assert!(there().len() >= count, "{} of {count} messages kept\n{}", there().len(), self.log());
+        let queue = self.directory.path().join(if self.make == Make::Exim { "spool/input" } else { "spool" });
+        let done = patiently(Duration::from_secs(30), || there().len() >= count && files_below(&queue).is_empty());
+        assert!(done, "{} of {count} messages kept\n{}", there().len(), self.log());
         there().iter().map(|file| Kept::read(file)).collect()
     }
 
