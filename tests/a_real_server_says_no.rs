@@ -23,18 +23,21 @@ fn mailboxes(postfix: &Postfix, count: usize) -> HashSet<String> {
 #[test]
 fn a_wrong_password_ends_the_run_before_anything_is_sent() {
     let Some(postfix) = Postfix::start() else { return };
-    let home = home_for(&postfix, "");
-    home.campaign(&people(3));
-    let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "3"]);
-    let run = Run::of(command.env("SMTP_PASSWORD", "wrong").output().unwrap()).ended(77);
-    assert!(
-        run.stdout
-            .contains("The run ended early: the server refused the login: 535 5.7.8 Error: authentication failed"),
-        "{}",
-        run.stdout
-    );
-    assert!(run.stdout.contains("0 of 3 messages sent") && run.stdout.contains("not begun   3"), "{}", run.stdout);
+    // Without the first line it is SCRAM-SHA-256, which the server ends in the same words.
+    for auth in ["", "auth = \"scram-sha-256\"\n", "auth = \"plain\"\n", "auth = \"login\"\n"] {
+        let home = home_for(&postfix, auth);
+        home.campaign(&people(3));
+        let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "3"]);
+        let run = Run::of(command.env("SMTP_PASSWORD", "wrong").output().unwrap()).ended(77);
+        let why = "The run ended early: the server refused the login: 535 5.7.8 Error: authentication failed";
+        assert!(run.stdout.contains(why), "{auth}{}", run.stdout);
+        assert!(run.stdout.contains("0 of 3 messages sent") && run.stdout.contains("not begun   3"), "{}", run.stdout);
+    }
     assert!(postfix.delivered().is_empty());
+    // It was each of them, the first one by itself.
+    let log = postfix.log();
+    let failed = |name: &str| log.matches(&format!("SASL {name} authentication failed")).count();
+    assert_eq!(["SCRAM-SHA-256", "PLAIN", "LOGIN"].map(failed), [2, 1, 1], "{log}");
 }
 
 #[test]

@@ -13,6 +13,7 @@
 mod support;
 
 mod a_careful_start;
+mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
@@ -39,6 +40,7 @@ mod one_recipient_each;
 mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;
 mod several_on_the_way;
+mod servers_of_other_makes;
 mod signatures_verify;
 mod starttls_is_safe;
 mod stopping;

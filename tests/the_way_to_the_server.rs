@@ -1,4 +1,4 @@
-//! Proxies, certificates of one's own, and the address that one comes from.
+//! Proxies, certificates of one's own, the address that one comes from, and the way to log in.
 
 use std::{
     io::{Read, Write},
@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::support::{
-    Home, Run, account, people,
+    Home, Run, account, json, people,
+    postfix::Postfix,
     scripted::{Scripted, Tls},
 };
 
@@ -166,4 +167,25 @@ fn the_address_that_one_comes_from_can_be_said() {
     let run = send(&server, &format!("{LOGIN}source = \"192.0.2.1\"\n")).ended(69);
     assert!(run.stdout.contains("there is no connection to"), "{}", run.stdout);
     assert_eq!(server.accepted().len(), 2);
+}
+
+#[test]
+fn a_real_server_that_can_do_without_the_password_is_not_shown_it() {
+    let Some(postfix) = Postfix::start() else { return };
+    let ways = [("", "SCRAM-SHA-256"), ("auth = \"plain\"\n", "PLAIN"), ("auth = \"login\"\n", "LOGIN")];
+    for (tls, port) in [("implicit", postfix.smtps_port()), ("starttls", postfix.submission_port())] {
+        for (auth, expected) in ways {
+            let home = Home::new();
+            let login = format!("username = \"{}\"\npassword_env = \"P\"\n{auth}", postfix.user());
+            home.config(&account(port, postfix.ca_file(), tls, &login));
+            home.campaign(&people(1));
+            let mut command = home.command(&["send", "c", "--account", "work", "--format", "json", "--confirm", "1"]);
+            let run = Run::of(command.env("P", postfix.password()).output().unwrap()).ended(0);
+            assert_eq!(json(&run)[0]["auth"], expected, "{}", run.stdout);
+        }
+    }
+    postfix.wait_for(6);
+    for (_, name) in ways {
+        assert_eq!(postfix.log().matches(&format!("sasl_method={name}, ")).count(), 2, "{name}\n{}", postfix.log());
+    }
 }

@@ -1,9 +1,12 @@
 //! The harness: the program as a person runs it, and servers for it to talk to.
 
+pub(crate) mod certificates;
 pub(crate) mod dkim;
 pub(crate) mod lists;
+pub(crate) mod other_servers;
 pub(crate) mod parsers;
 pub(crate) mod postfix;
+pub(crate) mod processes;
 pub(crate) mod samples;
 pub(crate) mod scripted;
 

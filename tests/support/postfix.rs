@@ -29,19 +29,20 @@ mod files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::{
+    certificates::Authority,
+    processes::{end_group, ended, files_below, free_port, patiently},
+};
 use files::Files;
 
 const MASTER: &str = "/usr/lib/postfix/sbin/master";
@@ -53,6 +54,7 @@ const LONGEST_LIFE: &str = "3600";
 /// A server; it ends, and its files go, when this is dropped.
 pub(crate) struct Postfix {
     directory: TempDir,
+    authority: Authority,
     ca_file: PathBuf,
     ports: Ports,
     user: &'static str,
@@ -112,11 +114,14 @@ impl Postfix {
             tempfile::Builder::new().prefix("apiece-postfix-").tempdir_in("/tmp").expect("temporary directory");
         let ports = Ports { submission: free_port(), smtps: free_port(), relay: free_port() };
         let password = format!("pw-{:016x}", getrandom::u64().expect("randomness"));
-        Files { root: directory.path() }.write_all(&ports, &password, main_cf_extra);
+        let (files, authority) = (Files { root: directory.path() }, Authority::new());
+        files.write_all(&ports, &password, &authority);
+        files.add_parameters(main_cf_extra);
         let dovecot = start_dovecot(directory.path());
         let mut postfix = Self {
             ca_file: directory.path().join("ca.pem"),
             directory,
+            authority,
             ports,
             user: USER,
             password,
@@ -127,7 +132,7 @@ impl Postfix {
         Some(postfix)
     }
 
-    /// Like port 587: AUTH (PLAIN, LOGIN) is needed, and offered only after STARTTLS.
+    /// Like port 587: AUTH (SCRAM-SHA-256, PLAIN, LOGIN) is needed, and offered only after STARTTLS.
     pub(crate) fn submission_port(&self) -> u16 {
         self.ports.submission
     }
@@ -184,6 +189,22 @@ impl Postfix {
         let listens = starts(&self.log()) > before && !ended(&mut master);
         self.master = Some(master);
         assert!(listens, "Postfix does not start: {}", self.configuration_error());
+    }
+
+    /// Changes parameters of `main.cf` in a server that runs. Connections that are there already keep to the old ones.
+    pub(crate) fn reload_with(&self, main_cf_extra: &[(&str, &str)]) {
+        Files { root: self.directory.path() }.add_parameters(main_cf_extra);
+        let reloads = || self.log().matches(": reload -- version ").count();
+        let (before, master) = (reloads(), self.master.as_ref().expect("Postfix runs").id());
+        let told = Command::new("sh").args(["-c", &format!("kill -s HUP {master}")]).status();
+        assert!(told.expect("a shell").success(), "Postfix is gone");
+        assert!(patiently(Duration::from_secs(10), || reloads() > before), "{}", self.configuration_error());
+    }
+
+    /// Puts a new certificate in the place of the server's, for those who connect after `restart`. None stands for the
+    /// authority of `ca_file`.
+    pub(crate) fn renew_certificate(&self, authority: Option<&Authority>) {
+        Files { root: self.directory.path() }.write_certificate(authority.unwrap_or(&self.authority));
     }
 
     /// All messages delivered until now, ordered by mailbox.
@@ -367,61 +388,4 @@ fn start_dovecot(root: &Path) -> Child {
         panic!("Dovecot does not start:\n{}", said.concat());
     }
     dovecot
-}
-
-/// A port that nobody listens on, and that no other server of this process gets. Below 32768: those above are given to
-/// outgoing connections, and one of them could have it by the time of a restart.
-fn free_port() -> u16 {
-    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
-    let next = NEXT
-        .get_or_init(|| AtomicU16::new(u16::try_from(getrandom::u32().expect("randomness") >> 16).expect("16 bits")));
-    loop {
-        let port = 20_000 + next.fetch_add(1, Ordering::Relaxed) % 12_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// All files below a directory, at any depth; none if it is missing.
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
-}
-
-/// Asks until the answer is yes (true) or the time is over (false).
-fn patiently(time: Duration, mut question: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
-    loop {
-        if question() {
-            return true;
-        }
-        if start.elapsed() > time {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn ended(process: &mut Child) -> bool {
-    process.try_wait().is_ok_and(|status| status.is_some())
-}
-
-/// Kills a process with all its children; false if one is still there 10 s later. They hold the ports until they are gone.
-fn end_group(leader: &mut Child) -> bool {
-    let group = leader.id();
-    let _ = leader.kill();
-    // The shell's own `kill`, since std kills one process only and /bin/kill is not installed everywhere.
-    let _ = Command::new("sh").args(["-c", &format!("kill -s KILL -- -{group}")]).stderr(Stdio::null()).status();
-    patiently(Duration::from_secs(10), || ended(leader) && !group_runs(group))
-}
-
-/// Whether a process of the group runs; a dead one that nobody has waited for does not.
-fn group_runs(group: u32) -> bool {
-    let stat = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("stat")).ok();
-    // `123 (name) S parent group …`, proc(5)
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(stat).any(|stat| {
-        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        fields.next() != Some("Z") && fields.nth(1) == Some(&group.to_string())
-    })
 }

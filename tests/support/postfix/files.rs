@@ -7,11 +7,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
-
 use super::{Ports, USER};
+use crate::support::certificates::Authority;
 
 /// Owns the delivered mail: `nobody`, since virtual(8) refuses to deliver as root.
 const MAIL_OWNER: u32 = 65534;
@@ -22,33 +19,28 @@ pub(super) struct Files<'a> {
 }
 
 impl Files<'_> {
-    pub(super) fn write_all(&self, ports: &Ports, password: &str, main_cf_extra: &[(&str, &str)]) {
+    pub(super) fn write_all(&self, ports: &Ports, password: &str, authority: &Authority) {
         self.directory("", 0o755, 0, 0);
-        self.write_certificates();
-        self.write_postfix(ports, main_cf_extra);
+        self.write("ca.pem", 0o644, &authority.pem());
+        self.write_certificate(authority);
+        self.write_postfix(ports);
         self.write_dovecot(password);
     }
 
-    fn write_certificates(&self) {
-        let mut authority = CertificateParams::new(Vec::new()).expect("no names");
-        // With one name for both the server's certificate would pass for self-signed.
-        authority.distinguished_name.push(DnType::CommonName, "apiece test authority");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let authority_key = KeyPair::generate().expect("key");
-        self.write("ca.pem", 0o644, &authority.self_signed(&authority_key).expect("certificate").pem());
-
-        let mut server = CertificateParams::new(["localhost".into(), "127.0.0.1".into()]).expect("names");
-        server.distinguished_name.push(DnType::CommonName, "localhost");
-        server.use_authority_key_identifier_extension = true;
-        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let server_key = KeyPair::generate().expect("key");
-        let certificate = server.signed_by(&server_key, &Issuer::new(authority, authority_key)).expect("certificate");
-        self.write("server.pem", 0o600, &format!("{}{}", server_key.serialize_pem(), certificate.pem()));
+    /// A new certificate for the server, in place of the one that is there.
+    pub(super) fn write_certificate(&self, authority: &Authority) {
+        let made = authority.vouch();
+        self.replace("server.pem", 0o600, &format!("{}{}", made.key, made.certificate));
     }
 
-    fn write_postfix(&self, ports: &Ports, main_cf_extra: &[(&str, &str)]) {
+    /// Further lines of `main.cf`; the last one of a name wins.
+    pub(super) fn add_parameters(&self, parameters: &[(&str, &str)]) {
+        let mut main_cf = fs::read_to_string(self.root.join("etc/main.cf")).expect("main.cf");
+        main_cf.extend(parameters.iter().map(|(name, value)| format!("{name} = {value}\n")));
+        self.replace("etc/main.cf", 0o644, &main_cf);
+    }
+
+    fn write_postfix(&self, ports: &Ports) {
         let (postfix, group) = (id_in("/etc/passwd", "postfix", 2), id_in("/etc/passwd", "postfix", 3));
         let postdrop = id_in("/etc/group", "postdrop", 2);
         self.directory("etc", 0o755, 0, 0);
@@ -65,8 +57,7 @@ impl Files<'_> {
             self.directory(&format!("queue/{name}"), 0o700, postfix, group);
         }
 
-        let mut main_cf = include_str!("main.cf").replace("@MAIL_OWNER@", &MAIL_OWNER.to_string());
-        main_cf.extend(main_cf_extra.iter().map(|(name, value)| format!("{name} = {value}\n"))); // the last one wins
+        let main_cf = include_str!("main.cf").replace("@MAIL_OWNER@", &MAIL_OWNER.to_string());
         let master_cf = include_str!("master.cf")
             .replace("@SUBMISSION@", &ports.submission.to_string())
             .replace("@SMTPS@", &ports.smtps.to_string())
@@ -92,6 +83,13 @@ impl Files<'_> {
         file.set_permissions(Permissions::from_mode(mode)).expect(name); // whatever the umask
         // Postfix waits a second or two before it trusts a file that has just changed.
         file.set_modified(SystemTime::now() - Duration::from_mins(1)).expect(name);
+    }
+
+    /// The new file is there at once and whole.
+    fn replace(&self, name: &str, mode: u32, content: &str) {
+        let new = format!("{name}.new");
+        self.write(&new, mode, content);
+        fs::rename(self.root.join(new), self.root.join(name)).expect(name);
     }
 
     fn directory(&self, name: &str, mode: u32, user: u32, group: u32) {
