@@ -85,8 +85,10 @@ pub(super) struct Connector {
 struct Habits {
     /// It cannot take several commands at once.
     is_stepwise: AtomicBool,
-    /// It closes the connection behind a message.
-    closes: AtomicBool,
+    /// It takes no envelope before it has answered to the content in front of it, or closes the connection behind a message.
+    takes_each_by_itself: AtomicBool,
+    /// It has taken a MAIL before it had answered to the content in front of it.
+    takes_ahead: AtomicBool,
 }
 
 /// A connection that is ready for mail.
@@ -108,7 +110,7 @@ pub(super) struct Connection {
 }
 
 /// What a step of a dialogue ended with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Answer {
     /// 2xx or 3xx
     Yes(Reply),
@@ -272,12 +274,22 @@ impl Connection {
 
     /// Whether the envelope of the next message can go with the content of this one.
     pub(super) fn goes_ahead(&self) -> bool {
-        self.pipelines() && !self.habits.closes.load(Ordering::Relaxed)
+        self.pipelines() && !self.habits.takes_each_by_itself.load(Ordering::Relaxed)
+    }
+
+    /// Whether that was seen to work. Dovecot's submission service (2.3) breaks off where it gets more than MAIL.
+    pub(super) fn is_known_to_go_ahead(&self) -> bool {
+        self.goes_ahead() && self.habits.takes_ahead.load(Ordering::Relaxed)
+    }
+
+    /// It is seen to work.
+    pub(super) fn goes_ahead_indeed(&self) {
+        self.habits.takes_ahead.store(true, Ordering::Relaxed);
     }
 
     /// From now on no connection of the run does that.
     pub(super) fn no_longer_goes_ahead(&self) {
-        self.habits.closes.store(true, Ordering::Relaxed);
+        self.habits.takes_each_by_itself.store(true, Ordering::Relaxed);
     }
 
     /// From now on no connection of the run does that.

@@ -77,7 +77,15 @@ impl Crew {
         self.state().ready
     }
 
-    /// Whether there are more connections than may be: one of them is to be closed.
+    /// Whether there are more connections than may be. Then one of them counts no longer, and is to be closed.
+    pub(super) fn gives_one_up(&self) -> bool {
+        let mut state = self.state();
+        let is_too_large = state.ready > state.allowed;
+        state.ready -= usize::from(is_too_large);
+        is_too_large
+    }
+
+    /// Whether there are more connections than may be.
     pub(super) fn is_too_large(&self) -> bool {
         let state = self.state();
         state.ready > state.allowed
@@ -99,13 +107,27 @@ impl Crew {
         self.changed.notify_waiters();
     }
 
-    /// The server has too many connections; gives how many it may have from now on, if that is fewer.
+    /// The server has too many connections: half as many from now on. Gives how many, if that is fewer.
     pub(super) fn refused(&self) -> Option<usize> {
         let mut state = self.state();
-        state.changed = Instant::now();
-        let fewer = (state.allowed / 2).max(1);
-        (fewer < state.allowed).then(|| {
-            state.allowed = fewer;
+        let half = state.allowed / 2;
+        state.shrink(half)
+    }
+
+    /// The server lets no more connections in than are ready. The same.
+    pub(super) fn refused_another(&self) -> Option<usize> {
+        let mut state = self.state();
+        let ready = state.ready;
+        state.shrink(ready)
+    }
+}
+
+impl State {
+    fn shrink(&mut self, most: usize) -> Option<usize> {
+        self.changed = Instant::now();
+        let fewer = most.max(1);
+        (fewer < self.allowed).then(|| {
+            self.allowed = fewer;
             fewer
         })
     }
@@ -127,16 +149,19 @@ mod tests {
         (0..8).for_each(|_| crew.connected());
         assert_eq!((crew.refused(), crew.is_too_large()), (Some(4), true));
         for _ in 0..4 {
-            assert!(crew.is_too_large());
-            crew.disconnected();
+            assert!(crew.is_too_large() && crew.gives_one_up());
             crew.leave();
         }
-        assert!(!crew.is_too_large());
+        assert!(!crew.is_too_large() && !crew.gives_one_up());
         crew.accepted();
         assert!(tokio::time::timeout(Duration::from_secs(9), crew.enter()).await.is_err());
         tokio::time::advance(PATIENCE).await;
         crew.accepted();
         crew.enter().await;
         assert_eq!([crew.refused(), crew.refused(), crew.refused()], [Some(2), Some(1), None]);
+        let crew = Crew::new(6);
+        crew.accepted();
+        (0..3).for_each(|_| crew.connected());
+        assert_eq!([crew.refused_another(), crew.refused_another()], [Some(3), None], "those that were let in stay");
     }
 }

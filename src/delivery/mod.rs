@@ -185,10 +185,8 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         None => return,
     };
     run.connected(0, &first).await;
-    // Nothing is sent if not all of it can be.
-    let (largest, signature) = (run.outbox.largest() as u64, if run.signer.is_some() { SIGNATURE } else { 0 });
-    if let Some(most) = first.offer.size.filter(|most| largest + DATE + signature > *most) {
-        end_run(&run.stop, &run.events, StopReason::TooLarge { size: largest + DATE + signature, most }).await;
+    if let Some(reason) = first.offer.size.and_then(|most| too_large(&run, most)) {
+        end_run(&run.stop, &run.events, reason).await;
         return first.quit().await;
     }
     let first = match job.first {
@@ -199,6 +197,19 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         _ => Some(first),
     };
     work(&run, first, most).await;
+}
+
+/// Nothing is sent if not all of it can be, since a message is larger than the server takes.
+fn too_large(run: &Run, most: u64) -> Option<StopReason> {
+    let further = DATE + if run.signer.is_some() { SIGNATURE } else { 0 };
+    if run.outbox.largest() as u64 + further <= most {
+        return None;
+    }
+    // The largest of the campaign may be none of those that are to be sent.
+    let left = run.outbox.with(&[Outcome::Queued, Outcome::Deferred]).into_iter();
+    let sizes = left.filter_map(|index| Some(run.composer.compose(index).ok()?.bytes().len() as u64 + further));
+    let size = sizes.max().filter(|size| *size > most)?;
+    Some(StopReason::TooLarge { size, most })
 }
 
 /// How many messages are still to be sent.

@@ -180,6 +180,11 @@ impl Run {
         self.outbox.begin(outgoing.claim, &outgoing.message_id, over, slot.number())
     }
 
+    /// Whether several messages are on the way over a connection at once.
+    pub(super) fn has_window(&self, connection: &Connection) -> bool {
+        self.window > 1 && connection.offer.chunking && connection.is_known_to_go_ahead()
+    }
+
     /// The message that goes behind the one that is under way, if one can go at once over this connection.
     pub(super) async fn following(&self, connection: &Connection, seat: usize) -> Option<(Outgoing, Slot)> {
         let is_next = connection.goes_ahead()

@@ -83,8 +83,11 @@ impl Seat {
                 }
                 Work::None => break,
             }
-            if run.crew.is_too_large() && self.connection.is_some() {
+            if self.connection.is_some() && run.crew.gives_one_up() {
                 self.settle().await;
+                if let Some(connection) = self.connection.take() {
+                    connection.quit().await;
+                }
                 self.give_up_place().await;
             }
             if !self.has_place {
@@ -122,7 +125,7 @@ impl Seat {
             return false;
         };
         let Some(mut connection) = self.connection.take() else { return false };
-        if run.window > 1 && connection.has_window() {
+        if run.has_window(&connection) {
             self.deliver_window(&mut connection, outgoing, slot).await;
         } else {
             self.deliver(&mut connection, outgoing, slot).await;
@@ -155,7 +158,7 @@ impl Seat {
                 return self.conclude(connection, outgoing, end).await;
             }
             // Made while the mark is on its way to the disk.
-            let next = run.following(connection, self.number).await;
+            let next = if run.has_window(connection) { None } else { run.following(connection, self.number).await };
             if let Err(why) = written_down(begun).await {
                 // A message without its end is none.
                 connection.is_lost = true;
@@ -177,7 +180,7 @@ impl Seat {
                 return;
             }
             begun = run.begin(&next, connection, &slot);
-            opened = connection.opened(slot).await;
+            opened = connection.opened(&next.parcel, slot).await;
             outgoing = next;
         }
     }
@@ -209,6 +212,12 @@ impl Seat {
                     run.lost(self.number, &why).await;
                 }
                 return;
+            }
+            // It has done its share over this connection, which is no wish for less.
+            End::Trouble(trouble) if trouble.is_used_up(connection.transactions) => {
+                let codes = trouble.reply.as_ref().map(Reply::codes);
+                let _ = run.outbox.requeue(claim, codes, &trouble.why).await;
+                return outgoing.unused();
             }
             End::Trouble(trouble) => match self.consequence(&outgoing, &trouble).await {
                 Some(outcome) => {
@@ -387,8 +396,11 @@ impl Seat {
                 false
             }
             // The others go on.
-            Some(Err(Some(_))) => {
-                run.crew.refused();
+            Some(Err(Some(reason))) => {
+                let connections = run.crew.refused_another();
+                if let (StopReason::Unavailable(reply), Some(_)) = (reason, connections) {
+                    run.tell(Event::SlowedDown { time: Duration::ZERO, connections, reply }).await;
+                }
                 self.give_up_place().await;
                 false
             }

@@ -58,6 +58,13 @@ impl Trouble {
         self.reply.as_ref().is_some_and(|reply| by_table || reply.asks_to_slow_down())
     }
 
+    /// Whether the server closes a connection that has taken some messages, and does not say that it is asked too much: Exim, for
+    /// one, takes so many over each. This is the last of so many transactions.
+    pub(super) fn is_used_up(&self, transactions: usize) -> bool {
+        let is_plain = self.reply.as_ref().is_some_and(|reply| reply.enhanced().is_none());
+        (self.stage, self.happening) == (Stage::Mail, Happening::Closing) && is_plain && transactions > 1
+    }
+
     /// Whether the connection is good for another message.
     pub(super) fn fate(&self) -> Fate {
         self.stage.consequence(self.happening).connection
@@ -121,6 +128,11 @@ impl Parcel {
         &self.message
     }
 
+    /// RCPT and DATA
+    fn add_recipient(&self, to: &mut String) {
+        let _ = write!(to, "RCPT TO:<{}>\r\nDATA\r\n", self.rcpt);
+    }
+
     /// Adds the message, with another dot in front of each at the beginning of a line, and the final dot (RFC 5321 §4.5.2).
     fn add_content(&self, to: &mut String) {
         let message = self.message.as_str();
@@ -162,7 +174,7 @@ impl Connection {
     /// MAIL, RCPT and DATA in one write.
     fn add_envelope(&self, parcel: &Parcel, to: &mut String) {
         self.add_mail(parcel, to);
-        let _ = write!(to, "RCPT TO:<{}>\r\nDATA\r\n", parcel.rcpt);
+        parcel.add_recipient(to);
     }
 
     /// Asks the server to take a message. `slot` is the right to begin; it counts from the answer to MAIL.
@@ -178,7 +190,7 @@ impl Connection {
         if self.pipelines() {
             self.add_envelope(parcel, &mut group);
             return match self.begin(&group, 3, slot).await {
-                Ok(mail) => self.opened_after(mail).await,
+                Ok(mail) => self.opened_after(mail, None).await,
                 Err(end) => Err(end),
             };
         }
@@ -210,8 +222,9 @@ impl Connection {
         Ok(opened)
     }
 
-    /// Reads the answers to an envelope that went with the content before.
-    pub(super) async fn opened(&mut self, slot: Slot) -> Result<(), End> {
+    /// Reads the answers to an envelope that went with the content before, and sends what is left of it.
+    pub(super) async fn opened(&mut self, parcel: &Parcel, slot: Slot) -> Result<(), End> {
+        let is_trial = !self.is_known_to_go_ahead();
         let mail = self.hear(self.deadlines.command()).await;
         fault::point("mail");
         drop(slot);
@@ -220,16 +233,31 @@ impl Connection {
             self.no_longer_goes_ahead();
             return Err(End::NotBegun(why));
         }
+        if !is_trial {
+            self.transactions += 1;
+            return self.opened_after(mail, None).await;
+        }
+        if matches!(&mail, Answer::No(reply) if reply.code() == 503) {
+            self.no_longer_goes_ahead();
+            return Err(End::NotBegun("the server takes each message by itself".into()));
+        }
         self.transactions += 1;
-        self.opened_after(mail).await
+        self.passed(Stage::Mail, mail.clone())?;
+        self.goes_ahead_indeed();
+        let mut rest = String::new();
+        parcel.add_recipient(&mut rest);
+        self.opened_after(mail, Some(&rest)).await
     }
 
-    /// The same once MAIL is answered. All answers are read before it is known what they come to.
-    async fn opened_after(&mut self, mail: Answer) -> Result<(), End> {
+    /// The same once MAIL is answered; `rest` is what is still to be sent. All answers are read before it is known what they come to.
+    async fn opened_after(&mut self, mail: Answer, rest: Option<&str>) -> Result<(), End> {
         if let Answer::Lost(..) = mail {
             return self.passed(Stage::Mail, mail);
         }
-        let rcpt = self.hear(self.deadlines.command()).await;
+        let rcpt = match rest {
+            Some(rest) => self.ask(rest, 2, self.deadlines.command()).await,
+            None => self.hear(self.deadlines.command()).await,
+        };
         let data = match rcpt {
             // It may have been closed since MAIL was refused.
             Answer::Lost(..) => {
@@ -280,16 +308,24 @@ impl Connection {
         Err(End::Trouble(trouble))
     }
 
-    /// Sends a message that the server has agreed to take, and behind it the envelope of the next one, if there is one. What was
-    /// begun must be written down: from now on the server can come to have it.
+    /// Sends a message that the server has agreed to take, and behind it the envelope of the next one, if there is one, as far as
+    /// it is known that the server can take it. What was begun must be written down: from now on the server can come to have it.
     pub(super) async fn finish(&mut self, parcel: &Parcel, next: Option<&Parcel>) -> End {
         let mut group = String::with_capacity(parcel.message.len() + parcel.message.len() / 64 + 512);
         parcel.add_content(&mut group);
         let length = group.len();
-        if let Some(next) = next {
-            self.add_envelope(next, &mut group);
-        }
-        let replies = if next.is_some() { 4 } else { 1 };
+        let replies = match next {
+            None => 1,
+            Some(next) if self.is_known_to_go_ahead() => {
+                self.add_envelope(next, &mut group);
+                4
+            }
+            // Just MAIL, until it is known that the server can do that.
+            Some(next) => {
+                self.add_mail(next, &mut group);
+                2
+            }
+        };
         let answer = self.ask(&group, replies, self.deadlines.body()).await;
         fault::point("answered");
         self.is_open = false;

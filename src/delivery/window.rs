@@ -96,11 +96,6 @@ impl Seat {
 }
 
 impl Connection {
-    /// Whether several messages can be on the way at once.
-    pub(super) fn has_window(&self) -> bool {
-        self.pipelines() && self.offer.chunking
-    }
-
     /// Adds all commands for a message, with its content; gives how many these are.
     fn add_group(&self, parcel: &Parcel, is_first: bool, to: &mut String) -> usize {
         if !is_first {

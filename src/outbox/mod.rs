@@ -359,7 +359,8 @@ impl Outbox {
         self.requeue(claim, None, said)
     }
 
-    fn requeue(&self, claim: Claim, code: Option<Codes>, said: &str) -> Written {
+    /// The same with the code of what the server said to that.
+    pub fn requeue(&self, claim: Claim, code: Option<Codes>, said: &str) -> Written {
         let at = Timestamp::now();
         let mut state = self.state();
         let current = &mut state.outcomes[claim.position];

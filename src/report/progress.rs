@@ -102,8 +102,10 @@ impl Progress {
             Event::ConnectionLost { why, .. } => self.say(&format!("a connection was lost: {why}")),
             Event::Waiting { time, .. } => self.say(&format!("the pace lets the next one go in {}", spoken(*time))),
             Event::SlowedDown { time, connections, reply } => {
-                let fewer = connections.map_or(String::new(), |left| format!(", connections left: {left}"));
-                self.say(&format!("the server wants less: a pause of {}{fewer} ({reply})", spoken(*time)));
+                let pause = (!time.is_zero()).then(|| format!("a pause of {}", spoken(*time)));
+                let fewer = connections.map(|left| format!("connections left: {left}"));
+                let what: Vec<String> = pause.into_iter().chain(fewer).collect();
+                self.say(&format!("the server wants less: {} ({reply})", what.join(", ")));
             }
             Event::PutOff { finished, time } => {
                 let what = finished.reply.as_ref().map(ToString::to_string);
