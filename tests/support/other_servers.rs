@@ -91,6 +91,10 @@ impl Make {
             skip(&why);
             return None;
         }
+        if !self.may_have_files() {
+            eprintln!("skipped: this machine does not let {self:?} have mounts of its own");
+            return None;
+        }
         // Dovecot has no place for mail of its own.
         let behind = if self == Self::Dovecot { Some(Postfix::start()?) } else { None };
         // Not in TMPDIR: that may be closed to other users, or too long for a socket's path (107 bytes).
@@ -139,13 +143,15 @@ impl Make {
         if !fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
             return Err(format!("{self:?} is there, but only root can start it"));
         }
-        // These two want users and files of their own, which for them alone are made to be there.
+        Ok(())
+    }
+
+    /// Exim and Sendmail want users and files of their own, which for them alone are made to be there. No package helps where
+    /// that is forbidden.
+    fn may_have_files(self) -> bool {
         let may_mount =
             || Command::new("unshare").args(["--mount", "--uts", "true"]).status().is_ok_and(|s| s.success());
-        if matches!(self, Self::Exim | Self::Sendmail) && !may_mount() {
-            return Err(format!("{self:?} is there, but this machine does not let a process have mounts of its own"));
-        }
-        Ok(())
+        !matches!(self, Self::Exim | Self::Sendmail) || may_mount()
     }
 }
 
