@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     support::{
-        Home, Run, account, people,
+        Home, OUTBOX, Run, account, people,
         scripted::{Act, Builder, Scripted, Stage, Tls},
         skip,
     },
@@ -50,7 +50,7 @@ fn accepted(server: &Scripted) -> BTreeMap<u64, usize> {
 
 /// The rows with a state, as the record itself says to whoever opens it.
 fn rows(home: &Home, state: &str) -> Vec<u64> {
-    let record = rusqlite::Connection::open(home.path().join(".local/state/apiece/outbox.sqlite")).unwrap();
+    let record = rusqlite::Connection::open(home.path().join(OUTBOX)).unwrap();
     let mut query = record.prepare("SELECT row FROM outcome WHERE state = ? ORDER BY row").unwrap();
     let rows = query.query_map([state], |row| row.get::<_, i64>(0)).unwrap();
     rows.map(|row| u64::try_from(row.unwrap()).unwrap()).collect()

@@ -6,18 +6,10 @@ use std::{
 };
 
 use crate::support::{
-    Home, account, people,
+    Home, OUTBOX, people,
     scripted::{Act, Scripted, Stage},
     skip,
 };
-
-const OUTBOX: &str = ".local/state/apiece/outbox.sqlite";
-
-fn home(server: &Scripted) -> Home {
-    let home = Home::new();
-    home.config(&account(server.port(), server.ca_file(), "none", "connections = 2"));
-    home
-}
 
 fn prepare(home: &Home, campaign: &str) -> String {
     home.run(&["prepare", campaign]).ended(0);
@@ -34,7 +26,7 @@ fn states(home: &Home, id: &str) -> Vec<String> {
 fn other_programs_look_into_it_during_a_run() {
     const PEOPLE: usize = 40;
     let server = Scripted::builder().on(Stage::Dot, Act::Delay(Duration::from_millis(40))).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(PEOPLE));
     let id = prepare(&home, "c");
     let mut command = home.command(&["send", &id, "--account", "work", "--confirm", "40"]);
@@ -63,7 +55,7 @@ fn other_programs_look_into_it_during_a_run() {
 #[test]
 fn what_is_written_where_nobody_finds_it_does_not_count() {
     let server = Scripted::builder().on(Stage::Dot, Act::Delay(Duration::from_millis(40))).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(40));
     let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "40"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -80,7 +72,7 @@ fn what_is_written_where_nobody_finds_it_does_not_count() {
 #[test]
 fn under_a_second_name_it_is_refused() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(2));
     let id = prepare(&home, "c");
     std::fs::hard_link(home.path().join(OUTBOX), home.path().join("other.sqlite")).unwrap();
@@ -107,7 +99,7 @@ fn under_a_second_name_it_is_refused() {
 #[test]
 fn once_more_that_was_not_told_goes_on() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(4));
     home.run(&["send", "c", "--account", "work", "--confirm", "4"]).ended(0);
     let again = ["send", "c", "--account", "work", "--again", "--confirm", "4"];
@@ -131,7 +123,7 @@ fn once_more_that_was_not_told_goes_on() {
 #[test]
 fn somebody_in_doubt_does_not_get_it_once_more_before_it_is_looked_up() {
     let server = Scripted::builder().once(Stage::Dot, Act::Drop).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(3));
     home.run(&["send", "c", "--account", "work", "--confirm", "3"]).ended(1);
     let said = home.run(&["send", "c", "--account", "work", "--again", "--confirm", "3"]).ended(1).stderr;
@@ -145,7 +137,7 @@ fn somebody_in_doubt_does_not_get_it_once_more_before_it_is_looked_up() {
 #[test]
 fn each_row_of_a_person_means_the_person_and_nobody_is_meant_by_other_rows() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign("name,email\nAda,a@list.example\nBo,b@list.example\nAda,a@list.example\n");
     home.write(
         "c/t.txt.hbs",
@@ -166,7 +158,7 @@ fn each_row_of_a_person_means_the_person_and_nobody_is_meant_by_other_rows() {
 #[test]
 fn nothing_is_sent_of_what_was_changed() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(3));
     let id = prepare(&home, "c");
     let original = std::fs::read(home.path().join(OUTBOX)).unwrap();
@@ -196,7 +188,7 @@ fn nothing_is_sent_of_what_was_changed() {
 #[test]
 fn what_nobody_tried_and_nobody_decided_is_found() {
     let server = Scripted::builder().once(Stage::Dot, Act::Drop).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(4));
     home.run(&["send", "c", "--account", "work", "--rows", "2,3", "--confirm", "2"]).ended(1);
     let id = home.last_campaign();
@@ -231,7 +223,7 @@ fn what_nobody_tried_and_nobody_decided_is_found() {
 #[test]
 fn a_directory_that_is_called_like_a_campaign_is_not_taken_for_it() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(2));
     let id = prepare(&home, "c");
     std::fs::rename(home.path().join("c"), home.path().join(&id)).unwrap();

@@ -4,18 +4,10 @@
 use std::{path::PathBuf, process::Command};
 
 use crate::support::{
-    Home, Run, account, pdf, people,
+    Home, OUTBOX, Run, pdf, people,
     scripted::{Act, Scripted, Stage},
     skip,
 };
-
-const OUTBOX: &str = ".local/state/apiece/outbox.sqlite";
-
-fn home(server: &Scripted) -> Home {
-    let home = Home::new();
-    home.config(&account(server.port(), server.ca_file(), "none", "connections = 2"));
-    home
-}
 
 /// A campaign with everything that a template can take from elsewhere.
 fn whole_campaign(home: &Home) {
@@ -62,7 +54,7 @@ fn files(directory: PathBuf) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn it_is_sent_from_the_record_when_its_files_are_gone() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     whole_campaign(&home);
     home.run(&["preview", "c", "--eml", "before"]).ended(0);
     let id = prepare(&home, "c");
@@ -109,7 +101,7 @@ fn it_is_sent_from_the_record_when_its_files_are_gone() {
 #[test]
 fn a_message_that_comes_out_otherwise_is_not_sent() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(3));
     let id = prepare(&home, "c");
     let record = rusqlite::Connection::open(home.path().join(OUTBOX)).unwrap();
@@ -126,7 +118,7 @@ fn a_message_that_comes_out_otherwise_is_not_sent() {
 #[test]
 fn somebody_who_is_added_to_the_list_gets_it_and_nobody_twice() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(3));
     home.run(&["send", "c", "--account", "work", "--confirm", "3"]).ended(0);
     home.write("c/people.csv", people(5));
@@ -156,7 +148,7 @@ fn times(server: &Scripted) -> Vec<(String, usize)> {
 #[test]
 fn once_more_is_for_those_who_are_named() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(3));
     let send = |more: &[&str], code: i32| home.run(&[&["send", "c", "--account", "work"], more].concat()).ended(code);
     send(&["--confirm", "3"], 0);
@@ -172,7 +164,7 @@ fn once_more_is_for_those_who_are_named() {
 #[test]
 fn a_message_that_was_put_off_is_not_sent_from_two_campaigns() {
     let server = Scripted::builder().once(Stage::Rcpt, Act::reply("451 4.3.0 later\r\n")).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(2));
     home.run(&["send", "c", "--account", "work", "--no-wait", "--retry-after", "1ms", "--confirm", "2"]).ended(75);
     let first = home.last_campaign();
@@ -187,7 +179,7 @@ fn a_message_that_was_put_off_is_not_sent_from_two_campaigns() {
 #[test]
 fn two_campaigns_at_once_do_not_send_the_same_to_anybody() {
     let server = Scripted::builder().on(Stage::Dot, Act::Delay(std::time::Duration::from_millis(50))).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(12));
     let first = prepare(&home, "c");
     home.write("c/people.csv", people(13));
@@ -208,7 +200,7 @@ fn two_campaigns_at_once_do_not_send_the_same_to_anybody() {
 fn one_file_has_one_lock_however_it_is_called_and_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let server = Scripted::builder().on(Stage::Dot, Act::Delay(std::time::Duration::from_millis(100))).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(9));
     home.write("o.sqlite", "");
     std::fs::set_permissions(home.path().join("o.sqlite"), std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -228,7 +220,7 @@ fn one_file_has_one_lock_however_it_is_called_and_is_its_owners_alone() {
 #[test]
 fn what_contradicts_itself_is_found() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(3));
     home.run(&["send", "c", "--account", "work", "--confirm", "3"]).ended(0);
     let id = home.last_campaign();
@@ -251,7 +243,7 @@ fn what_contradicts_itself_is_found() {
 #[test]
 fn a_change_in_the_middle_is_said() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(3));
     home.run(&["send", "c", "--account", "work", "--confirm", "1", "--rows", "2"]).ended(0);
     let id = home.last_campaign();
@@ -267,7 +259,7 @@ fn a_change_in_the_middle_is_said() {
 #[test]
 fn what_is_taken_back_is_not_sent_unless_somebody_takes_it_up_again() {
     let server = Scripted::builder().start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(4));
     home.run(&["send", "c", "--account", "work", "--confirm", "1", "--rows", "2"]).ended(0);
     let id = prepare(&home, "c");
@@ -297,7 +289,7 @@ fn another_program_reads_the_record_as_it_is_documented() {
         return skip("sqlite3 is not there");
     }
     let server = Scripted::builder().once(Stage::Rcpt, Act::reply("550 5.1.1 no such user\r\n")).start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     home.campaign(&people(2));
     home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(1);
     let id = home.last_campaign();
@@ -331,7 +323,7 @@ fn after_a_purge_no_file_has_anybodys_address() {
         _ => Act::Ok,
     });
     let server = server.start();
-    let home = home(&server);
+    let home = Home::at_relay(&server);
     whole_campaign(&home);
     home.write(
         "other/t.txt.hbs",

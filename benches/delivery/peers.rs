@@ -72,8 +72,8 @@ fn mailmerge(port: u16, count: usize, directory: &Path) -> Option<f64> {
             text.repeat(55)
         ),
     );
-    let rows: String = (0..count).map(|nth| format!("p{nth}@list.example,Person {nth}\n")).collect();
-    write("mailmerge_database.csv", format!("email,name\n{rows}"));
+    let rows: Vec<String> = (0..count).map(|nth| format!("p{nth}@list.example,Person {nth}\n")).collect();
+    write("mailmerge_database.csv", format!("email,name\n{}", rows.concat()));
     write("mailmerge_server.conf", format!("[smtp_server]\nhost = 127.0.0.1\nport = {port}\n"));
     let start = Instant::now();
     let mut mailmerge = Command::new("mailmerge");

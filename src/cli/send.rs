@@ -167,7 +167,7 @@ impl Send {
 
     fn send(self, screen: Screen) -> Result<Exit, Failure> {
         if self.first.is_some() {
-            self.check_terminal()?;
+            careful::check_terminal()?;
         }
         let mut loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);

@@ -27,7 +27,7 @@ use super::{
     Reply, StopReason,
     dial::dial,
     login,
-    offer::Offer,
+    offer::{Extension, Offer},
     outcome::Happening,
     stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply, not_understood},
 };
@@ -206,7 +206,7 @@ impl Connector {
         if ehlo.code() >= 400 {
             return Err(StopReason::Unavailable(ehlo));
         }
-        if ehlo.code() != 250 || !Offer::of(&ehlo).starttls {
+        if ehlo.code() != 250 || !Offer::of(&ehlo).has(Extension::StartTls) {
             return Err(StopReason::Insecure {
                 why: "the server offers no STARTTLS".into(),
                 help: Some("use tls = \"implicit\" (port 465) if it has that; mail is not sent in clear".into()),
@@ -269,7 +269,7 @@ impl Connector {
 impl Connection {
     /// Whether several commands can be written at once.
     pub(super) fn pipelines(&self) -> bool {
-        self.offer.pipelining && !self.habits.is_stepwise.load(Ordering::Relaxed)
+        self.offer.has(Extension::Pipelining) && !self.habits.is_stepwise.load(Ordering::Relaxed)
     }
 
     /// Whether the envelope of the next message can go with the content of this one.

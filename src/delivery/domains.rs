@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn domain_of(claim: Claim) -> String {
-        if claim.index % 2 == 0 { "Slow.example" } else { "other.example" }.to_owned()
+        if claim.index.is_multiple_of(2) { "Slow.example" } else { "other.example" }.to_owned()
     }
 
     fn domains(rates: &[&str], connections: usize) -> Arc<Domains> {

@@ -190,10 +190,12 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         return first.quit().await;
     }
     let first = match job.first {
-        Some(few) if few.count < left => match look_first(&run, first, most, few).await {
-            true => None,
-            false => return,
-        },
+        Some(few) if few.count < left => {
+            if !look_first(&run, first, most, few).await {
+                return;
+            }
+            None
+        }
         _ => Some(first),
     };
     work(&run, first, most).await;

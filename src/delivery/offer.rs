@@ -3,45 +3,57 @@
 use super::Reply;
 use crate::campaign::Mechanism;
 
+/// Something that a server can do besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extension {
+    /// Content that is not ASCII (RFC 6152).
+    EightBitMime,
+    /// Addresses and headers in UTF-8 (RFC 6531).
+    SmtpUtf8,
+    /// Several commands at once (RFC 2920).
+    Pipelining,
+    /// Content whose length is said before (RFC 3030).
+    Chunking,
+    /// TLS (RFC 3207).
+    StartTls,
+}
+
 /// What a connection can be used for.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
-    /// Addresses and headers in UTF-8 (RFC 6531); 8BITMIME belongs to it.
-    pub(super) smtputf8: bool,
     /// The most octets of a message (RFC 1870 §4), if it wants to know how large each is.
     pub(super) size: Option<u64>,
-    /// Several commands at once (RFC 2920).
-    pub(super) pipelining: bool,
-    /// Content whose length is said before (RFC 3030).
-    pub(super) chunking: bool,
-    /// TLS (RFC 3207).
-    pub(super) starttls: bool,
+    extensions: Vec<Extension>,
     mechanisms: Vec<String>,
 }
 
 impl Offer {
     pub(super) fn of(ehlo: &Reply) -> Self {
         let mut offer = Self::default();
-        let mut eight_bit = false;
         // The first line is the server's name.
         for line in ehlo.lines().skip(1) {
             let line = line.to_ascii_uppercase();
             // Some old servers write `AUTH=LOGIN`.
             let mut words = line.split([' ', '\t', '=']).filter(|word| !word.is_empty());
             match words.next() {
-                Some("SMTPUTF8") => offer.smtputf8 = true,
-                Some("8BITMIME") => eight_bit = true,
-                Some("CHUNKING") => offer.chunking = true,
-                Some("PIPELINING") => offer.pipelining = true,
-                Some("STARTTLS") => offer.starttls = true,
+                Some("SMTPUTF8") => offer.extensions.push(Extension::SmtpUtf8),
+                Some("8BITMIME") => offer.extensions.push(Extension::EightBitMime),
+                Some("CHUNKING") => offer.extensions.push(Extension::Chunking),
+                Some("PIPELINING") => offer.extensions.push(Extension::Pipelining),
+                Some("STARTTLS") => offer.extensions.push(Extension::StartTls),
                 // 0, or nothing, says that there is no limit.
                 Some("SIZE") => offer.size = size(words.next()),
                 Some("AUTH") => offer.mechanisms.extend(words.map(str::to_owned)),
                 _ => {}
             }
         }
-        offer.smtputf8 &= eight_bit;
         offer
+    }
+
+    pub(super) fn has(&self, extension: Extension) -> bool {
+        // 8BITMIME belongs to SMTPUTF8.
+        let is_whole = extension != Extension::SmtpUtf8 || self.extensions.contains(&Extension::EightBitMime);
+        is_whole && self.extensions.contains(&extension)
     }
 
     /// The way to log in that is wanted, or the first of those that apiece knows. Why not, if there is none.
@@ -81,14 +93,16 @@ mod tests {
             Err("the server offers LOGIN, XOAUTH2, LOGIN, and PLAIN is wanted".into())
         );
         assert_eq!(offer("250 mail.example\r\n").choose(None), Err("the server offers no AUTH under TLS".into()));
-        assert_eq!((offered.size, offered.pipelining, offered.smtputf8), (Some(u64::MAX), false, false));
+        assert_eq!((offered.size, offered.extensions.len()), (Some(u64::MAX), 0));
         let offered = offer(
             "250-SIZE.example 5\r\n250-Size 1000\r\n250-pipelining\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n",
         );
-        assert_eq!((offered.size, offered.pipelining, offered.chunking), (Some(1000), true, true));
-        assert!(offered.smtputf8 && !offer("250-x\r\n250 SMTPUTF8\r\n").smtputf8);
+        assert_eq!(offered.size, Some(1000));
+        assert!(offered.has(Extension::Pipelining) && offered.has(Extension::Chunking));
+        let has_utf8 = |offer: &Offer| offer.has(Extension::SmtpUtf8);
+        assert!(has_utf8(&offered) && !has_utf8(&offer("250-x\r\n250 SMTPUTF8\r\n")));
         assert_eq!(offer("250-PIPELINING\r\n250 SIZE many\r\n").size, None);
-        assert!(!offer("250 PIPELINING\r\n").pipelining, "that is a server's name");
+        assert!(!offer("250 PIPELINING\r\n").has(Extension::Pipelining), "that is a server's name");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{
     crew::Crew,
     domains::{Domains, Pass},
     end_run,
+    offer::Extension,
     outcome::Course,
     pace::{Pace, Slot},
     transaction::Parcel,
@@ -182,7 +183,7 @@ impl Run {
 
     /// Whether several messages are on the way over a connection at once.
     pub(super) fn has_window(&self, connection: &Connection) -> bool {
-        self.window > 1 && connection.offer.chunking && connection.is_known_to_go_ahead()
+        self.window > 1 && connection.offer.has(Extension::Chunking) && connection.is_known_to_go_ahead()
     }
 
     /// The message that goes behind the one that is under way, if one can go at once over this connection.

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::{
     Reply,
     connect::{Answer, Connection},
+    offer::Extension,
     outcome::{Course, Fate, Happening, Stage},
     pace::Slot,
 };
@@ -72,13 +73,14 @@ impl Trouble {
 }
 
 impl Stage {
+    /// Whether a reply is what is hoped for.
+    pub(super) fn hopes_for(self, reply: &Reply) -> bool {
+        if self == Self::Data { reply.code() == 354 } else { reply.code() < 300 }
+    }
+
     /// Whether something is said that is neither what is hoped for nor a refusal.
     fn is_odd(self, answer: &Answer) -> bool {
-        match answer {
-            Answer::Yes(reply) if self == Self::Data => reply.code() != 354,
-            Answer::Yes(reply) => reply.code() >= 300,
-            Answer::No(_) | Answer::Lost(..) => false,
-        }
+        matches!(answer, Answer::Yes(reply) if !self.hopes_for(reply))
     }
 
     fn command(self) -> &'static str {
@@ -151,7 +153,7 @@ impl Parcel {
 impl Connection {
     /// Why this server cannot be asked to take a message, if it cannot.
     pub(super) fn refuses(&self, parcel: &Parcel) -> Option<String> {
-        if parcel.needs_smtputf8 && !self.offer.smtputf8 {
+        if parcel.needs_smtputf8 && !self.offer.has(Extension::SmtpUtf8) {
             let why = "the address has letters that only a server with SMTPUTF8 takes, and this one does not offer it";
             return Some(why.into());
         }
@@ -268,7 +270,7 @@ impl Connection {
         };
         fault::point("rcpt");
         self.is_open = matches!(&mail, Answer::Yes(_));
-        let may_come = matches!(&data, Answer::Yes(reply) if reply.code() == 354);
+        let may_come = matches!(&data, Answer::Yes(reply) if Stage::Data.hopes_for(reply));
         let has_recipient = matches!(&rcpt, Answer::Yes(_));
         // An answer that is none to this command, and the others are not what they seem.
         let answers = [(Stage::Mail, mail), (Stage::Rcpt, rcpt), (Stage::Data, data)];
@@ -330,7 +332,7 @@ impl Connection {
         fault::point("answered");
         self.is_open = false;
         match answer {
-            Answer::Yes(reply) if reply.code() < 300 => End::Accepted(reply),
+            Answer::Yes(reply) if Stage::Dot.hopes_for(&reply) => End::Accepted(reply),
             answer => {
                 // The server has the end of the message only if all of it was handed to the network.
                 let is_whole = self.record.written() >= length;

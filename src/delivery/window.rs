@@ -4,11 +4,11 @@
 //! the content. RSET, so that whatever became of the message before, no recipient of it is left. When the line breaks, all that were
 //! written are in doubt.
 
-use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
+use std::{collections::VecDeque, fmt::Write as _, ops::Range, sync::Arc};
 
 use super::{
     connect::{Answer, Connection},
-    outcome::{Happening, Stage},
+    outcome::{Fate, Happening, Stage},
     pace::Slot,
     run::Outgoing,
     seat::{Seat, written_down},
@@ -78,20 +78,26 @@ impl Seat {
                 (false, false) => connection.ask_further(&group, replies, connection.deadlines.body()).await,
             };
             let Flight { outgoing, slot, start, end, commands } = flight;
-            let ended = connection.landed(first, commands, start..end, slot).await;
+            let ended = connection.landed(first, commands, start..end).await;
+            count(slot, &ended);
             self.conclude(connection, outgoing, ended).await;
             if connection.is_lost {
                 for Flight { outgoing, slot, start, end, .. } in flights.drain(..) {
                     let lost = connection.broken(start..end, Happening::Closed, "the connection was lost".into());
-                    match lost {
-                        End::NotBegun(_) => slot.unused(),
-                        _ => drop(slot),
-                    }
+                    count(slot, &lost);
                     self.conclude(connection, outgoing, lost).await;
                 }
                 return;
             }
         }
+    }
+}
+
+/// The right to begin counts, unless nothing was begun.
+fn count(slot: Slot, end: &End) {
+    match end {
+        End::NotBegun(_) => slot.unused(),
+        _ => drop(slot),
     }
 }
 
@@ -108,56 +114,52 @@ impl Connection {
     }
 
     /// Reads the answers to a message on the way, behind the first one, which is there.
-    async fn landed(&mut self, first: Answer, commands: usize, place: std::ops::Range<usize>, slot: Slot) -> End {
-        let mut answers = vec![first];
-        while answers.len() < commands && !matches!(answers.last(), Some(Answer::Lost(..))) {
-            let answer = self.hear(self.deadlines.body()).await;
-            answers.push(answer);
-        }
-        fault::point("answered");
-        if let (1, Some(Answer::Lost(happening, why))) = (answers.len(), answers.last()) {
-            let end = self.broken(place, *happening, why.clone());
-            match end {
-                End::NotBegun(_) => slot.unused(),
-                _ => drop(slot),
-            }
-            return end;
-        }
-        drop(slot);
-        self.transactions += 1;
-        // What comes behind is the answer to something else than to RSET, which is always hoped for.
-        let reset = (commands == 4).then(|| answers.remove(0));
-        let is_refused = |answer: Option<&Answer>| matches!(answer, Some(Answer::No(_)));
-        let is_good = |answer: &Answer| matches!(answer, Answer::Yes(reply) if reply.code() < 300);
-        let content = if answers.len() == 3 { answers.pop() } else { None };
-        let before = [Stage::Mail, Stage::Rcpt].into_iter().zip(answers);
-        let (refused, passed): (Vec<_>, Vec<_>) = before.partition(|(_, answer)| is_refused(Some(answer)));
-        self.is_open = passed.first().is_some_and(|(stage, _)| *stage == Stage::Mail);
-        let trouble = match (refused.into_iter().next(), content) {
-            // It took a message of which it had said that it would not, or something odd was said.
-            (Some(_), Some(Answer::Yes(reply))) => Trouble::of(Stage::Dot, Answer::Yes(reply)),
-            (None, Some(Answer::Yes(reply))) => {
-                let is_fine = reply.code() < 300 && passed.iter().all(|(_, answer)| is_good(answer));
-                if is_fine && reset.as_ref().is_none_or(is_good) {
-                    self.is_open = false;
-                    return End::Accepted(reply);
+    async fn landed(&mut self, first: Answer, commands: usize, place: Range<usize>) -> End {
+        let stages = [Stage::After, Stage::Mail, Stage::Rcpt, Stage::Dot];
+        let (mut first, mut refusal, mut is_odd) = (Some(first), None, false);
+        for stage in stages.into_iter().skip(stages.len() - commands) {
+            let answer = match first.take() {
+                Some(first) => first,
+                None => self.hear(self.deadlines.body()).await,
+            };
+            match (stage, answer) {
+                (_, Answer::Lost(happening, why)) => match refusal {
+                    Some(refusal) => return self.ended(refusal),
+                    None => return self.broken(place, happening, why),
+                },
+                (Stage::Dot, answer) => {
+                    fault::point("answered");
+                    return match (answer, refusal) {
+                        (Answer::Yes(reply), None) if !is_odd && Stage::Dot.hopes_for(&reply) => {
+                            self.is_open = false;
+                            End::Accepted(reply)
+                        }
+                        (Answer::No(_), Some(refusal)) => self.ended(refusal),
+                        // Or it took a message of which it had said that it would not, or something odd was said.
+                        (answer, _) => self.ended(Trouble::of(Stage::Dot, answer)),
+                    };
                 }
-                Trouble::of(Stage::Dot, Answer::Yes(reply))
+                (Stage::After, Answer::No(_)) => is_odd = true,
+                (_, answer @ Answer::No(_)) => {
+                    refusal.get_or_insert(Trouble::of(stage, answer));
+                }
+                (_, Answer::Yes(reply)) => {
+                    is_odd |= !stage.hopes_for(&reply);
+                    self.is_open = stage != Stage::After;
+                }
             }
-            (Some((stage, answer)), _) => Trouble::of(stage, answer),
-            (None, Some(Answer::No(reply))) => Trouble::of(Stage::Dot, Answer::No(reply)),
-            (None, Some(Answer::Lost(happening, why))) => return self.broken(place, happening, why),
-            (None, None) => {
-                let why = "the connection was lost before the answer to the message";
-                return self.broken(place, Happening::Closed, why.into());
-            }
-        };
-        self.is_lost |= trouble.fate() == super::outcome::Fate::Lost;
+            self.transactions += usize::from(stage == Stage::Mail);
+        }
+        End::NotBegun("there was no command".into())
+    }
+
+    fn ended(&mut self, trouble: Trouble) -> End {
+        self.is_lost |= trouble.fate() == Fate::Lost;
         End::Trouble(trouble)
     }
 
     /// What becomes of a message on the way when the line breaks, by how much of it was handed to the network.
-    fn broken(&mut self, place: std::ops::Range<usize>, happening: Happening, why: String) -> End {
+    fn broken(&mut self, place: Range<usize>, happening: Happening, why: String) -> End {
         self.is_lost = true;
         let written = self.record.written();
         if written <= place.start {

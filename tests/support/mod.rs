@@ -18,6 +18,9 @@ use std::{
 use proptest::test_runner::Config as ProptestConfig;
 use tempfile::TempDir;
 
+/// Where the record is below the home directory.
+pub(crate) const OUTBOX: &str = ".local/state/apiece/outbox.sqlite";
+
 /// A home directory with nothing in it but what a test puts there, in which the program is run.
 pub(crate) struct Home {
     directory: TempDir,
@@ -34,6 +37,13 @@ pub(crate) struct Run {
 impl Home {
     pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// One with an account that is a relay on this machine, to which two connections go.
+    pub(crate) fn at_relay(server: &scripted::Scripted) -> Self {
+        let home = Self::new();
+        home.config(&account(server.port(), server.ca_file(), "none", "connections = 2"));
+        home
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -20,23 +20,23 @@ use crate::{
     delivery::{Finished, First},
     diagnostic::visible,
     outbox::{Outbox, Outcome},
-    recipients::Selection,
+    recipients::{Recipient, Selection},
 };
 
 /// So many of the first messages are shown one by one.
 const MOST_SHOWN: usize = 20;
 
-impl Send {
-    /// Whether somebody can be asked.
-    pub(super) fn check_terminal(&self) -> Result<(), Failure> {
-        if io::stdin().is_terminal() && io::stderr().is_terminal() {
-            return Ok(());
-        }
-        let help = "without a terminal, --rows sends to some rows, and the same command without it to the others";
-        let message = "--first asks before the others get theirs, and there is no terminal; nothing was sent";
-        Err(Failure::because(Exit::Refused, "send.first", message, Some(help)))
+/// Whether somebody can be asked.
+pub(super) fn check_terminal() -> Result<(), Failure> {
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        return Ok(());
     }
+    let help = "without a terminal, --rows sends to some rows, and the same command without it to the others";
+    let message = "--first asks before the others get theirs, and there is no terminal; nothing was sent";
+    Err(Failure::because(Exit::Refused, "send.first", message, Some(help)))
+}
 
+impl Send {
     /// Sends the message that one person would get to somebody else. It is none of the campaign's, and no record knows of it.
     pub(super) fn send_test(&self, loaded: Loaded, tester: &Address, screen: Screen) -> Result<Exit, Failure> {
         let index = match self.row {
@@ -46,7 +46,7 @@ impl Send {
                 Failure::because(Exit::Usage, "rows.nobody", message, None)
             })?,
         };
-        let row = loaded.list().get(index).map_or(0, |recipient| recipient.row());
+        let row = loaded.list().get(index).map_or(0, Recipient::row);
         if loaded.origin.is_none() {
             let prepared = loaded.prepare(Selection::Some(vec![index]), screen)?;
             screen.remark(&prepared.remarks().clone().briefly());
