@@ -89,6 +89,14 @@ fn a_test_that_is_refused_is_said_to_be() {
         run.stdout
     );
     assert!(!run.stdout.contains("--rows"), "there is nothing to go on with: {}", run.stdout);
+    // Nor is there when it could not be sent at all: the same command with --rows would be the real one.
+    let later =
+        Scripted::builder().tls(Tls::Implicit).auth("ann", "pw").on(Stage::Mail, Act::reply("451 4.3.0 later\r\n"));
+    for (server, code) in [(later.start(), 75), (Scripted::builder().on(Stage::Connect, Act::Drop).start(), 69)] {
+        let home = self::home(&server, 3, "");
+        let run = send(&home, &["--test", "me@office.example", "--row", "3", "--confirm", "1"]).ended(code);
+        assert!(!run.stdout.contains("--rows") && !run.stdout.contains("get theirs"), "{}", run.stdout);
+    }
 }
 
 #[test]
@@ -101,7 +109,11 @@ fn a_test_needs_a_person_an_address_and_a_yes() {
     send(&home, &["--row", "2", "--confirm", "3"]).ended(64);
     let run = send(&home, &["--test", "me@office.example"]).ended(77);
     assert!(run.stderr.contains("add --confirm 1"), "{}", run.stderr);
+    let run = send(&home, &["--test", "P4@list.example", "--row", "2", "--confirm", "1"]).ended(64);
+    assert!(run.stderr.contains("is the address of row 4, who must not get row 2's message"), "{}", run.stderr);
     assert!(server.deliveries().is_empty());
+    // One's own message is fine.
+    send(&home, &["--test", "p2@list.example", "--row", "2", "--confirm", "1"]).ended(0);
 }
 
 #[test]
@@ -165,6 +177,24 @@ fn what_is_put_off_among_the_first_does_not_hold_up_the_question() {
     terminal.type_in("YES\r");
     terminal.ended(0);
     assert_eq!(server.accepted().len(), 5);
+}
+
+#[test]
+fn what_is_typed_before_the_question_is_no_answer() {
+    let server = Scripted::builder()
+        .tls(Tls::Implicit)
+        .auth("ann", "pw")
+        .on(Stage::Dot, Act::Delay(std::time::Duration::from_millis(700)))
+        .start();
+    let home = home(&server, 5, "");
+    let arguments = ["send", "c", "--first", "2", "--confirm", "5"];
+    let mut terminal = Terminal::run(&home, &arguments, &[("PW", "pw")]);
+    assert!(server.wait_until(std::time::Duration::from_secs(20), |server| !server.deliveries().is_empty()));
+    terminal.type_in("yes\r");
+    terminal.wait_for("Type yes to send the other 3: ");
+    terminal.type_in("no\r");
+    terminal.ended(77);
+    assert_eq!(server.accepted().len(), 2);
 }
 
 #[test]

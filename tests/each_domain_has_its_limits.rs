@@ -99,8 +99,20 @@ fn a_campaign_that_was_prepared_knows_its_domains() {
     let home = home(&server, &list(5, 1), "", "[domains.\"slow.example\"]\nrate = \"2/s\"\n");
     home.run(&["prepare", "c"]).ended(0);
     let id = home.last_campaign();
-    home.run(&["send", &id, "--account", "work", "--confirm", "6"]).ended(0);
+    let run = home.run(&["send", &id, "--account", "work", "--format", "json", "--confirm", "6"]).ended(0);
+    assert!(run.stdout.contains("\"sent\":6"), "{}", run.stdout);
     assert!(fullest(&times(&server, SLOW)) <= 2);
+}
+
+#[test]
+fn somebody_who_waits_for_a_domain_is_told_and_evenly_means_evenly() {
+    let server = Scripted::builder().start();
+    let lines = "[send]\nspread = true\n[domains.\"slow.example\"]\nrate = \"40/min\"\n";
+    let home = home(&server, &list(3, 0), "", lines);
+    let run = home.run(&["send", "c", "--account", "work", "--format", "json", "--confirm", "3"]).ended(0);
+    assert!(run.stdout.contains("\"event\":\"waiting\""), "{}", run.stdout);
+    let slow = times(&server, SLOW);
+    assert!(slow.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(1400)), "one every 1.5 s");
 }
 
 #[test]
@@ -130,4 +142,9 @@ fn what_is_no_domain_is_said_with_its_place() {
         "{stderr}"
     );
     assert!(stderr.contains("there is no key \"speed\" in [domains.ok]"), "{stderr}");
+    let twice = "[domains.\"bücher.example\"]\nrate = \"2/s\"\n[domains.\"XN--bcher-kva.example\"]\nconnections = 1\n[domains.\"none.example\"]\n";
+    home.write("c/campaign.toml", format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\n{twice}"));
+    let Run { stderr, .. } = home.run(&["check", "c"]).ended(65);
+    assert!(stderr.contains("this domain stands here twice, once written otherwise"), "{stderr}");
+    assert!(stderr.contains("this says neither rate nor connections"), "{stderr}");
 }

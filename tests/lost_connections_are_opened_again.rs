@@ -241,3 +241,52 @@ fn no_whole_address_stands_in_json_whatever_the_server_repeats() {
         assert!(leaks.is_empty(), "{leaks:#?}");
     }
 }
+
+/// What the server got of a message begins as one does, and no command stands in it.
+fn all_whole(server: &Scripted) {
+    for delivery in server.deliveries() {
+        let text = String::from_utf8_lossy(&delivery.data);
+        assert!(text.starts_with("Date: ") && !text.contains("RCPT TO"), "{text}");
+    }
+}
+
+#[test]
+fn what_one_connection_finds_out_does_not_change_what_another_one_has_sent() {
+    for act in [Act::Drop, Act::reply("503 5.5.1 not yet\r\n"), Act::reply_then_drop("421 4.4.2 enough\r\n")] {
+        let is_done = AtomicUsize::new(0);
+        let server = Scripted::builder()
+            .extensions(&["PIPELINING"])
+            .on_when(move |moment| match (moment.stage, moment.connection) {
+                (Stage::Dot, connection) => Act::Delay(Duration::from_millis([50, 400, 200, 20][connection.min(3)])),
+                // The second message over the third connection.
+                (Stage::Mail, 2) if moment.message > Some(3) && is_done.fetch_add(1, Ordering::Relaxed) == 0 => {
+                    act.clone()
+                }
+                _ => Act::Ok,
+            })
+            .start();
+        send(&server, 14, &relay(&server, 3), &[]).ended(0);
+        all_whole(&server);
+        assert_eq!(server.accepted().len(), 14);
+    }
+}
+
+#[test]
+fn a_server_that_closes_after_some_messages_and_answers_unevenly_gets_each_message_whole() {
+    let dots = AtomicUsize::new(0);
+    let taken = Mutex::new(BTreeMap::<usize, usize>::new());
+    let server = Scripted::builder()
+        .extensions(&["PIPELINING"])
+        .on_when(move |moment| match moment.stage {
+            Stage::Dot => {
+                *taken.lock().unwrap().entry(moment.connection).or_default() += 1;
+                Act::Delay(Duration::from_millis((dots.fetch_add(1, Ordering::Relaxed) * 7 % 12) as u64))
+            }
+            Stage::Mail if taken.lock().unwrap().get(&moment.connection).is_some_and(|taken| *taken >= 5) => Act::Drop,
+            _ => Act::Ok,
+        })
+        .start();
+    let told = send(&server, 200, &relay(&server, 8), &[]).ended(0);
+    all_whole(&server);
+    assert_eq!((server.accepted().len(), told.all("put_off").len()), (200, 0));
+}

@@ -187,3 +187,36 @@ fn a_rate_is_kept_with_a_window_too() {
         assert!(within <= 4, "{within} within a second");
     }
 }
+
+#[test]
+fn a_line_that_breaks_with_many_on_the_way_is_one_line() {
+    for act in [Act::Drop, Act::Reset] {
+        let server = server()
+            .on_when(move |moment| match (moment.stage, moment.message) {
+                (Stage::Dot, Some(14)) => act.clone(),
+                _ => Act::Ok,
+            })
+            .start();
+        let told = send(&server, 60, &window(&server, 16), &[]).ended(1);
+        let doubtful = told.count("in_doubt");
+        assert!((1..=16).contains(&doubtful), "{doubtful}");
+        assert_eq!(told.count("sent") + doubtful, 60, "the run goes on");
+        assert_eq!(told.all("connection_lost").len(), 1);
+    }
+}
+
+#[test]
+fn what_is_answered_before_nothing_more_can_be_written_counts() {
+    // Answers to all that came, late, and then no more.
+    let server = server()
+        .on_when(|moment| match (moment.stage, moment.message) {
+            (Stage::Dot, Some(5)) => Act::Delay(Duration::from_millis(150)),
+            (Stage::Rset, Some(7)) => Act::reply_then_drop("421 4.3.2 enough\r\n"),
+            _ => Act::Ok,
+        })
+        .start();
+    let told = send(&server, 30, &window(&server, 8), &[]);
+    let answered = server.accepted().len() as u64;
+    assert_eq!(told.count("sent"), answered, "{}", told.run.stdout);
+    assert!(told.count("in_doubt") <= 8);
+}

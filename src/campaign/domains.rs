@@ -8,7 +8,7 @@ use crate::address::Address;
 /// Limits for the recipients of one domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainLimit {
-    /// Such as `gmail.com`; those below it do not belong to it.
+    /// Such as `gmail.com`, in lower case; those below it do not belong to it.
     pub domain: String,
     /// Every one of these is kept.
     pub rates: Vec<Rate>,
@@ -22,7 +22,7 @@ impl DomainLimit {
     pub fn merged(all: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut merged: Vec<Self> = Vec::new();
         for limit in all {
-            match merged.iter_mut().find(|other| other.domain.eq_ignore_ascii_case(&limit.domain)) {
+            match merged.iter_mut().find(|other| other.domain == limit.domain) {
                 Some(other) => {
                     other.rates.extend(limit.rates);
                     other.connections = other.connections.into_iter().chain(limit.connections).min();
@@ -50,7 +50,16 @@ pub(super) fn read(keys: &mut Keys<'_>) -> Vec<DomainLimit> {
         let connections = connections.and_then(|number| NonZeroUsize::new(number.value as usize));
         // An address is what knows how a domain is written.
         match format!("x@{}", name.value).parse::<Address>() {
-            Ok(address) => limits.push(DomainLimit { domain: address.domain().to_owned(), rates, connections }),
+            Ok(_) if rates.is_empty() && connections.is_none() => {
+                all.complain(name.span, &name.value, "this says neither rate nor connections", None);
+            }
+            Ok(address) if limits.iter().any(|limit| limit.domain == address.domain().to_ascii_lowercase()) => {
+                all.complain(name.span, &name.value, "this domain stands here twice, once written otherwise", None);
+            }
+            Ok(address) => {
+                let domain = address.domain().to_ascii_lowercase();
+                limits.push(DomainLimit { domain, rates, connections });
+            }
             Err(_) => {
                 let help = "write it as it stands behind the @, in quotation marks: [domains.\"gmail.com\"]";
                 all.complain(name.span, &name.value, "this is no domain", Some(help.into()));

@@ -87,8 +87,6 @@ struct Habits {
     is_stepwise: AtomicBool,
     /// It takes no envelope before it has answered to the content in front of it, or closes the connection behind a message.
     takes_each_by_itself: AtomicBool,
-    /// It has taken a MAIL before it had answered to the content in front of it.
-    takes_ahead: AtomicBool,
 }
 
 /// A connection that is ready for mail.
@@ -104,9 +102,22 @@ pub(super) struct Connection {
     pub(super) transactions: usize,
     /// Whether the server has a sender of which there will be no message.
     pub(super) is_open: bool,
+    /// Several servers can be behind one name, so this is found out over each connection.
+    pub(super) ahead: Ahead,
     /// Whether it is of no use any more.
     pub(super) is_lost: bool,
+    /// Whether what was answered before it was lost can still be read.
+    pub(super) is_half_closed: bool,
     habits: Arc<Habits>,
+}
+
+/// Whether a server takes an envelope before it has answered to the content in front of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ahead {
+    Unknown,
+    /// Just MAIL went ahead, to find that out.
+    Tried,
+    Taken,
 }
 
 /// What a step of a dialogue ended with.
@@ -171,7 +182,6 @@ impl Connector {
         };
         let offer = record.reply().as_ref().map(Offer::of).unwrap_or_default();
         let habits = Arc::clone(&self.habits);
-        let (transactions, is_open, is_lost) = (0, false, false);
         let mut connection = Connection {
             smtp,
             record,
@@ -180,9 +190,11 @@ impl Connector {
             tls,
             login: None,
             offer,
-            transactions,
-            is_open,
-            is_lost,
+            transactions: 0,
+            is_open: false,
+            ahead: Ahead::Unknown,
+            is_lost: false,
+            is_half_closed: false,
             habits,
         };
         if let (Some(login), Some(secret)) = (&self.account.login, &self.secret) {
@@ -279,12 +291,7 @@ impl Connection {
 
     /// Whether that was seen to work. Dovecot's submission service (2.3) breaks off where it gets more than MAIL.
     pub(super) fn is_known_to_go_ahead(&self) -> bool {
-        self.goes_ahead() && self.habits.takes_ahead.load(Ordering::Relaxed)
-    }
-
-    /// It is seen to work.
-    pub(super) fn goes_ahead_indeed(&self) {
-        self.habits.takes_ahead.store(true, Ordering::Relaxed);
+        self.ahead == Ahead::Taken && self.goes_ahead()
     }
 
     /// From now on no connection of the run does that.
@@ -314,7 +321,18 @@ impl Connection {
         self.record.forget();
         self.record.expect_further(replies);
         let said = within(deadline, self.smtp.command(commands)).await;
-        self.answer(said.map(Result::err))
+        let answer = self.answer(said.map(Result::err));
+        if !matches!(answer, Answer::Lost(Happening::Closed, _)) {
+            return answer;
+        }
+        // Nothing more can be written; what was answered before can still be read.
+        match self.hear(deadline).await {
+            Answer::Lost(..) => answer,
+            heard => {
+                self.is_half_closed = true;
+                heard
+            }
+        }
     }
 
     /// The answer to the next of several commands.

@@ -45,12 +45,12 @@ pub(super) struct Pass {
 }
 
 impl Domains {
-    /// Limits, each with what counts already.
-    pub(super) fn new(limits: Vec<(DomainLimit, News)>) -> Arc<Self> {
+    /// Limits, each with what counts already. With `spread` messages go evenly over the time that each rate gives.
+    pub(super) fn new(limits: Vec<(DomainLimit, News)>, spread: bool) -> Arc<Self> {
         let limits: Vec<Limit> = limits
             .into_iter()
             .map(|(limit, past)| Limit {
-                pace: Pace::starting_with(&limit.rates, &past),
+                pace: Pace::starting_with(&limit.rates, spread, &past),
                 connections: limit.connections.map_or(usize::MAX, std::num::NonZeroUsize::get),
                 domain: limit.domain,
             })
@@ -173,7 +173,7 @@ mod tests {
         let rates = rates.iter().map(|rate| rate.parse().unwrap()).collect();
         let limit =
             DomainLimit { domain: "slow.example".into(), rates, connections: std::num::NonZeroUsize::new(connections) };
-        Domains::new(vec![(limit, News::default())])
+        Domains::new(vec![(limit, News::default())], false)
     }
 
     #[tokio::test(start_paused = true)]

@@ -107,8 +107,8 @@ impl Pace {
     }
 
     /// One that nobody else shares, with what counts already.
-    pub(super) fn starting_with(rates: &[Rate], past: &News) -> Arc<Self> {
-        let pace = Self::new(rates, false, None);
+    pub(super) fn starting_with(rates: &[Rate], spread: bool, past: &News) -> Arc<Self> {
+        let pace = Self::new(rates, spread, None);
         pace.learn(past);
         pace
     }
@@ -242,23 +242,27 @@ impl Pace {
 
     /// When there is room.
     pub(super) fn room(&self, now: Instant) -> Room {
-        self.windows().iter_mut().fold(Room::Now, |room, window| room.later(window.room(now)))
+        let mut windows = self.windows();
+        room(&mut windows, *self.next.lock().unwrap_or_else(PoisonError::into_inner), now)
     }
 
     /// Opens one in every window if every window has room.
     fn take(&self, now: Instant) -> Room {
         let mut windows = self.windows();
-        let mut room = windows.iter_mut().fold(Room::Now, |room, window| room.later(window.room(now)));
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = next.filter(|next| *next > now) {
-            room = room.later(Room::At(next));
-        }
+        let room = room(&mut windows, *next, now);
         if room == Room::Now {
             *next = (!self.gap.is_zero()).then(|| now + self.gap);
             windows.iter_mut().for_each(|window| window.open += 1);
         }
         room
     }
+}
+
+/// When there is room in all windows, and the next one is due.
+fn room(windows: &mut [Window], next: Option<Instant>, now: Instant) -> Room {
+    let room = windows.iter_mut().fold(Room::Now, |room, window| room.later(window.room(now)));
+    next.filter(|next| *next > now).map_or(room, |next| room.later(Room::At(next)))
 }
 
 impl Room {

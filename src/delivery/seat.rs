@@ -50,11 +50,13 @@ pub(super) struct Seat {
     has_place: bool,
     connection: Option<Connection>,
     settling: Option<Settling>,
+    /// Until when it was said that it waits for a domain.
+    told: Option<Timestamp>,
 }
 
 /// Sends messages as long as there are any, over one connection after the other. The first has a place already, and `connection`.
 pub(super) async fn work(run: Arc<Run>, number: usize, connection: Option<Connection>) {
-    let mut seat = Seat { run, number, has_place: connection.is_some(), connection, settling: None };
+    let mut seat = Seat { run, number, has_place: connection.is_some(), connection, settling: None, told: None };
     seat.work().await;
     seat.settle().await;
     seat.hang_up().await;
@@ -258,7 +260,7 @@ impl Seat {
     /// What the table says of trouble; none where the message is queued again.
     async fn consequence(&self, outgoing: &Outgoing, trouble: &Trouble) -> Option<Outcome> {
         let run = &self.run;
-        let Trouble { stage, happening, reply, why } = trouble;
+        let Trouble { stage, happening, reply, why, is_echo } = trouble;
         let claim = outgoing.claim;
         if reply.is_some() && *happening != Happening::Closing {
             run.answered();
@@ -279,7 +281,7 @@ impl Seat {
                 end_run(&run.stop, &run.events, StopReason::SenderRefused { from, reply }).await;
                 return None;
             }
-            _ if consequence.connection == Fate::Lost => run.lost(self.number, why).await,
+            _ if consequence.connection == Fate::Lost && !is_echo => run.lost(self.number, why).await,
             _ => {}
         }
         match consequence.message {
@@ -336,6 +338,14 @@ impl Seat {
             self.hang_up().await;
         }
         let run = Arc::clone(&self.run);
+        if let Work::At(due) = run.domains.work(self.number)
+            && let Ok(time) = Duration::try_from(due.duration_since(Timestamp::now()))
+            && time >= Duration::from_secs(1)
+            && self.told.is_none_or(|told| told < Timestamp::now())
+        {
+            self.told = Some(due);
+            run.tell(Event::Waiting { connection: self.number, time }).await;
+        }
         // Another may have been put off until sooner; and a clock that is set does not hold anybody up.
         let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), changes.changed())).await;
     }

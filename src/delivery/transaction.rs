@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::{
     Reply,
-    connect::{Answer, Connection},
+    connect::{Ahead, Answer, Connection},
     offer::Extension,
     outcome::{Course, Fate, Happening, Stage},
     pace::Slot,
@@ -37,19 +37,27 @@ pub(super) struct Trouble {
     pub(super) happening: Happening,
     pub(super) reply: Option<Reply>,
     pub(super) why: String,
+    /// Whether the connection was lost with another message, which counts.
+    pub(super) is_echo: bool,
 }
 
 impl Trouble {
+    /// The connection broke.
+    pub(super) fn broken(stage: Stage, happening: Happening, why: String) -> Self {
+        Self { stage, happening, reply: None, why, is_echo: false }
+    }
+
     pub(super) fn of(stage: Stage, answer: Answer) -> Self {
         match answer {
             Answer::No(reply) => {
-                Self { stage, happening: Happening::of(&reply), why: reply.to_string(), reply: Some(reply) }
+                let (happening, why) = (Happening::of(&reply), reply.to_string());
+                Self { reply: Some(reply), ..Self::broken(stage, happening, why) }
             }
             Answer::Yes(reply) => {
                 let why = format!("the server answered {} with {reply}", stage.command());
-                Self { stage, happening: Happening::Garbage, reply: None, why }
+                Self::broken(stage, Happening::Garbage, why)
             }
-            Answer::Lost(happening, why) => Self { stage, happening, reply: None, why },
+            Answer::Lost(happening, why) => Self::broken(stage, happening, why),
         }
     }
 
@@ -62,8 +70,9 @@ impl Trouble {
     /// Whether the server closes a connection that has taken some messages, and does not say that it is asked too much: Exim, for
     /// one, takes so many over each. This is the last of so many transactions.
     pub(super) fn is_used_up(&self, transactions: usize) -> bool {
-        let is_plain = self.reply.as_ref().is_some_and(|reply| reply.enhanced().is_none());
-        (self.stage, self.happening) == (Stage::Mail, Happening::Closing) && is_plain && transactions > 1
+        let is_plain = self.reply.as_ref().is_none_or(|reply| reply.enhanced().is_none());
+        let closes = matches!(self.happening, Happening::Closing | Happening::Closed);
+        self.stage == Stage::Mail && closes && is_plain && transactions > 1
     }
 
     /// Whether the connection is good for another message.
@@ -88,6 +97,7 @@ impl Stage {
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",
+            Self::After => "RSET",
             _ => "the message",
         }
     }
@@ -226,7 +236,7 @@ impl Connection {
 
     /// Reads the answers to an envelope that went with the content before, and sends what is left of it.
     pub(super) async fn opened(&mut self, parcel: &Parcel, slot: Slot) -> Result<(), End> {
-        let is_trial = !self.is_known_to_go_ahead();
+        let is_trial = self.ahead == Ahead::Tried;
         let mail = self.hear(self.deadlines.command()).await;
         fault::point("mail");
         drop(slot);
@@ -235,17 +245,19 @@ impl Connection {
             self.no_longer_goes_ahead();
             return Err(End::NotBegun(why));
         }
-        if !is_trial {
-            self.transactions += 1;
-            return self.opened_after(mail, None).await;
-        }
         if matches!(&mail, Answer::No(reply) if reply.code() == 503) {
             self.no_longer_goes_ahead();
+            // Whatever it says to what came behind MAIL is about something else.
+            self.is_lost |= !is_trial;
             return Err(End::NotBegun("the server takes each message by itself".into()));
         }
         self.transactions += 1;
+        if !is_trial {
+            return self.opened_after(mail, None).await;
+        }
+        self.ahead = Ahead::Unknown;
         self.passed(Stage::Mail, mail.clone())?;
-        self.goes_ahead_indeed();
+        self.ahead = Ahead::Taken;
         let mut rest = String::new();
         parcel.add_recipient(&mut rest);
         self.opened_after(mail, Some(&rest)).await
@@ -324,6 +336,7 @@ impl Connection {
             }
             // Just MAIL, until it is known that the server can do that.
             Some(next) => {
+                self.ahead = Ahead::Tried;
                 self.add_mail(next, &mut group);
                 2
             }

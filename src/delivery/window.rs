@@ -80,14 +80,34 @@ impl Seat {
             let Flight { outgoing, slot, start, end, commands } = flight;
             let ended = connection.landed(first, commands, start..end).await;
             count(slot, &ended);
+            let is_counted = matches!(&ended, End::Trouble(trouble) if trouble.fate() == Fate::Lost);
             self.conclude(connection, outgoing, ended).await;
             if connection.is_lost {
-                for Flight { outgoing, slot, start, end, .. } in flights.drain(..) {
-                    let lost = connection.broken(start..end, Happening::Closed, "the connection was lost".into());
-                    count(slot, &lost);
-                    self.conclude(connection, outgoing, lost).await;
-                }
-                return;
+                return self.give_up_flights(connection, flights, is_counted).await;
+            }
+        }
+    }
+
+    /// The line broke, which counts once. What was answered before that is known; the others may have been received.
+    async fn give_up_flights(&mut self, connection: &mut Connection, flights: VecDeque<Flight>, mut is_counted: bool) {
+        let mut is_readable = connection.is_half_closed;
+        for Flight { outgoing, slot, start, end, commands } in flights {
+            let mut ended = if is_readable {
+                let first = connection.hear(connection.deadlines.quit()).await;
+                connection.landed(first, commands, start..end).await
+            } else {
+                connection.broken(start..end, Happening::Closed, "the connection was lost".into())
+            };
+            if let End::Trouble(trouble) = &mut ended {
+                is_readable &= trouble.fate() == Fate::Good;
+                trouble.is_echo = is_counted;
+                is_counted |= trouble.fate() == Fate::Lost;
+            }
+            is_readable &= !matches!(ended, End::NotBegun(_));
+            count(slot, &ended);
+            match ended {
+                End::NotBegun(_) => self.run.release(outgoing),
+                ended => self.conclude(connection, outgoing, ended).await,
             }
         }
     }
@@ -116,7 +136,7 @@ impl Connection {
     /// Reads the answers to a message on the way, behind the first one, which is there.
     async fn landed(&mut self, first: Answer, commands: usize, place: Range<usize>) -> End {
         let stages = [Stage::After, Stage::Mail, Stage::Rcpt, Stage::Dot];
-        let (mut first, mut refusal, mut is_odd) = (Some(first), None, false);
+        let (mut first, mut refusal, mut odd) = (Some(first), None, None);
         for stage in stages.into_iter().skip(stages.len() - commands) {
             let answer = match first.take() {
                 Some(first) => first,
@@ -129,22 +149,34 @@ impl Connection {
                 },
                 (Stage::Dot, answer) => {
                     fault::point("answered");
-                    return match (answer, refusal) {
-                        (Answer::Yes(reply), None) if !is_odd && Stage::Dot.hopes_for(&reply) => {
+                    return match (answer, refusal, odd) {
+                        (Answer::Yes(reply), None, None) if Stage::Dot.hopes_for(&reply) => {
                             self.is_open = false;
                             End::Accepted(reply)
                         }
-                        (Answer::No(_), Some(refusal)) => self.ended(refusal),
-                        // Or it took a message of which it had said that it would not, or something odd was said.
-                        (answer, _) => self.ended(Trouble::of(Stage::Dot, answer)),
+                        // Something was no answer to what was asked, or it took what it had said that it would not.
+                        (Answer::Yes(_), _, Some(odd)) => self.ended(Trouble { stage: Stage::Dot, ..odd }),
+                        (Answer::No(_), _, Some(odd)) => self.ended(odd),
+                        (Answer::Yes(_), Some(refusal), None) => {
+                            let why = format!("the server took the message although it had said {}", refusal.why);
+                            self.ended(Trouble::broken(Stage::Dot, Happening::Garbage, why))
+                        }
+                        (Answer::No(_), Some(refusal), None) => self.ended(refusal),
+                        (answer, None, None) | (answer @ Answer::Lost(..), ..) => {
+                            self.ended(Trouble::of(Stage::Dot, answer))
+                        }
                     };
                 }
-                (Stage::After, Answer::No(_)) => is_odd = true,
+                (Stage::After, Answer::No(reply)) => {
+                    odd.get_or_insert(Trouble::of(Stage::After, Answer::Yes(reply)));
+                }
                 (_, answer @ Answer::No(_)) => {
                     refusal.get_or_insert(Trouble::of(stage, answer));
                 }
                 (_, Answer::Yes(reply)) => {
-                    is_odd |= !stage.hopes_for(&reply);
+                    if !stage.hopes_for(&reply) {
+                        odd.get_or_insert(Trouble::of(stage, Answer::Yes(reply)));
+                    }
                     self.is_open = stage != Stage::After;
                 }
             }
@@ -166,6 +198,6 @@ impl Connection {
             return End::NotBegun(why);
         }
         let stage = if written >= place.end { Stage::Dot } else { Stage::Body };
-        End::Trouble(Trouble { stage, happening, reply: None, why })
+        End::Trouble(Trouble::broken(stage, happening, why))
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Heard, json, progress::spoken};
 use crate::{
+    address::Address,
     delivery::{Finished, StopReason},
     diagnostic::visible,
     outbox::{Counts, Outbox, Outcome},
@@ -31,6 +32,8 @@ pub struct Summary<'r> {
     pub stopped: Option<StopReason>,
     /// What to type to go on with some rows, up to `--rows `.
     pub command: String,
+    /// Who got a message in place of its recipient, if this was a test.
+    pub tester: Option<Address>,
 }
 
 impl Summary<'_> {
@@ -65,6 +68,9 @@ impl Summary<'_> {
     /// As text for a person.
     #[must_use]
     pub fn text(&self) -> String {
+        if let Some(tester) = &self.tester {
+            return self.text_of_test(tester);
+        }
         let counts = self.counts();
         let (sent, total) = (counts.of(Outcome::Sent), counts.total());
         let mut text = String::new();
@@ -103,6 +109,27 @@ impl Summary<'_> {
         }
         self.in_doubt(&mut text);
         self.rest(&mut text);
+        text
+    }
+
+    /// What became of a test to oneself, of which there is nothing to look up and nothing to go on with.
+    fn text_of_test(&self, tester: &Address) -> String {
+        let counts = self.counts();
+        if counts.all_sent() {
+            return format!("The test to {tester} was sent. Nothing was written down of it.\n");
+        }
+        let outcome = Outcome::ALL.into_iter().find(|outcome| counts.of(*outcome) > 0).map_or("", name);
+        let mut text = format!("The test to {tester} was not sent, or nobody knows: {outcome}.\n");
+        let said =
+            self.heard.not_sent.iter().filter_map(|finished| {
+                finished.reply.as_ref().map(ToString::to_string).or_else(|| finished.why.clone())
+            });
+        for said in said.chain(self.stopped.as_ref().map(ToString::to_string)) {
+            let _ = writeln!(text, "  {}", visible(&said));
+        }
+        if let Some(help) = self.stopped.as_ref().and_then(StopReason::help) {
+            let _ = writeln!(text, "  to do: {help}");
+        }
         text
     }
 

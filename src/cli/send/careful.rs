@@ -47,6 +47,12 @@ impl Send {
             })?,
         };
         let row = loaded.list().get(index).map_or(0, Recipient::row);
+        if let Some(other) = loaded.list().find(tester.as_str()).filter(|other| *other != index) {
+            let other = loaded.list().get(other).map_or(0, Recipient::row);
+            let message = format!("{tester} is the address of row {other}, who must not get row {row}'s message");
+            let help = Some("send the test to yourself; nothing was sent");
+            return Err(Failure::because(Exit::Usage, "send.test", message, help));
+        }
         if loaded.origin.is_none() {
             let prepared = loaded.prepare(Selection::Some(vec![index]), screen)?;
             screen.remark(&prepared.remarks().clone().briefly());
@@ -93,6 +99,9 @@ impl Send {
             let text = question(&first, left);
             // Ctrl-C is heard meanwhile.
             tokio::task::spawn_blocking(move || {
+                // What was typed before is no answer to what nobody had read.
+                #[cfg(unix)]
+                let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
                 let _ = io::stderr().write_all(text.as_bytes());
                 let mut typed = String::new();
                 let read = io::stdin().lock().read_line(&mut typed);

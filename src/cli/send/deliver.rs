@@ -62,7 +62,7 @@ impl Send {
             signer,
             outbox: Arc::clone(&outbox),
             retry: campaign.retry,
-            waits: !self.retry.no_wait,
+            waits: !self.retry.no_wait && self.test.is_none(),
             ledger,
             clock: ZonedDateTime::now,
         };
@@ -83,7 +83,8 @@ impl Send {
         }
         over.store(true, Ordering::SeqCst);
         let stopped = stop.reason();
-        let summary = Summary { outbox: &outbox, list: composer.list(), heard: &heard, stopped, command: self.typed() };
+        let (list, command, tester) = (composer.list(), self.typed(), self.test.clone());
+        let summary = Summary { outbox: &outbox, list, heard: &heard, stopped, command, tester };
         let exit = self.conclude(&summary, screen);
         let details = summary.details();
         if let Some(sandbox) = sandbox {
@@ -95,10 +96,12 @@ impl Send {
     /// What is known of everybody at the moment, for somebody who leaves at once.
     fn last_words(&self, composer: &Composer, outbox: &Arc<Outbox>) -> impl Fn() -> String + use<> {
         let (outbox, composer, command, start) = (Arc::clone(outbox), composer.clone(), self.typed(), Instant::now());
+        let tester = self.test.clone();
         move || {
             let heard = Heard { time: start.elapsed(), ..Heard::default() };
             let stopped = Some(StopReason::Interrupted(Signal::Interrupt));
-            Summary { outbox: &outbox, list: composer.list(), heard: &heard, stopped, command: command.clone() }.text()
+            let (list, command, tester) = (composer.list(), command.clone(), tester.clone());
+            Summary { outbox: &outbox, list, heard: &heard, stopped, command, tester }.text()
         }
     }
 
