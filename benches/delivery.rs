@@ -147,7 +147,7 @@ impl Home {
     fn command(&self, program: &str, record: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&self.directory).env("HOME", &self.directory).env("PW", "secret");
-        command.env("APIECE_CONFIG", "config.toml").env("XDG_DATA_HOME", record).stdin(Stdio::null());
+        command.env("APIECE_CONFIG", "config.toml").env("XDG_STATE_HOME", record).stdin(Stdio::null());
         command.stderr(Stdio::null());
         command
     }

@@ -1,7 +1,7 @@
 //! A password is never in an argument, an output, an error or the config's own text.
 
 use crate::support::{
-    Home, Run, account, people,
+    Home, OUTBOX, Run, account, people,
     scripted::{Act, Scripted, Stage, Tls},
 };
 
@@ -78,6 +78,45 @@ fn a_refused_login_shows_the_servers_words_and_not_the_password() {
         let run = Run::of(command.env("SMTP_PASSWORD", PASSWORD).output().unwrap());
         assert!(run.code != 0 && server.deliveries().is_empty());
         says_nothing(&run);
+    }
+}
+
+/// Servers repeat what they did not understand.
+#[test]
+fn a_server_that_repeats_the_password_is_not_quoted_with_it() {
+    for (offer, stage, codes) in [
+        ("PLAIN", Stage::Auth, &["535 5.7.8", "454 4.7.0", "421 4.7.0", "garbage"][..]),
+        ("LOGIN", Stage::AuthResponse, &["501 5.5.2", "garbage"]),
+        ("XOAUTH2", Stage::Auth, &["535 5.7.8"]),
+        ("PLAIN", Stage::Mail, &["553 5.7.1"]),
+        ("PLAIN", Stage::Rcpt, &["450 4.2.0"]),
+    ] {
+        for code in codes {
+            let server = Scripted::builder()
+                .tls(Tls::Implicit)
+                .auth("case.team", PASSWORD)
+                .auth_offer(offer)
+                .on_when(move |moment| match moment.stage {
+                    now if now == stage => Act::reply(format!("{code} {} {PASSWORD} {ENCODED}\r\n", moment.line)),
+                    _ => Act::Ok,
+                })
+                .start();
+            let home = Home::new();
+            home.campaign(&people(2));
+            let login = "username = \"case.team\"\npassword_env = \"SMTP_PASSWORD\"";
+            home.config(&account(server.port(), server.ca_file(), "implicit", login));
+            for format in ["text", "json"] {
+                let arguments = ["send", "c", "--account", "work", "--no-wait", "--confirm", "2", "--format", format];
+                let run = Run::of(home.command(&arguments).env("SMTP_PASSWORD", PASSWORD).output().unwrap());
+                assert_ne!(run.code, 0);
+                says_nothing(&run);
+                for secret in [PASSWORD, "hunter2", ENCODED, "aHVudGVyM", "h1bnRlcj", "odW50ZXIy"] {
+                    let kept = std::fs::read(home.path().join(OUTBOX)).unwrap();
+                    let is_there = kept.windows(secret.len()).any(|octets| octets == secret.as_bytes());
+                    assert!(!is_there, "{secret} is kept: {offer} {stage:?} {code}");
+                }
+            }
+        }
     }
 }
 

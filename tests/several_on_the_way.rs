@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -35,7 +36,7 @@ fn each_is_a_transaction_of_its_own_and_nobody_waits_for_answers() {
     assert!(server.deliveries().iter().all(|delivery| delivery.rcpt_to.len() == 1));
     let said = commands(&server);
     // With the first two it is found out what the server can do.
-    let first = ["EHLO", "MAIL", "RCPT", "DATA", "MAIL", "RCPT", "DATA"];
+    let first = ["EHLO", "MAIL", "RCPT", "DATA", "MAIL", "RCPT", "DATA", "BDAT"];
     let then = ["RSET", "MAIL", "RCPT", "BDAT"].repeat(6);
     assert_eq!(said, [&first[..], &then, &["QUIT"]].concat());
     // The content is what would have been sent with DATA.
@@ -111,8 +112,11 @@ fn when_the_line_breaks_what_was_written_is_in_doubt_and_nothing_else() {
     }
 }
 
-/// A server that refuses every recipient but the first two, and takes the content all the same.
-fn confused() -> u16 {
+/// A server that refuses every recipient but the first two, and takes the content all the same; or else one that takes
+/// everybody, and takes content behind BDAT, which it does not know, for commands. Gives its port and what it read.
+fn confused(knows_bdat: bool) -> (u16, Arc<Mutex<String>>) {
+    let read = Arc::new(Mutex::new(String::new()));
+    let seen = Arc::clone(&read);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -125,11 +129,12 @@ fn confused() -> u16 {
                 if stream.read_line(&mut line).unwrap_or_default() == 0 {
                     break;
                 }
+                seen.lock().unwrap().push_str(&line);
                 answer = match line.get(..4) {
                     Some("EHLO") => "250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
                     Some("RCPT") => {
                         recipients += 1;
-                        if recipients > 2 { "550 5.1.1 no\r\n" } else { "250 2.1.5 Ok\r\n" }
+                        if recipients > 2 && knows_bdat { "550 5.1.1 no\r\n" } else { "250 2.1.5 Ok\r\n" }
                     }
                     Some("DATA") => {
                         stream.get_mut().write_all(b"354 go on\r\n").unwrap();
@@ -139,6 +144,8 @@ fn confused() -> u16 {
                         }
                         "250 2.0.0 Ok\r\n"
                     }
+                    Some("BDAT") if !knows_bdat => "500 5.5.2 unknown\r\n",
+                    Some("BDAT") if line.trim_end() == "BDAT 0" => "503 5.5.1 not in this order\r\n",
                     Some("BDAT") => {
                         let size = line.split(' ').nth(1).unwrap().parse().unwrap();
                         stream.read_exact(&mut vec![0; size]).unwrap();
@@ -149,14 +156,14 @@ fn confused() -> u16 {
             }
         }
     });
-    port
+    (port, read)
 }
 
 #[test]
 fn a_server_that_takes_what_it_refused_is_not_believed() {
     let home = Home::new();
     let more = format!("tls = \"none\"\n{IMPATIENT}window = 3\n");
-    home.config(&format!("[account.work]\nhost = \"127.0.0.1\"\nport = {}\n{more}", confused()));
+    home.config(&format!("[account.work]\nhost = \"127.0.0.1\"\nport = {}\n{more}", confused(true).0));
     home.campaign(&people(5));
     let run = home.run(&["send", "c", "--no-wait", "--format", "json", "--confirm", "5"]).ended(1);
     let outcomes: Vec<String> = outcomes(&run).into_values().collect();
@@ -219,4 +226,31 @@ fn what_is_answered_before_nothing_more_can_be_written_counts() {
     let answered = server.accepted().len() as u64;
     assert_eq!(told.count("sent"), answered, "{}", told.run.stdout);
     assert!(told.count("in_doubt") <= 8);
+}
+
+#[test]
+fn nothing_of_a_message_is_sent_behind_a_command_that_the_server_may_not_know() {
+    let (port, read) = confused(false);
+    let home = Home::new();
+    let more = format!("tls = \"none\"\n{IMPATIENT}window = 4\nconnections = 2\n");
+    home.config(&format!("[account.work]\nhost = \"127.0.0.1\"\nport = {port}\n{more}"));
+    home.campaign(&people(12));
+    home.write("c/people.csv", people(12).replace("Person 5,", "\"RCPT TO:<evil@evil.example>\",").as_str());
+    home.run(&["send", "c", "--no-wait", "--confirm", "12"]).ended(0);
+    let read = read.lock().unwrap();
+    assert!(!read.contains("evil") && read.matches("BDAT").count() <= 2, "{read}");
+}
+
+#[test]
+fn a_window_gets_smaller_where_lines_break() {
+    let server = server()
+        .on_when(|moment| match (moment.stage, moment.message) {
+            (Stage::Dot, Some(message)) if message % 6 == 5 => Act::Drop,
+            _ => Act::Ok,
+        })
+        .start();
+    let told = send(&server, 120, &window(&server, 8), &[]).ended(1);
+    // 8, 4, 2 with the first three; then only those whose answer was lost.
+    let lost = server.deliveries().iter().filter(|delivery| delivery.answered.is_none()).count() as u64;
+    assert!(told.count("in_doubt") <= lost + 7 + 3 + 1, "{} of {lost}", told.count("in_doubt"));
 }

@@ -46,6 +46,7 @@ pub(super) fn confirm(question: &Question, given: Option<usize>, screen: Screen)
         let help = format!("add --confirm {count} if that is the number of people who are to get it");
         return Err(refused("there is no terminal at which to confirm; nothing was sent".into(), Some(&help)));
     }
+    forget_typed();
     Screen { quiet: false, ..screen }.note(&format!("{}\nType the number of recipients to send: ", question.text()));
     let mut typed = String::new();
     let read = io::stdin().lock().read_line(&mut typed);
@@ -53,6 +54,12 @@ pub(super) fn confirm(question: &Question, given: Option<usize>, screen: Screen)
         return Ok(());
     }
     Err(refused("that is not the number of recipients; nothing was sent".into(), None))
+}
+
+/// What was typed before a question is no answer to what nobody had read.
+pub(super) fn forget_typed() {
+    #[cfg(unix)]
+    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
 }
 
 impl Question {

@@ -87,6 +87,8 @@ struct Habits {
     is_stepwise: AtomicBool,
     /// It takes no envelope before it has answered to the content in front of it, or closes the connection behind a message.
     takes_each_by_itself: AtomicBool,
+    /// It does not know BDAT.
+    takes_no_chunks: AtomicBool,
 }
 
 /// A connection that is ready for mail.
@@ -118,6 +120,8 @@ pub(super) enum Ahead {
     /// Just MAIL went ahead, to find that out.
     Tried,
     Taken,
+    /// And it knows BDAT.
+    Chunks,
 }
 
 /// What a step of a dialogue ended with.
@@ -291,12 +295,24 @@ impl Connection {
 
     /// Whether that was seen to work. Dovecot's submission service (2.3) breaks off where it gets more than MAIL.
     pub(super) fn is_known_to_go_ahead(&self) -> bool {
-        self.ahead == Ahead::Taken && self.goes_ahead()
+        matches!(self.ahead, Ahead::Taken | Ahead::Chunks) && self.goes_ahead()
     }
 
     /// From now on no connection of the run does that.
     pub(super) fn no_longer_goes_ahead(&self) {
         self.habits.takes_each_by_itself.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is to be trusted with BDAT.
+    pub(super) fn may_take_chunks(&self) -> bool {
+        self.offer.has(Extension::Chunking)
+            && self.is_known_to_go_ahead()
+            && !self.habits.takes_no_chunks.load(Ordering::Relaxed)
+    }
+
+    /// From now on no connection of the run does that.
+    pub(super) fn no_longer_takes_chunks(&self) {
+        self.habits.takes_no_chunks.store(true, Ordering::Relaxed);
     }
 
     /// From now on no connection of the run does that.

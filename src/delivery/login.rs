@@ -65,6 +65,9 @@ struct Dialogue<'c> {
 
 impl Dialogue<'_> {
     async fn speak(&mut self, user: &str, secret: &str, server: &str) -> Result<(), Failed> {
+        // Some servers repeat what they did not understand.
+        self.connection.record.hide(secret);
+        self.connection.record.hide(&Zeroizing::new(BASE64_STANDARD.encode(secret)));
         match self.mechanism {
             Mechanism::Plain => self.end(Some(&format!("\0{user}\0{secret}"))).await,
             Mechanism::Login => {
@@ -122,11 +125,8 @@ impl Dialogue<'_> {
 
     /// Begins; gives the challenge, if there is one.
     async fn ask(&mut self, initial: Option<&str>) -> Result<Option<String>, Failed> {
-        let line = match initial {
-            Some(initial) => line(&format!("AUTH {} ", self.mechanism), Some(initial)),
-            None => line(&format!("AUTH {}", self.mechanism), None),
-        };
-        self.send(line).await
+        let command = format!("AUTH {}{}", self.mechanism, if initial.is_some() { " " } else { "" });
+        self.send(&command, initial).await
     }
 
     async fn answer(&mut self, words: &str) -> Result<(), Failed> {
@@ -137,7 +137,7 @@ impl Dialogue<'_> {
     }
 
     async fn answer_or_end(&mut self, words: &str) -> Result<Option<String>, Failed> {
-        self.send(line("", Some(words))).await
+        self.send("", Some(words)).await
     }
 
     /// Begins, and is done.
@@ -161,8 +161,12 @@ impl Dialogue<'_> {
         }
     }
 
-    /// A line; gives the challenge, or none where the login is done.
-    async fn send(&mut self, line: Zeroizing<String>) -> Result<Option<String>, Failed> {
+    /// A line with some words in base64; gives the challenge, or none where the login is done. An initial response that is empty is
+    /// written `=` (RFC 4954 §4).
+    async fn send(&mut self, command: &str, words: Option<&str>) -> Result<Option<String>, Failed> {
+        let words = words.map(|words| Zeroizing::new(BASE64_STANDARD.encode(words))).unwrap_or_default();
+        self.connection.record.hide(&words);
+        let line = Zeroizing::new(format!("{command}{}\r\n", *words));
         let deadline: Duration = self.connection.deadlines.command();
         match self.connection.ask(line.as_str(), 1, deadline).await {
             Answer::Yes(reply) if reply.code() == 235 => Ok(None),
@@ -178,12 +182,6 @@ impl Dialogue<'_> {
 
 fn decoded(base64: &str) -> Option<String> {
     String::from_utf8(BASE64_STANDARD.decode(base64).ok()?).ok()
-}
-
-/// A line in which words are in base64. An initial response that is empty is written `=` (RFC 4954 §4).
-fn line(command: &str, words: Option<&str>) -> Zeroizing<String> {
-    let words = words.map(|words| Zeroizing::new(BASE64_STANDARD.encode(words))).unwrap_or_default();
-    Zeroizing::new(format!("{command}{}\r\n", *words))
 }
 
 /// RFC 5802 §5.1

@@ -171,7 +171,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         waits: job.waits,
         is_first: AtomicBool::new(false),
         domains: Domains::new(job.domains, job.spread),
-        window: job.account.window.get(),
+        window: AtomicUsize::new(job.account.window.get()),
         most_messages: job.account.messages_per_connection.map_or(usize::MAX, NonZeroUsize::get),
         most_losses: most + MOST_LOSSES,
         losses: AtomicUsize::new(0),

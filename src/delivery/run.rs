@@ -17,7 +17,6 @@ use super::{
     crew::Crew,
     domains::{Domains, Pass},
     end_run,
-    offer::Extension,
     outcome::Course,
     pace::{Pace, Slot},
     transaction::Parcel,
@@ -54,8 +53,9 @@ pub(super) struct Run {
     /// Whether only the first messages are sent, which somebody wants to look at before the others go.
     pub(super) is_first: AtomicBool,
     pub(super) domains: Arc<Domains>,
-    /// So many messages are on the way over one connection at once, where the server can do that.
-    pub(super) window: usize,
+    /// So many messages are on the way over one connection at once, where the server can do that; half as many
+    /// once a connection was lost with some on the way.
+    pub(super) window: AtomicUsize,
     /// So many messages go over one connection at most.
     pub(super) most_messages: usize,
     pub(super) most_losses: usize,
@@ -183,7 +183,7 @@ impl Run {
 
     /// Whether several messages are on the way over a connection at once.
     pub(super) fn has_window(&self, connection: &Connection) -> bool {
-        self.window > 1 && connection.offer.has(Extension::Chunking) && connection.is_known_to_go_ahead()
+        self.window.load(Ordering::Relaxed) > 1 && connection.may_take_chunks()
     }
 
     /// The message that goes behind the one that is under way, if one can go at once over this connection.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use lettre::transport::smtp::client::AsyncTokioStream;
+use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Reply;
@@ -25,10 +26,10 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 /// What is known of the exchange under way. Shared, since lettre keeps the stream to itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Record(Arc<Mutex<Exchange>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Exchange {
     reply: Option<Reply>,
     /// The last 4xx or 5xx, whatever was said since.
@@ -39,6 +40,8 @@ struct Exchange {
     further: usize,
     /// Between the last whole reply and the next command.
     idle: bool,
+    /// What must not be repeated, whoever repeats it.
+    secrets: Vec<Zeroizing<String>>,
 }
 
 impl Record {
@@ -54,6 +57,23 @@ impl Record {
     /// The same before all that were written before are answered.
     pub(super) fn expect_further(&self, replies: usize) {
         self.exchange().further += replies;
+    }
+
+    /// From now on words are left out of what the server says: it may repeat what it was told. Those of less than four letters
+    /// hide nothing.
+    pub(super) fn hide(&self, words: &str) {
+        if words.len() >= 4 {
+            self.exchange().secrets.push(Zeroizing::new(words.to_owned()));
+        }
+    }
+
+    /// A text without them.
+    fn without_secrets(&self, text: &str) -> Option<String> {
+        let exchange = self.exchange();
+        let hidden = exchange.secrets.iter().filter(|words| text.contains(words.as_str()));
+        hidden.fold(None, |text_before: Option<String>, words| {
+            Some(text_before.as_deref().unwrap_or(text).replace(words.as_str(), "…"))
+        })
     }
 
     /// What was said last since the last commands were written, if anything was.
@@ -141,7 +161,10 @@ impl Wire {
                 return Poll::Ready(Err(closed()));
             }
         };
-        let bytes: Vec<u8> = self.inbox.drain(..end).collect();
+        let mut bytes: Vec<u8> = self.inbox.drain(..end).collect();
+        if let Some(without) = self.record.without_secrets(&String::from_utf8_lossy(&bytes)) {
+            bytes = without.into_bytes();
+        }
         let reply = Reply::parse(&bytes).filter(|reply| self.greeted || reply.code() == 220 || reply.code() >= 400);
         let Some(reply) = reply else {
             return Poll::Ready(Err(io::Error::other(not_understood(&bytes))));
@@ -171,6 +194,8 @@ impl Wire {
             Poll::Ready(Ok(0)) => Err(closed()),
             Poll::Ready(Ok(_)) => {
                 let words = String::from_utf8_lossy(&self.inbox);
+                drop(exchange);
+                let words = self.record.without_secrets(&words).map_or(words, Into::into);
                 let words = crate::diagnostic::quoted(words.trim_end());
                 Err(io::Error::other(format!("the server said, unasked: {words}")))
             }

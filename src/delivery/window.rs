@@ -4,10 +4,15 @@
 //! the content. RSET, so that whatever became of the message before, no recipient of it is left. When the line breaks, all that were
 //! written are in doubt.
 
-use std::{collections::VecDeque, fmt::Write as _, ops::Range, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
-    connect::{Answer, Connection},
+    connect::{Ahead, Answer, Connection},
     outcome::{Fate, Happening, Stage},
     pace::Slot,
     run::Outgoing,
@@ -23,20 +28,25 @@ struct Flight {
     /// Where its first octet is in what was written since the server last had nothing to answer, and where the one behind its last.
     start: usize,
     end: usize,
-    /// How many commands it was.
-    commands: usize,
 }
+
+/// The commands for a message: RSET, MAIL, RCPT, BDAT.
+const STAGES: [Stage; 4] = [Stage::After, Stage::Mail, Stage::Rcpt, Stage::Dot];
 
 impl Seat {
     /// Sends a message, and others behind it as long as there are any, so many at once as the window has.
     pub(super) async fn deliver_window(&mut self, connection: &mut Connection, first: Outgoing, slot: Slot) {
         let run = Arc::clone(&self.run);
+        if !connection.takes_chunks().await {
+            slot.unused();
+            return run.release(first);
+        }
         let mut next = Some((first, slot));
         let mut flights = VecDeque::new();
         let mut end = 0;
         loop {
             let mut begun = Vec::new();
-            while flights.len() + begun.len() < run.window {
+            while flights.len() + begun.len() < run.window.load(Ordering::Relaxed) {
                 let under_way = flights.len() + begun.len();
                 let following = match next.take() {
                     Some(first) => Some(first),
@@ -49,36 +59,33 @@ impl Seat {
                     self.conclude(connection, outgoing, End::Impossible(why)).await;
                     continue;
                 }
-                let is_first = connection.transactions + under_way == 0;
-                begun.push((run.begin(&outgoing, connection, &slot), outgoing, slot, is_first));
+                begun.push((run.begin(&outgoing, connection, &slot), outgoing, slot));
             }
-            let (mut group, mut replies) = (String::new(), 0);
+            let (mut group, under_way) = (String::new(), flights.len());
             if flights.is_empty() {
                 end = 0;
             }
-            for (begun, outgoing, slot, is_first) in begun {
+            for (begun, outgoing, slot) in begun {
                 if let Err(why) = written_down(begun).await {
                     slot.unused();
                     self.conclude(connection, outgoing, End::NotWritten(why)).await;
                     continue;
                 }
                 let start = end + group.len();
-                let commands = connection.add_group(&outgoing.parcel, is_first, &mut group);
-                replies += commands;
-                flights.push_back(Flight { outgoing, slot, start, end: end + group.len(), commands });
+                connection.add_group(&outgoing.parcel, &mut group);
+                flights.push_back(Flight { outgoing, slot, start, end: end + group.len() });
             }
             self.settle().await;
             end += group.len();
             fault::point("begun");
-            let is_alone = flights.iter().map(|flight| flight.commands).sum::<usize>() == replies;
-            let Some(flight) = flights.pop_front() else { return };
-            let first = match (group.is_empty(), is_alone) {
+            let replies = STAGES.len() * (flights.len() - under_way);
+            let Some(Flight { outgoing, slot, start, end }) = flights.pop_front() else { return };
+            let first = match (group.is_empty(), under_way) {
                 (true, _) => connection.hear(connection.deadlines.body()).await,
-                (false, true) => connection.ask(&group, replies, connection.deadlines.body()).await,
-                (false, false) => connection.ask_further(&group, replies, connection.deadlines.body()).await,
+                (false, 0) => connection.ask(&group, replies, connection.deadlines.body()).await,
+                (false, _) => connection.ask_further(&group, replies, connection.deadlines.body()).await,
             };
-            let Flight { outgoing, slot, start, end, commands } = flight;
-            let ended = connection.landed(first, commands, start..end).await;
+            let ended = connection.landed(first, start..end).await;
             count(slot, &ended);
             let is_counted = matches!(&ended, End::Trouble(trouble) if trouble.fate() == Fate::Lost);
             self.conclude(connection, outgoing, ended).await;
@@ -90,11 +97,13 @@ impl Seat {
 
     /// The line broke, which counts once. What was answered before that is known; the others may have been received.
     async fn give_up_flights(&mut self, connection: &mut Connection, flights: VecDeque<Flight>, mut is_counted: bool) {
+        // It may be the server that cannot do it.
+        let _ = self.run.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| Some((window / 2).max(1)));
         let mut is_readable = connection.is_half_closed;
-        for Flight { outgoing, slot, start, end, commands } in flights {
+        for Flight { outgoing, slot, start, end } in flights {
             let mut ended = if is_readable {
                 let first = connection.hear(connection.deadlines.quit()).await;
-                connection.landed(first, commands, start..end).await
+                connection.landed(first, start..end).await
             } else {
                 connection.broken(start..end, Happening::Closed, "the connection was lost".into())
             };
@@ -122,22 +131,37 @@ fn count(slot: Slot, end: &End) {
 }
 
 impl Connection {
-    /// Adds all commands for a message, with its content; gives how many these are.
-    fn add_group(&self, parcel: &Parcel, is_first: bool, to: &mut String) -> usize {
-        if !is_first {
-            to.push_str("RSET\r\n");
+    /// Whether the server knows BDAT. One that does not would take content for commands, so it is asked before there is any: without
+    /// a sender, that is out of order.
+    async fn takes_chunks(&mut self) -> bool {
+        if self.ahead == Ahead::Chunks {
+            return true;
         }
+        let knows = match self.say("BDAT 0\r\n").await {
+            Answer::Yes(_) => true,
+            Answer::No(reply) => matches!(reply.code(), 503 | 554),
+            Answer::Lost(..) => false,
+        };
+        if knows {
+            self.ahead = Ahead::Chunks;
+        } else {
+            self.no_longer_takes_chunks();
+        }
+        knows
+    }
+
+    /// Adds all commands for a message, with its content.
+    fn add_group(&self, parcel: &Parcel, to: &mut String) {
+        to.push_str("RSET\r\n");
         self.add_mail(parcel, to);
         let _ = write!(to, "RCPT TO:<{}>\r\nBDAT {} LAST\r\n", parcel.recipient(), parcel.size());
         to.push_str(parcel.message());
-        if is_first { 3 } else { 4 }
     }
 
     /// Reads the answers to a message on the way, behind the first one, which is there.
-    async fn landed(&mut self, first: Answer, commands: usize, place: Range<usize>) -> End {
-        let stages = [Stage::After, Stage::Mail, Stage::Rcpt, Stage::Dot];
+    async fn landed(&mut self, first: Answer, place: Range<usize>) -> End {
         let (mut first, mut refusal, mut odd) = (Some(first), None, None);
-        for stage in stages.into_iter().skip(stages.len() - commands) {
+        for stage in STAGES {
             let answer = match first.take() {
                 Some(first) => first,
                 None => self.hear(self.deadlines.body()).await,
@@ -160,6 +184,11 @@ impl Connection {
                         (Answer::Yes(_), Some(refusal), None) => {
                             let why = format!("the server took the message although it had said {}", refusal.why);
                             self.ended(Trouble::broken(Stage::Dot, Happening::Garbage, why))
+                        }
+                        // It does not know the command, and what it takes the content for nobody knows.
+                        (Answer::No(reply), ..) if matches!(reply.code(), 500 | 502 | 504) => {
+                            self.no_longer_takes_chunks();
+                            self.ended(Trouble::broken(Stage::Body, Happening::Garbage, reply.to_string()))
                         }
                         (Answer::No(_), Some(refusal), None) => self.ended(refusal),
                         (answer, None, None) | (answer @ Answer::Lost(..), ..) => {

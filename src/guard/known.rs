@@ -201,7 +201,7 @@ fn key(address: &str) -> Option<String> {
 }
 
 /// A key without what many servers let stand behind the local part: `ann+case@one.example` (RFC 5233).
-fn untagged(key: &str) -> Cow<'_, str> {
+pub(crate) fn untagged(key: &str) -> Cow<'_, str> {
     match key.split_once('@') {
         Some((local, domain)) => match local.split_once('+') {
             Some((bare, _)) if !bare.is_empty() => format!("{bare}@{domain}").into(),

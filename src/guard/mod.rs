@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use mail_parser::MessageParser;
 
+pub(crate) use self::known::untagged;
 use self::{files::Files, identifying::Identifying, known::Known, search::Search};
 pub use self::{
     finding::{Fault, Finding, Leak},

@@ -169,6 +169,7 @@ impl Progress {
 #[must_use]
 pub fn spoken(time: Duration) -> String {
     match time.as_secs() {
+        0 if time.as_millis() < 100 => format!("{} ms", time.as_millis()),
         0 => format!("{:.1} s", time.as_secs_f64()),
         seconds @ 1..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),

@@ -118,8 +118,9 @@ impl Summary<'_> {
         if counts.all_sent() {
             return format!("The test to {tester} was sent. Nothing was written down of it.\n");
         }
-        let outcome = Outcome::ALL.into_iter().find(|outcome| counts.of(*outcome) > 0).map_or("", name);
-        let mut text = format!("The test to {tester} was not sent, or nobody knows: {outcome}.\n");
+        let doubtful = counts.of(Outcome::InDoubt) + counts.of(Outcome::Sending) > 0;
+        let what = if doubtful { "may have been sent, or not" } else { "was not sent" };
+        let mut text = format!("The test to {tester} {what}.\n");
         let said =
             self.heard.not_sent.iter().filter_map(|finished| {
                 finished.reply.as_ref().map(ToString::to_string).or_else(|| finished.why.clone())

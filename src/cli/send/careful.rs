@@ -13,12 +13,13 @@ use crate::{
     address::Address,
     cli::{
         Exit, Failure, Screen,
-        confirm::{Question, confirm, server},
+        confirm::{Question, confirm, forget_typed, server},
         load::Loaded,
         login::{self, check_senders, read_secret, read_signer},
     },
     delivery::{Finished, First},
     diagnostic::visible,
+    guard::untagged,
     outbox::{Outbox, Outcome},
     recipients::{Recipient, Selection},
 };
@@ -47,8 +48,10 @@ impl Send {
             })?,
         };
         let row = loaded.list().get(index).map_or(0, Recipient::row);
-        if let Some(other) = loaded.list().find(tester.as_str()).filter(|other| *other != index) {
-            let other = loaded.list().get(other).map_or(0, Recipient::row);
+        let key = tester.key();
+        let is_testers = |other: &Recipient<'_>| untagged(&other.address().key()) == untagged(&key);
+        if let Some(other) = loaded.list().iter().find(|other| other.index() != index && is_testers(other)) {
+            let other = other.row();
             let message = format!("{tester} is the address of row {other}, who must not get row {row}'s message");
             let help = Some("send the test to yourself; nothing was sent");
             return Err(Failure::because(Exit::Usage, "send.test", message, help));
@@ -99,9 +102,7 @@ impl Send {
             let text = question(&first, left);
             // Ctrl-C is heard meanwhile.
             tokio::task::spawn_blocking(move || {
-                // What was typed before is no answer to what nobody had read.
-                #[cfg(unix)]
-                let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
+                forget_typed();
                 let _ = io::stderr().write_all(text.as_bytes());
                 let mut typed = String::new();
                 let read = io::stdin().lock().read_line(&mut typed);

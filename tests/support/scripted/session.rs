@@ -216,9 +216,9 @@ impl Session {
         self.received(data, raw, ".")
     }
 
-    /// RFC 3030 §2: the content is read in any case. Only a whole message in one piece is understood.
+    /// RFC 3030 §2: the content is read in any case. Only a whole message in one piece is taken.
     fn bdat(&mut self, line: &str, rest: &str) -> io::Result<()> {
-        let Some(size) = rest.strip_suffix(" LAST").and_then(|size| size.parse().ok()) else {
+        let Ok(size) = rest.strip_suffix(" LAST").unwrap_or(rest).parse() else {
             return self.say("501 5.5.4 Error: syntax is BDAT octets LAST\r\n");
         };
         let mut data = vec![0; size];
