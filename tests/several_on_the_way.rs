@@ -254,3 +254,16 @@ fn a_window_gets_smaller_where_lines_break() {
     let lost = server.deliveries().iter().filter(|delivery| delivery.answered.is_none()).count() as u64;
     assert!(told.count("in_doubt") <= lost + 7 + 3 + 1, "{} of {lost}", told.count("in_doubt"));
 }
+
+#[test]
+fn what_the_server_cannot_be_asked_to_take_has_failed_and_the_others_go_on() {
+    let server = server().start();
+    let home = Home::new();
+    home.config(&window(&server, 4));
+    home.campaign(&people(9).replace("p6@list", "jörg@list"));
+    let run = home.run(&["send", "c", "--no-wait", "--format", "json", "--confirm", "9"]).ended(1);
+    let outcomes = outcomes(&run);
+    assert_eq!(outcomes[&6], "failed", "{}", run.stdout);
+    assert!(run.stdout.contains("SMTPUTF8"), "{}", run.stdout);
+    assert_eq!(outcomes.values().filter(|outcome| *outcome == "sent").count(), 8);
+}

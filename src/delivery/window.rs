@@ -54,12 +54,13 @@ impl Seat {
                     None => run.following(connection, self.number).await,
                 };
                 let Some((outgoing, slot)) = following else { break };
+                let written = run.begin(&outgoing, connection, &slot);
                 if let Some(why) = connection.refuses(&outgoing.parcel) {
                     slot.unused();
                     self.conclude(connection, outgoing, End::Impossible(why)).await;
                     continue;
                 }
-                begun.push((run.begin(&outgoing, connection, &slot), outgoing, slot));
+                begun.push((written, outgoing, slot));
             }
             let (mut group, under_way) = (String::new(), flights.len());
             if flights.is_empty() {
