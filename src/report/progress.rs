@@ -30,6 +30,9 @@ pub enum Style {
 /// Between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// A pause that is shorter is not told apart from none.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// Before this a rate says nothing.
 const RATE_AFTER: Duration = Duration::from_millis(500);
 
@@ -102,7 +105,7 @@ impl Progress {
             Event::ConnectionLost { why, .. } => self.say(&format!("a connection was lost: {why}")),
             Event::Waiting { time, .. } => self.say(&format!("the pace lets the next one go in {}", spoken(*time))),
             Event::SlowedDown { time, connections, reply } => {
-                let pause = (!time.is_zero()).then(|| format!("a pause of {}", spoken(*time)));
+                let pause = (!time.is_zero()).then(|| format!("a pause of {}", spoken((*time).max(SHORTEST))));
                 let fewer = connections.map(|left| format!("connections left: {left}"));
                 let what: Vec<String> = pause.into_iter().chain(fewer).collect();
                 self.say(&format!("the server wants less: {} ({reply})", what.join(", ")));
@@ -169,7 +172,6 @@ impl Progress {
 #[must_use]
 pub fn spoken(time: Duration) -> String {
     match time.as_secs() {
-        0 if time.as_millis() < 100 => format!("{} ms", time.as_millis()),
         0 => format!("{:.1} s", time.as_secs_f64()),
         seconds @ 1..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
