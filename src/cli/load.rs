@@ -275,6 +275,12 @@ impl Loaded {
         screen.remark(self.list().remarks());
     }
 
+    /// That somebody was named who is not on the list.
+    pub(super) fn nobody(&self, who: &str) -> Failure {
+        let message = format!("there is nobody {who} in {}", self.list().name());
+        Failure::because(Exit::Usage, "rows.nobody", message, None)
+    }
+
     /// The people in some rows, or all.
     pub(super) fn select(&self, rows: Option<&Rows>) -> Result<Selection, Failure> {
         let list = self.list();
@@ -283,8 +289,7 @@ impl Loaded {
             if let Some(missing) =
                 [*range.start(), *range.end()].into_iter().find(|row| list.index_of_row(*row).is_none())
             {
-                let message = format!("there is nobody in row {missing} of {}", list.name());
-                return Err(Failure::because(Exit::Usage, "rows.nobody", message, None));
+                return Err(self.nobody(&format!("in row {missing}")));
             }
         }
         let meant = |recipient: &Recipient<'_>| recipient.rows().any(|row| rows.contains(row.number()));

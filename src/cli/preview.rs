@@ -61,10 +61,7 @@ impl Preview {
         }
         let list = loaded.list();
         let one = |index: Option<usize>, who: String| {
-            let message = format!("there is nobody {who} in {}", list.name());
-            index
-                .map(|index| Selection::Some(vec![index]))
-                .ok_or_else(|| Failure::because(Exit::Usage, "rows.nobody", message, None))
+            index.map(|index| Selection::Some(vec![index])).ok_or_else(|| loaded.nobody(&who))
         };
         let indices = if let Some(row) = self.row {
             one(list.index_of_row(row), format!("in row {row}"))?

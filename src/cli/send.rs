@@ -13,7 +13,6 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use super::{
     Exit, Failure, Format, Screen,
@@ -28,7 +27,7 @@ use crate::{
     address::Address,
     campaign::{self, Account, DomainLimit, Rate, Retry, Time},
     fault,
-    message::Composer,
+    message::{Composer, Signer},
     outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Overview, Store, Tried},
     recipients::{Rows, Selection},
     report,
@@ -222,14 +221,8 @@ impl Send {
         question.signed = signer.as_ref().map(ToString::to_string);
         confirm(&question, self.confirm, screen)?;
         self.note(&file, &ready, &question)?;
-        let runtime = runtime()?;
-        let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
         let id = ready.id.clone();
-        let ended = runtime.block_on(self.deliver(ready, account, secret, signer, screen));
-        // A name that is still being resolved holds nobody up.
-        runtime.shutdown_background();
-        let (exit, details) = ended?;
-        let mut details = details;
+        let (exit, mut details) = self.run_engine(ready, account, signer, screen)?;
         if report::output_was_lost() {
             details["told"] = false.into();
         }
@@ -243,6 +236,23 @@ impl Send {
             // Why that cannot be written was said.
             _ => Ok(exit),
         }
+    }
+
+    /// Asks for the password if need be, and sends; gives what the log is to know of it.
+    fn run_engine(
+        &self,
+        ready: Ready,
+        account: Option<Account>,
+        signer: Option<Signer>,
+        screen: Screen,
+    ) -> Result<(Exit, Value), Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
+        let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
+        let ended = runtime.block_on(self.deliver(ready, account, secret, signer, screen));
+        // A name that is still being resolved holds nobody up.
+        runtime.shutdown_background();
+        ended
     }
 
     /// Writes down that a person confirmed it, and that it is begun.
@@ -413,12 +423,6 @@ impl Send {
         }
         typed
     }
-}
-
-/// What the engine runs in.
-fn runtime() -> Result<Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))
 }
 
 /// What is known of another campaign of the same name that is not finished: perhaps that one was to go on.

@@ -8,14 +8,14 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Ready, Send, runtime};
+use super::{Ready, Send};
 use crate::{
     address::Address,
     cli::{
         Exit, Failure, Screen,
         confirm::{Question, confirm, forget_typed, server},
         load::Loaded,
-        login::{self, check_senders, read_secret, read_signer},
+        login::{self, check_senders, read_signer},
     },
     delivery::{Finished, First},
     diagnostic::visible,
@@ -42,10 +42,7 @@ impl Send {
     pub(super) fn send_test(&self, loaded: Loaded, tester: &Address, screen: Screen) -> Result<Exit, Failure> {
         let index = match self.row {
             None => 0,
-            Some(row) => loaded.list().index_of_row(row).ok_or_else(|| {
-                let message = format!("there is nobody in row {row} of {}", loaded.list().name());
-                Failure::because(Exit::Usage, "rows.nobody", message, None)
-            })?,
+            Some(row) => loaded.list().index_of_row(row).ok_or_else(|| loaded.nobody(&format!("in row {row}")))?,
         };
         let row = loaded.list().get(index).map_or(0, Recipient::row);
         let key = tester.key();
@@ -85,13 +82,9 @@ impl Send {
         let only = Selection::Some(vec![index]);
         let outbox = Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None);
         let outbox = Arc::new(outbox);
-        let runtime = runtime()?;
-        let secret = read_secret(&account, &runtime)?;
         let (ledger, domains) = (None, Vec::new());
         let ready = Ready { campaign, composer, allowed, outbox, id: String::new(), ledger, domains };
-        let ended = runtime.block_on(self.deliver(ready, Some(account), secret, signer, screen));
-        runtime.shutdown_background();
-        ended.map(|(exit, _)| exit)
+        self.run_engine(ready, Some(account), signer, screen).map(|(exit, _)| exit)
     }
 
     /// What the engine is told of the first messages, and what asks about the others.
