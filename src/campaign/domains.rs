@@ -49,17 +49,15 @@ pub(super) fn read(keys: &mut Keys<'_>) -> Vec<DomainLimit> {
         let connections = keys.integer("connections", 1, 1000);
         let connections = connections.and_then(|number| NonZeroUsize::new(number.value as usize));
         // An address is what knows how a domain is written.
-        match format!("x@{}", name.value).parse::<Address>() {
+        let domain = format!("x@{}", name.value).parse::<Address>();
+        match domain.map(|address| address.domain().to_ascii_lowercase()) {
             Ok(_) if rates.is_empty() && connections.is_none() => {
                 all.complain(name.span, &name.value, "this says neither rate nor connections", None);
             }
-            Ok(address) if limits.iter().any(|limit| limit.domain == address.domain().to_ascii_lowercase()) => {
+            Ok(domain) if limits.iter().any(|limit| limit.domain == domain) => {
                 all.complain(name.span, &name.value, "this domain stands here twice, once written otherwise", None);
             }
-            Ok(address) => {
-                let domain = address.domain().to_ascii_lowercase();
-                limits.push(DomainLimit { domain, rates, connections });
-            }
+            Ok(domain) => limits.push(DomainLimit { domain, rates, connections }),
             Err(_) => {
                 let help = "write it as it stands behind the @, in quotation marks: [domains.\"gmail.com\"]";
                 all.complain(name.span, &name.value, "this is no domain", Some(help.into()));

@@ -43,6 +43,11 @@ pub(super) async fn written_down(written: Written) -> Result<(), String> {
     }
 }
 
+/// How long it is until then; no time, if that is over.
+fn until(due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
 /// A place in the crew, and the connection that is in it.
 pub(super) struct Seat {
     pub(super) run: Arc<Run>,
@@ -312,8 +317,7 @@ impl Seat {
         match put_off {
             Some(put_off) if written.is_ok() && run.waits => {
                 run.outbox.settle_until_due(claim, put_off);
-                let time = Duration::try_from(put_off.due.duration_since(Timestamp::now())).unwrap_or_default();
-                run.tell(Event::PutOff { finished, time }).await;
+                run.tell(Event::PutOff { finished, time: until(put_off.due) }).await;
                 fault::point("told");
             }
             _ => {
@@ -331,7 +335,7 @@ impl Seat {
     /// Waits until something that cannot be sent yet may be, or nothing is left to wait for.
     async fn rest(&mut self, work: Work, changes: &mut watch::Receiver<()>) {
         let time = match work {
-            Work::At(due) => Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default(),
+            Work::At(due) => until(due),
             _ => Duration::from_secs(1),
         };
         if time > MOST_IDLE {
@@ -339,12 +343,11 @@ impl Seat {
         }
         let run = Arc::clone(&self.run);
         if let Work::At(due) = run.domains.work(self.number)
-            && let Ok(time) = Duration::try_from(due.duration_since(Timestamp::now()))
-            && time >= Duration::from_secs(1)
+            && until(due) >= Duration::from_secs(1)
             && self.told.is_none_or(|told| told < Timestamp::now())
         {
             self.told = Some(due);
-            run.tell(Event::Waiting { connection: self.number, time }).await;
+            run.tell(Event::Waiting { connection: self.number, time: until(due) }).await;
         }
         // Another may have been put off until sooner; and a clock that is set does not hold anybody up.
         let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), changes.changed())).await;

@@ -5,6 +5,7 @@
 //! unasked, knows how much of a command has been handed to the network, and puts a limit on what is read.
 
 use std::{
+    borrow::Cow,
     fmt, io,
     net::SocketAddr,
     pin::Pin,
@@ -68,11 +69,9 @@ impl Record {
     }
 
     /// A text without them.
-    fn without_secrets(&self, text: &str) -> Option<String> {
-        let exchange = self.exchange();
-        let hidden = exchange.secrets.iter().filter(|words| text.contains(words.as_str()));
-        hidden.fold(None, |text_before: Option<String>, words| {
-            Some(text_before.as_deref().unwrap_or(text).replace(words.as_str(), "…"))
+    fn without_secrets<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
+        self.exchange().secrets.iter().fold(text, |text, words| {
+            if text.contains(words.as_str()) { text.replace(words.as_str(), "…").into() } else { text }
         })
     }
 
@@ -161,13 +160,12 @@ impl Wire {
                 return Poll::Ready(Err(closed()));
             }
         };
-        let mut bytes: Vec<u8> = self.inbox.drain(..end).collect();
-        if let Some(without) = self.record.without_secrets(&String::from_utf8_lossy(&bytes)) {
-            bytes = without.into_bytes();
-        }
-        let reply = Reply::parse(&bytes).filter(|reply| self.greeted || reply.code() == 220 || reply.code() >= 400);
+        let bytes: Vec<u8> = self.inbox.drain(..end).collect();
+        let said = self.record.without_secrets(String::from_utf8_lossy(&bytes));
+        let bytes = said.as_bytes();
+        let reply = Reply::parse(bytes).filter(|reply| self.greeted || reply.code() == 220 || reply.code() >= 400);
         let Some(reply) = reply else {
-            return Poll::Ready(Err(io::Error::other(not_understood(&bytes))));
+            return Poll::Ready(Err(io::Error::other(not_understood(bytes))));
         };
         self.greeted = true;
         let mut exchange = self.record.exchange();
@@ -193,9 +191,8 @@ impl Wire {
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(0)) => Err(closed()),
             Poll::Ready(Ok(_)) => {
-                let words = String::from_utf8_lossy(&self.inbox);
                 drop(exchange);
-                let words = self.record.without_secrets(&words).map_or(words, Into::into);
+                let words = self.record.without_secrets(String::from_utf8_lossy(&self.inbox));
                 let words = crate::diagnostic::quoted(words.trim_end());
                 Err(io::Error::other(format!("the server said, unasked: {words}")))
             }

@@ -31,7 +31,7 @@ struct Flight {
 }
 
 /// The commands for a message: RSET, MAIL, RCPT, BDAT.
-const STAGES: [Stage; 4] = [Stage::After, Stage::Mail, Stage::Rcpt, Stage::Dot];
+const COMMANDS: usize = 4;
 
 impl Seat {
     /// Sends a message, and others behind it as long as there are any, so many at once as the window has.
@@ -79,7 +79,7 @@ impl Seat {
             self.settle().await;
             end += group.len();
             fault::point("begun");
-            let replies = STAGES.len() * (flights.len() - under_way);
+            let replies = COMMANDS * (flights.len() - under_way);
             let Some(Flight { outgoing, slot, start, end }) = flights.pop_front() else { return };
             let first = match (group.is_empty(), under_way) {
                 (true, _) => connection.hear(connection.deadlines.body()).await,
@@ -161,47 +161,18 @@ impl Connection {
 
     /// Reads the answers to a message on the way, behind the first one, which is there.
     async fn landed(&mut self, first: Answer, place: Range<usize>) -> End {
-        let (mut first, mut refusal, mut odd) = (Some(first), None, None);
-        for stage in STAGES {
-            let answer = match first.take() {
-                Some(first) => first,
-                None => self.hear(self.deadlines.body()).await,
-            };
+        let (mut answer, mut refusal, mut odd) = (first, None, None);
+        for stage in [Stage::After, Stage::Mail, Stage::Rcpt] {
             match (stage, answer) {
                 (_, Answer::Lost(happening, why)) => match refusal {
                     Some(refusal) => return self.ended(refusal),
                     None => return self.broken(place, happening, why),
                 },
-                (Stage::Dot, answer) => {
-                    fault::point("answered");
-                    return match (answer, refusal, odd) {
-                        (Answer::Yes(reply), None, None) if Stage::Dot.hopes_for(&reply) => {
-                            self.is_open = false;
-                            End::Accepted(reply)
-                        }
-                        // Something was no answer to what was asked, or it took what it had said that it would not.
-                        (Answer::Yes(_), _, Some(odd)) => self.ended(Trouble { stage: Stage::Dot, ..odd }),
-                        (Answer::No(_), _, Some(odd)) => self.ended(odd),
-                        (Answer::Yes(_), Some(refusal), None) => {
-                            let why = format!("the server took the message although it had said {}", refusal.why);
-                            self.ended(Trouble::broken(Stage::Dot, Happening::Garbage, why))
-                        }
-                        // It does not know the command, and what it takes the content for nobody knows.
-                        (Answer::No(reply), ..) if matches!(reply.code(), 500 | 502 | 504) => {
-                            self.no_longer_takes_chunks();
-                            self.ended(Trouble::broken(Stage::Body, Happening::Garbage, reply.to_string()))
-                        }
-                        (Answer::No(_), Some(refusal), None) => self.ended(refusal),
-                        (answer, None, None) | (answer @ Answer::Lost(..), ..) => {
-                            self.ended(Trouble::of(Stage::Dot, answer))
-                        }
-                    };
-                }
                 (Stage::After, Answer::No(reply)) => {
                     odd.get_or_insert(Trouble::of(Stage::After, Answer::Yes(reply)));
                 }
-                (_, answer @ Answer::No(_)) => {
-                    refusal.get_or_insert(Trouble::of(stage, answer));
+                (_, refused @ Answer::No(_)) => {
+                    refusal.get_or_insert(Trouble::of(stage, refused));
                 }
                 (_, Answer::Yes(reply)) => {
                     if !stage.hopes_for(&reply) {
@@ -211,8 +182,30 @@ impl Connection {
                 }
             }
             self.transactions += usize::from(stage == Stage::Mail);
+            answer = self.hear(self.deadlines.body()).await;
         }
-        End::NotBegun("there was no command".into())
+        fault::point("answered");
+        match (answer, refusal, odd) {
+            (Answer::Yes(reply), None, None) if Stage::Dot.hopes_for(&reply) => {
+                self.is_open = false;
+                End::Accepted(reply)
+            }
+            (Answer::Lost(happening, why), None, _) => self.broken(place, happening, why),
+            // Something was no answer to what was asked, or it took what it had said that it would not.
+            (Answer::Yes(_), _, Some(odd)) => self.ended(Trouble { stage: Stage::Dot, ..odd }),
+            (Answer::No(_), _, Some(odd)) => self.ended(odd),
+            (Answer::Yes(_), Some(refusal), None) => {
+                let why = format!("the server took the message although it had said {}", refusal.why);
+                self.ended(Trouble::broken(Stage::Dot, Happening::Garbage, why))
+            }
+            // It does not know the command, and what it takes the content for nobody knows.
+            (Answer::No(reply), ..) if matches!(reply.code(), 500 | 502 | 504) => {
+                self.no_longer_takes_chunks();
+                self.ended(Trouble::broken(Stage::Body, Happening::Garbage, reply.to_string()))
+            }
+            (Answer::No(_) | Answer::Lost(..), Some(refusal), _) => self.ended(refusal),
+            (answer, None, None) => self.ended(Trouble::of(Stage::Dot, answer)),
+        }
     }
 
     fn ended(&mut self, trouble: Trouble) -> End {

@@ -6,6 +6,7 @@
 
 mod attachments;
 mod bytes;
+mod digest;
 mod dkim;
 mod encoded;
 mod headers;
@@ -20,7 +21,11 @@ use lettre::message::{
 };
 use sha2::{Digest as _, Sha256};
 
-pub use self::dkim::{DkimError, Signer};
+pub(crate) use self::digest::DigestBuilder;
+pub use self::{
+    digest::Digest,
+    dkim::{DkimError, Signer},
+};
 use crate::{
     address::Address,
     campaign::Size,
@@ -86,67 +91,6 @@ impl Envelope {
     #[must_use]
     pub fn needs_smtputf8(&self) -> bool {
         self.from.needs_smtputf8() || self.to.needs_smtputf8()
-    }
-}
-
-/// SHA-256 over the bytes of a message without its `Date`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
-
-impl From<[u8; 32]> for Digest {
-    fn from(octets: [u8; 32]) -> Self {
-        Self(octets)
-    }
-}
-
-impl Digest {
-    /// Its 32 octets.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// As a number for comparing.
-    pub(crate) fn first_octets(&self) -> u64 {
-        self.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
-    }
-
-    /// Makes one over octets that come bit by bit.
-    pub(crate) fn builder() -> DigestBuilder {
-        DigestBuilder(Sha256::new())
-    }
-}
-
-/// Makes a digest over octets that come bit by bit.
-pub(crate) struct DigestBuilder(Sha256);
-
-impl DigestBuilder {
-    /// These octets come next.
-    pub(crate) fn add(&mut self, octets: &[u8]) {
-        self.0.update(octets);
-    }
-
-    /// The same with their number in front, so that where they end is part of the digest.
-    pub(crate) fn add_part(&mut self, octets: &[u8]) {
-        self.0.update((octets.len() as u64).to_be_bytes());
-        self.0.update(octets);
-    }
-
-    /// Of all that came.
-    pub(crate) fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -260,7 +204,7 @@ impl Message {
     /// Over [`Message::bytes`].
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest(Sha256::digest(&self.bytes).into())
+        <[u8; 32]>::from(Sha256::digest(&self.bytes)).into()
     }
 }
 
@@ -296,7 +240,7 @@ impl Composer {
         for row in list.iter().flat_map(Recipient::rows) {
             row.fields().for_each(&mut part);
         }
-        let seed = hash.finish().0;
+        let seed = hash.finish().octets();
         Self {
             template,
             list,
