@@ -47,6 +47,9 @@ pub const CAMPAIGN_FILE: &str = "campaign.toml";
 /// Settings larger than this are none.
 const MOST_SETTINGS_BYTES: u64 = 1 << 20;
 
+/// Labels are a few words.
+const MOST_LABEL: usize = 100;
+
 /// One template mailed to one recipient list, as checked settings; nothing is read yet.
 #[derive(Debug, Clone)]
 pub struct Campaign {
@@ -58,6 +61,10 @@ pub struct Campaign {
     pub recipients: PathBuf,
     /// The account to send through.
     pub account: Option<String>,
+    /// What kind of data it is about, such as "special category", in the words of whoever answers for it.
+    pub sensitivity: Option<String>,
+    /// Whose data it is, such as "victims" or "patients".
+    pub people: Option<String>,
     /// How the list is to be read, as far as it is said.
     pub list: ListOptions,
     /// What the guard is told.
@@ -236,6 +243,8 @@ impl Campaign {
             template: overrides.template.unwrap_or_else(|| campaign.to_owned()),
             recipients: list,
             account: overrides.account,
+            sensitivity: None,
+            people: None,
             list: overrides.list,
             guard: overrides.guard,
             rates: overrides.rates,
@@ -258,6 +267,7 @@ impl Campaign {
         let template = keys.string("template");
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
+        let (sensitivity, people) = (label(&mut keys, "sensitivity"), label(&mut keys, "people"));
         let list = list::read(&mut keys);
         let (guard, identifying) = guard::read(&mut keys);
         let list = ListOptions { identifying, ..list };
@@ -295,6 +305,8 @@ impl Campaign {
             template,
             recipients,
             account: overrides.account.or(account),
+            sensitivity,
+            people,
             list: overrides.list.or(list),
             guard: overrides.guard.or(guard),
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
@@ -307,6 +319,18 @@ impl Campaign {
         });
         keys.finish().sorted().checked(campaign)
     }
+}
+
+/// A few words that stand in reports and policies.
+fn label(keys: &mut Keys<'_>, key: &'static str) -> Option<String> {
+    let At { value, span } = keys.string(key)?;
+    let label = value.trim();
+    if label.is_empty() || label.chars().count() > MOST_LABEL || label.chars().any(char::is_control) {
+        let help = Some("for example sensitivity = \"special category\", people = \"patients\"".to_owned());
+        keys.complain(span, key, format!("a few words in one line are wanted, {MOST_LABEL} characters at most"), help);
+        return None;
+    }
+    Some(label.to_owned())
 }
 
 fn name_of(template: &Path) -> String {

@@ -28,6 +28,8 @@ impl Campaign {
                     ("template", Some(name(&self.template))),
                     ("recipients", Some(name(&self.recipients))),
                     ("account", self.account.as_deref().map(quoted)),
+                    ("sensitivity", self.sensitivity.as_deref().map(quoted)),
+                    ("people", self.people.as_deref().map(quoted)),
                 ],
             ),
             (
@@ -111,7 +113,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let all = "template = \"a \\\"b\\\".md.hbs\"\nrecipients = \"p.csv\"\naccount = \"w\"\n[recipients_options]\n\
+        let all = "template = \"a \\\"b\\\".md.hbs\"\nrecipients = \"p.csv\"\naccount = \"w\"\nsensitivity = \"special category\"\n\
+                   people = \"victims\"\n[recipients_options]\n\
                    address = \"E-Mail\"\nencoding = \"windows-1252\"\ndelimiter = \";\"\nsheet = \"S\"\nhidden = \"skip\"\n\
                    optional = [\"a\", \"b\"]\nduplicates = \"first\"\n[guard]\nidentifying = [\"c\"]\n\
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\

@@ -222,8 +222,9 @@ fn insert(
     let list = serde_json::to_string(&composer.list().shape()).unwrap_or_default();
     let (id, total) = (new_id(change, &content, edition), prepared.len());
     change.execute(
-        "INSERT INTO campaign (id, content, edition, source, name, prepared, total, template, made_by, settings, list, largest)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO campaign (id, content, edition, source, name, prepared, total, template, made_by, settings, list, largest,
+                               pseudonyms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, randomblob(32))",
         params![
             id,
             content.as_bytes(),

@@ -44,7 +44,8 @@ use crate::{
 const APPLICATION_ID: i64 = 0x6170_6965;
 
 /// Scripts that make a file of one version one of the next.
-const MIGRATIONS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql"), include_str!("4.sql")];
 
 /// So long one process waits for another's write.
 const PATIENCE: Duration = Duration::from_secs(30);
