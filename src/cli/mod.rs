@@ -7,6 +7,7 @@ mod init;
 mod list;
 mod load;
 mod login;
+mod pager;
 mod prepare;
 mod preview;
 mod purge;
@@ -207,22 +208,23 @@ impl Complaint for Said {
 #[derive(Debug, Clone, Copy)]
 struct Screen {
     errors: Colour,
+    /// Whether results are in colours
+    results: bool,
     quiet: bool,
 }
 
 impl Screen {
     fn new(global: &Global) -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let colour = match global.color {
+        let in_colours = |is_terminal: bool| match global.color {
             ColourChoice::Always => true,
             ColourChoice::Never => false,
             ColourChoice::Auto if set("NO_COLOR") => false,
             ColourChoice::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
-            ColourChoice::Auto => {
-                io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-            }
+            ColourChoice::Auto => is_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
         };
-        Self { errors: if colour { Colour::Ansi } else { Colour::Never }, quiet: global.quiet }
+        let errors = if in_colours(io::stderr().is_terminal()) { Colour::Ansi } else { Colour::Never };
+        Self { errors, results: in_colours(io::stdout().is_terminal()), quiet: global.quiet }
     }
 
     /// A result.

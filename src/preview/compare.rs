@@ -1,0 +1,91 @@
+//! What differs between the messages of two people.
+
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
+
+use similar::{ChangeTag, TextDiff};
+
+use super::as_received;
+use crate::message::Message;
+
+/// What is compared for longer is compared less well.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Two messages in one, as their recipients see them: what both have, then lines of the first behind a minus and of the second
+/// behind a plus sign, with the words that differ in colours, or in `[- -]` and `{+ +}` where there are none.
+#[must_use]
+pub fn compare(one: &Message, other: &Message, in_colours: bool) -> String {
+    let (one, other) = (as_received(one), as_received(other));
+    let difference = TextDiff::configure().timeout(PATIENCE).diff_lines(&one, &other);
+    let mut shown = String::new();
+    for change in difference.ops().iter().flat_map(|change| difference.iter_inline_changes(change)) {
+        let (sign, [start, end], [line, line_end]) = match (change.tag(), in_colours) {
+            (ChangeTag::Equal, _) => (' ', [""; 2], [""; 2]),
+            (ChangeTag::Delete, false) => ('-', ["[-", "-]"], [""; 2]),
+            (ChangeTag::Insert, false) => ('+', ["{+", "+}"], [""; 2]),
+            (ChangeTag::Delete, true) => ('-', ["\x1b[7m", "\x1b[27m"], ["\x1b[31m", "\x1b[0m"]),
+            (ChangeTag::Insert, true) => ('+', ["\x1b[7m", "\x1b[27m"], ["\x1b[32m", "\x1b[0m"]),
+        };
+        let _ = write!(shown, "{line}{sign} ");
+        for (differs, words) in runs(change.iter_strings_lossy()) {
+            let _ = if differs { write!(shown, "{start}{words}{end}") } else { write!(shown, "{words}") };
+        }
+        let _ = writeln!(shown, "{line_end}");
+    }
+    shown
+}
+
+/// The words of a line, those side by side in one that differ or do not; a space between two that differ differs, too.
+fn runs<'c>(words: impl Iterator<Item = (bool, Cow<'c, str>)>) -> Vec<(bool, String)> {
+    let mut runs: Vec<(bool, String)> = Vec::new();
+    for (differs, word) in words {
+        let word = word.trim_end_matches('\n');
+        if differs
+            && let [.., (true, _), (false, between)] = runs.as_slice()
+            && between.trim().is_empty()
+        {
+            let between = runs.pop().map(|(_, between)| between).unwrap_or_default();
+            runs.last_mut().into_iter().for_each(|(_, run)| run.push_str(&between));
+        }
+        match runs.last_mut() {
+            Some((same, run)) if *same == differs => run.push_str(word),
+            _ if word.is_empty() => {}
+            _ => runs.push((differs, word.to_owned())),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        campaign::ListOptions,
+        message::Composer,
+        recipients::RecipientList,
+        template::{Format, Template},
+    };
+
+    #[test]
+    fn what_differs_is_marked_and_the_rest_is_said_once() {
+        let list = RecipientList::parse(
+            "p.csv",
+            "email,name\nada@one.example,Ada King\nbo@two.example,Bo Li\n",
+            &ListOptions::default(),
+        );
+        let list = list.unwrap();
+        let source =
+            "+++\nfrom = \"u@police.example\"\nsubject = \"News\"\n+++\nDear {{name}} of ours,\n\nall is well.\n";
+        let template = Template::compile("t.txt.hbs", source, Format::Text, list.columns()).unwrap();
+        let composer = Composer::new(template.into(), list.into());
+        let (one, other) = (composer.compose(0).unwrap(), composer.compose(1).unwrap());
+        let shown = compare(&one, &other, false);
+        assert!(
+            shown.contains("- Dear [-Ada King-] of ours,\n+ Dear {+Bo Li+} of ours,\n  \n  all is well.\n"),
+            "{shown}"
+        );
+        assert_eq!(shown.matches("Subject:").count(), 1, "{shown}");
+        assert!(compare(&one, &other, true).contains("\x1b[31m- Dear \x1b[7mAda King\x1b[27m of ours,\x1b[0m\n"));
+        let same = compare(&one, &one, false);
+        assert!(same.lines().all(|line| line.starts_with("  ")), "{same}");
+    }
+}
