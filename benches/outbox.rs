@@ -20,6 +20,7 @@ mod memory;
 mod people;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -92,9 +93,19 @@ fn freeze(composer: &Composer, mut prepared: Prepared, file: &Path) -> (Store, S
     let content = prepared.content().unwrap();
     let selected = &Selection::All(composer.list().len());
     let settings = "template = \"update.html.hbs\"\nrecipients = \"people.csv\"\n";
-    let (prepared, edition, who) = (&mut prepared, 1, "bench");
-    let snapshot =
-        Snapshot { name: "bench", settings, composer, prepared, content, edition, selected, again: false, who };
+    let (prepared, edition, who, warnings) = (&mut prepared, 1, "bench", &BTreeMap::new());
+    let snapshot = Snapshot {
+        name: "bench",
+        settings,
+        composer,
+        prepared,
+        content,
+        edition,
+        selected,
+        again: false,
+        who,
+        warnings,
+    };
     let kept = store.freeze(snapshot, Timestamp::now(), &|_| {}).unwrap();
     (store, kept.id)
 }

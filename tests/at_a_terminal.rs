@@ -1,6 +1,7 @@
 //! What a person sees at a terminal: the question, the bar, colours, and the prompt for a password.
 
 use std::{
+    collections::HashSet,
     io::{Read, Write},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -9,7 +10,7 @@ use std::{
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use crate::support::{
-    Home, account,
+    Home, OUTBOX, account,
     dkim::{Key, Kind},
     people,
     scripted::{Act, Scripted, Stage, Tls},
@@ -116,21 +117,106 @@ fn the_number_of_recipients_has_to_be_typed() {
     let home = home_for(&server, "password_env = \"P\"\nrate = [\"30/min\", \"2000/day\"]");
     let mut terminal = Terminal::run(&home, &SEND, &[("P", "secret")]);
     terminal.wait_for("Type the number of recipients to send: ");
+    let seen = terminal.seen();
+    let lines: Vec<&str> = seen.lines().collect();
+    let digest = lines[1].strip_prefix("Digest      ").unwrap();
+    let server_line = format!("Server      localhost:{} (account work, TLS, as case.team)", server.port());
     assert_eq!(
-        terminal.seen(),
-        format!(
-            "Campaign    c\nSubject     For Person 2\nFrom        updates@police.example\n\
-             Server      localhost:{} (account work, TLS, as case.team)\n\
-             Recipients  12, each a message of their own, from row 2 p2@list.example to row 13 p13@list.example\n\
-             Pace        30/min, 2000/day\n\nType the number of recipients to send: ",
-            server.port()
-        )
+        [&lines[..1], &lines[2..6]].concat(),
+        [
+            "Campaign    c",
+            "Subject     For Person 2",
+            "From        updates@police.example",
+            &server_line,
+            "Recipients  12, each a message of their own; some of them:",
+        ]
     );
+    // The first, the last, and three others in the order of the list, with what differs.
+    let rows: Vec<u64> = lines[6..11].iter().map(|line| shown_row(line)).collect();
+    assert!(rows.is_sorted() && rows[0] == 2 && rows[4] == 13 && HashSet::<_>::from_iter(&rows).len() == 5, "{seen}");
+    assert_eq!(lines[11..], ["Pace        30/min, 2000/day", "", "Type the number of recipients to send: "]);
     assert_eq!(server.connections(), 0, "nothing is opened before the answer");
     terminal.type_in("12\n");
     terminal.ended(0);
     terminal.wait_for("12 of 12 messages sent in ");
     assert_eq!(server.accepted().len(), 12);
+    // What was shown is what was prepared, and what was confirmed.
+    let status = home.run(&["status", &home.last_campaign()]).ended(0).stdout;
+    assert!(status.contains(&format!("Digest      {digest}\n")), "{status}");
+    let log = rusqlite::Connection::open(home.path().join(OUTBOX)).unwrap();
+    let sql = "SELECT details FROM log WHERE what = 'confirmed'";
+    let confirmed: String = log.query_row(sql, [], |row| row.get(0)).unwrap();
+    let confirmed: serde_json::Value = serde_json::from_str(&confirmed).unwrap();
+    assert_eq!((&confirmed["digest"], &confirmed["number"]), (&digest.into(), &12.into()));
+}
+
+/// The row of somebody who is named in a question.
+fn shown_row(line: &str) -> u64 {
+    let row: u64 = line.trim_start().strip_prefix("row ").unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(line, format!("            row {row}  p{row}@list.example  For Person {row}"));
+    row
+}
+
+#[test]
+fn warnings_and_the_time_it_takes_are_shown_before_the_question() {
+    let server = server().start();
+    let home = home_for(&server, "password_env = \"P\"\nrate = \"60/min\"");
+    home.write(
+        "c/campaign.toml",
+        "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\n[domains.\"list.example\"]\nrate = \"1/hour\"\n",
+    );
+    home.write("c/people.csv", "email,name\nada@list.example,Ada\nbo@list.example,Bo\nada@list.example,Ada\n");
+    let arguments = [&SEND[..], &["--duplicates", "first"]].concat();
+    let mut terminal = Terminal::run(&home, &arguments, &[("P", "secret")]);
+    terminal.wait_for("Type the number of recipients to send: ");
+    let seen = terminal.seen();
+    assert!(seen.contains("\nWarnings    1 warning when it was prepared: list.twice 1\n"), "{seen}");
+    assert!(seen.contains("\nPace        60/min: at least 60 min, until 20"), "{seen}");
+    assert!(
+        seen.contains(
+            "own:\n            row 2  ada@list.example  For Ada\n            row 3  bo@list.example  For Bo\n"
+        ),
+        "{seen}"
+    );
+    terminal.type_in("\u{3}");
+    terminal.ended(1);
+    // The same of what was prepared before.
+    let mut terminal = Terminal::run(&home, &["send", &home.last_campaign(), "--account", "work"], &[("P", "secret")]);
+    terminal.wait_for("Type the number of recipients to send: ");
+    assert!(terminal.seen().contains("\nWarnings    1 warning when it was prepared: list.twice 1\n"));
+    terminal.type_in("3\n");
+    terminal.ended(77);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn what_is_long_is_shown_page_by_page() {
+    let home = Home::new();
+    home.campaign(&people(60));
+    let mut terminal = Terminal::run(&home, &["preview", "c", "--row", "2-61"], &[]);
+    terminal.wait_for("row 2 ──");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!terminal.seen().contains("to p40@"), "{}", terminal.seen());
+    // Ctrl-C is the pager's; it goes on, and finds what is looked for.
+    terminal.type_in("\u{3}");
+    // What is typed at the same moment goes with it.
+    std::thread::sleep(Duration::from_millis(300));
+    terminal.type_in("/row 40 \r");
+    terminal.wait_for("to p40@list.example");
+    terminal.type_in("q");
+    terminal.ended(0);
+    // One that fits is shown as it is; and so is all of it if somebody wants that, without a shell between.
+    for (more, environment) in [
+        (vec!["--row", "2"], vec![]),
+        (vec!["--row", "2-61", "--no-pager"], vec![]),
+        (vec!["--row", "2-61"], vec![("PAGER", "cat")]),
+        (vec!["--row", "2-61"], vec![("PAGER", "/bin/cat -; touch shell")]),
+    ] {
+        let mut terminal = Terminal::run(&home, &[&["preview", "c"], &more[..]].concat(), &environment);
+        terminal.ended(0);
+        assert!(terminal.seen().contains("row 2 ──") || environment.len() == 1, "{}", terminal.seen());
+    }
+    assert!(!home.path().join("shell").exists());
 }
 
 #[test]

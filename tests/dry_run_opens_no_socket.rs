@@ -57,14 +57,19 @@ fn looking_before_sending_opens_no_socket() {
 fn a_dry_run_shows_what_would_be_sent() {
     let home = Home::new();
     let run = home.run(&["send", &SAMPLES[0].path(), "--dry-run", "--rate", "5/min"]).ended(0);
+    let lines: Vec<&str> = run.stdout.lines().collect();
     assert_eq!(
-        run.stdout,
-        "Campaign    investigation-update\n\
-         Subject     Operation Example: an update on your case OE-2041\n\
-         From        updates@police.example\n\
-         Server      account of the config file, which was not looked at\n\
-         Recipients  12, each a message of their own, from row 2 amara.okafor@mail.example to row 13 lukasz@wojcik.example\n\
-         Pace        5/min: at least 2 min\n\n\
-         12 messages are ready. This was a dry run: nothing was sent.\n"
+        lines[..6],
+        [
+            "Campaign    investigation-update",
+            "Subject     Operation Example: an update on your case OE-2041",
+            "From        updates@police.example",
+            "Server      account of the config file, which was not looked at",
+            "Recipients  12, each a message of their own; some of them:",
+            "            row 2  amara.okafor@mail.example  Operation Example: an update on your case OE-2041",
+        ]
     );
+    assert!(lines[9].starts_with("            row 13  lukasz@wojcik.example  "), "{}", run.stdout);
+    assert!(lines[10].starts_with("Pace        5/min: at least 2 min, until 20"), "{}", run.stdout);
+    assert_eq!(lines[11..], ["", "12 messages are ready. This was a dry run: nothing was sent."]);
 }

@@ -41,6 +41,15 @@ pub struct ListOptions {
 }
 
 impl ListOptions {
+    /// The same for a list that was read before, with what was said about it then; by whose values a person could be told, they
+    /// still can.
+    #[must_use]
+    pub fn again(self, before: Self) -> Self {
+        let mut identifying = before.identifying.clone();
+        identifying.extend(self.identifying.iter().cloned());
+        Self { identifying, ..self.or(before) }
+    }
+
     /// What is said here, and for the rest what `other` says.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

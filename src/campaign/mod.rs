@@ -15,6 +15,7 @@ mod proxy;
 mod rate;
 mod retry;
 mod size;
+mod source;
 mod written;
 
 #[cfg(unix)]
@@ -37,6 +38,7 @@ pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};
 pub use retry::{Retry, Time, TimeError};
 pub use size::{Size, SizeError};
+pub use source::{FromOutbox, ListSource, ListSourceError};
 
 use self::keys::{At, Keys};
 use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source};
@@ -57,8 +59,8 @@ pub struct Campaign {
     pub name: String,
     /// The template's file.
     pub template: PathBuf,
-    /// The recipient list's file.
-    pub recipients: PathBuf,
+    /// Where the recipient list is.
+    pub recipients: ListSource,
     /// The account to send through.
     pub account: Option<String>,
     /// What kind of data it is about, such as "special category", in the words of whoever answers for it.
@@ -238,6 +240,8 @@ impl Campaign {
         let Some(list) = overrides.recipients.clone().or(list.map(Path::to_owned)) else {
             return complaint(NotACampaign::ListMissing);
         };
+        let list = ListSource::within(Path::new(""), &list);
+        let list = list.map_err(|why| Diagnostics::from(Diagnostic::error(Place::Nowhere, &why)))?;
         Ok(Self {
             name: name_of(campaign),
             template: overrides.template.unwrap_or_else(|| campaign.to_owned()),
@@ -283,18 +287,24 @@ impl Campaign {
             size = send.parsed("max_message_size").map(|size| size.value);
             keys.adopt(send.finish());
         }
-        let mut wanted = |key, flag: Option<PathBuf>, value: Option<At<String>>| match (flag, value) {
-            (Some(flag), _) => Some(flag),
-            (None, Some(value)) => Some(directory.join(value.value)),
-            (None, None) => {
-                if missing.contains(&key) {
-                    keys.missing(key);
-                }
-                None
+        let (template_flag, list_flag) = (overrides.template, overrides.recipients);
+        for (key, flag) in [("template", &template_flag), ("recipients", &list_flag)] {
+            if flag.is_none() && missing.contains(&key) {
+                keys.missing(key);
             }
+        }
+        let template = template_flag.or_else(|| Some(directory.join(template?.value)));
+        let recipients = match (list_flag, recipients) {
+            (Some(flag), _) => {
+                let flag = ListSource::within(Path::new(""), &flag);
+                Some(flag.map_err(|why| Diagnostics::from(Diagnostic::error(Place::Nowhere, &why)))?)
+            }
+            (None, Some(At { value, span })) => {
+                let source = ListSource::within(directory, Path::new(&value));
+                source.map_err(|why| keys.report(span, &why)).ok()
+            }
+            (None, None) => None,
         };
-        let template = wanted("template", overrides.template, template);
-        let recipients = wanted("recipients", overrides.recipients, recipients);
         let canonical = std::path::absolute(directory).ok();
         let name = canonical
             .as_deref()

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use super::{Campaign, Delimiter, DomainLimit, Duplicates, Hidden};
+use super::{Campaign, Delimiter, DomainLimit, Duplicates, Hidden, ListSource};
 use crate::address::Address;
 
 /// A heading, and what may stand under it.
@@ -14,6 +14,10 @@ impl Campaign {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let name = |path: &Path| quoted(&path.file_name().unwrap_or_default().to_string_lossy());
+        let recipients = match &self.recipients {
+            ListSource::File(file) => name(file),
+            ListSource::Outbox(from) => quoted(&from.to_string()),
+        };
         let (list, guard) = (&self.list, &self.guard);
         let allowed = guard.allow.iter().map(Address::as_str).chain(guard.allowed_values.iter().map(String::as_str));
         let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
@@ -26,7 +30,7 @@ impl Campaign {
                 "",
                 &[
                     ("template", Some(name(&self.template))),
-                    ("recipients", Some(name(&self.recipients))),
+                    ("recipients", Some(recipients)),
                     ("account", self.account.as_deref().map(quoted)),
                     ("sensitivity", self.sensitivity.as_deref().map(quoted)),
                     ("people", self.people.as_deref().map(quoted)),
@@ -121,7 +125,8 @@ mod tests {
                    rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
                    tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n\
                    [domains.\"gmail.com\"]\nrate = [\"20/min\"]\nconnections = 2\n[domains.\"web.example\"]\nrate = [\"1/s\", \"9/min\"]\n";
-        for text in [all, "template = \"a.md.hbs\"\nrecipients = \"p.csv\"\n"] {
+        let followed = "template = \"a.md.hbs\"\nrecipients = \"outbox:3f9a?state=sent,in_doubt\"\n";
+        for text in [all, "template = \"a.md.hbs\"\nrecipients = \"p.csv\"\n", followed] {
             let read = |text: &str| Campaign::parse(Path::new("c/campaign.toml"), text, Overrides::default()).unwrap();
             let campaign = read(text);
             assert_eq!(campaign.to_toml(), text);

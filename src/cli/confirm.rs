@@ -2,24 +2,36 @@
 //! be on the command line.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     io::{self, BufRead, IsTerminal},
+    time::Duration,
 };
+
+use jiff::Timestamp;
 
 use super::{Exit, Failure, Screen};
 use crate::{
     campaign::{Account, Rate, Tls},
-    diagnostic::visible,
-    message::Message,
+    diagnostic::{counted, visible},
+    message::{Digest, Message},
+    outbox::day,
     report::spoken,
 };
+
+/// So many people are named besides the first and the last one.
+const OTHERS: usize = 3;
+
+/// How often what was remarked, by its code.
+pub(super) type Warnings = BTreeMap<String, usize>;
 
 /// What somebody is asked to confirm.
 pub(super) struct Question {
     pub(super) campaign: String,
-    /// The first and the last message.
-    pub(super) first: Message,
-    pub(super) last: Message,
+    /// Over all that was prepared, and is sent.
+    pub(super) digest: Option<Digest>,
+    /// The first message, the last one, and some between them; at least one.
+    pub(super) messages: Vec<Message>,
     pub(super) count: usize,
     /// How many the campaign has, with those who got it already
     pub(super) all: usize,
@@ -27,7 +39,19 @@ pub(super) struct Question {
     pub(super) server: String,
     /// How the messages are signed, in words.
     pub(super) signed: Option<String>,
+    pub(super) warnings: Warnings,
     pub(super) rates: Vec<Rate>,
+    /// How long it takes at least.
+    pub(super) least: Duration,
+}
+
+/// Which of so many messages are shown: the first, the last, and a few between them at random.
+pub(super) fn shown(count: usize) -> Vec<usize> {
+    let mut shown: Vec<usize> = (0..count.min(1)).collect();
+    shown.extend(fastrand::choose_multiple(1..count.saturating_sub(1).max(1), OTHERS));
+    shown.extend((count > 1).then(|| count - 1));
+    shown.sort_unstable();
+    shown
 }
 
 /// Asks, or compares with the number on the command line.
@@ -70,25 +94,40 @@ impl Question {
             let _ = writeln!(text, "{name:<12}{}", visible(value));
         };
         line("Campaign", &self.campaign);
-        line("Subject", self.first.subject());
-        line("From", &self.first.envelope().from().to_string());
+        if let Some(digest) = &self.digest {
+            line("Digest", &digest.to_string());
+        }
+        if let Some(first) = self.messages.first() {
+            line("Subject", first.subject());
+            line("From", &first.envelope().from().to_string());
+        }
         line("Server", &self.server);
         if let Some(signed) = &self.signed {
             line("Signed", signed);
         }
-        let person = |message: &Message| format!("row {} {}", message.row(), message.envelope().to());
-        let ends = match self.count {
-            1 => person(&self.first),
-            _ => format!("from {} to {}", person(&self.first), person(&self.last)),
-        };
-        line("Recipients", &format!("{}, each a message of their own, {ends}", self.count));
-        if !self.rates.is_empty() {
-            let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
-            let least = Rate::least_time(self.count, &self.rates);
-            let takes = if least.is_zero() { String::new() } else { format!(": at least {}", spoken(least)) };
-            line("Pace", &format!("{}{takes}", rates.join(", ")));
+        let some = if self.messages.len() < self.count { "; some of them" } else { "" };
+        line("Recipients", &format!("{}, each a message of their own{some}:", self.count));
+        let is_same = self.messages.windows(2).all(|two| two[0].subject() == two[1].subject());
+        for message in &self.messages {
+            let subject = if is_same { String::new() } else { format!("  {}", message.subject()) };
+            line("", &format!("row {}  {}{subject}", message.row(), message.envelope().to()));
         }
+        if !self.warnings.is_empty() {
+            let all: Vec<String> = self.warnings.iter().map(|(code, count)| format!("{code} {count}")).collect();
+            let count = counted(self.warnings.values().sum(), "warning");
+            line("Warnings", &format!("{count} when it was prepared: {}", all.join(", ")));
+        }
+        line("Pace", &self.pace());
         text
+    }
+
+    fn pace(&self) -> String {
+        let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
+        let rates = if rates.is_empty() { "as fast as the server takes them".to_owned() } else { rates.join(", ") };
+        match Timestamp::now().checked_add(self.least) {
+            Ok(end) if !self.least.is_zero() => format!("{rates}: at least {}, until {}", spoken(self.least), day(end)),
+            _ => rates,
+        }
     }
 }
 

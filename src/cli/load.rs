@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -10,13 +10,13 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::{
-    Exit, Failure, Screen,
+    Exit, Failure, Screen, follow,
     list::ListArgs,
     record::{RecordArgs, failed},
 };
 use crate::{
     address::Address,
-    campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, OpaqueAttachments, Overrides, Size},
+    campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, ListSource, OpaqueAttachments, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
     message::Composer,
@@ -34,7 +34,7 @@ const BAR_FROM: usize = 5000;
 pub(super) struct CampaignArgs {
     /// A directory with a campaign.toml, or a template; or the id of a campaign that was prepared
     campaign: PathBuf,
-    /// The recipient list (CSV, XLSX, XLS, ODS; - is standard input), where CAMPAIGN is a template
+    /// The recipient list (CSV, XLSX, XLS, ODS; - is standard input; outbox:ID?state=sent), where CAMPAIGN is a template
     list: Option<PathBuf>,
     /// The template, in place of the campaign's
     #[arg(long, value_name = "FILE")]
@@ -137,11 +137,19 @@ impl CampaignArgs {
             _ => {}
         }
         let data = |why| Failure::new(Exit::Data, why);
-        let campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides).map_err(data)?;
+        let mut campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides).map_err(data)?;
         let rejected = Rejected { to: self.list_args.rejected.clone(), file: None };
         rejected.check()?;
-        let file = ListFile::read(&campaign.recipients, &campaign.list).map_err(data)?;
-        let (list, findings) = RecipientList::examined(&file, &campaign.list);
+        let (file, remarks) = match &campaign.recipients {
+            ListSource::File(path) => (ListFile::read(path, &campaign.list).map_err(data)?, Diagnostics::default()),
+            ListSource::Outbox(from) => {
+                let (file, options, remarks) = follow::read(from, &self.record, campaign.list.clone())?;
+                campaign.list = options;
+                (file, remarks)
+            }
+        };
+        let (list, mut findings) = RecipientList::examined(&file, &campaign.list);
+        findings.extend(remarks);
         // What is wrong with the template is said in the same go, if the headings can be told.
         let template = match &list {
             Some(list) => Template::read(&campaign.template, list.columns()),
@@ -164,7 +172,7 @@ impl CampaignArgs {
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
         let most = campaign.max_message_size;
         let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most).without_files(&[
-            campaign.recipients.as_path(),
+            campaign.recipients.file().unwrap_or(Path::new("")),
             campaign.template.as_path(),
             self.campaign.join(CAMPAIGN_FILE).as_path(),
         ]);

@@ -3,6 +3,7 @@
 mod check;
 mod confirm;
 mod export;
+mod follow;
 mod init;
 mod list;
 mod load;

@@ -13,7 +13,13 @@ const USUAL: &str = "less";
 
 /// Where a long result goes: through a pager at a terminal, else to standard output.
 pub(super) struct Pages {
-    pager: Option<(Child, Option<ChildStdin>)>,
+    pager: Option<Pager>,
+}
+
+/// The program that shows pages, and what it reads as long as it does.
+struct Pager {
+    child: Child,
+    input: Option<ChildStdin>,
     /// Ctrl-C is the pager's as long as this is there.
     #[cfg(unix)]
     _interrupt: Option<(tokio::runtime::Runtime, tokio::signal::unix::Signal)>,
@@ -24,22 +30,14 @@ impl Pages {
     pub(super) fn new(wanted: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let at_terminal = io::stdout().is_terminal() && io::stdin().is_terminal() && !dumb;
-        let mut pages = Self {
-            pager: None,
+        let pager = if wanted && at_terminal { start() } else { None };
+        let pager = pager.map(|mut child| Pager {
+            input: child.stdin.take(),
+            child,
             #[cfg(unix)]
-            _interrupt: None,
-        };
-        if wanted && at_terminal {
-            pages.pager = start().map(|mut pager| {
-                let input = pager.stdin.take();
-                (pager, input)
-            });
-        }
-        #[cfg(unix)]
-        if pages.pager.is_some() {
-            pages._interrupt = leave_interrupts_to_the_pager();
-        }
-        pages
+            _interrupt: leave_interrupts_to_the_pager(),
+        });
+        Self { pager }
     }
 
     /// Shows some more; whether anybody still looks.
@@ -49,7 +47,7 @@ impl Pages {
                 Screen::print_always(text);
                 true
             }
-            Some((_, input)) => {
+            Some(Pager { input, .. }) => {
                 let is_read = input.as_mut().is_some_and(|input| input.write_all(text.as_bytes()).is_ok());
                 if !is_read {
                     *input = None;
@@ -61,9 +59,9 @@ impl Pages {
 
     /// That is all: waits until somebody has read it.
     pub(super) fn finish(self) {
-        if let Some((mut pager, input)) = self.pager {
-            drop(input);
-            let _ = pager.wait();
+        if let Some(mut pager) = self.pager {
+            drop(pager.input.take());
+            let _ = pager.child.wait();
         }
     }
 }
@@ -86,6 +84,8 @@ fn start() -> Option<Child> {
     // It ends where all fits, shows colours, and leaves the screen as it is. It keeps no history of what was searched for, and
     // neither writes files nor starts programs.
     command.env("LESS", or("LESS", "FRX")).env("LESSHISTFILE", "-").env("LESSSECURE", "1");
+    // What this program prints is UTF-8, whatever the locale says.
+    command.env("LESSCHARSET", or("LESSCHARSET", "utf-8"));
     command.spawn().ok()
 }
 

@@ -5,11 +5,12 @@ use jiff::Timestamp;
 
 use super::{
     Exit, Failure, Format, Screen,
+    confirm::Warnings,
     load::{CampaignArgs, Loaded, bar},
     record::{failed, who},
 };
 use crate::{
-    diagnostic::{counted, visible},
+    diagnostic::{Severity, counted, visible},
     outbox::{Kept, Prepared, Snapshot, Store, StoreError},
     recipients::Selection,
     report,
@@ -68,6 +69,16 @@ impl Prepare {
     }
 }
 
+/// What is worth a look, and how often.
+pub(super) fn warnings(loaded: &Loaded, prepared: &Prepared) -> Warnings {
+    let mut warnings = Warnings::new();
+    let remarks = loaded.list().remarks().iter().chain(prepared.remarks().iter());
+    for remark in remarks.filter(|remark| remark.severity() == Severity::Warning) {
+        *warnings.entry(remark.code().to_owned()).or_default() += 1;
+    }
+    warnings
+}
+
 /// Writes a campaign down, or finds it again. Nobody `selected` may have got exactly the same before, unless it is to be sent
 /// `again`.
 pub(super) fn freeze(
@@ -85,6 +96,7 @@ pub(super) fn freeze(
         None => store.edition(&content, &loaded.composer, again).map_err(failed)?,
     };
     let settings = loaded.campaign.to_toml();
+    let warnings = warnings(loaded, &prepared);
     loop {
         if edition > 1 && loaded.origin.is_none() {
             loaded.composer = loaded.composer.clone().with_edition(edition);
@@ -100,6 +112,7 @@ pub(super) fn freeze(
             selected,
             again,
             who: &who(),
+            warnings: &warnings,
         };
         let bar = bar(snapshot.prepared.len(), "kept", screen);
         let kept = store.freeze(snapshot, Timestamp::now(), &|done| bar.set_position(done as u64));

@@ -16,10 +16,10 @@ use tempfile::TempDir;
 
 use super::{
     Exit, Failure, Format, Screen,
-    confirm::{Question, confirm, server},
+    confirm::{Question, Warnings, confirm, server, shown},
     load::{CampaignArgs, Loaded, quoted},
     login::{self, check_senders, read_secret, read_signer},
-    prepare::freeze,
+    prepare::{freeze, warnings},
     record::{OUTBOX_FILE, failed, who},
     status::traces,
 };
@@ -27,8 +27,8 @@ use crate::{
     address::Address,
     campaign::{self, Account, DomainLimit, Rate, Retry, Time},
     fault,
-    message::{Composer, Signer},
-    outbox::{Counts, Deed, Journal, Ledger, News, Outbox, Outcome, Overview, Store, Tried},
+    message::{Composer, Digest, Signer},
+    outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, Tried},
     recipients::{Rows, Selection},
     report,
 };
@@ -152,6 +152,10 @@ pub(super) struct Ready {
     pub(super) allowed: Vec<Address>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) id: String,
+    /// Over all that was prepared.
+    pub(super) digest: Option<Digest>,
+    /// What was remarked then.
+    pub(super) warnings: Warnings,
     /// Where other programs share the account, with what counts already.
     pub(super) ledger: Option<(Ledger, News)>,
     /// What may go to some domains, with what counts already.
@@ -219,6 +223,7 @@ impl Send {
         let asked = (queued.as_slice(), ready.outbox.len());
         let mut question = self.question(&ready.campaign, &ready.composer, asked, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
+        (question.digest, question.warnings) = (ready.digest, ready.warnings.clone());
         confirm(&question, self.confirm, screen)?;
         self.note(&file, &ready, &question)?;
         let id = ready.id.clone();
@@ -264,7 +269,8 @@ impl Send {
         };
         let how = if self.confirm.is_some() { "--confirm" } else { "at a terminal" };
         let number = self.confirm.unwrap_or(question.count);
-        log("confirmed", json!({ "number": number, "left": question.count, "how": how }))?;
+        let digest = ready.digest.map(|digest| digest.to_string());
+        log("confirmed", json!({ "number": number, "left": question.count, "how": how, "digest": digest }))?;
         fault::point("confirmed");
         let rates: Vec<String> = question.rates.iter().map(ToString::to_string).collect();
         log("started", json!({ "server": question.server, "rates": rates }))
@@ -277,7 +283,8 @@ impl Send {
         let name = loaded.campaign.account.as_deref().unwrap_or("of the config file");
         let server = format!("account {name}, which was not looked at");
         let all: Vec<usize> = prepared.indices().iter().collect();
-        let question = self.question(&loaded.campaign, &loaded.composer, (&all, all.len()), &server, None)?;
+        let mut question = self.question(&loaded.campaign, &loaded.composer, (&all, all.len()), &server, None)?;
+        question.warnings = warnings(loaded, &prepared);
         if let Some(number) = self.confirm {
             confirm(&question, Some(number), screen)?;
         }
@@ -337,16 +344,15 @@ impl Send {
         let name = account.map_or("sandbox", |account| account.name.as_str());
         let longest = rates.iter().map(|rate| rate.window()).max();
         let ledger = longest.map(|longest| taken.ledger(name, longest)).transpose().map_err(failed)?;
-        let limits = account.map_or(&[][..], |account| &account.domains);
-        let limits = DomainLimit::merged(limits.iter().chain(&campaign.domains).cloned());
         let past = |limit: DomainLimit| Ok((limit.clone(), taken.sent_to(&limit.domain, name, limit.longest())?));
-        let domains = if self.sandbox { Vec::new() } else { limits };
-        let domains: Result<Vec<_>, _> = domains.into_iter().map(past).collect();
+        let domains: Result<Vec<_>, _> = self.limits(&campaign, account).into_iter().map(past).collect();
         let domains = domains.map_err(failed)?;
+        let warnings = warned(&store.entries(&overview.id).map_err(failed)?);
         let journal = Journal::start(store, taken, Some(name.to_owned()));
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
         let outbox = Arc::new(Outbox::of(&messages, selected, overview.largest, journal));
-        Ok(Ok(Ready { campaign, composer, allowed, outbox, id: overview.id, ledger, domains }))
+        let Overview { id, digest, .. } = overview;
+        Ok(Ok(Ready { campaign, composer, allowed, outbox, id, digest, warnings, ledger, domains }))
     }
 
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
@@ -371,6 +377,15 @@ impl Send {
         rates.iter().copied().chain(self.rates(campaign)).collect()
     }
 
+    /// What may go to some domains.
+    fn limits(&self, campaign: &campaign::Campaign, account: Option<&Account>) -> Vec<DomainLimit> {
+        if self.sandbox {
+            return Vec::new();
+        }
+        let limits = account.map_or(&[][..], |account| &account.domains);
+        DomainLimit::merged(limits.iter().chain(&campaign.domains).cloned())
+    }
+
     /// What is about to be sent to the people at some places of the list, who are so many of all that it is for, through
     /// `server`.
     fn question(
@@ -381,19 +396,26 @@ impl Send {
         server: &str,
         account: Option<&Account>,
     ) -> Result<Question, Failure> {
-        let compose = |index: Option<&usize>| {
-            let index = index.copied().unwrap_or_default();
-            composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))
+        let compose = |nth| composer.compose(queued[nth]).map_err(|why| Failure::new(Exit::Data, why));
+        let rates = self.all_rates(campaign, account);
+        let to_domain = |limit: &DomainLimit| {
+            let at_domain = queued.iter().filter_map(|index| composer.list().get(*index));
+            let count = at_domain.filter(|recipient| recipient.address().domain() == limit.domain).count();
+            Rate::least_time(count, &limit.rates)
         };
+        let limits = self.limits(campaign, account);
+        let least = limits.iter().map(to_domain).chain([Rate::least_time(queued.len(), &rates)]).max();
         Ok(Question {
             campaign: campaign.name.clone(),
-            first: compose(queued.first())?,
-            last: compose(queued.last())?,
+            digest: None,
+            messages: shown(queued.len()).into_iter().map(compose).collect::<Result<_, _>>()?,
             count: queued.len(),
             all,
             server: server.to_owned(),
             signed: None,
-            rates: self.all_rates(campaign, account),
+            warnings: Warnings::new(),
+            rates,
+            least: least.unwrap_or_default(),
         })
     }
 
@@ -423,6 +445,13 @@ impl Send {
         }
         typed
     }
+}
+
+/// What was remarked when a campaign was prepared, as the log has it.
+fn warned(entries: &[Entry]) -> Warnings {
+    let prepared = entries.iter().find(|entry| entry.what == "prepared");
+    let warnings = prepared.and_then(|entry| serde_json::from_value(entry.details["warnings"].clone()).ok());
+    warnings.unwrap_or_default()
 }
 
 /// What is known of another campaign of the same name that is not finished: perhaps that one was to go on.

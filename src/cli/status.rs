@@ -108,6 +108,12 @@ fn in_words(details: &Value) -> String {
         Value::Array(all) => {
             format!("{key}: {}", all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
         }
+        Value::Object(all) => {
+            format!(
+                "{key}: {}",
+                all.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+            )
+        }
         other => format!("{key}: {other}"),
     });
     words.collect::<Vec<_>>().join("; ")

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
-use similar::{ChangeTag, TextDiff};
+use similar::{ChangeTag, InlineChangeOptions, TextDiff};
 
 use super::as_received;
 use crate::message::Message;
@@ -16,8 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn compare(one: &Message, other: &Message, in_colours: bool) -> String {
     let (one, other) = (as_received(one), as_received(other));
     let difference = TextDiff::configure().timeout(PATIENCE).diff_lines(&one, &other);
+    // Two messages are made of one template: however much of a line differs, its words are worth a look.
+    let words = *InlineChangeOptions::default().min_ratio(0.0);
     let mut shown = String::new();
-    for change in difference.ops().iter().flat_map(|change| difference.iter_inline_changes(change)) {
+    let changes = difference.ops().iter();
+    for change in changes.flat_map(|change| difference.iter_inline_changes_with_options(change, words)) {
         let (sign, [start, end], [line, line_end]) = match (change.tag(), in_colours) {
             (ChangeTag::Equal, _) => (' ', [""; 2], [""; 2]),
             (ChangeTag::Delete, false) => ('-', ["[-", "-]"], [""; 2]),

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Columns, ListProblem, RecipientList, delimited, read, text, workbook};
+use super::{Columns, ListProblem, RecipientList, delimited, people::SomePeople, read, text, workbook};
 use crate::{
     campaign::{Hidden, ListOptions, read_bytes},
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
@@ -19,7 +19,15 @@ const STANDARD_INPUT: &str = "-";
 #[derive(Debug)]
 pub struct ListFile {
     name: Arc<str>,
-    bytes: Vec<u8>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Delimited text, or a workbook
+    Bytes(Vec<u8>),
+    /// Some people of another list
+    People(SomePeople),
 }
 
 /// What can be done with the rows of a list, delimited or in a sheet.
@@ -36,8 +44,8 @@ impl ListFile {
         if path == Path::new(STANDARD_INPUT) {
             let mut bytes = Vec::new();
             let read = io::stdin().lock().take(most + 1).read_to_end(&mut bytes);
-            let file = Self { name: "standard input".into(), bytes };
-            let too_large = file.bytes.len() as u64 > most;
+            let too_large = bytes.len() as u64 > most;
+            let file = Self::from_bytes("standard input", bytes);
             let wrong = match read {
                 Err(why) => Some(ListProblem::StandardInput(why.to_string())),
                 Ok(_) if too_large => Some(ListProblem::TooLarge(most >> 20)),
@@ -49,17 +57,23 @@ impl ListFile {
             };
         }
         let too_large = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > most);
-        let file = Self { name: path.display().to_string().into(), bytes: Vec::new() };
+        let file = Self::from_bytes(&path.display().to_string(), Vec::new());
         if too_large {
             return Err(file.complaint(&ListProblem::TooLarge(most >> 20)).into());
         }
-        Ok(Self { bytes: read_bytes(path, most)?, ..file })
+        Ok(Self { content: Content::Bytes(read_bytes(path, most)?), ..file })
     }
 
     /// The same from bytes; `name` stands in complaints.
     #[must_use]
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Self {
-        Self { name: name.into(), bytes }
+        Self { name: name.into(), content: Content::Bytes(bytes) }
+    }
+
+    /// Those people of a list, in its order, for whom `is_meant` is true of their place in it. Their rows keep their numbers.
+    #[must_use]
+    pub fn of_people(name: &str, list: Arc<RecipientList>, is_meant: impl Fn(usize) -> bool) -> Self {
+        Self { name: name.into(), content: Content::People(SomePeople::new(list, is_meant)) }
     }
 
     /// The columns, if they can be told, whatever else is wrong.
@@ -104,16 +118,20 @@ impl ListFile {
         problems: &mut Diagnostics,
         with: W,
     ) -> Result<W::Output, Diagnostics> {
-        if workbook::kind(&self.bytes).is_some() {
-            return self.sheet_rows(options, problems, with);
+        let bytes = match &self.content {
+            Content::Bytes(bytes) => bytes,
+            Content::People(people) => return Ok(with.with(&mut people.rows())),
+        };
+        if workbook::kind(bytes).is_some() {
+            return self.sheet_rows(bytes, options, problems, with);
         }
-        if let Some(what) = foreign(&self.bytes) {
+        if let Some(what) = foreign(bytes) {
             return Err(self.complaint(&ListProblem::Foreign(what)).into());
         }
         if options.sheet.is_some() {
             problems.push(self.complaint(&ListProblem::NoSheets));
         }
-        let decoded = text::decode(&self.name, &self.bytes, options)?;
+        let decoded = text::decode(&self.name, bytes, options)?;
         if decoded.marked {
             problems.push(Diagnostic::note(self.place(), &ListProblem::ByteOrderMark));
         }
@@ -135,6 +153,7 @@ impl ListFile {
 
     fn sheet_rows<W: WithRows>(
         &self,
+        bytes: &[u8],
         options: &ListOptions,
         problems: &mut Diagnostics,
         with: W,
@@ -145,7 +164,7 @@ impl ListFile {
             most_columns: options.limits.columns(),
             most_bytes: options.limits.unpacked_bytes(),
         };
-        let sheet = workbook::read(&self.bytes, &wanted)
+        let sheet = workbook::read(bytes, &wanted)
             .map_err(|problem| Diagnostics::from(Diagnostic::error(self.place(), &problem)))?;
         let mut note = |problem: ListProblem| problems.push(Diagnostic::note(self.place(), &problem));
         if sheet.was_hidden() {

@@ -11,6 +11,7 @@ mod delimited;
 mod file;
 mod frozen;
 mod moved;
+mod people;
 mod problem;
 mod read;
 mod rejected;

@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     io::{self, BufRead, IsTerminal, Write as _},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -13,7 +14,7 @@ use crate::{
     address::Address,
     cli::{
         Exit, Failure, Screen,
-        confirm::{Question, confirm, forget_typed, server},
+        confirm::{Question, Warnings, confirm, forget_typed, server},
         load::Loaded,
         login::{self, check_senders, read_signer},
     },
@@ -67,13 +68,15 @@ impl Send {
         let message = composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))?;
         let question = Question {
             campaign: format!("{}: a test, the message of row {row} to {tester} instead", campaign.name),
-            first: message.clone(),
-            last: message.clone(),
+            digest: None,
+            messages: vec![message.clone()],
             count: 1,
             all: 1,
             server: server(&account),
             signed: signer.as_ref().map(ToString::to_string),
+            warnings: Warnings::new(),
             rates: Vec::new(),
+            least: Duration::ZERO,
         };
         confirm(&question, self.confirm, screen)?;
         // Nobody waits for it.
@@ -82,8 +85,9 @@ impl Send {
         let only = Selection::Some(vec![index]);
         let outbox = Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None);
         let outbox = Arc::new(outbox);
-        let (ledger, domains) = (None, Vec::new());
-        let ready = Ready { campaign, composer, allowed, outbox, id: String::new(), ledger, domains };
+        let (ledger, domains, digest, warnings) = (None, Vec::new(), None, Warnings::new());
+        let id = String::new();
+        let ready = Ready { campaign, composer, allowed, outbox, id, digest, warnings, ledger, domains };
         self.run_engine(ready, Some(account), signer, screen).map(|(exit, _)| exit)
     }
 

@@ -1,6 +1,6 @@
 //! A campaign is kept: all that its messages are made of, in one transaction.
 
-use std::{io, sync::mpsc};
+use std::{collections::BTreeMap, io, sync::mpsc};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -46,6 +46,8 @@ pub struct Snapshot<'s> {
     pub again: bool,
     /// Who does this, as the system names the user.
     pub who: &'s str,
+    /// What was remarked, by its code, and how often.
+    pub warnings: &'s BTreeMap<String, usize>,
 }
 
 /// A campaign that is kept.
@@ -218,7 +220,7 @@ fn insert(
     now: Timestamp,
     progress: &dyn Fn(usize),
 ) -> Result<(i64, Kept), Failed> {
-    let Snapshot { name, settings, composer, prepared, content, edition, who, .. } = snapshot;
+    let Snapshot { name, settings, composer, prepared, content, edition, who, warnings, .. } = snapshot;
     let list = serde_json::to_string(&composer.list().shape()).unwrap_or_default();
     let (id, total) = (new_id(change, &content, edition), prepared.len());
     change.execute(
@@ -247,7 +249,10 @@ fn insert(
     digest_files(&mut hash, change, campaign)?;
     let digest = hash.finish();
     change.execute("UPDATE campaign SET digest = ? WHERE number = ?", params![digest.as_bytes(), campaign])?;
-    let details = json!({ "recipients": total, "digest": digest.to_string(), "apiece": env!("CARGO_PKG_VERSION") });
+    let mut details = json!({ "recipients": total, "digest": digest.to_string(), "apiece": env!("CARGO_PKG_VERSION") });
+    if !warnings.is_empty() {
+        details["warnings"] = json!(warnings);
+    }
     log::add(change, &id, Deed { who, what: "prepared", details: &details }, now)?;
     Ok((campaign, Kept { id, digest, is_old: false }))
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::*;
 use crate::{
@@ -33,8 +33,18 @@ fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Result<Kept, S
     let composer = &composer.clone().with_edition(edition);
     let settings = "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n";
     let prepared = &mut prepare(composer);
-    let snapshot =
-        Snapshot { name: "c", settings, composer, prepared, content, edition, selected: &all, again, who: WHO };
+    let snapshot = Snapshot {
+        name: "c",
+        settings,
+        composer,
+        prepared,
+        content,
+        edition,
+        selected: &all,
+        again,
+        who: WHO,
+        warnings: &BTreeMap::new(),
+    };
     store.freeze(snapshot, Timestamp::now(), &|_| {})
 }
 

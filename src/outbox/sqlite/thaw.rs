@@ -15,6 +15,7 @@ use super::{
 use crate::{
     campaign::{self, Overrides},
     message::{Composer, Digest, DigestBuilder},
+    outbox::Outcome,
     recipients::{RecipientList, Shape},
     template::{Frozen, Template},
 };
@@ -40,7 +41,14 @@ impl Store {
         Ok(thawed)
     }
 
-    /// The same, whether or not it is what was prepared, with what all that is kept of it comes to.
+    /// The list of a campaign as it was prepared, and what became of the message to each.
+    pub fn people(&self, campaign: &Overview) -> Result<(Arc<RecipientList>, Vec<Outcome>), StoreError> {
+        let Thawed { composer, .. } = self.thaw(campaign)?;
+        let messages = self.messages(campaign.number).map_err(|why| self.error(&why))?;
+        Ok((Arc::clone(composer.list()), messages.unwrap_or_default().outcomes))
+    }
+
+    /// What [`Self::thaw`] reads, whether or not it is what was prepared, with what all that is kept of it comes to.
     pub(super) fn read(&self, campaign: &Overview) -> Result<(Thawed, Digest), StoreError> {
         if campaign.purged.is_some() {
             return Err(StoreError::Purged(campaign.id.clone()));
@@ -63,7 +71,7 @@ impl Store {
             .map_err(|why| unsound(&why.to_string()))?;
         let settings = campaign::Campaign { name: campaign.name.clone(), ..settings };
         let shape: Shape = serde_json::from_str(&list).map_err(|why| unsound(&why.to_string()))?;
-        let list = self.people(campaign.number, &shape, &mut hash).map_err(sqlite)?;
+        let list = self.restored(campaign.number, &shape, &mut hash).map_err(sqlite)?;
         digest_files(&mut hash, &self.connection, campaign.number).map_err(sqlite)?;
         let list = list.ok_or_else(|| unsound("its recipients do not fit its columns"))?;
         let files = Files::open(&self.path, campaign.number).map_err(sqlite)?;
@@ -75,7 +83,7 @@ impl Store {
         Ok((Thawed { settings, composer }, hash.finish()))
     }
 
-    fn people(
+    fn restored(
         &self,
         campaign: i64,
         shape: &Shape,
