@@ -116,6 +116,20 @@ mod tests {
     use crate::campaign::Overrides;
 
     #[test]
+    fn a_label_is_a_few_words() {
+        let read = |label: &str| {
+            let text = format!("template = \"a.md.hbs\"\nrecipients = \"p.csv\"\nsensitivity = {label}\n");
+            Campaign::parse(Path::new("c/campaign.toml"), &text, Overrides::default()).map(|one| one.sensitivity)
+        };
+        assert_eq!(read("\" special category \"").unwrap().as_deref(), Some("special category"));
+        let long = format!("\"{}\"", "x".repeat(101));
+        for label in ["\"\"", "\" \"", "\"a\\nb\"", &long, "3"] {
+            let why = read(label).unwrap_err().to_string();
+            assert!(why.contains("c/campaign.toml:3:15"), "{why}");
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read_again() {
         let all = "template = \"a \\\"b\\\".md.hbs\"\nrecipients = \"p.csv\"\naccount = \"w\"\nsensitivity = \"special category\"\n\
                    people = \"victims\"\n[recipients_options]\n\
