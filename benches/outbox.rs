@@ -93,8 +93,20 @@ fn freeze(composer: &Composer, mut prepared: Prepared, file: &Path) -> (Store, S
     let selected = &Selection::All(composer.list().len());
     let settings = "template = \"update.html.hbs\"\nrecipients = \"people.csv\"\n";
     let (prepared, edition, who) = (&mut prepared, 1, "bench");
-    let snapshot =
-        Snapshot { name: "bench", settings, composer, prepared, content, edition, selected, again: false, who };
+    let snapshot = Snapshot {
+        name: "bench",
+        settings,
+        signers: None,
+        is_bound: false,
+        composer,
+        prepared,
+        content,
+        edition,
+        selected,
+        again: false,
+        who,
+        further: &serde_json::Value::Null,
+    };
     let kept = store.freeze(snapshot, Timestamp::now(), &|_| {}).unwrap();
     (store, kept.id)
 }

@@ -33,8 +33,20 @@ fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Result<Kept, S
     let composer = &composer.clone().with_edition(edition);
     let settings = "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n";
     let prepared = &mut prepare(composer);
-    let snapshot =
-        Snapshot { name: "c", settings, composer, prepared, content, edition, selected: &all, again, who: WHO };
+    let snapshot = Snapshot {
+        name: "c",
+        settings,
+        signers: None,
+        is_bound: false,
+        composer,
+        prepared,
+        content,
+        edition,
+        selected: &all,
+        again,
+        who: WHO,
+        further: &serde_json::Value::Null,
+    };
     store.freeze(snapshot, Timestamp::now(), &|_| {})
 }
 
