@@ -1,13 +1,10 @@
 //! Where somebody else has to look first, nothing is sent before they signed, and nothing else than what they signed.
 
-use std::{path::Path, process::Command};
-
 use crate::{
     at_a_terminal::Terminal,
     support::{
         Home, OUTBOX, Run, people,
         scripted::Scripted,
-        skip,
         ssh::{self, Agent, ed25519, key},
     },
 };
@@ -268,7 +265,7 @@ fn who_prepared_it_cannot_approve_it() {
         home.run(&["cancel", &id]).ended(0);
     }
     let mut sudo = home.command(&["prepare", "c", "--again", "--by", "somebody"]);
-    assert!(sudo.env("SUDO_USER", "ada").status().unwrap().success());
+    assert!(sudo.env("SUDO_USER", "ada").output().unwrap().status.success());
     let id = home.last_campaign();
     assert!(approve(&home, &id, "ada").ended(77).stderr.contains("\"ada@police.example\" is their name"));
     // So it is with a key in the agent.
@@ -276,7 +273,7 @@ fn who_prepared_it_cannot_approve_it() {
     let agent = Agent::start(&home);
     agent.add(&home, "cleo");
     let mut prepare = home.command(&["prepare", "c", "--again"]);
-    assert!(prepare.env("SSH_AUTH_SOCK", &agent.socket).status().unwrap().success());
+    assert!(prepare.env("SSH_AUTH_SOCK", &agent.socket).output().unwrap().status.success());
     let id = home.last_campaign();
     assert!(approve(&home, &id, "cleo").ended(77).stderr.contains("the key is one of theirs"));
     // Who finds the same there is not who prepared it.
@@ -422,7 +419,7 @@ fn one_changed_byte_ends_an_approval() {
     // The record itself
     let original = std::fs::read(home.path().join(OUTBOX)).unwrap();
     for sql in [
-        "UPDATE content SET bytes = 'eve@police.example ssh-ed25519 AAAA' WHERE digest = (SELECT digest FROM file WHERE path = '/allowed_signers' AND campaign = 1)",
+        "UPDATE content SET bytes = x'657665' WHERE digest = (SELECT digest FROM file WHERE path = '/allowed_signers' AND campaign = 1)",
         "UPDATE campaign SET settings = replace(settings, 'required = 1', 'required = 0')",
         "UPDATE campaign SET settings = replace(settings, '[approval]', '[send]')",
         "DELETE FROM file WHERE path = '/allowed_signers'",

@@ -24,8 +24,10 @@ pub enum ApprovalError {
     OldKey(String),
     #[error("the passphrase does not open the key in {0}")]
     Passphrase(String),
+    #[error("the key in {0} has a passphrase, and there is no terminal to ask at")]
+    NoTerminal(String),
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Secret(SecretError),
     #[error("there is no ssh-agent to ask: SSH_AUTH_SOCK is not set, or nobody listens there ({0})")]
     NoAgent(String),
     #[error("the ssh-agent answers in a way that is none: {0}")]
@@ -56,9 +58,12 @@ impl Complaint for ApprovalError {
     fn code(&self) -> &'static str {
         match self {
             Self::Signers { .. } | Self::BinaryKrl(_) => "approval.signers",
-            Self::NoKey(_) | Self::OldKey(_) | Self::Passphrase(_) | Self::NotSigned(..) | Self::NoRecipient(..) => {
-                "approval.key"
-            }
+            Self::NoKey(_)
+            | Self::NoTerminal(_)
+            | Self::OldKey(_)
+            | Self::Passphrase(_)
+            | Self::NotSigned(..)
+            | Self::NoRecipient(..) => "approval.key",
             Self::Secret(why) => why.code(),
             Self::NoAgent(_) | Self::Agent(_) | Self::AgentRefused(_) => "approval.agent",
             Self::NoSignature(_) | Self::NoStatement | Self::OtherStatement(_) => "approval.statement",
@@ -70,6 +75,8 @@ impl Complaint for ApprovalError {
 
     fn help(&self) -> Option<String> {
         let help = match self {
+            Self::Secret(why) => return why.help(),
+            Self::NoTerminal(_) => "give it to the ssh-agent with ssh-add, and name its .pub file",
             Self::Signers { .. } => {
                 "a line is: NAME[,NAME] [OPTIONS] KEYTYPE KEY, as ssh-keygen(1) says under ALLOWED SIGNERS"
             }

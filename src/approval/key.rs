@@ -12,7 +12,7 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig, public::KeyDat
 use super::{Agent, ApprovalError, Decision, NAMESPACE, rule::MOST_FILE};
 use crate::{
     diagnostic::visible,
-    secret::{SecretSource, read_owner_only},
+    secret::{SecretError, SecretSource, read_owner_only},
 };
 
 /// Keys, signatures and statements are no larger.
@@ -41,7 +41,7 @@ impl Key {
             let public = read_public(path)?.into_iter().next();
             return public.map(Self::of_agent).ok_or_else(|| ApprovalError::NoKey(shown()));
         }
-        let text = read_owner_only(path, "--key", "key")?;
+        let text = read_owner_only(path, "--key", "key").map_err(ApprovalError::Secret)?;
         if !text.starts_with(b"-----BEGIN OPENSSH PRIVATE KEY-----") {
             return Err(ApprovalError::OldKey(shown()));
         }
@@ -77,7 +77,10 @@ impl Key {
             return Ok((**private).clone());
         }
         let shown = visible(&path.display().to_string());
-        let passphrase = SecretSource::Ask.read(&format!("Passphrase of {shown}: "))?;
+        let passphrase = match SecretSource::Ask.read(&format!("Passphrase of {shown}: ")) {
+            Err(SecretError::NoTerminal) => return Err(ApprovalError::NoTerminal(shown)),
+            passphrase => passphrase.map_err(ApprovalError::Secret)?,
+        };
         private.decrypt(passphrase.expose_secret()).map_err(|_| ApprovalError::Passphrase(shown))
     }
 

@@ -215,6 +215,7 @@ pub(super) fn unread(why: ApprovalError) -> Failure {
     let exit = match &why {
         ApprovalError::OtherStatement(_)
         | ApprovalError::NotForKey(_)
+        | ApprovalError::NoTerminal(_)
         | ApprovalError::Secret(_)
         | ApprovalError::Passphrase(_) => Exit::Refused,
         ApprovalError::NoStatement
