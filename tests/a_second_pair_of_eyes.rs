@@ -69,6 +69,13 @@ fn nothing_is_sent_before_somebody_else_has_signed() {
         let all = [&["send", &id, "--account", "work", "--confirm", "5"][..], &way[..way.len().min(2)]].concat();
         assert_ne!(home.run(&all).code, 0);
     }
+    let mut terminal = Terminal::run(&home, &["send", &id, "--account", "work", "--first", "1"], &[]);
+    terminal.ended(77);
+    assert!(
+        terminal.seen().contains("may not be sent") && !terminal.seen().contains("Type the number"),
+        "{}",
+        terminal.seen()
+    );
     assert!(server.accepted().is_empty());
     // What goes to nobody on the list need not wait.
     home.run(&["send", "c", "--sandbox", "--confirm", "5"]).ended(0);
@@ -93,25 +100,33 @@ fn openssh_verifies_our_signatures_and_we_verify_its() {
     if !ssh::is_there() {
         return;
     }
-    let kinds: [(&str, &[&str]); 6] = [
+    let kinds: [(&str, &[&str]); 7] = [
         ("ed", &["ed25519"]),
+        ("ed2", &["ed25519"]),
         ("rsa", &["rsa", "-b", "2048"]),
+        ("rsa4", &["rsa", "-b", "4096"]),
         ("p256", &["ecdsa", "-b", "256"]),
         ("p384", &["ecdsa", "-b", "384"]),
         ("p521", &["ecdsa", "-b", "521"]),
-        ("rsa4", &["rsa", "-b", "4096"]),
     ];
     let server = Scripted::builder().start();
     let home = home(&server);
     let lines = kinds.map(|(name, kind)| format!("{name}@police.example {}\n", key(&home, name, kind, "")));
     home.write("c/allowed_signers", lines.concat());
-    asks(&home, "required = 6\nallowed_signers = \"allowed_signers\"\n");
+    asks(&home, "required = 7\nallowed_signers = \"allowed_signers\"\n");
     let id = prepare(&home);
-    for (nth, (name, _)) in kinds.into_iter().enumerate() {
+    let agent = Agent::start(&home);
+    for (nth, (name, kind)) in kinds.into_iter().enumerate() {
         send(&home, &id).ended(77);
-        if nth % 2 == 0 {
+        if nth % 2 == 0 && kind[0] != "ecdsa" {
             // Ours, by the real one
             approve(&home, &id, name).ended(0);
+        } else if nth % 2 == 0 {
+            // The agent's
+            agent.add(&home, name);
+            let public = format!("{name}.pub");
+            let mut command = home.command(&["approve", &id, "--key", &public, "--confirm", "5"]);
+            Run::of(command.env("SSH_AUTH_SOCK", &agent.socket).output().unwrap()).ended(0);
         } else {
             // The real one's, by ours
             let file = format!("{name}.txt");
@@ -135,6 +150,30 @@ fn openssh_verifies_our_signatures_and_we_verify_its() {
     }
     send(&home, &id).ended(0);
     assert_eq!(server.accepted().len(), 5);
+}
+
+#[test]
+fn a_key_file_signs_or_it_is_said_that_an_agent_must() {
+    if !ssh::is_there() {
+        return;
+    }
+    let server = Scripted::builder().start();
+    let home = home(&server);
+    let names: Vec<String> = (0..24).map(|nth| format!("k{nth}")).collect();
+    let kind = |nth: usize| [["ecdsa", "-b", "521"], ["ecdsa", "-b", "256"], ["ecdsa", "-b", "384"]][nth % 3];
+    let lines = names.iter().enumerate().map(|(nth, name)| format!("{name} {}\n", key(&home, name, &kind(nth), "")));
+    home.write("c/allowed_signers", lines.collect::<String>());
+    let id = prepare(&home);
+    let mut signed = 0;
+    for name in &names {
+        let run = approve(&home, &id, name);
+        signed += usize::from(run.code == 0);
+        assert!(
+            run.code == 0 || run.code == 78 && run.stderr.contains("give it to the ssh-agent with ssh-add"),
+            "{run:?}"
+        );
+    }
+    assert!(signed >= 10, "{signed}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
+use crate::at_a_terminal::Terminal;
 use crate::support::{
     Home, Run, account, people,
     scripted::Scripted,
@@ -222,14 +223,22 @@ fn an_approval_expires() {
     let home = home(&server);
     home.write("c/signers", format!("ada {}", public(&home, "ada")));
     let text = "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\n[approval]\nrequired = 1\nallowed_signers = \"signers\"\n";
-    home.write("c/campaign.toml", format!("{text}approval_expires = \"1s\"\n"));
+    home.write("c/campaign.toml", format!("{text}approval_expires = \"2s\"\n"));
     home.run(&["prepare", "c"]).ended(0);
     let id = home.last_campaign();
     approve(&home, &id, "ada").ended(0);
-    std::thread::sleep(Duration::from_millis(2100));
+    std::thread::sleep(Duration::from_millis(3100));
     let said = send(&home, &id).ended(77).stderr;
     assert!(said.contains("What does not count: ada (SHA256:") && said.contains("): it expired on "), "{said}");
     assert!(home.run(&["status", &id]).ended(0).stdout.contains("does not count: it expired on "));
+    // Also while somebody sits before the question
+    approve(&home, &id, "ada").ended(0);
+    let mut terminal = Terminal::run(&home, &["send", &id, "--account", "work"], &[]);
+    terminal.wait_for("Type the number of recipients to send: ");
+    std::thread::sleep(Duration::from_millis(3100));
+    terminal.type_in("5\n");
+    terminal.ended(77);
+    assert!(terminal.seen().contains("it expired on "), "{}", terminal.seen());
     // A statement of the future counts for nothing, and none that was signed long ago.
     home.run(&["approve", &id, "--statement", "ok"]).ended(0);
     let statement = fs::read_to_string(home.path().join("ok")).unwrap();
@@ -296,6 +305,7 @@ fn who_is_allowed_by_a_pattern_is_nobody() {
     let said = approve(&home, &home.last_campaign(), "ada").ended(77).stderr;
     assert!(said.contains("under the pattern \"*@police.example\": write the person's name there"), "{said}");
     home.write("c/signers", "ada ssh-ed25519\n");
+    assert!(home.run(&["check", "c"]).ended(78).stderr.contains("signers, line 1: "));
     assert!(home.run(&["prepare", "c"]).ended(78).stderr.contains("signers, line 1: "));
 }
 
@@ -328,8 +338,38 @@ fn a_rejection_ends_what_was_approved_before() {
     send(&home, &id).ended(77);
     std::thread::sleep(Duration::from_millis(1100));
     approve(&home, &id, "bo").ended(0);
-    send(&home, &id).ended(0);
+    home.run(&["send", &id, "--account", "work", "--confirm", "1", "--rows", "2"]).ended(0);
+    // What was begun goes on only if it may.
+    std::thread::sleep(Duration::from_millis(1100));
+    home.run(&["reject", &id, "--reason", "stop"]).ended(0);
+    home.run(&["send", &id, "--account", "work", "--confirm", "4"]).ended(77);
+    home.run(&["cancel", &id]).ended(0);
+    home.run(&["retry", &id, "--cancelled"]).ended(0);
+    home.run(&["send", &id, "--account", "work", "--confirm", "4"]).ended(77);
+    approve(&home, &id, "ada").ended(0);
+    home.run(&["send", &id, "--account", "work", "--confirm", "4"]).ended(0);
     assert_eq!(server.accepted().len(), 5);
+}
+
+#[test]
+fn where_it_is_not_known_who_prepared_it_nobody_can_approve() {
+    if !ssh::is_there() {
+        return;
+    }
+    let server = Scripted::builder().start();
+    let home = home(&server);
+    fs::remove_dir_all(home.path().join(".ssh")).unwrap();
+    home.run(&["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    home.write("signers", format!("ada {}", public(&home, "ada")));
+    home.write("policy.toml", "[[rule]]\nrequired = 1\nallowed_signers = \"signers\"\n");
+    let said = under(&home, &["approve", &id, "--key", "ada", "--confirm", "5"]).ended(77).stderr;
+    assert!(said.contains("who prepared the campaign is not known"), "{said}");
+    under(&home, &["send", &id, "--account", "work", "--confirm", "5"]).ended(77);
+    // Nor does what was signed when no rule applied.
+    approve(&home, &id, "ada").ended(0);
+    under(&home, &["send", &id, "--account", "work", "--confirm", "5"]).ended(77);
+    send(&home, &id).ended(0);
 }
 
 #[test]

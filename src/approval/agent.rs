@@ -73,7 +73,7 @@ impl Agent {
     /// The keys that it has, as far as they are of a kind that is known.
     pub fn keys(&mut self) -> Result<Vec<PublicKey>, ApprovalError> {
         let odd = || ApprovalError::Agent("its list of keys ends too soon".into());
-        let seconds = std::time::Duration::from_secs(5);
+        let seconds = std::time::Duration::from_secs(2);
         let (kind, body) =
             self.ask(REQUEST_IDENTITIES, &[], seconds).map_err(|why| ApprovalError::Agent(why.to_string()))?;
         if kind != IDENTITIES_ANSWER {

@@ -56,6 +56,8 @@ pub enum Invalid {
     Expired(Timestamp),
     /// It will be said only later.
     Future(Timestamp),
+    /// Who prepared the campaign is not known well enough to tell somebody else.
+    UnknownPreparer,
     /// The key is one of those of who prepared the campaign.
     OwnKey,
     /// So is the name.
@@ -84,6 +86,10 @@ impl fmt::Display for Invalid {
             Self::Revoked => f.write_str("the key was revoked"),
             Self::Expired(time) => write!(f, "it expired on {}", day(*time)),
             Self::Future(time) => write!(f, "it was signed in the future, on {}: is a clock wrong?", day(*time)),
+            Self::UnknownPreparer => f.write_str(
+                "who prepared the campaign is not known (neither a key of theirs nor --by), and could be the same person: prepare it \
+                 anew",
+            ),
             Self::OwnKey => f.write_str("who prepared a campaign cannot approve it, and the key is one of theirs"),
             Self::OwnName(name) => {
                 write!(f, "who prepared a campaign cannot approve it, and {} is their name", quoted(name))

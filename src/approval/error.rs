@@ -20,6 +20,8 @@ pub enum ApprovalError {
     BinaryKrl(String),
     #[error("{0} has neither an SSH key nor a public one in it")]
     NoKey(String),
+    #[error("the private key in {0} is of a kind that cannot be read here")]
+    UnreadKey(String),
     #[error("{0} holds a key in an older format")]
     OldKey(String),
     #[error("the passphrase does not open the key in {0}")]
@@ -60,6 +62,7 @@ impl Complaint for ApprovalError {
             Self::Signers { .. } | Self::BinaryKrl(_) => "approval.signers",
             Self::NoKey(_)
             | Self::NoTerminal(_)
+            | Self::UnreadKey(_)
             | Self::OldKey(_)
             | Self::Passphrase(_)
             | Self::NotSigned(..)
@@ -76,7 +79,7 @@ impl Complaint for ApprovalError {
     fn help(&self) -> Option<String> {
         let help = match self {
             Self::Secret(why) => return why.help(),
-            Self::NoTerminal(_) => "give it to the ssh-agent with ssh-add, and name its .pub file",
+            Self::NoTerminal(_) | Self::UnreadKey(_) => "give it to the ssh-agent with ssh-add, and name its .pub file",
             Self::Signers { .. } => {
                 "a line is: NAME[,NAME] [OPTIONS] KEYTYPE KEY, as ssh-keygen(1) says under ALLOWED SIGNERS"
             }

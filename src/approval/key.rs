@@ -6,8 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rsa::{pkcs1::EncodeRsaPrivateKey, signature::Signer};
 use secrecy::ExposeSecret;
-use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig, public::KeyData};
+use ssh_key::{
+    Algorithm, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Signature, SshSig,
+    private::{KeypairData, RsaKeypair},
+    public::KeyData,
+};
 
 use super::{Agent, ApprovalError, Decision, NAMESPACE, rule::MOST_FILE};
 use crate::{
@@ -45,7 +50,9 @@ impl Key {
         if !text.starts_with(b"-----BEGIN OPENSSH PRIVATE KEY-----") {
             return Err(ApprovalError::OldKey(shown()));
         }
-        let private = PrivateKey::from_openssh(&*text).map_err(|_| ApprovalError::NoKey(shown()))?;
+        // ssh-key 0.6 reads no ECDSA key whose number begins with a zero octet: one in 256, and every other one on P-521. An
+        // agent has no such trouble.
+        let private = PrivateKey::from_openssh(&*text).map_err(|_| ApprovalError::UnreadKey(shown()))?;
         let public = private.public_key().clone();
         Ok(Self { public, holder: Holder::File(path.to_owned(), Box::new(private)) })
     }
@@ -81,7 +88,10 @@ impl Key {
             Err(SecretError::NoTerminal) => return Err(ApprovalError::NoTerminal(shown)),
             passphrase => passphrase.map_err(ApprovalError::Secret)?,
         };
-        private.decrypt(passphrase.expose_secret()).map_err(|_| ApprovalError::Passphrase(shown))
+        private.decrypt(passphrase.expose_secret()).map_err(|why| match why {
+            ssh_key::Error::Crypto => ApprovalError::Passphrase(shown),
+            _ => ApprovalError::UnreadKey(shown),
+        })
     }
 
     /// Its private key as OpenSSH writes it, without a passphrase.
@@ -96,8 +106,14 @@ impl Key {
         let failed = |why: &dyn std::fmt::Display| ApprovalError::NotSigned(self.fingerprint(), why.to_string());
         let signature = match &self.holder {
             Holder::File(..) => {
-                let signed = self.private()?.sign(NAMESPACE, HashAlg::Sha512, statement.as_bytes());
-                signed.map_err(|why| failed(&why))?
+                let private = self.private()?;
+                let data = SshSig::signed_data(NAMESPACE, HashAlg::Sha512, statement.as_bytes());
+                let data = data.map_err(|why| failed(&why))?;
+                let signed = match private.key_data() {
+                    KeypairData::Rsa(pair) => sign_rsa(pair, &data).map_err(|why| failed(&why))?,
+                    _ => private.try_sign(&data).map_err(|why| failed(&why))?,
+                };
+                SshSig::new(self.public().clone(), NAMESPACE, HashAlg::Sha512, signed).map_err(|why| failed(&why))?
             }
             Holder::Agent => {
                 let data = SshSig::signed_data(NAMESPACE, HashAlg::Sha512, statement.as_bytes());
@@ -112,6 +128,22 @@ impl Key {
             _ => Err(failed(&"what it signs cannot be verified")),
         }
     }
+}
+
+/// Signs with RSA and SHA-512 (RFC 8332 §3), by ring.
+fn sign_rsa(pair: &RsaKeypair, data: &[u8]) -> Result<Signature, String> {
+    let text = |why: &dyn std::fmt::Display| why.to_string();
+    let number = |part: &Mpint| rsa::BigUint::try_from(part).map_err(|why| text(&why));
+    let (public, private) = (&pair.public, &pair.private);
+    let primes = vec![number(&private.p)?, number(&private.q)?];
+    let key = rsa::RsaPrivateKey::from_components(number(&public.n)?, number(&public.e)?, number(&private.d)?, primes);
+    let der = key.map_err(|why| text(&why))?.to_pkcs1_der().map_err(|why| text(&why))?;
+    let key = ring::signature::RsaKeyPair::from_der(der.as_bytes()).map_err(|why| text(&why))?;
+    let mut signature = vec![0; key.public().modulus_len()];
+    let random = ring::rand::SystemRandom::new();
+    let signed = key.sign(&ring::signature::RSA_PKCS1_SHA512, &random, data, &mut signature);
+    signed.map_err(|_| "ring does not sign with it".to_owned())?;
+    Signature::new(Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, signature).map_err(|why| text(&why))
 }
 
 /// Whether a file begins as one with a private key does. No more of it is read: that is for whoever wipes it.

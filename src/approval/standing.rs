@@ -176,7 +176,8 @@ fn weigh(
     let mut names: Vec<String> = rules.iter().flat_map(|rule| rule.all_names(key)).collect();
     names.sort();
     names.dedup();
-    let common = decision.check_time(now).and_then(|()| preparer.check_other(key, &names));
+    let known = if rules.is_empty() || preparer.is_known() { Ok(()) } else { Err(Invalid::UnknownPreparer) };
+    let common = known.and_then(|()| decision.check_time(now)).and_then(|()| preparer.check_other(key, &names));
     let by = |rule: &Rule| common.clone().and_then(|()| rule.allows(key, at, now));
     let verdicts = if rules.is_empty() {
         vec![common.map(|()| Allowed { names: Vec::new(), until: Timestamp::MAX })]

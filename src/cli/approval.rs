@@ -19,6 +19,9 @@ use crate::{
     outbox::{Overview, Store, StoreError, day},
 };
 
+/// Where a rule is from that a campaign brings itself.
+const OWN: &str = "the campaign's own settings";
+
 /// Names a further policy.
 const POLICY: &str = "APIECE_POLICY";
 
@@ -88,6 +91,12 @@ fn signers(loaded: &Loaded) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
+/// Whether the files that a campaign names for being approved can be read.
+pub(super) fn check_files(campaign: &Campaign) -> Result<(), Failure> {
+    let rule = campaign.approval.as_ref().map(|approval| Rule::read(OWN, approval));
+    rule.transpose().map(|_| ()).map_err(unread)
+}
+
 /// On which machine a campaign was prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
@@ -123,7 +132,7 @@ fn rules(
     if let Some((approval, signers)) = campaign.approval.as_ref().zip(signers) {
         let file = approval.revoked_keys.as_deref().filter(|_| whose == Whose::Own);
         let revoked = file.map(Revoked::read).transpose().map_err(unread)?.unwrap_or_default();
-        rules.push(Rule::kept("the campaign's own settings", approval, signers, revoked).map_err(unread)?);
+        rules.push(Rule::kept(OWN, approval, signers, revoked).map_err(unread)?);
     }
     Ok(rules)
 }

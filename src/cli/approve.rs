@@ -102,7 +102,11 @@ impl Looked {
         if !counts {
             return Err(why.unwrap_or(Invalid::UnknownKey));
         }
-        Preparer::of(&self.entries).check_other(key, &names)?;
+        let preparer = Preparer::of(&self.entries);
+        if !self.rules.is_empty() && !preparer.is_known() {
+            return Err(Invalid::UnknownPreparer);
+        }
+        preparer.check_other(key, &names)?;
         Ok(names)
     }
 
