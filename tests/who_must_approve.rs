@@ -352,6 +352,32 @@ fn a_rejection_ends_what_was_approved_before() {
 }
 
 #[test]
+fn an_old_approval_does_not_count_behind_a_rejection_whatever_came_since() {
+    if !ssh::is_there() {
+        return;
+    }
+    let server = Scripted::builder().start();
+    let home = home(&server);
+    home.write("c/signers", format!("ada {}bo {}", public(&home, "ada"), public(&home, "bo")));
+    home.write(
+        "c/campaign.toml",
+        "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\n[approval]\nrequired = 2\nallowed_signers = \"signers\"\n",
+    );
+    home.run(&["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    home.run(&["approve", &id, "--statement", "old"]).ended(0);
+    assert!(ssh::run(&home, "ssh-keygen", &["-Y", "sign", "-n", "apiece", "-f", "ada", "old"], "").status.success());
+    std::thread::sleep(Duration::from_millis(1100));
+    home.run(&["reject", &id, "--reason", "not so"]).ended(0);
+    approve(&home, &id, "bo").ended(0);
+    home.run(&["approve", &id, "--signature", "old.sig"]).ended(0);
+    let said = send(&home, &id).ended(77).stderr;
+    assert!(said.contains("2 people have to approve it, and 1 did") && said.contains("rejected afterwards"), "{said}");
+    approve(&home, &id, "ada").ended(0);
+    send(&home, &id).ended(0);
+}
+
+#[test]
 fn where_it_is_not_known_who_prepared_it_nobody_can_approve() {
     if !ssh::is_there() {
         return;
