@@ -20,7 +20,6 @@ mod memory;
 mod people;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -93,10 +92,12 @@ fn freeze(composer: &Composer, mut prepared: Prepared, file: &Path) -> (Store, S
     let content = prepared.content().unwrap();
     let selected = &Selection::All(composer.list().len());
     let settings = "template = \"update.html.hbs\"\nrecipients = \"people.csv\"\n";
-    let (prepared, edition, who, warnings) = (&mut prepared, 1, "bench", &BTreeMap::new());
+    let (prepared, edition, who) = (&mut prepared, 1, "bench");
     let snapshot = Snapshot {
         name: "bench",
         settings,
+        signers: None,
+        is_bound: false,
         composer,
         prepared,
         content,
@@ -104,7 +105,7 @@ fn freeze(composer: &Composer, mut prepared: Prepared, file: &Path) -> (Store, S
         selected,
         again: false,
         who,
-        warnings,
+        further: &serde_json::Value::Null,
     };
     let kept = store.freeze(snapshot, Timestamp::now(), &|_| {}).unwrap();
     (store, kept.id)

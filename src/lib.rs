@@ -12,6 +12,7 @@
 //! | [`message`] | template + recipient become one [`message::Message`] in one [`message::Envelope`] |
 //! | [`guard`] | looks for other people's addresses in a finished message |
 //! | [`outbox`] | what was prepared, and what became of each message |
+//! | [`approval`] | who must have signed what is sent, and whether they did |
 //! | [`delivery`] | SMTP: connections, transactions, pace; speaks in [`delivery::Event`]s |
 //! | [`sandbox`] | an SMTP server that keeps what it is sent, and the proof made from it |
 //! | [`preview`] | messages to look at, in the terminal or as files |
@@ -51,6 +52,8 @@ pub mod message;
 pub mod guard;
 
 pub mod outbox;
+
+pub mod approval;
 
 pub mod delivery;
 pub mod sandbox;

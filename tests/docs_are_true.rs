@@ -69,6 +69,8 @@ fn the_examples_of_settings_are_ones() {
     home.write("c/campaign.toml", campaign);
     home.write("c/update.md.hbs", "+++\nfrom = \"a@b.example\"\nsubject = \"x\"\n+++\nHello {{contact}}\n");
     home.write("c/recipients.csv", "Contact;Consent;Next visit;Sum\na@one.example;yes;24.11.2026;7\n");
+    home.write("c/allowed_signers", "");
+    home.write("c/revoked_keys", "");
     home.run(&["check", "c"]).ended(0);
     home.config(config);
     let run = home.run(&["send", "c", "--account", "nope", "--confirm", "1"]).ended(78);

@@ -15,8 +15,12 @@ mod support;
 mod a_careful_start;
 mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
+#[cfg(unix)]
+mod a_second_pair_of_eyes;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
+#[cfg(unix)]
+mod approved_elsewhere;
 mod at_a_terminal;
 mod bad_input_is_refused_at_once;
 mod bytes_on_the_wire;
@@ -54,4 +58,6 @@ mod the_way_to_the_server;
 mod values_come_back_intact;
 mod what_a_server_may_do;
 mod what_was_prepared_is_sent;
+#[cfg(unix)]
+mod who_must_approve;
 mod workbooks;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     campaign::{
-        Dkim, DomainLimit, Preset, Proxy, Rate, dkim, domains,
+        ApprovalOptions, Dkim, DomainLimit, Preset, Proxy, Rate, approval, dkim, domains,
         keys::{At, Keys},
     },
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
@@ -54,6 +54,8 @@ pub struct Account {
     pub timeout: Option<Duration>,
     /// How messages are signed, if they are.
     pub dkim: Option<Dkim>,
+    /// Who must have approved what goes through it.
+    pub approval: Option<ApprovalOptions>,
 }
 
 /// A certificate of one's own, and its key (RFC 8446 §4.4.2).
@@ -279,6 +281,7 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let domains = domains::read(&mut keys);
     let secret = read_secret(&mut keys, base);
     let dkim = dkim::read(&mut keys, base);
+    let approval = approval::read(&mut keys, base);
 
     let usual = match (port, preset) {
         (None, Some(preset)) => preset.tls,
@@ -339,6 +342,7 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
         window: window.unwrap_or(NonZeroUsize::MIN),
         timeout,
         dkim,
+        approval,
     };
     (Some(account), keys.finish())
 }

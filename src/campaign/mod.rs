@@ -4,6 +4,7 @@
 //! files themselves.
 
 mod account;
+pub(crate) mod approval;
 pub(crate) mod column_type;
 mod dkim;
 mod domains;
@@ -28,6 +29,7 @@ use std::{
 };
 
 pub use account::{Account, Accounts, ClientIdentity, Login, Mechanism, Named, Tls};
+pub use approval::ApprovalOptions;
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
 pub use domains::DomainLimit;
@@ -77,6 +79,8 @@ pub struct Campaign {
     pub connections: Option<usize>,
     /// What may go to some domains, besides what the account says of them.
     pub domains: Vec<DomainLimit>,
+    /// Who must have approved it before it is sent.
+    pub approval: Option<ApprovalOptions>,
     /// What is done about messages that the server puts off.
     pub retry: Retry,
     /// Whether messages go evenly over the time that the rates give, and not as soon as these permit.
@@ -254,6 +258,7 @@ impl Campaign {
             rates: overrides.rates,
             connections: overrides.connections,
             domains: Vec::new(),
+            approval: None,
             retry: overrides.retry,
             spread: overrides.spread,
             hold: overrides.hold,
@@ -276,6 +281,7 @@ impl Campaign {
         let (guard, identifying) = guard::read(&mut keys);
         let list = ListOptions { identifying, ..list };
         let domains = domains::read(&mut keys);
+        let approval = approval::read(&mut keys, directory);
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
         let (mut patience, mut spread, mut hold) = (Retry::default(), None, None);
         if let Some(mut send) = keys.table("send") {
@@ -322,6 +328,7 @@ impl Campaign {
             rates: if overrides.rates.is_empty() { rates } else { overrides.rates },
             connections: overrides.connections.or(connections),
             domains,
+            approval,
             retry: overrides.retry.or(patience),
             spread: overrides.spread.or(spread),
             hold: overrides.hold.or(hold),

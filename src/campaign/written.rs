@@ -9,6 +9,27 @@ use crate::address::Address;
 type Section<'s> = (&'s str, &'s [(&'s str, Option<String>)]);
 
 impl Campaign {
+    /// The keys that another campaign's settings say otherwise. Through which account a campaign goes that names none is said when
+    /// it is sent.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let account = self.account.clone().or(other.account.clone());
+        let (own, other) = (Self { account, ..self.clone() }.to_toml(), other.to_toml());
+        let own: Vec<&str> = own.lines().collect();
+        let other: Vec<&str> = other.lines().collect();
+        let only = |all: &[&str], but: &[&str]| -> Vec<String> {
+            let lines = all.iter().filter(|line| !but.contains(line));
+            lines.map(|line| line.split(" = ").next().unwrap_or(line).to_owned()).collect()
+        };
+        let mut keys = [only(&own, &other), only(&other, &own)].concat();
+        keys.sort();
+        keys.dedup();
+        if keys.is_empty() && own != other {
+            keys.push("order".to_owned());
+        }
+        keys
+    }
+
     /// The text of a `campaign.toml` from which the same campaign can be read again, if template and list lie beside it.
     /// How a list's columns are typed, and what is too much, is not in it: both are said of the list itself.
     #[must_use]
@@ -83,6 +104,19 @@ impl Campaign {
                 let _ = writeln!(text, "{key} = {value}");
             }
         }
+        if let Some(approval) = &self.approval {
+            // The signers are kept beside it; whose keys were revoked is read where they are, when it is needed.
+            let revoked = approval.revoked_keys.as_deref();
+            let revoked = revoked.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+            let _ = writeln!(text, "[approval]\nrequired = {}", approval.required);
+            let _ = writeln!(text, "allowed_signers = {}", name(&approval.allowed_signers));
+            if let Some(expires) = approval.expires {
+                let _ = writeln!(text, "approval_expires = {}", quoted(&expires.to_string()));
+            }
+            if let Some(revoked) = revoked {
+                let _ = writeln!(text, "revoked_keys = {}", quoted(&revoked.to_string_lossy()));
+            }
+        }
         for DomainLimit { domain, rates, connections } in &self.domains {
             let _ = writeln!(text, "[domains.{}]", quoted(domain));
             let rates: Vec<String> = rates.iter().map(ToString::to_string).collect();
@@ -138,6 +172,7 @@ mod tests {
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
                    rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
                    tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n\
+                   [approval]\nrequired = 2\nallowed_signers = \"signers\"\napproval_expires = \"2d\"\nrevoked_keys = \"/etc/revoked\"\n\
                    [domains.\"gmail.com\"]\nrate = [\"20/min\"]\nconnections = 2\n[domains.\"web.example\"]\nrate = [\"1/s\", \"9/min\"]\n";
         let followed = "template = \"a.md.hbs\"\nrecipients = \"outbox:3f9a?state=sent,in_doubt\"\n";
         for text in [all, "template = \"a.md.hbs\"\nrecipients = \"p.csv\"\n", followed] {

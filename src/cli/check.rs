@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{
     Exit, Failure, Format, Screen,
+    approval::check_files,
     load::{CampaignArgs, Loaded},
 };
 use crate::{
@@ -71,6 +72,9 @@ impl Check {
 
     fn check(&self, screen: Screen) -> Result<Checked, Failure> {
         let loaded = self.campaign.load(|_| {})?;
+        if loaded.frozen.is_none() {
+            check_files(&loaded.campaign)?;
+        }
         if self.format == Format::Text {
             loaded.say_remarks(screen);
         }

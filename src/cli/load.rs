@@ -19,8 +19,8 @@ use crate::{
     campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, ListSource, OpaqueAttachments, Overrides, Size},
     diagnostic::{Diagnostics, visible},
     guard::Guard,
-    message::Composer,
-    outbox::{Overview, Prepared, Thawed},
+    message::{Composer, Digest},
+    outbox::{Overview, Prepared, Store, StoreError, Thawed},
     recipients::{ListFile, Recipient, RecipientList, Rows, Selection},
     secret,
     template::Template,
@@ -110,8 +110,9 @@ impl CampaignArgs {
             return Err(Failure::because(Exit::Usage, "campaign.prepared", message, help));
         }
         let (store, overview) = self.record.find(id)?;
-        let Thawed { mut settings, composer } = store.thaw(&overview).map_err(failed)?;
-        settings.account = overrides.account.or(settings.account);
+        let mut loaded = Loaded::thawed(&store, &overview)?;
+        let settings = &mut loaded.campaign;
+        settings.account = overrides.account.or(settings.account.take());
         settings.connections = overrides.connections.or(settings.connections);
         settings.retry = overrides.retry.or(settings.retry);
         settings.spread = overrides.spread.or(settings.spread);
@@ -119,8 +120,7 @@ impl CampaignArgs {
         if !overrides.rates.is_empty() {
             settings.rates = overrides.rates;
         }
-        let loaded = Loaded::of(settings, composer, Rejected { to: None, file: None });
-        Ok(Loaded { origin: Some(overview), ..loaded })
+        Ok(loaded)
     }
 
     /// Reads everything; says everything that is wrong.
@@ -249,6 +249,31 @@ pub(super) fn quoted(argument: &str) -> String {
     shlex::try_quote(argument).map_or_else(|_| argument.to_owned(), std::borrow::Cow::into_owned)
 }
 
+/// What a campaign of the record was found to be, besides what makes its messages.
+pub(super) struct Frozen {
+    /// Over all of it
+    pub(super) digest: Digest,
+    pub(super) settings: Campaign,
+    pub(super) signers: Option<Vec<u8>>,
+    /// Over the digests of its messages
+    pub(super) messages: Digest,
+}
+
+impl Frozen {
+    /// Its settings, and who may approve it.
+    pub(super) fn approval(&self) -> (&Campaign, Option<&[u8]>) {
+        (&self.settings, self.signers.as_deref())
+    }
+
+    /// Reads a campaign of the record; what is not what was prepared is an error.
+    pub(super) fn thaw(store: &Store, campaign: &Overview) -> Result<(Self, Composer), Failure> {
+        let Thawed { settings, composer, signers, messages } = store.thaw(campaign).map_err(failed)?;
+        let none = || failed(StoreError::NoSnapshot(campaign.id.clone()));
+        let digest = campaign.digest.ok_or_else(none)?;
+        Ok((Self { digest, settings, signers, messages }, composer))
+    }
+}
+
 /// A campaign that has been read.
 pub(super) struct Loaded {
     pub(super) campaign: Campaign,
@@ -257,6 +282,8 @@ pub(super) struct Loaded {
     pub(super) allowed: Vec<Address>,
     /// Where it is in the record, if it was read from there
     pub(super) origin: Option<Overview>,
+    /// What it was when it was prepared, if it was read from the record
+    pub(super) frozen: Option<Frozen>,
     guard: Guard,
     rejected: Rejected,
 }
@@ -271,7 +298,14 @@ impl Loaded {
             .with_headers(template.header_names())
             .with_identifying(campaign.guard.common(), &allowed_values)
             .with_opaque(campaign.guard.opaque.unwrap_or_default());
-        Self { campaign, composer, allowed, origin: None, guard, rejected }
+        Self { campaign, composer, allowed, origin: None, frozen: None, guard, rejected }
+    }
+
+    /// A campaign of the record, as it was prepared.
+    pub(super) fn thawed(store: &Store, campaign: &Overview) -> Result<Self, Failure> {
+        let (frozen, composer) = Frozen::thaw(store, campaign)?;
+        let loaded = Self::of(frozen.settings.clone(), composer, Rejected { to: None, file: None });
+        Ok(Self { origin: Some(campaign.clone()), frozen: Some(frozen), ..loaded })
     }
 
     pub(super) fn list(&self) -> &Arc<RecipientList> {

@@ -1,7 +1,10 @@
 //! The commands: one file for each, with its arguments, the calls it makes and what it prints.
 
+mod approval;
+mod approve;
 mod check;
 mod confirm;
+mod exchange;
 mod export;
 mod follow;
 mod init;
@@ -86,9 +89,17 @@ enum Command {
     /// Show messages as their recipients will see them
     Preview(preview::Preview),
     /// Send a campaign, each person a message of their own
-    Send(send::Send),
+    Send(Box<send::Send>),
     /// Keep a campaign as it is, to be sent later
     Prepare(prepare::Prepare),
+    /// Say that a campaign may be sent, signed with your SSH key
+    Approve(approve::Approve),
+    /// Say that a campaign must not be sent, and why
+    Reject(approve::Reject),
+    /// Write a campaign for somebody who looks at it elsewhere, or what was signed about one
+    ExportApproval(exchange::ExportApproval),
+    /// Take in a campaign to look at, or what was signed about one
+    ImportApproval(exchange::ImportApproval),
     /// Show what became of the campaigns, or of one
     Status(status::Status),
     /// Say whether people got a message of which only the server knows
@@ -277,6 +288,10 @@ pub fn main() -> ExitCode {
         Command::Preview(preview) => preview.run(screen),
         Command::Send(send) => send.run(screen),
         Command::Prepare(prepare) => prepare.run(screen),
+        Command::Approve(approve) => approve.run(screen),
+        Command::Reject(reject) => reject.run(screen),
+        Command::ExportApproval(export) => export.run(screen),
+        Command::ImportApproval(import) => import.run(screen),
         Command::Status(status) => status.run(screen),
         Command::Resolve(resolve) => resolve.run(screen),
         Command::Retry(retry) => retry.run(screen),

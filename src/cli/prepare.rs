@@ -2,9 +2,11 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{
     Exit, Failure, Format, Screen,
+    approval::{ByArgs, ConfigArgs, Witness},
     confirm::Warnings,
     load::{CampaignArgs, Loaded, bar},
     record::{failed, who},
@@ -33,6 +35,10 @@ pub(super) struct Prepare {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     #[command(flatten)]
+    by: ByArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
     campaign: CampaignArgs,
 }
 
@@ -50,13 +56,16 @@ impl Prepare {
         screen.remark(&prepared.remarks().clone().briefly());
         let (count, largest) = (prepared.len(), prepared.largest());
         let mut store = self.campaign.record.open()?;
-        let kept = freeze(&mut loaded, prepared, &all, self.again, &mut store, screen)?;
+        let account = self.config.account(&loaded.campaign);
+        let witness = self.by.witness(&loaded, account.as_ref())?;
+        let kept = freeze(&mut loaded, prepared, &all, self.again, &witness, &mut store, screen)?;
         let name = &loaded.campaign.name;
         match self.format {
             Format::Json => report::put_prepared(&kept, name, count, largest),
             Format::Text => screen.print(&format!(
                 "Campaign    {id}, {name}\nDigest      {digest}\nMessages    {messages}, the largest {size}{found}\n\n\
-                 Send it with: apiece send {id}\n",
+                 {approve}Send it with: apiece send {id}\n",
+                approve = if witness.is_bound { approve_first(&kept.id) } else { String::new() },
                 id = kept.id,
                 name = visible(name),
                 digest = kept.digest,
@@ -79,6 +88,11 @@ pub(super) fn warnings(loaded: &Loaded, prepared: &Prepared) -> Warnings {
     warnings
 }
 
+/// What comes before sending, where somebody else must look at it.
+fn approve_first(id: &str) -> String {
+    format!("Somebody else has to look at it and sign: apiece approve {id} --key ~/.ssh/id_ed25519\n")
+}
+
 /// Writes a campaign down, or finds it again. Nobody `selected` may have got exactly the same before, unless it is to be sent
 /// `again`.
 pub(super) fn freeze(
@@ -86,6 +100,7 @@ pub(super) fn freeze(
     mut prepared: Prepared,
     selected: &Selection,
     again: bool,
+    witness: &Witness,
     store: &mut Store,
     screen: Screen,
 ) -> Result<Kept, Failure> {
@@ -96,7 +111,11 @@ pub(super) fn freeze(
         None => store.edition(&content, &loaded.composer, again).map_err(failed)?,
     };
     let settings = loaded.campaign.to_toml();
+    let mut further = witness.preparer.details();
     let warnings = warnings(loaded, &prepared);
+    if !warnings.is_empty() {
+        further["warnings"] = json!(warnings);
+    }
     loop {
         if edition > 1 && loaded.origin.is_none() {
             loaded.composer = loaded.composer.clone().with_edition(edition);
@@ -105,6 +124,8 @@ pub(super) fn freeze(
         let snapshot = Snapshot {
             name: &loaded.campaign.name,
             settings: &settings,
+            signers: witness.signers.as_deref(),
+            is_bound: witness.is_bound,
             composer: &loaded.composer,
             prepared: &mut prepared,
             content,
@@ -112,7 +133,7 @@ pub(super) fn freeze(
             selected,
             again,
             who: &who(),
-            warnings: &warnings,
+            further: &further,
         };
         let bar = bar(snapshot.prepared.len(), "kept", screen);
         let kept = store.freeze(snapshot, Timestamp::now(), &|done| bar.set_position(done as u64));

@@ -79,11 +79,16 @@ pub(super) fn failed(why: StoreError) -> Failure {
         | StoreError::Already { .. }
         | StoreError::Purged(_)
         | StoreError::NoSnapshot(_)
+        | StoreError::Elsewhere { .. }
+        | StoreError::OtherSettings(_)
+        | StoreError::Here(_)
         | StoreError::Unfinished(_) => Exit::Refused,
         StoreError::Running { .. } | StoreError::NotShrunk(_) => Exit::TryAgain,
-        StoreError::Corrupt(_) | StoreError::FileChanged(_) | StoreError::Unsound { .. } | StoreError::LogBroken(_) => {
-            Exit::Data
-        }
+        StoreError::Corrupt(_)
+        | StoreError::FileChanged(_)
+        | StoreError::NotBrought(_)
+        | StoreError::Unsound { .. }
+        | StoreError::LogBroken(_) => Exit::Data,
         StoreError::Unknown(_) | StoreError::NobodyInRow(_) => Exit::Usage,
         StoreError::Io(..) | StoreError::Moved(_) => Exit::Io,
         _ => Exit::CannotCreate,

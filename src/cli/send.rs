@@ -16,8 +16,9 @@ use tempfile::TempDir;
 
 use super::{
     Exit, Failure, Format, Screen,
+    approval::{ByArgs, Witness, clear},
     confirm::{Question, Warnings, confirm, server, shown},
-    load::{CampaignArgs, Loaded, quoted},
+    load::{CampaignArgs, Frozen, Loaded, quoted},
     login::{self, check_senders, read_secret, read_signer},
     prepare::{freeze, warnings},
     record::{OUTBOX_FILE, failed, who},
@@ -25,10 +26,11 @@ use super::{
 };
 use crate::{
     address::Address,
+    approval::Cleared,
     campaign::{self, Account, DomainLimit, Rate, Retry, Time},
     fault,
     message::{Composer, Digest, Signer},
-    outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, Tried},
+    outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, Tried},
     recipients::{Rows, Selection},
     report,
 };
@@ -136,6 +138,8 @@ pub(super) struct Send {
     /// Send once more what everybody got already
     #[arg(long)]
     again: bool,
+    #[command(flatten)]
+    by: ByArgs,
     /// text, or a JSON object for each event
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
@@ -156,6 +160,8 @@ pub(super) struct Ready {
     pub(super) digest: Option<Digest>,
     /// What was remarked then.
     pub(super) warnings: Warnings,
+    /// That it may be sent
+    pub(super) cleared: Cleared,
     /// Where other programs share the account, with what counts already.
     pub(super) ledger: Option<(Ledger, News)>,
     /// What may go to some domains, with what counts already.
@@ -211,11 +217,14 @@ impl Send {
         let (file, _gone_at_the_end) = self.record()?;
         let mut store = Store::open(&file).map_err(failed)?;
         let id = match (&loaded.origin, prepared) {
-            (_, Some(prepared)) => freeze(&mut loaded, prepared, &selected, self.again, &mut store, screen)?.id,
+            (_, Some(prepared)) => {
+                let witness = self.witness(&loaded, account.as_ref())?;
+                freeze(&mut loaded, prepared, &selected, self.again, &witness, &mut store, screen)?.id
+            }
             (Some(origin), None) => origin.id.clone(),
             (None, None) => return Ok(Exit::Software),
         };
-        let ready = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
+        let (mut ready, frozen) = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
             Ok(ready) => ready,
             Err(exit) => return Ok(exit),
         };
@@ -225,6 +234,9 @@ impl Send {
         question.signed = signer.as_ref().map(ToString::to_string);
         (question.digest, question.warnings) = (ready.digest, ready.warnings.clone());
         confirm(&question, self.confirm, screen)?;
+        // Somebody may have sat before the question for long.
+        ready.cleared =
+            self.clear(&Store::open(&file).map_err(failed)?, (&id, &frozen, &ready.campaign), account.as_ref())?;
         self.note(&file, &ready, &question)?;
         let id = ready.id.clone();
         let (exit, mut details) = self.run_engine(ready, account, signer, screen)?;
@@ -308,20 +320,26 @@ impl Send {
         selected: Selection,
         account: Option<&Account>,
         screen: Screen,
-    ) -> Result<Result<Ready, Exit>, Failure> {
+    ) -> Result<Result<(Ready, Frozen), Exit>, Failure> {
         let now = Timestamp::now();
         let overview = store.campaign(id).map_err(failed)?;
-        let Loaded { campaign, allowed, origin, composer, .. } = loaded;
+        overview.check_own().map_err(failed)?;
+        let Loaded { campaign, allowed, frozen, composer, .. } = loaded;
         // From here on what was prepared counts, and no longer the files.
-        let composer = match origin {
-            Some(_) if !self.sandbox => composer,
+        let (frozen, composer) = match frozen {
+            Some(frozen) if !self.sandbox => (frozen, composer),
             _ => {
                 drop(composer);
-                store.thaw(&overview).map_err(failed)?.composer
+                Frozen::thaw(&store, &overview)?
             }
         };
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
+        // What is sent is what was read, and what was approved.
+        if messages.digest() != frozen.messages {
+            let why = "it changed meanwhile".to_owned();
+            return Err(failed(StoreError::Unsound { id: id.to_owned(), why }));
+        }
         // Only now does everybody else see that this is being sent.
         store.check_new(&overview, &|position| selected.contains(position)).map_err(failed)?;
         let counts = messages.counts(&selected);
@@ -340,6 +358,7 @@ impl Send {
             }
             return Ok(Err(if counts.all_sent() { Exit::Ok } else { Exit::SomeNotSent }));
         }
+        let cleared = self.clear(&store, (id, &frozen, &campaign), account)?;
         let rates = self.all_rates(&campaign, account);
         let name = account.map_or("sandbox", |account| account.name.as_str());
         let longest = rates.iter().map(|rate| rate.window()).max();
@@ -352,7 +371,22 @@ impl Send {
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
         let outbox = Arc::new(Outbox::of(&messages, selected, overview.largest, journal));
         let Overview { id, digest, .. } = overview;
-        Ok(Ok(Ready { campaign, composer, allowed, outbox, id, digest, warnings, ledger, domains }))
+        Ok(Ok((Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, ledger, domains }, frozen)))
+    }
+
+    /// That a campaign may be sent; what goes into the sandbox goes to nobody.
+    fn clear(
+        &self,
+        store: &Store,
+        (id, frozen, settings): (&str, &Frozen, &campaign::Campaign),
+        account: Option<&Account>,
+    ) -> Result<Cleared, Failure> {
+        if self.sandbox { Ok(Cleared::for_nobody()) } else { clear(store, id, frozen, settings, account) }
+    }
+
+    /// Who prepares, and whether somebody else must approve it. What goes into the sandbox goes to nobody.
+    fn witness(&self, loaded: &Loaded, account: Option<&Account>) -> Result<Witness, Failure> {
+        if self.sandbox { ByArgs::for_nobody(loaded) } else { self.by.witness(loaded, account) }
     }
 
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.

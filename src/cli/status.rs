@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use super::{
     Exit, Failure, Screen,
+    approval::{self, ConfigArgs},
     record::{RecordArgs, failed},
 };
 use crate::{
     campaign::Rate,
-    diagnostic::visible,
+    diagnostic::{Diagnostic, visible},
     outbox::{Entry, Outcome, Overview, Store, Tried, day},
     report::spoken,
 };
@@ -36,6 +37,8 @@ pub(super) struct Status {
     /// The campaign; its first letters are enough, four at least
     id: Option<String>,
     #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
     record: RecordArgs,
 }
 
@@ -51,7 +54,7 @@ impl Status {
             return Ok(Exit::Ok);
         };
         let (store, campaign) = self.record.find(id)?;
-        let mut text = line(&campaign) + &facts(&store, &campaign)?;
+        let mut text = line(&campaign) + &facts(&store, &campaign, &self.config)?;
         for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Sending] {
             details(&store, &campaign, outcome, &mut text)?;
         }
@@ -67,7 +70,7 @@ fn line(campaign: &Overview) -> String {
 }
 
 /// What is known of one campaign as a whole.
-fn facts(store: &Store, campaign: &Overview) -> Result<String, Failure> {
+fn facts(store: &Store, campaign: &Overview, config: &ConfigArgs) -> Result<String, Failure> {
     let mut text = String::from("\n");
     let mut fact = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<12}{value}");
@@ -75,7 +78,15 @@ fn facts(store: &Store, campaign: &Overview) -> Result<String, Failure> {
     if let Some(digest) = campaign.digest {
         fact("Digest", digest.to_string());
     }
+    if let Some(origin) = &campaign.origin {
+        fact("Prepared on", format!("{}; it is here only to be looked at", visible(origin)));
+    }
     let entries = store.entries(&campaign.id).map_err(failed)?;
+    let mut name = "";
+    for (heading, said) in approvals(store, campaign, config) {
+        fact(if heading == name { "" } else { heading }, said);
+        name = heading;
+    }
     let left = campaign.counts.of(Outcome::Queued) + campaign.counts.of(Outcome::Deferred);
     let running = store.running(campaign);
     if let Some(holder) = &running {
@@ -100,9 +111,35 @@ fn facts(store: &Store, campaign: &Overview) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// What is known of its approvals. What cannot be worked out is said in a line: the rest of the status is wanted all the more.
+fn approvals(store: &Store, campaign: &Overview, config: &ConfigArgs) -> Vec<(&'static str, String)> {
+    let entries = store.entries(&campaign.id).unwrap_or_default();
+    let is_said = entries.iter().any(|entry| matches!(entry.what.as_str(), "approved" | "rejected"));
+    if campaign.digest.is_none() || campaign.purged.is_some() && !is_said {
+        return Vec::new();
+    }
+    let all = || {
+        let rules = if campaign.purged.is_some() {
+            Vec::new()
+        } else {
+            let (settings, signers) = store.settings(campaign).map_err(failed)?;
+            let account = if campaign.origin.is_none() { config.account(&settings) } else { None };
+            approval::rules_of(campaign, (&settings, signers.as_deref()), account.as_ref())?
+        };
+        let (_, standing) = approval::standing(store, campaign, &rules)?;
+        Ok::<_, Failure>(approval::facts(&standing))
+    };
+    all().unwrap_or_else(|failure| {
+        let why: Vec<&str> = failure.why.iter().map(Diagnostic::message).collect();
+        vec![("Approval", format!("cannot be worked out: {}", visible(&why.join("; "))))]
+    })
+}
+
 /// The details of an entry, without what stands above already.
 fn in_words(details: &Value) -> String {
-    let known = details.as_object().into_iter().flatten().filter(|(key, _)| *key != "digest");
+    // Statements and signatures are long, and are worked out above.
+    let told = |key: &str| !["digest", "statement", "signature", "preparing", "keys", "logins"].contains(&key);
+    let known = details.as_object().into_iter().flatten().filter(|(key, _)| told(key));
     let words = known.map(|(key, value)| match value {
         Value::String(text) => format!("{key}: {text}"),
         Value::Array(all) => {

@@ -22,8 +22,8 @@ use tokio::sync::oneshot;
 pub use self::{
     prepare::Prepared,
     sqlite::{
-        Attempt, Campaign, Chain, Deed, Entry, Journal, Kept, Ledger, Messages, News, Overview, Purged, Snapshot,
-        Store, StoreError, Thawed, Tried, Verdict,
+        Attempt, Campaign, Carried, Chain, Deed, Entry, Journal, Kept, Ledger, Luggage, Messages, News, Overview,
+        Purged, Snapshot, Store, StoreError, Thawed, Tried, Verdict,
     },
 };
 use crate::{message::Digest, recipients::Selection};

@@ -138,6 +138,7 @@ impl Sandbox {
             pipelining: true,
             timeout: None,
             dkim: None,
+            approval: None,
         }
     }
 

@@ -9,6 +9,8 @@ pub(crate) mod postfix;
 pub(crate) mod processes;
 pub(crate) mod samples;
 pub(crate) mod scripted;
+#[cfg(unix)]
+pub(crate) mod ssh;
 
 use std::{
     path::{Path, PathBuf},

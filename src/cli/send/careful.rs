@@ -12,11 +12,13 @@ use tokio::sync::oneshot;
 use super::{Ready, Send};
 use crate::{
     address::Address,
+    approval::Cleared,
     cli::{
         Exit, Failure, Screen,
         confirm::{Question, Warnings, confirm, forget_typed, server},
         load::Loaded,
         login::{self, check_senders, read_signer},
+        record::failed,
     },
     delivery::{Finished, First},
     diagnostic::visible,
@@ -41,6 +43,10 @@ pub(super) fn check_terminal() -> Result<(), Failure> {
 impl Send {
     /// Sends the message that one person would get to somebody else. It is none of the campaign's, and no record knows of it.
     pub(super) fn send_test(&self, loaded: Loaded, tester: &Address, screen: Screen) -> Result<Exit, Failure> {
+        if let Some(origin) = &loaded.origin {
+            // It is not this machine's to send, not even to somebody who is to look at it.
+            origin.check_own().map_err(failed)?;
+        }
         let index = match self.row {
             None => 0,
             Some(row) => loaded.list().index_of_row(row).ok_or_else(|| loaded.nobody(&format!("in row {row}")))?,
@@ -86,8 +92,9 @@ impl Send {
         let outbox = Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None);
         let outbox = Arc::new(outbox);
         let (ledger, domains, digest, warnings) = (None, Vec::new(), None, Warnings::new());
-        let id = String::new();
-        let ready = Ready { campaign, composer, allowed, outbox, id, digest, warnings, ledger, domains };
+        // No recipient gets it.
+        let (id, cleared) = (String::new(), Cleared::for_nobody());
+        let ready = Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, ledger, domains };
         self.run_engine(ready, Some(account), signer, screen).map(|(exit, _)| exit)
     }
 

@@ -40,7 +40,7 @@ impl Send {
         signer: Option<Signer>,
         screen: Screen,
     ) -> Result<(Exit, Value), Failure> {
-        let Ready { campaign, composer, allowed, outbox, ledger, domains, .. } = ready;
+        let Ready { campaign, composer, allowed, outbox, cleared: _, ledger, domains, .. } = ready;
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
         let (account, secret) = match (account, &sandbox) {
             (Some(account), _) => (account, secret),

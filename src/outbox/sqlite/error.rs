@@ -93,6 +93,21 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
+    /// It is here only to be looked at.
+    Elsewhere {
+        /// The campaign's id.
+        id: String,
+        /// The machine that it is from.
+        origin: String,
+    },
+    /// The same messages were prepared with other settings, or for other people to approve.
+    OtherSettings(String),
+    /// What came from another machine is no campaign that can be taken in, in words.
+    NotBrought(String),
+    /// What is to go to another machine cannot be written.
+    NotCarried(String),
+    /// A campaign that comes from another machine is here already.
+    Here(String),
     /// A file changed while a campaign was being prepared.
     FileChanged(String),
     /// An entry of the log, by its number, does not follow from the one before.
@@ -184,6 +199,15 @@ impl fmt::Display for StoreError {
                 write!(f, "the data is removed, but the outbox {} is in use and still has its bytes", shown(path))
             }
             Self::Unsound { id, why } => write!(f, "what is kept of campaign {id} does not fit together: {why}"),
+            Self::Elsewhere { id, origin } => {
+                write!(f, "campaign {id} is here only to be looked at; it is sent from {}", quoted(origin))
+            }
+            Self::OtherSettings(id) => {
+                write!(f, "campaign {id} has the same messages and was prepared with other settings")
+            }
+            Self::NotBrought(why) => write!(f, "this is no campaign that can be taken in: {why}"),
+            Self::NotCarried(why) => write!(f, "the campaign cannot be written down for another machine: {why}"),
+            Self::Here(id) => write!(f, "that campaign is here already: {id}"),
             Self::FileChanged(path) => {
                 write!(f, "the file {} changed while the campaign was being prepared", quoted(path))
             }
@@ -221,6 +245,11 @@ impl Complaint for StoreError {
             Self::Unfinished(_) => "outbox.unfinished",
             Self::NotShrunk(_) => "outbox.not-shrunk",
             Self::Unsound { .. } => "outbox.unsound",
+            Self::Elsewhere { .. } => "outbox.elsewhere",
+            Self::OtherSettings(_) => "outbox.other-settings",
+            Self::NotBrought(_) => "outbox.not-brought",
+            Self::NotCarried(_) => "outbox.not-carried",
+            Self::Here(_) => "outbox.here",
             Self::FileChanged(_) => "outbox.file-changed",
             Self::LogBroken(_) => "outbox.log-broken",
         }
@@ -276,9 +305,19 @@ impl Complaint for StoreError {
             Self::Unsound { .. } => {
                 "somebody changed the outbox, or the disk did; apiece verify ID says what it finds. Nothing is sent of it".into()
             }
+            Self::Elsewhere { id, .. } => format!(
+                "look at it and say yes or no: apiece preview {id}, apiece approve {id}, apiece reject {id}; when you are done: \
+                 apiece purge {id}"
+            ),
+            Self::OtherSettings(id) => format!(
+                "what is approved includes the settings. To send what was prepared: apiece send {id}; to have it approved with \
+                 these settings: apiece cancel {id}, and prepare it with --again"
+            ),
+            Self::NotBrought(_) => "ask for it once more; nothing was kept of this".into(),
+            Self::Here(id) => format!("apiece status {id} says what is known of it"),
             Self::FileChanged(_) => "run the same command again".into(),
             Self::LogBroken(_) => "somebody changed the outbox: what it says about the past cannot be relied on".into(),
-            Self::Sqlite(..) => return None,
+            Self::NotCarried(_) | Self::Sqlite(..) => return None,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A campaign is kept: all that its messages are made of, in one transaction.
 
-use std::{collections::BTreeMap, io, sync::mpsc};
+use std::{io, path::Path, sync::mpsc};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -13,6 +13,7 @@ use super::{
     look::already,
 };
 use crate::{
+    campaign::{CAMPAIGN_FILE, Campaign, Overrides},
     fault,
     message::{Composer, Digest, DigestBuilder},
     outbox::{Outcome, Prepared},
@@ -25,6 +26,10 @@ const STEP: usize = 1000;
 /// So many steps wait to be written.
 const AHEAD: usize = 4;
 
+/// Where the file of those who may approve a campaign is among its files. No template and no attachment has a path that
+/// begins so.
+pub(super) const SIGNERS: &str = "/allowed_signers";
+
 /// What is to be kept of a campaign.
 #[derive(Debug)]
 pub struct Snapshot<'s> {
@@ -32,6 +37,10 @@ pub struct Snapshot<'s> {
     pub name: &'s str,
     /// As a `campaign.toml`.
     pub settings: &'s str,
+    /// The file of those who may approve it, if its settings name one.
+    pub signers: Option<&'s [u8]>,
+    /// Whether somebody must have approved it: then its settings must be those that it was prepared with.
+    pub is_bound: bool,
     /// Makes its messages.
     pub composer: &'s Composer,
     /// All of which were found good.
@@ -46,8 +55,8 @@ pub struct Snapshot<'s> {
     pub again: bool,
     /// Who does this, as the system names the user.
     pub who: &'s str,
-    /// What was remarked, by its code, and how often.
-    pub warnings: &'s BTreeMap<String, usize>,
+    /// What else the log is to say of this, as an object.
+    pub further: &'s Value,
 }
 
 /// A campaign that is kept.
@@ -150,7 +159,10 @@ impl Store {
         );
         let (selected, again) = (snapshot.selected, snapshot.again && snapshot.edition > 1);
         let (number, kept) = match known.optional().map_err(sqlite)? {
-            Some((number, id, Some(digest))) => (number, Kept { id, digest: digest.into(), is_old: true }),
+            Some((number, id, Some(digest))) => {
+                check_old(&change, number, &id, &snapshot).map_err(sqlite)?.map_or(Ok(()), Err)?;
+                (number, Kept { id, digest: digest.into(), is_old: true })
+            }
             Some((_, id, None)) => return Err(StoreError::NoSnapshot(id)),
             None => insert(&change, snapshot, now, progress).map_err(failed)?,
         };
@@ -177,6 +189,38 @@ impl Store {
         let sql = "SELECT coalesce(max(edition), 0) + 1 FROM campaign WHERE template = ?";
         let next = self.connection.query_row(sql, params![template_of(composer).as_bytes()], |row| row.get(0));
         next.map_err(|why| self.error(&why))
+    }
+}
+
+/// What is wrong with going on with a campaign that was prepared before. What nobody need approve is the same if its messages are,
+/// whatever else was said then.
+fn check_old(
+    change: &Connection,
+    number: i64,
+    id: &str,
+    snapshot: &Snapshot<'_>,
+) -> rusqlite::Result<Option<StoreError>> {
+    let old = change.query_row("SELECT origin, settings FROM campaign WHERE number = ?", params![number], |row| {
+        Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?.unwrap_or_default()))
+    });
+    let (origin, settings) = old?;
+    if let Some(origin) = origin {
+        return Ok(Some(StoreError::Elsewhere { id: id.to_owned(), origin }));
+    }
+    let signers = "SELECT digest FROM file WHERE campaign = ? AND path = ?";
+    let signers = change.query_row(signers, params![number, SIGNERS], |row| row.get::<_, [u8; 32]>(0)).optional()?;
+    let is_bound = snapshot.is_bound || signers.is_some();
+    let same_signers = signers == snapshot.signers.map(|signers| Sha256::digest(signers).into());
+    let is_same = same_signers && same_settings(&settings, snapshot.settings);
+    Ok((is_bound && !is_same).then(|| StoreError::OtherSettings(id.to_owned())))
+}
+
+/// Whether two texts of settings say the same. A campaign that names no account may be sent through any.
+fn same_settings(old: &str, new: &str) -> bool {
+    let read = |text: &str| Campaign::parse(Path::new(CAMPAIGN_FILE), text, Overrides::default()).ok();
+    match (read(old), read(new)) {
+        (Some(old), Some(new)) => old.differences(&new).is_empty(),
+        _ => false,
     }
 }
 
@@ -220,7 +264,7 @@ fn insert(
     now: Timestamp,
     progress: &dyn Fn(usize),
 ) -> Result<(i64, Kept), Failed> {
-    let Snapshot { name, settings, composer, prepared, content, edition, who, warnings, .. } = snapshot;
+    let Snapshot { name, settings, signers, composer, prepared, content, edition, who, further, .. } = snapshot;
     let list = serde_json::to_string(&composer.list().shape()).unwrap_or_default();
     let (id, total) = (new_id(change, &content, edition), prepared.len());
     change.execute(
@@ -246,12 +290,16 @@ fn insert(
     let hash = digest_of(settings, &list, content.as_bytes(), edition);
     let mut hash = insert_recipients(change, campaign, composer, prepared, hash, progress)?;
     insert_files(change, campaign, composer, prepared)?;
+    if let Some(signers) = signers {
+        let digest: [u8; 32] = Sha256::digest(signers).into();
+        insert_file(change, campaign, SIGNERS, &digest, signers)?;
+    }
     digest_files(&mut hash, change, campaign)?;
     let digest = hash.finish();
     change.execute("UPDATE campaign SET digest = ? WHERE number = ?", params![digest.as_bytes(), campaign])?;
     let mut details = json!({ "recipients": total, "digest": digest.to_string(), "apiece": env!("CARGO_PKG_VERSION") });
-    if !warnings.is_empty() {
-        details["warnings"] = json!(warnings);
+    for (key, value) in further.as_object().into_iter().flatten() {
+        details[key] = value.clone();
     }
     log::add(change, &id, Deed { who, what: "prepared", details: &details }, now)?;
     Ok((campaign, Kept { id, digest, is_old: false }))
@@ -314,15 +362,12 @@ fn insert_recipients(
 
 /// Keeps the texts of the template and the files that went into the messages.
 fn insert_files(change: &Connection, campaign: i64, composer: &Composer, prepared: &Prepared) -> Result<(), Failed> {
-    let mut content = change.prepare("INSERT OR IGNORE INTO content (digest, bytes) VALUES (?, ?)")?;
-    let mut file = change.prepare("INSERT OR IGNORE INTO file (campaign, path, digest) VALUES (?, ?, ?)")?;
-    let mut keep = |path: &str, bytes: &[u8], is_right: &dyn Fn(&[u8; 32]) -> bool| {
+    let keep = |path: &str, bytes: &[u8], is_right: &dyn Fn(&[u8; 32]) -> bool| {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         if !is_right(&digest) {
             return Err(Failed::File(path.to_owned()));
         }
-        content.execute(params![digest, bytes])?;
-        file.execute(params![campaign, path, digest])?;
+        insert_file(change, campaign, path, &digest, bytes)?;
         Ok(())
     };
     for (path, text) in composer.template().sources() {
@@ -340,6 +385,21 @@ fn insert_files(change: &Connection, campaign: i64, composer: &Composer, prepare
             }
         }
     }
+    Ok(())
+}
+
+/// Keeps the content of a file.
+pub(super) fn insert_file(
+    change: &Connection,
+    campaign: i64,
+    path: &str,
+    digest: &[u8; 32],
+    bytes: &[u8],
+) -> rusqlite::Result<()> {
+    let mut content = change.prepare_cached("INSERT OR IGNORE INTO content (digest, bytes) VALUES (?, ?)")?;
+    let mut file = change.prepare_cached("INSERT OR IGNORE INTO file (campaign, path, digest) VALUES (?, ?, ?)")?;
+    content.execute(params![digest, bytes])?;
+    file.execute(params![campaign, path, digest])?;
     Ok(())
 }
 

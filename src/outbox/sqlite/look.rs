@@ -30,8 +30,20 @@ pub struct Overview {
     pub largest: usize,
     /// When people's data was removed.
     pub purged: Option<Timestamp>,
+    /// On which machine it was prepared, if that was another one: it is here to be looked at, and is never sent from here.
+    pub origin: Option<String>,
     /// What became of its messages.
     pub counts: Counts,
+}
+
+impl Overview {
+    /// An error if it is here only to be looked at.
+    pub fn check_own(&self) -> Result<(), StoreError> {
+        match &self.origin {
+            Some(origin) => Err(StoreError::Elsewhere { id: self.id.clone(), origin: origin.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A message of the record, and what was tried last, if anything was.
@@ -157,6 +169,9 @@ impl Store {
         (who, what): (&str, &str),
         details: impl FnOnce(&[u64]) -> Value,
     ) -> Result<Vec<u64>, StoreError> {
+        if to == Outcome::Queued {
+            campaign.check_own()?;
+        }
         if to == Outcome::Queued && campaign.purged.is_some() {
             return Err(StoreError::Purged(campaign.id.clone()));
         }
@@ -375,6 +390,7 @@ fn overview(row: &Row<'_>) -> rusqlite::Result<Overview> {
             .and_then(|octets| usize::try_from(octets).ok())
             .unwrap_or_default(),
         purged: time(row, "purged")?,
+        origin: row.get("origin")?,
         counts: Counts::default(),
     })
 }

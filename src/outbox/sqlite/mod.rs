@@ -1,5 +1,6 @@
 //! The record on disk: what was prepared and what became of each message, in a SQLite file that outlives a crash.
 
+mod carry;
 mod error;
 mod freeze;
 mod journal;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 pub use self::{
+    carry::{Carried, Luggage},
     error::StoreError,
     freeze::{Kept, Snapshot},
     journal::{Attempt, Journal},
@@ -93,6 +95,14 @@ pub struct Messages {
 }
 
 impl Messages {
+    /// Over the digests of all of them; [`Thawed::messages`] is the same of what was read then.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut hash = Digest::builder();
+        self.digests.iter().for_each(|digest| hash.add(digest.as_bytes()));
+        hash.finish()
+    }
+
     /// How many of some have which outcome.
     #[must_use]
     pub fn counts(&self, selected: &Selection) -> Counts {
@@ -220,6 +230,7 @@ impl Store {
     pub fn take(&mut self, campaign: &Overview, now: Timestamp) -> Result<(Campaign, Messages), StoreError> {
         let path = self.path.clone();
         let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
+        campaign.check_own()?;
         // Only who holds the lock may say that nobody is sending.
         let lock = RunLock::take(&path, &campaign.id, now)?;
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;

@@ -37,7 +37,8 @@ impl Store {
             // It may have been in use then.
             return self.shrink().map(|()| Purged { recipients: 0, files: 0 });
         }
-        if campaign.counts.is_unfinished() {
+        // What is here only to be looked at waits for nothing.
+        if campaign.counts.is_unfinished() && campaign.origin.is_none() {
             return Err(StoreError::Unfinished(campaign.id.clone()));
         }
         let _lock = RunLock::take(&self.path, &campaign.id, now)?;

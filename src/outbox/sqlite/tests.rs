@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::*;
 use crate::{
@@ -36,6 +36,8 @@ fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Result<Kept, S
     let snapshot = Snapshot {
         name: "c",
         settings,
+        signers: None,
+        is_bound: false,
         composer,
         prepared,
         content,
@@ -43,7 +45,7 @@ fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Result<Kept, S
         selected: &all,
         again,
         who: WHO,
-        warnings: &BTreeMap::new(),
+        further: &serde_json::Value::Null,
     };
     store.freeze(snapshot, Timestamp::now(), &|_| {})
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Overview, Store, StoreError,
-    freeze::{digest_files, digest_of, digest_recipient},
+    freeze::{SIGNERS, digest_files, digest_of, digest_recipient},
 };
 use crate::{
     campaign::{self, Overrides},
@@ -27,6 +28,10 @@ pub struct Thawed {
     pub settings: campaign::Campaign,
     /// Makes its messages.
     pub composer: Composer,
+    /// The file of those who may approve it, as it was.
+    pub signers: Option<Vec<u8>>,
+    /// Over the digests of all messages; what is sent must be these: [`super::Messages::digest`].
+    pub messages: Digest,
 }
 
 impl Store {
@@ -48,7 +53,18 @@ impl Store {
         Ok((Arc::clone(composer.list()), messages.unwrap_or_default().outcomes))
     }
 
-    /// What [`Self::thaw`] reads, whether or not it is what was prepared, with what all that is kept of it comes to.
+    /// The settings of a campaign, and the file of those who may approve it, without a look at the rest and at whether it is what was
+    /// prepared: to tell people about it, and for nothing else.
+    pub fn settings(&self, campaign: &Overview) -> Result<(campaign::Campaign, Option<Vec<u8>>), StoreError> {
+        let sql = "SELECT settings FROM campaign WHERE number = ?";
+        let settings = self.connection.query_row(sql, params![campaign.number], |row| row.get::<_, Option<String>>(0));
+        let settings = settings.map_err(|why| self.error(&why))?;
+        let settings = settings.ok_or_else(|| StoreError::NoSnapshot(campaign.id.clone()))?;
+        let signers = self.signers(campaign.number).map_err(|why| self.error(&why))?;
+        Ok((parse_settings(campaign, &settings)?, signers))
+    }
+
+    /// What was kept of a campaign, whether or not it is what was prepared, with what all that is kept of it comes to.
     pub(super) fn read(&self, campaign: &Overview) -> Result<(Thawed, Digest), StoreError> {
         if campaign.purged.is_some() {
             return Err(StoreError::Purged(campaign.id.clone()));
@@ -67,11 +83,10 @@ impl Store {
             return Err(StoreError::NoSnapshot(campaign.id.clone()));
         };
         let mut hash = digest_of(&settings, &list, &content, edition);
-        let settings = campaign::Campaign::parse(Path::new(campaign::CAMPAIGN_FILE), &settings, Overrides::default())
-            .map_err(|why| unsound(&why.to_string()))?;
-        let settings = campaign::Campaign { name: campaign.name.clone(), ..settings };
+        let settings = parse_settings(campaign, &settings)?;
         let shape: Shape = serde_json::from_str(&list).map_err(|why| unsound(&why.to_string()))?;
-        let list = self.restored(campaign.number, &shape, &mut hash).map_err(sqlite)?;
+        let mut messages = Digest::builder();
+        let list = self.restored(campaign.number, &shape, (&mut hash, &mut messages)).map_err(sqlite)?;
         digest_files(&mut hash, &self.connection, campaign.number).map_err(sqlite)?;
         let list = list.ok_or_else(|| unsound("its recipients do not fit its columns"))?;
         let files = Files::open(&self.path, campaign.number).map_err(sqlite)?;
@@ -80,14 +95,29 @@ impl Store {
         let template = template.map_err(|why| unsound(&why.to_string()))?;
         let composer = Composer::new(template.into(), list.into());
         let composer = composer.with_limit(settings.max_message_size).with_edition(edition);
-        Ok((Thawed { settings, composer }, hash.finish()))
+        let signers = self.signers(campaign.number).map_err(sqlite)?;
+        if signers.is_some() != settings.approval.is_some() {
+            return Err(unsound("the file of those who may approve it is not there"));
+        }
+        Ok((Thawed { settings, composer, signers, messages: messages.finish() }, hash.finish()))
+    }
+
+    /// The file of those who may approve a campaign, if its bytes are what was kept.
+    fn signers(&self, campaign: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+        let kept = self.connection.query_row(
+            "SELECT digest, bytes FROM file JOIN content USING (digest) WHERE campaign = ? AND path = ?",
+            params![campaign, SIGNERS],
+            |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, Vec<u8>>(1)?)),
+        );
+        let is_kept = |(digest, bytes): &([u8; 32], Vec<u8>)| Sha256::digest(bytes)[..] == digest[..];
+        Ok(kept.optional()?.filter(is_kept).map(|(_, bytes)| bytes))
     }
 
     fn restored(
         &self,
         campaign: i64,
         shape: &Shape,
-        hash: &mut DigestBuilder,
+        (hash, messages): (&mut DigestBuilder, &mut DigestBuilder),
     ) -> rusqlite::Result<Option<RecipientList>> {
         let mut query = self.connection.prepare(
             "SELECT address, fields, digest FROM recipient JOIN message USING (campaign, position)
@@ -95,7 +125,9 @@ impl Store {
         )?;
         let people = query.query_map(params![campaign], |row| {
             let (address, fields): (String, String) = (row.get(0)?, row.get(1)?);
-            digest_recipient(hash, &address, &fields, row.get_ref(2)?.as_blob()?);
+            let digest = row.get_ref(2)?.as_blob()?;
+            digest_recipient(hash, &address, &fields, digest);
+            messages.add(digest);
             Ok((address, fields))
         })?;
         let mut failed = None;
@@ -103,6 +135,12 @@ impl Store {
         let list = RecipientList::restored(shape, people);
         failed.map_or(Ok(list), Err)
     }
+}
+
+fn parse_settings(campaign: &Overview, text: &str) -> Result<campaign::Campaign, StoreError> {
+    let settings = campaign::Campaign::parse(Path::new(campaign::CAMPAIGN_FILE), text, Overrides::default())
+        .map_err(|why| StoreError::Unsound { id: campaign.id.clone(), why: why.to_string() })?;
+    Ok(campaign::Campaign { name: campaign.name.clone(), ..settings })
 }
 
 /// The files of a campaign in the record.

@@ -71,10 +71,12 @@ impl Store {
     /// Whether the log says that a campaign was prepared as it is.
     pub(super) fn log_says_prepared(&self, campaign: &Overview) -> Result<bool, StoreError> {
         let entries = self.entries(&campaign.id)?;
-        let prepared = entries.iter().find(|entry| entry.what == "prepared");
+        // What is from another machine was prepared there.
+        let what = if campaign.origin.is_some() { "imported" } else { "prepared" };
+        let prepared = entries.iter().find(|entry| entry.what == what);
         Ok(prepared.is_some_and(|entry| {
             let digest = campaign.digest.map(|digest| digest.to_string());
-            entry.at.as_millisecond() == campaign.prepared.as_millisecond()
+            (campaign.origin.is_some() || entry.at.as_millisecond() == campaign.prepared.as_millisecond())
                 && entry.details["digest"].as_str() == digest.as_deref()
                 && entry.details["recipients"].as_u64() == Some(campaign.counts.total() as u64)
         }))
