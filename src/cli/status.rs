@@ -4,7 +4,6 @@ use std::{fmt::Write as _, time::Duration};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{
     Exit, Failure, Screen,
@@ -14,7 +13,7 @@ use crate::{
     campaign::Rate,
     diagnostic::visible,
     outbox::{Entry, Outcome, Overview, Store, Tried, day},
-    report::spoken,
+    report::{in_words, spoken},
 };
 
 /// So many messages are told one by one for each outcome.
@@ -98,19 +97,6 @@ fn facts(store: &Store, campaign: &Overview) -> Result<String, Failure> {
         fact(name, format!("{}  {} by {}  {details}", day(entry.at), entry.what, visible(&entry.who)));
     }
     Ok(text)
-}
-
-/// The details of an entry, without what stands above already.
-fn in_words(details: &Value) -> String {
-    let known = details.as_object().into_iter().flatten().filter(|(key, _)| *key != "digest");
-    let words = known.map(|(key, value)| match value {
-        Value::String(text) => format!("{key}: {text}"),
-        Value::Array(all) => {
-            format!("{key}: {}", all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
-        }
-        other => format!("{key}: {other}"),
-    });
-    words.collect::<Vec<_>>().join("; ")
 }
 
 /// How many messages are left, how long they take, and when the next one is due.

@@ -22,8 +22,8 @@ use tokio::sync::oneshot;
 pub use self::{
     prepare::Prepared,
     sqlite::{
-        Attempt, Campaign, Chain, Deed, Entry, Journal, Kept, Ledger, Messages, News, Overview, Purged, Snapshot,
-        Store, StoreError, Thawed, Tried, Verdict,
+        Attached, Attempt, Campaign, Chain, Check, Deed, Entry, Journal, Kept, Ledger, Matter, Messages, Names, News,
+        Overview, Pseudonym, Purged, Snapshot, Store, StoreError, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };
 use crate::{message::Digest, recipients::Selection};

@@ -247,7 +247,8 @@ fn insert(
     digest_files(&mut hash, change, campaign)?;
     let digest = hash.finish();
     change.execute("UPDATE campaign SET digest = ? WHERE number = ?", params![digest.as_bytes(), campaign])?;
-    let details = json!({ "recipients": total, "digest": digest.to_string(), "apiece": env!("CARGO_PKG_VERSION") });
+    let (digits, rows) = (digest.to_string(), composer.list().rows_read());
+    let details = json!({ "recipients": total, "rows": rows, "digest": digits, "apiece": env!("CARGO_PKG_VERSION") });
     log::add(change, &id, Deed { who, what: "prepared", details: &details }, now)?;
     Ok((campaign, Kept { id, digest, is_old: false }))
 }

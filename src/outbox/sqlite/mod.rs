@@ -7,8 +7,11 @@ mod ledger;
 mod lock;
 mod log;
 mod look;
+mod matter;
+mod people;
 mod purge;
 mod thaw;
+mod trace;
 mod verify;
 
 use std::{
@@ -27,8 +30,11 @@ pub use self::{
     ledger::{Ledger, News},
     log::{Chain, Deed, Entry},
     look::{Overview, Tried},
+    matter::{Attached, Matter},
+    people::Pseudonym,
     purge::Purged,
     thaw::Thawed,
+    trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
 };
 use self::{lock::RunLock, look::time};
