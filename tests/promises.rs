@@ -15,6 +15,7 @@ mod support;
 mod a_careful_start;
 mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
+mod a_report_answers;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
 mod at_a_terminal;

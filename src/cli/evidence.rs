@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -147,7 +147,10 @@ impl Report {
             let hash = output.finish(|out| incident.write(&store, wanted, out))?;
             let id = &incident.evidence.campaign.id;
             if let Some(hash) = hash {
-                let details = json!({ "incident": true, "format": self.format.name(), "sha256": hash.to_string() });
+                let (format, sha256) = (self.format.name(), hash.to_string());
+                let discovered = incident.discovered.map(|time| time.to_string());
+                let details =
+                    json!({ "incident": true, "format": format, "sha256": sha256, "discovered": discovered });
                 let deed = Deed { who: &who(), what: "reported", details: &details };
                 store.log(id, deed, Timestamp::now()).map_err(failed)?;
                 screen.note(&format!("The SHA-256 of this report is {hash}, which is in the log now.\n"));
@@ -185,7 +188,8 @@ impl IncidentArgs {
         if time > clock.now {
             return Err(usage(format!("--discovered: {} is still to come", clock.say(time))));
         }
-        if time < campaign.prepared {
+        // People say minutes.
+        if time < campaign.prepared - SignedDuration::from_mins(1) {
             let prepared = clock.say(campaign.prepared);
             return Err(usage(format!("--discovered: {} is before it was prepared, {prepared}", clock.say(time))));
         }

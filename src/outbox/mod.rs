@@ -26,6 +26,7 @@ pub use self::{
         Overview, Pseudonym, Purged, Snapshot, Store, StoreError, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };
+pub(crate) use self::sqlite::without_addresses;
 use crate::{message::Digest, recipients::Selection};
 
 /// What became of a message.

@@ -37,6 +37,7 @@ pub use self::{
     trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
 };
+pub(crate) use self::people::without_addresses;
 use self::{lock::RunLock, look::time};
 use super::{Counts, Outcome, PutOff};
 use crate::{

@@ -74,6 +74,11 @@ impl Store {
     }
 }
 
+/// A text without anything that has an @ in it.
+pub(crate) fn without_addresses(text: &str) -> String {
+    without_people(text, None, &HashSet::new())
+}
+
 /// The words in the cells of a person, in lower case; not those that could be words of any reply.
 pub(super) fn words_of(fields: &str) -> HashSet<String> {
     let rows: Vec<(u64, Vec<String>)> = serde_json::from_str(fields).unwrap_or_default();
@@ -87,7 +92,7 @@ pub(super) fn words_of(fields: &str) -> HashSet<String> {
 
 /// Whether a character can be in an address or in a word.
 fn is_part(c: char) -> bool {
-    c.is_alphanumeric() || "@.!#$%&'’*+/=?^_`{|}~-".contains(c)
+    c.is_alphanumeric() || "@.!#$%&'’*+/=?^_`{|}~-…".contains(c)
 }
 
 /// A word without what stands around it, in lower case.
@@ -112,8 +117,8 @@ pub(super) fn without_people(said: &str, address: Option<&str>, words: &HashSet<
             let word = &rest[start..start + length];
             left.push_str(&rest[..start]);
             let bare = bare(word);
-            // An address within an address, as bounces and forwarders write it
-            let is_address = bare.contains('@') || bare.contains("=40") || bare.contains("%40") || local.as_ref() == Some(&bare);
+            // Also one that is shortened, and an address within an address, as bounces and forwarders write it
+            let is_address = word.contains('@') || bare.contains("=40") || bare.contains("%40") || local.as_ref() == Some(&bare);
             let is_field = words.contains(&bare);
             left.push_str(if is_address || is_field { REMOVED } else { word });
             rest = &rest[start + length..];
@@ -139,6 +144,7 @@ mod tests {
             ("550 no mailbox Ada here. adam is", "550 no mailbox [removed] here. adam is"),
             ("250 2.0.0 Ok: queued as 4XJ", "250 2.0.0 Ok: queued as 4XJ"),
             ("550ü", "550ü"),
+            ("550 a…@one.example, @one.example", "550 [removed], [removed]"),
             ("550 004711, born 12.03.1985.", "550 [removed], born [removed]"),
             ("550 call +44 7700 900123 or 2026", "550 call +44 [removed] [removed] or 2026"),
             ("550 (D'Arcy) D’Arcy O’Brien", "550 ([removed]) [removed] [removed]"),

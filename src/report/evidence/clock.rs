@@ -60,7 +60,8 @@ impl Clock {
     /// When a time began and when it was over.
     pub(super) fn span(&self, span: Option<(Timestamp, Timestamp)>) -> Option<String> {
         let (first, last) = span?;
-        Some(if first == last { self.say(first) } else { format!("{} to {}", self.say(first), self.say(last)) })
+        let (first, last) = (self.say(first), self.say(last));
+        Some(if first == last { first } else { format!("{first} to {last}") })
     }
 
     /// The time that somebody wrote: with an offset or a zone, or as the clock showed it where the report is made.

@@ -42,6 +42,10 @@ impl Incident {
     /// Looks up what followed.
     pub fn gather(store: &Store, evidence: Evidence, discovered: Option<Timestamp>) -> Result<Self, StoreError> {
         let followers = store.followed_by(&evidence.campaign)?;
+        // Who said it once need not say it again.
+        let said = evidence.entries.iter().rev().filter(|entry| matches!(entry.what.as_str(), REPORTED | NOT_REPORTED));
+        let said = said.filter_map(|entry| entry.details["discovered"].as_str()?.parse().ok());
+        let discovered = discovered.or_else(|| { said }.next());
         Ok(Self { evidence, discovered, followers })
     }
 
@@ -215,11 +219,14 @@ impl Incident {
             .with_some("Last sent", totals.sent.map(|(_, last)| clock.say(last)));
         match (self.discovered, self.deadline()) {
             (Some(discovered), Some((end, left))) => {
-                let (how, which) = if left.is_negative() { ("LATE by", "over") } else { ("in", "left") };
+                let left = match hours(left) {
+                    late if left.is_negative() => format!("LATE: they have been over for {late}"),
+                    left => format!("{left} are left"),
+                };
                 facts = facts
                     .with("Discovered", clock.say(discovered))
                     .with("72 hours end", clock.say(end))
-                    .with("At this time", format!("{how} {}: {which}", hours(left)));
+                    .with("At this time", left);
             }
             _ => facts = facts.with("Discovered", "not said: --discovered TIME gives the end of the 72 hours"),
         }

@@ -27,7 +27,7 @@ pub use self::{
     incident::Incident,
 };
 use crate::outbox::{
-    Chain, Check, Entry, Matter, Names, Outcome, Overview, Store, StoreError, Totals, Traced, Verdict,
+    Chain, Check, Entry, Matter, Names, Outcome, Overview, Store, StoreError, Totals, Traced, Verdict, without_addresses,
 };
 
 /// So many messages are listed for people to read, unless somebody wants all; programs get all.
@@ -138,7 +138,7 @@ impl Evidence {
             chain,
             contradictions: store.contradictions(&campaign)?,
             remade: None,
-            entries: store.entries(&campaign.id)?,
+            entries: store.entries(&campaign.id)?.into_iter().map(unnamed).collect(),
             campaign,
         })
     }
@@ -153,6 +153,7 @@ impl Evidence {
         if let Some(remade) = self.remade.as_ref().filter(|remade| !remade.holds()) {
             problems.push(match remade.changed_count {
                 0 => "what is kept of the campaign is not what was prepared: its digest is another one".into(),
+                1 => "1 message comes out otherwise than it was prepared".into(),
                 count => format!("{count} messages come out otherwise than they were prepared"),
             });
         }
@@ -204,11 +205,21 @@ fn is_notable(traced: &Traced) -> bool {
     traced.outcome != Outcome::Sent || traced.transactions.len() != 1
 }
 
+/// An entry of the log without what a server may have said about anybody when a run ended.
+fn unnamed(mut entry: Entry) -> Entry {
+    if let Some(Value::String(why)) = entry.details.get_mut("why") {
+        *why = without_addresses(why);
+    }
+    entry
+}
+
 /// The details of an entry of the log in words, without those that stand elsewhere.
 #[must_use]
 pub fn in_words(details: &Value) -> String {
     let elsewhere = ["digest", "about", "signature", "statement"];
-    let known = details.as_object().into_iter().flatten().filter(|(key, _)| !elsewhere.contains(&key.as_str()));
+    let is_said = |value: &Value| !value.is_null() && value.as_array().is_none_or(|all| !all.is_empty());
+    let known = details.as_object().into_iter().flatten();
+    let known = known.filter(|(key, value)| !elsewhere.contains(&key.as_str()) && is_said(value));
     let words = known.map(|(key, value)| match value {
         Value::String(text) => format!("{key}: {text}"),
         Value::Array(all) => {

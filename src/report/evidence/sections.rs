@@ -56,12 +56,16 @@ impl Evidence {
             0 => "holds: nothing in it contradicts itself, and the log is unbroken".to_owned(),
             _ => "DOES NOT HOLD, see above".to_owned(),
         };
+        let apart = match self.checks.iter().all(|check| check.against == 0) {
+            true => "each transaction was for one recipient alone",
+            false => "THE RECORD SPEAKS AGAINST IT, see below",
+        };
         let facts = Facts::default()
             .with("Sent to", sent)
             .with_some("Others", (!others.is_empty()).then(|| others.join(", ")))
             .with_some("When", self.clock.span(self.totals.sent))
             .with_some("Being sent", self.running.clone())
-            .with("Each apart", "one transaction for each recipient, with that recipient alone")
+            .with("Each apart", apart)
             .with("The record", holds);
         Section::new("In short").facts(facts).text(self.clock.note())
     }
@@ -156,9 +160,9 @@ impl Evidence {
         let line = |(claim, against): (&str, usize)| {
             let found = match against {
                 0 => "yes".to_owned(),
-                count => format!("NO: {}", counted(count, "contradiction")),
+                count => format!("NO: {count} times not"),
             };
-            vec![claim.to_owned(), found]
+            vec![found, claim.to_owned()]
         };
         let rows = self.checks.iter().map(|check| line((check.claim, check.against))).collect();
         Section::new("One recipient in each transaction")
@@ -167,7 +171,7 @@ impl Evidence {
                  to name another, and no Cc or Bcc. A transaction is written down, for its one message, before the server can \
                  have the end of it. Of the record this is true:",
             )
-            .table(Table { head: vec!["In the record", "Holds"], rows, has_sum: false })
+            .table(Table { head: vec!["Holds", "In the record"], rows, has_sum: false })
             .text(
                 "This is what was written down on the machine that sent. That the server was told nothing else, its own log \
                  shows: look transactions up there by their Message-ID, or by the name under which the server says in its reply \
@@ -215,7 +219,7 @@ impl Evidence {
             Names::Shown => "This report names people: keep it where the list is kept. ",
         });
         text += &if self.lists_all(wanted) {
-            format!("All {} are listed.", counted(self.campaign.counts.total(), "message"))
+            format!("All are listed: {}.", counted(self.campaign.counts.total(), "message"))
         } else {
             format!(
                 "Of {} those are listed that were not simply sent at the first try, {MOST_LISTED} at most; --messages lists all, \

@@ -37,7 +37,12 @@ pub(super) fn write(
     for section in &document.sections {
         let heading = visible(&section.heading);
         writeln!(out, "\n{heading}\n{}", "─".repeat(heading.width()))?;
-        for block in &section.blocks {
+        for (nth, block) in section.blocks.iter().enumerate() {
+            // Questions stand together.
+            let is_next = nth > 0 && matches!((&section.blocks[nth - 1], block), (Block::Asked(_), Block::Asked(_)));
+            if nth > 0 && !is_next && !matches!(block, Block::Messages) {
+                writeln!(out)?;
+            }
             match block {
                 Block::Text(text) => paragraph(out, "", text)?,
                 Block::Facts(facts) => {

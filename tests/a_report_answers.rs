@@ -1,0 +1,570 @@
+//! After a run with failures, retries, a lost answer, a kill and a resume the report says what the server recorded, names nobody,
+//! says so if the record was changed, and answers what a regulator asks.
+
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{
+    Home, OUTBOX, Run,
+    scripted::{Act, Delivery, Scripted, Stage},
+};
+
+/// Made-up words that stand nowhere else: what is before the @, and a part of the name.
+const PEOPLE: [(&str, &str); 12] = [
+    ("brimblewick", "Zephyrina"),
+    ("cattermolex", "Quentrell"),
+    ("dunnabyx", "Wilfreda"),
+    ("eldrithkin", "Morwennis"),
+    ("fotherlyx", "Thaddeusk"),
+    ("grimbaldwy", "Ottolinex"),
+    ("hockadayx", "Peregrinn"),
+    ("ingoldsbyx", "Xanthippa"),
+    ("jessamynth", "Bartholmy"),
+    ("kettlewyx", "Clementyn"),
+    ("lumblewik", "Dorotheax"),
+    ("mawdesleyx", "Eglantyne"),
+];
+
+fn list() -> String {
+    let rows = PEOPLE.iter().enumerate().map(|(nth, (local, name))| {
+        format!("{name} Vexley,KX-{}-Q,{local}@list.example\n", 4711 + nth)
+    });
+    std::iter::once("Name,Case ref,Email\n".to_owned()).chain(rows).collect()
+}
+
+/// The address of the person in a row of the list.
+fn address(row: usize) -> String {
+    format!("{}@list.example", PEOPLE[row - 2].0)
+}
+
+/// One that refuses row 4 at RCPT and row 7 after the content, puts row 5 off once, loses the connection before it answers to row
+/// 6, and takes its time with row 10. It repeats addresses and names, as servers do.
+fn server() -> Scripted {
+    let put_off = std::sync::atomic::AtomicBool::new(false);
+    let rule = move |moment: &crate::support::scripted::Moment<'_>| {
+        let is = |row: usize| moment.line.contains(&address(row)) || moment.rcpt_to.iter().any(|to| *to == address(row));
+        match moment.stage {
+            Stage::Rcpt if is(4) => Act::reply(format!("550 5.1.1 <{}>: nobody called Wilfreda here\r\n", address(4))),
+            Stage::Rcpt if is(5) && !put_off.swap(true, std::sync::atomic::Ordering::SeqCst) => {
+                Act::reply(format!("450 4.2.0 {} is greylisted\r\n", address(5)))
+            }
+            Stage::Dot if is(6) => Act::Drop,
+            Stage::Dot if is(7) => Act::reply("554 5.7.1 grimbaldwy does not want KX-4716-Q\r\n"),
+            Stage::Dot if is(10) => Act::Delay(Duration::from_millis(900)),
+            Stage::Dot => Act::reply(format!("250 2.0.0 Ok: queued as Q{:04} for {}\r\n", moment.message.unwrap_or(0), moment.rcpt_to[0])),
+            _ => Act::Ok,
+        }
+    };
+    Scripted::builder().on_when(rule).start()
+}
+
+fn campaign(home: &Home) {
+    home.write(
+        "c/campaign.toml",
+        "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\nsensitivity = \"criminal offence data\"\npeople = \"victims\"\n\
+         [guard]\nidentifying = [\"Name\", \"Case ref\"]\n[send]\nretry_after = \"50ms\"\n",
+    );
+    home.write(
+        "c/t.txt.hbs",
+        "+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"Your case {{case_ref}}\"\n\
+         attachments = [\"letters/{{case_ref}}.txt\", { file = \"leaflet.txt\" }]\n+++\nDear {{name}},\nhello.\n",
+    );
+    home.write("c/leaflet.txt", "Help is there.\n");
+    for nth in 0..PEOPLE.len() {
+        home.write(&format!("c/letters/KX-{}-Q.txt", 4711 + nth), format!("A letter, number {nth}.\n"));
+    }
+    home.write("c/people.csv", list());
+}
+
+/// Sends over one connection, is killed while the server thinks about row 10, and goes on. Gives the id.
+fn eventful(home: &Home, server: &Scripted) -> String {
+    home.config(&crate::support::account(server.port(), server.ca_file(), "none", "connections = 1"));
+    campaign(home);
+    let send = ["send", "c", "--account", "work", "--confirm", "12"];
+    let mut child = home.command(&send).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let has_row_10 = |server: &Scripted| server.deliveries().iter().any(|one| one.rcpt_to[0] == address(10));
+    assert!(server.wait_until(Duration::from_secs(30), has_row_10));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    home.run(&send).ended(1);
+    home.last_campaign()
+}
+
+fn message_id(one: &Delivery) -> String {
+    let text = String::from_utf8_lossy(&one.data).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap();
+    line.trim().to_owned()
+}
+
+fn report(home: &Home, id: &str, more: &[&str]) -> Run {
+    home.run(&[&["report", id], more].concat())
+}
+
+fn as_json(run: &Run) -> Value {
+    serde_json::from_str(&run.stdout).unwrap_or_else(|why| panic!("{why}: {}", run.stdout))
+}
+
+fn record(home: &Home, sql: &str) {
+    rusqlite::Connection::open(home.path().join(OUTBOX)).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn its_counts_and_replies_are_what_the_server_recorded() {
+    let server = server();
+    let home = Home::new();
+    let id = eventful(&home, &server);
+    let all = as_json(&report(&home, &id, &["--format", "json", "--addresses"]).ended(0));
+    let accepted: BTreeMap<String, Delivery> =
+        server.accepted().into_iter().map(|one| (message_id(&one), one)).collect();
+    let had: BTreeMap<String, usize> = server.deliveries().iter().fold(BTreeMap::new(), |mut had, one| {
+        *had.entry(message_id(one)).or_default() += 1;
+        had
+    });
+    let messages = all["messages"].as_array().unwrap();
+    let rows = |outcome: &str| -> Vec<u64> {
+        let of = messages.iter().filter(|message| message["outcome"] == outcome);
+        of.map(|message| message["rows"][0].as_u64().unwrap()).collect()
+    };
+    assert_eq!((rows("failed"), rows("in_doubt"), rows("sent").len()), (vec![4, 7], vec![6, 10], 8));
+    for message in messages {
+        let row = usize::try_from(message["rows"][0].as_u64().unwrap()).unwrap();
+        let transactions = message["transactions"].as_array().unwrap();
+        let (last, ids) = (transactions.last().unwrap(), transactions.iter().map(|one| one["message_id"].as_str().unwrap()));
+        let ids: std::collections::BTreeSet<&str> = ids.collect();
+        assert_eq!((ids.len(), message["address"].as_str().unwrap()), (1, address(row).as_str()));
+        let id = *ids.first().unwrap();
+        match message["outcome"].as_str().unwrap() {
+            "sent" => {
+                let one = &accepted[id];
+                assert_eq!((one.rcpt_to.as_slice(), had[id]), (&[address(row)][..], 1));
+                assert_eq!(one.answered.as_deref().unwrap().trim_end(), last["reply"].as_str().unwrap());
+                assert_eq!((&last["code"], &last["enhanced"]), (&Value::from(250), &Value::from("2.0.0")));
+            }
+            // Row 10's answer was written to a program that was dead.
+            "in_doubt" => assert!(had[id] == 1 && last["code"].is_null(), "{last}"),
+            _ => assert!(!accepted.contains_key(id) && last["code"].as_u64().unwrap() >= 500, "{last}"),
+        }
+        assert_eq!(transactions.len(), if row == 5 { 2 } else { 1 }, "row {row}");
+    }
+    // Sent is what the server answered 250 to and the program lived to hear.
+    assert_eq!(accepted.len() - usize::from(accepted.values().any(|one| one.rcpt_to[0] == address(10))), 8);
+    let said = server.lines();
+    let lines = |start: &str| said.iter().filter(|line| line.text.starts_with(start)).count();
+    let counts = &all["transactions"];
+    assert_eq!((counts["count"].as_u64(), counts["messages"].as_u64()), (Some(13), Some(12)));
+    assert_eq!((lines("MAIL FROM"), lines("RCPT TO")), (13, 13), "one recipient for each transaction that the server saw");
+    assert_eq!(counts["servers"][format!("127.0.0.1:{}", server.port())], 13);
+    let people = &all["recipients"];
+    let sum: u64 = ["queued", "sending", "sent", "deferred", "failed", "in_doubt", "suppressed", "cancelled"]
+        .map(|outcome| people[outcome].as_u64().unwrap())
+        .iter()
+        .sum();
+    assert_eq!((sum, people["recipients"].as_u64(), people["list_rows"].as_u64()), (12, Some(12), Some(12)));
+    assert!(all["record"]["holds"] == true && all["record"]["checks"].as_array().unwrap().len() == 6);
+    // The text says the same in words.
+    let text = report(&home, &id, &["--verify"]).ended(0).stdout;
+    for said in [
+        "Sent to       8 of 12 recipients",
+        "Others        2 failed, 2 in doubt",
+        "Transactions  13 for 12 messages",
+        "Tried again   1 message",
+        "The list had 12 rows, one for each recipient.",
+        "Columns       Name, Case ref",
+        "Attachments   letters/{{case_ref}}.txt (text/plain; each to one person)\n              leaflet.txt (text/plain; to everybody)",
+        "Whose data    victims",
+        "Others' data        searched for as well: Name, Case ref (not what over 3 people have)",
+        "12 recipients, --confirm, by ",
+        "12 made again from what is kept: each comes out as prepared",
+        "550 5.1.1 <[removed]>: nobody called [removed] here",
+        "554 5.7.1 [removed] does not want [removed]",
+    ] {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
+    // What a person looked up is told apart from what the server said.
+    home.run(&["resolve", &id, "--row", "10", "--sent"]).ended(0);
+    let all = as_json(&report(&home, &id, &["--format", "json"]).ended(0));
+    assert_eq!((&all["recipients"]["sent"], &all["transactions"]["found_sent"]), (&9.into(), &1.into()));
+}
+
+/// Every form of report.
+fn every_report(home: &Home, id: &str) -> Vec<(String, String)> {
+    let mut reports = Vec::new();
+    for form in ["text", "html", "json", "csv"] {
+        let run = report(home, id, &["--format", form, "--messages"]).ended(0);
+        reports.push((form.to_owned(), run.stdout + &run.stderr));
+    }
+    for form in ["text", "html", "json"] {
+        let run = report(home, id, &["--format", form, "--incident"]).ended(0);
+        reports.push((format!("incident as {form}"), run.stdout + &run.stderr));
+    }
+    let found = report(home, id, &["--find", &address(4)]).ended(0);
+    reports.push(("--find".into(), found.stdout + &found.stderr));
+    reports
+}
+
+#[test]
+fn nobody_is_named_and_a_person_has_one_pseudonym_for_ever() {
+    let server = server();
+    let home = Home::new();
+    let id = eventful(&home, &server);
+    home.run(&["resolve", &id, "--all", "--sent"]).ended(0);
+    let pseudonyms = |home: &Home| -> BTreeMap<u64, String> {
+        let all = as_json(&report(home, &id, &["--format", "json"]).ended(0));
+        let messages = all["messages"].as_array().unwrap().iter();
+        messages.map(|one| (one["rows"][0].as_u64().unwrap(), one["person"].as_str().unwrap().to_owned())).collect()
+    };
+    let before = pseudonyms(&home);
+    assert_eq!(before.values().collect::<std::collections::BTreeSet<_>>().len(), 12);
+    let check = |what: &str| {
+        for (form, text) in every_report(&home, &id) {
+            let lower = text.to_lowercase();
+            for (nth, (local, name)) in PEOPLE.iter().enumerate() {
+                for gone in [(*local).to_owned(), name.to_lowercase(), format!("kx-{}", 4711 + nth)] {
+                    assert!(!lower.contains(&gone), "{gone} in {form} {what}:\n{text}");
+                }
+            }
+            assert!(!lower.contains("@list.example") && !lower.contains("vexley"), "{form} {what}");
+            if !form.starts_with("incident") {
+                assert!(text.contains(&before[&4]), "{form} {what}");
+            }
+        }
+    };
+    check("before the purge");
+    home.run(&["purge", &id, "--confirm", "12"]).ended(0);
+    assert_eq!(pseudonyms(&home), before);
+    check("after the purge");
+    // What a regulator asks about the data is still known, and who they were is not.
+    let text = report(&home, &id, &["--incident"]).ended(0).stdout;
+    assert!(text.contains("Kind of data  criminal offence data") && text.contains("Columns       Name, Case ref"), "{text}");
+    assert!(text.contains("letters/{{case_ref}}.txt (text/plain; each to one person)"), "{text}");
+    let refused = report(&home, &id, &["--addresses"]).ended(77).stderr;
+    assert!(refused.contains("people's data was removed"), "{refused}");
+    // The same people in another campaign are called otherwise.
+    home.write("c/leaflet.txt", "Other help is there.\n");
+    home.run(&["prepare", "c", "--again"]).ended(0);
+    let other = home.last_campaign();
+    assert_ne!(other, id);
+    let text = report(&home, &other, &["--format", "csv"]).ended(0).stdout;
+    assert!(before.values().all(|name| !text.contains(name)), "{text}");
+}
+
+#[test]
+fn it_says_whether_somebody_was_among_them() {
+    let server = server();
+    let home = Home::new();
+    let id = eventful(&home, &server);
+    let find = |who: &str, code: i32| report(&home, &id, &["--find", who]).ended(code);
+    let said = find(&address(4).to_uppercase(), 0).stdout;
+    assert!(said.contains("was among its recipients") && said.contains("\nRow         4\n"), "{said}");
+    assert!(said.contains("\nOutcome     failed\n") && said.contains("550 5.1.1 <[removed]>: nobody"), "{said}");
+    assert!(find("somebody@else.example", 1).stdout.contains("was not among its recipients"));
+    assert!(find("nobody", 64).stderr.contains("has no @"));
+    // Not in the history of a shell.
+    let ask = |line: &str, more: &[&str]| {
+        let mut command = home.command(&[&["report", &id, "--find", "-"], more].concat());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), line.as_bytes()).unwrap();
+        Run::of(child.wait_with_output().unwrap())
+    };
+    let said = as_json(&ask(&format!(" {} \n", address(5)), &["--format", "json"]).ended(0));
+    assert!(said["found"] == true && said["message"]["transactions"].as_array().unwrap().len() == 2, "{said}");
+    ask("x@y.example\n", &["--format", "json"]).ended(1);
+    home.run(&["resolve", &id, "--all", "--sent"]).ended(0);
+    home.run(&["purge", &id, "--confirm", "12"]).ended(0);
+    let said = find(&address(4), 0).stdout;
+    assert!(said.contains("\nRow         4\n") && said.contains("\nOutcome     failed\n"), "{said}");
+    find("somebody@else.example", 1);
+    find("list.example@list.example", 1);
+}
+
+#[test]
+fn an_address_is_found_however_it_is_written() {
+    let home = Home::new();
+    home.campaign("name,email\nAda,ada@bücher.example\nBo,BO@two.example\n");
+    home.run(&["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    home.run(&["cancel", &id]).ended(0);
+    let check = || {
+        for who in ["ADA@BÜCHER.example", "ada@bu\u{308}cher.example", "ada@xn--bcher-kva.example", "bo@two.example"] {
+            report(&home, &id, &["--find", who]).ended(0);
+        }
+        report(&home, &id, &["--find", "ada@bucher.example"]).ended(1);
+    };
+    check();
+    home.run(&["purge", &id, "--confirm", "2"]).ended(0);
+    check();
+    // What earlier versions left of somebody is a salted hash.
+    let salted: [u8; 32] = Sha256::digest(b"saltada@xn--bcher-kva.example").into();
+    let hex: String = salted.iter().map(|byte| format!("{byte:02x}")).collect();
+    record(&home, &format!("UPDATE recipient SET person = x'{hex}' WHERE row = 2; UPDATE campaign SET salt = CAST('salt' AS BLOB)"));
+    report(&home, &id, &["--find", "ADA@bücher.example"]).ended(0);
+}
+
+#[test]
+fn people_and_rows_add_up() {
+    let home = Home::new();
+    let rows = "name,email\nAda,a@list.example\nBo,b@list.example\nAda,A@list.example\nAda,a@list.example\n";
+    for (more, said) in [
+        (&["--duplicates", "first"][..], "4 rows: 2 recipients and 2 more, which were left out, since their addresses stand in"),
+        (&["--group-by", "email"], "4 rows: 2 recipients and 2 more, which are further rows of the same people, in the same"),
+    ] {
+        home.campaign(rows);
+        let grouped = more[0] == "--group-by";
+        let body = if grouped { "{{#each rows}}Dear {{name}},\n{{/each}}" } else { "Dear {{name}},\n" };
+        home.write("c/t.txt.hbs", format!("+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n{body}"));
+        home.run(&[&["prepare", "c"], more].concat()).ended(0);
+        let id = home.last_campaign();
+        let text = report(&home, &id, &[]).ended(0).stdout;
+        assert!(text.contains(said), "{text}");
+        assert!(text.contains(if grouped { "\nrow 2,4-5  " } else { "\nrow 2  " }), "{text}");
+        home.run(&["cancel", &id]).ended(0);
+        home.run(&["purge", &id, "--confirm", "2"]).ended(0);
+        let text = report(&home, &id, &[]).ended(0).stdout;
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn a_record_that_was_changed_is_said_at_the_top() {
+    let server = server();
+    let home = Home::new();
+    let id = eventful(&home, &server);
+    let original = std::fs::read(home.path().join(OUTBOX)).unwrap();
+    for (sql, said) in [
+        (
+            "DROP TRIGGER log_is_not_changed; UPDATE log SET who = 'Mallory' WHERE number = 2",
+            "entry 2 of the log does not follow from the one before",
+        ),
+        ("DROP TRIGGER message_keeps_to_the_table; UPDATE message SET state = 'sent' WHERE position = 2", "rows 4 was neither"),
+        (
+            "UPDATE attempt SET message_id = (SELECT message_id FROM attempt WHERE position = 0) WHERE position = 1",
+            "each Message-ID is one recipient's",
+        ),
+        (
+            "INSERT INTO attempt (campaign, position, message_id, began, ended, outcome)
+             SELECT campaign, position, message_id, began, ended, 'sent' FROM attempt WHERE position = 0",
+            "the server took over no message twice: it is not so 1 times",
+        ),
+        (
+            "INSERT INTO attempt (campaign, position, message_id, began, ended, outcome)
+             SELECT campaign, position, message_id, began, ended, 'failed' FROM attempt WHERE position = 0",
+            "no message was begun again after the server had taken it over: it is not so 1 times",
+        ),
+        (
+            "DROP TRIGGER recipient_stays; UPDATE recipient SET address = (SELECT upper(address) FROM recipient WHERE position = 0)
+             WHERE position = 1",
+            "no two messages are for the same address: it is not so 1 times",
+        ),
+        ("DELETE FROM recipient WHERE position = 1", "each message of the campaign is for one recipient, and each"),
+    ] {
+        home.write("changed.sqlite", &original);
+        let changed = rusqlite::Connection::open(home.path().join("changed.sqlite")).unwrap();
+        changed.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}")).unwrap();
+        drop(changed);
+        for form in ["text", "html", "json", "csv"] {
+            let run = report(&home, &id, &["--format", form, "--outbox", "changed.sqlite"]).ended(65);
+            assert!(run.stderr.contains("the record does not hold"), "{}", run.stderr);
+            let flat = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ").replace("!! ", "").replace("&#39;", "'");
+            let said = match form {
+                "csv" => "row,person,state",
+                _ => said,
+            };
+            assert!(flat.contains(said), "{sql}, {form}:\n{}", run.stdout);
+            if form == "text" {
+                let place = run.stdout.find("!! The record does not hold").unwrap();
+                assert!(place < run.stdout.find("In short").unwrap());
+            }
+        }
+        let run = report(&home, &id, &["--incident", "--outbox", "changed.sqlite"]).ended(65);
+        assert!(run.stdout.contains("!! The record does not hold"), "{}", run.stdout);
+    }
+    // That a message comes out otherwise is found where somebody looks for it.
+    let sql = "DROP TRIGGER recipient_stays; UPDATE recipient SET fields = replace(fields, 'Vexley', 'Waxley') WHERE row = 3";
+    record(&home, sql);
+    report(&home, &id, &[]).ended(0);
+    let text = report(&home, &id, &["--verify"]).ended(65).stdout;
+    assert!(text.contains("12 messages come out otherwise than they were prepared"), "{text}");
+}
+
+#[test]
+fn an_incident_is_told_in_the_order_of_the_form() {
+    let server = server();
+    let home = Home::new();
+    let id = eventful(&home, &server);
+    let now = jiff::Timestamp::now();
+    let discovered = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let first = report(&home, &id, &["--incident", "--discovered", &discovered, "-o", "first.txt"]).ended(0);
+    let text = std::fs::read_to_string(home.path().join("first.txt")).unwrap();
+    let hash: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(first.stderr.contains(&hash) && first.stdout.is_empty(), "{}", first.stderr);
+    let mut rest = text.as_str();
+    for heading in [
+        "1. This report",
+        "2. What happened",
+        "3. When",
+        "4. Categories of personal data",
+        "5. How many people",
+        "6. Whose data it is",
+        "7. Consequences",
+        "8. Measures that were in place before",
+        "9. Staff",
+        "10. Containment",
+        "11. Telling the people concerned",
+        "12. Others who were told",
+        "13. Decision",
+    ] {
+        let (_, after) = rest.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading}\n{text}"));
+        let part = after.split("\n─").next().unwrap();
+        assert!(part.contains("  [ ] "), "{heading} asks nothing of a person:\n{part}");
+        rest = after;
+    }
+    let end = (now + jiff::SignedDuration::from_hours(72)).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    for said in [
+        "the first about this campaign",
+        "At least      8 people: the server took the message over",
+        "At most       10 people: with those of whom only the server knows",
+        "Refused       2 people",
+        "Not sent      0 people",
+        "2 messages of which only the server knows",
+        &format!("72 hours end  {end}"),
+        "At this time  71 h 5",
+        "Whose data    victims",
+        "nothing is left to be sent",
+        "no campaign was made from what became of this one",
+    ] {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
+    // A follow-up names the one before, and a campaign to those who were reached.
+    home.write("d/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"Sorry\"\n+++\nDear {{name}}, we are sorry.\n");
+    home.write(&format!("d/outbox:{id}?state=sent"), "name,email\nAda,ada@list.example\n");
+    home.write("d/campaign.toml", format!("template = \"t.txt.hbs\"\nrecipients = \"outbox:{id}?state=sent\"\n"));
+    home.run(&["prepare", "d"]).ended(0);
+    let sorry = home.last_campaign();
+    let second = as_json(&report(&home, &id, &["--incident", "--format", "json"]).ended(0));
+    let incident = &second["incident"];
+    assert!(incident["follow_up"] == true && incident["previous"][0]["sha256"] == hash.as_str(), "{incident}");
+    assert_eq!((&incident["people_at_least"], &incident["people_at_most"]), (&8.into(), &10.into()));
+    assert_eq!(incident["followed_by"][0]["id"], sorry.as_str());
+    // What was said once is known.
+    assert_eq!(incident["discovered"], discovered);
+    assert!(incident["minutes_left"].as_u64().unwrap() / 60 == 71 && incident["for_a_person"].as_array().unwrap().len() == 13, "{incident}");
+    // The decision that it is not reported is in the log for good.
+    let reason = "a date was wrong";
+    let decided = report(&home, &id, &["--incident", "--not-reported", "--reason", reason]).ended(0).stdout;
+    assert!(decided.contains(reason) && decided.contains("In the log    not reported, "), "{decided}");
+    let log = as_json(&report(&home, &id, &["--format", "json"]).ended(0))["log"].clone();
+    let what: Vec<&str> = log.as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    assert_eq!(what[what.len() - 4..], ["reported", "reported", "not-reported", "reported"]);
+    home.run(&["verify", &id]).ended(0);
+}
+
+#[test]
+fn a_time_of_discovery_that_cannot_be_is_refused() {
+    let home = Home::new();
+    home.campaign(&crate::support::people(2));
+    home.run(&["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    for (time, said) in [
+        ("soon", "a time is wanted"),
+        ("2999-01-01 10:00", "is still to come"),
+        ("2001-01-01T10:00:00Z", "is before it was prepared"),
+    ] {
+        let run = report(&home, &id, &["--incident", "--discovered", time, "-o", "r.txt"]).ended(64);
+        assert!(run.stderr.contains(said) && !home.path().join("r.txt").exists(), "{}", run.stderr);
+    }
+    for more in [
+        &["--discovered", "2026-01-01 10:00"][..],
+        &["--incident", "--not-reported"],
+        &["--incident", "--reason", "x"],
+        &["--incident", "--not-reported", "--reason", " "],
+        &["--incident", "--format", "csv"],
+        &["--incident", "--find", "a@b.example"],
+        &["--find", "a@b.example", "--format", "html"],
+    ] {
+        report(&home, &id, more).ended(64);
+    }
+    assert!(!home.run(&["status", &id]).ended(0).stdout.contains("report"), "nothing was written down");
+}
+
+/// Where a time is from is told with it.
+#[test]
+fn times_are_in_utc_and_where_the_report_is_made() {
+    let home = Home::new();
+    home.campaign(&crate::support::people(2));
+    home.run(&["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    let run = home.command(&["report", &id]).env("TZ", "Asia/Kathmandu").output().unwrap();
+    let text = Run::of(run).ended(0).stdout;
+    assert!(text.contains("as it was in Asia/Kathmandu then") && text.contains(" +05:45)"), "{text}");
+    let run = home.command(&["report", &id, "--format", "json"]).env("TZ", "Asia/Kathmandu").output().unwrap();
+    assert_eq!(as_json(&Run::of(run).ended(0))["report"]["time_zone"], "Asia/Kathmandu");
+}
+
+#[test]
+fn the_page_is_one_file_that_loads_and_runs_nothing() {
+    let home = Home::new();
+    home.campaign("<b>Name</b>,email\n<script>alert(1)</script>,p2@list.example\n");
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{b_name_b}},\n");
+    std::fs::rename(home.path().join("c"), home.path().join("<script>\"x\" & 'y'<img>")).unwrap();
+    home.run(&["prepare", "<script>\"x\" & 'y'<img>"]).ended(0);
+    let id = home.last_campaign();
+    for incident in [&[][..], &["--incident"]] {
+        let more = [&["--format", "html"][..], incident].concat();
+        let page = report(&home, &id, &more).ended(0).stdout;
+        assert!(page.contains("&lt;script&gt;&quot;x&quot; &amp; ") && page.contains("&lt;b&gt;Name&lt;/b&gt;"), "{page}");
+        let lower = page.to_lowercase();
+        for gone in ["<script", "<img", "http://", "https://", "url(", "@import", "<link", " src=", " href=", "javascript:", "<b>name"] {
+            assert!(!lower.contains(gone), "{gone}: {page}");
+        }
+        assert!(page.contains("default-src 'none'") && page.contains("size: A4"));
+        assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en-GB\">") && page.ends_with("</html>\n"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_its_owners_alone_and_nothing_is_overwritten() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    home.campaign(&crate::support::people(300));
+    home.run(&["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    let said = report(&home, &id, &["--format", "csv", "-o", "r.csv"]).ended(0);
+    assert_eq!(said.stdout, "");
+    let file: PathBuf = home.path().join("r.csv");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(written.lines().count(), 301);
+    let said = report(&home, &id, &["-o", "r.csv"]).ended(73).stderr;
+    assert!(said.contains("r.csv is there already, and is not overwritten"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    // People read the first of many, and programs all.
+    let rows = |more: &[&str]| report(&home, &id, more).ended(0).stdout.lines().filter(|line| line.starts_with("row ")).count();
+    assert_eq!((rows(&[]), rows(&["--messages"])), (200, 300));
+    assert_eq!(as_json(&report(&home, &id, &["--format", "json"]).ended(0))["messages"].as_array().unwrap().len(), 300);
+    // A report that could not be written is not in the log.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = home.command(&["report", &id, "--incident"]).stdout(full).output().unwrap();
+    assert_eq!(run.status.code(), Some(74));
+    assert!(!home.run(&["status", &id]).ended(0).stdout.contains("reported"));
+}
+
+/// What ended a run is told, and not whom the server spoke of.
+#[test]
+fn why_a_run_ended_names_nobody() {
+    let refuse = |moment: &crate::support::scripted::Moment<'_>| match moment.stage {
+        Stage::Mail => Act::reply("550 5.7.60 not allowed to write to dunnabyx@list.example\r\n"),
+        _ => Act::Ok,
+    };
+    let server = Scripted::builder().on_when(refuse).start();
+    let home = Home::new();
+    home.config(&crate::support::account(server.port(), server.ca_file(), "none", "connections = 1"));
+    campaign(&home);
+    home.run(&["send", "c", "--account", "work", "--confirm", "12"]).ended(77);
+    for (form, text) in every_report(&home, &home.last_campaign()) {
+        assert!(!text.contains("list.example") && !text.contains("dunnabyx"), "{form}: {text}");
+        assert!(form == "csv" || form == "--find" || text.contains("not allowed to write to"), "{form}: {text}");
+    }
+}
