@@ -1,5 +1,5 @@
 //! After a run with failures, retries, a lost answer, a kill and a resume the report says what the server recorded, names nobody,
-//! says so if the record was changed, and answers what a regulator asks.
+//! says so if the record was changed, and tells whether somebody was among the recipients.
 
 use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
 
@@ -28,9 +28,10 @@ const PEOPLE: [(&str, &str); 12] = [
 ];
 
 fn list() -> String {
-    let rows = PEOPLE.iter().enumerate().map(|(nth, (local, name))| {
-        format!("{name} Vexley,KX-{}-Q,{local}@list.example\n", 4711 + nth)
-    });
+    let rows = PEOPLE
+        .iter()
+        .enumerate()
+        .map(|(nth, (local, name))| format!("{name} Vexley,KX-{}-Q,{local}@list.example\n", 4711 + nth));
     std::iter::once("Name,Case ref,Email\n".to_owned()).chain(rows).collect()
 }
 
@@ -41,10 +42,11 @@ fn address(row: usize) -> String {
 
 /// One that refuses row 4 at RCPT and row 7 after the content, puts row 5 off once, loses the connection before it answers to row
 /// 6, and takes its time with row 10. It repeats addresses and names, as servers do.
-fn server() -> Scripted {
+pub(crate) fn server() -> Scripted {
     let put_off = std::sync::atomic::AtomicBool::new(false);
     let rule = move |moment: &crate::support::scripted::Moment<'_>| {
-        let is = |row: usize| moment.line.contains(&address(row)) || moment.rcpt_to.iter().any(|to| *to == address(row));
+        let is =
+            |row: usize| moment.line.contains(&address(row)) || moment.rcpt_to.iter().any(|to| *to == address(row));
         match moment.stage {
             Stage::Rcpt if is(4) => Act::reply(format!("550 5.1.1 <{}>: nobody called Wilfreda here\r\n", address(4))),
             Stage::Rcpt if is(5) && !put_off.swap(true, std::sync::atomic::Ordering::SeqCst) => {
@@ -53,7 +55,11 @@ fn server() -> Scripted {
             Stage::Dot if is(6) => Act::Drop,
             Stage::Dot if is(7) => Act::reply("554 5.7.1 grimbaldwy does not want KX-4716-Q\r\n"),
             Stage::Dot if is(10) => Act::Delay(Duration::from_millis(900)),
-            Stage::Dot => Act::reply(format!("250 2.0.0 Ok: queued as Q{:04} for {}\r\n", moment.message.unwrap_or(0), moment.rcpt_to[0])),
+            Stage::Dot => Act::reply(format!(
+                "250 2.0.0 Ok: queued as Q{:04} for {}\r\n",
+                moment.message.unwrap_or(0),
+                moment.rcpt_to[0]
+            )),
             _ => Act::Ok,
         }
     };
@@ -79,7 +85,7 @@ fn campaign(home: &Home) {
 }
 
 /// Sends over one connection, is killed while the server thinks about row 10, and goes on. Gives the id.
-fn eventful(home: &Home, server: &Scripted) -> String {
+pub(crate) fn eventful(home: &Home, server: &Scripted) -> String {
     home.config(&crate::support::account(server.port(), server.ca_file(), "none", "connections = 1"));
     campaign(home);
     let send = ["send", "c", "--account", "work", "--confirm", "12"];
@@ -98,11 +104,11 @@ fn message_id(one: &Delivery) -> String {
     line.trim().to_owned()
 }
 
-fn report(home: &Home, id: &str, more: &[&str]) -> Run {
+pub(crate) fn report(home: &Home, id: &str, more: &[&str]) -> Run {
     home.run(&[&["report", id], more].concat())
 }
 
-fn as_json(run: &Run) -> Value {
+pub(crate) fn as_json(run: &Run) -> Value {
     serde_json::from_str(&run.stdout).unwrap_or_else(|why| panic!("{why}: {}", run.stdout))
 }
 
@@ -131,7 +137,8 @@ fn its_counts_and_replies_are_what_the_server_recorded() {
     for message in messages {
         let row = usize::try_from(message["rows"][0].as_u64().unwrap()).unwrap();
         let transactions = message["transactions"].as_array().unwrap();
-        let (last, ids) = (transactions.last().unwrap(), transactions.iter().map(|one| one["message_id"].as_str().unwrap()));
+        let (last, ids) =
+            (transactions.last().unwrap(), transactions.iter().map(|one| one["message_id"].as_str().unwrap()));
         let ids: std::collections::BTreeSet<&str> = ids.collect();
         assert_eq!((ids.len(), message["address"].as_str().unwrap()), (1, address(row).as_str()));
         let id = *ids.first().unwrap();
@@ -154,7 +161,11 @@ fn its_counts_and_replies_are_what_the_server_recorded() {
     let lines = |start: &str| said.iter().filter(|line| line.text.starts_with(start)).count();
     let counts = &all["transactions"];
     assert_eq!((counts["count"].as_u64(), counts["messages"].as_u64()), (Some(13), Some(12)));
-    assert_eq!((lines("MAIL FROM"), lines("RCPT TO")), (13, 13), "one recipient for each transaction that the server saw");
+    assert_eq!(
+        (lines("MAIL FROM"), lines("RCPT TO")),
+        (13, 13),
+        "one recipient for each transaction that the server saw"
+    );
     assert_eq!(counts["servers"][format!("127.0.0.1:{}", server.port())], 13);
     let people = &all["recipients"];
     let sum: u64 = ["queued", "sending", "sent", "deferred", "failed", "in_doubt", "suppressed", "cancelled"]
@@ -237,7 +248,10 @@ fn nobody_is_named_and_a_person_has_one_pseudonym_for_ever() {
     check("after the purge");
     // What a regulator asks about the data is still known, and who they were is not.
     let text = report(&home, &id, &["--incident"]).ended(0).stdout;
-    assert!(text.contains("Kind of data  criminal offence data") && text.contains("Columns       Name, Case ref"), "{text}");
+    assert!(
+        text.contains("Kind of data  criminal offence data") && text.contains("Columns       Name, Case ref"),
+        "{text}"
+    );
     assert!(text.contains("letters/{{case_ref}}.txt (text/plain; each to one person)"), "{text}");
     let refused = report(&home, &id, &["--addresses"]).ended(77).stderr;
     assert!(refused.contains("people's data was removed"), "{refused}");
@@ -298,7 +312,12 @@ fn an_address_is_found_however_it_is_written() {
     // What earlier versions left of somebody is a salted hash.
     let salted: [u8; 32] = Sha256::digest(b"saltada@xn--bcher-kva.example").into();
     let hex: String = salted.iter().map(|byte| format!("{byte:02x}")).collect();
-    record(&home, &format!("UPDATE recipient SET person = x'{hex}' WHERE row = 2; UPDATE campaign SET salt = CAST('salt' AS BLOB)"));
+    record(
+        &home,
+        &format!(
+            "UPDATE recipient SET person = x'{hex}' WHERE row = 2; UPDATE campaign SET salt = CAST('salt' AS BLOB)"
+        ),
+    );
     report(&home, &id, &["--find", "ADA@bücher.example"]).ended(0);
 }
 
@@ -307,8 +326,14 @@ fn people_and_rows_add_up() {
     let home = Home::new();
     let rows = "name,email\nAda,a@list.example\nBo,b@list.example\nAda,A@list.example\nAda,a@list.example\n";
     for (more, said) in [
-        (&["--duplicates", "first"][..], "4 rows: 2 recipients and 2 more, which were left out, since their addresses stand in"),
-        (&["--group-by", "email"], "4 rows: 2 recipients and 2 more, which are further rows of the same people, in the same"),
+        (
+            &["--duplicates", "first"][..],
+            "4 rows: 2 recipients and 2 more, which were left out, since their addresses stand in",
+        ),
+        (
+            &["--group-by", "email"],
+            "4 rows: 2 recipients and 2 more, which are further rows of the same people, in the same",
+        ),
     ] {
         home.campaign(rows);
         let grouped = more[0] == "--group-by";
@@ -381,111 +406,12 @@ fn a_record_that_was_changed_is_said_at_the_top() {
         assert!(run.stdout.contains("!! The record does not hold"), "{}", run.stdout);
     }
     // That a message comes out otherwise is found where somebody looks for it.
-    let sql = "DROP TRIGGER recipient_stays; UPDATE recipient SET fields = replace(fields, 'Vexley', 'Waxley') WHERE row = 3";
+    let sql =
+        "DROP TRIGGER recipient_stays; UPDATE recipient SET fields = replace(fields, 'Vexley', 'Waxley') WHERE row = 3";
     record(&home, sql);
     report(&home, &id, &[]).ended(0);
     let text = report(&home, &id, &["--verify"]).ended(65).stdout;
     assert!(text.contains("12 messages come out otherwise than they were prepared"), "{text}");
-}
-
-#[test]
-fn an_incident_is_told_in_the_order_of_the_form() {
-    let server = server();
-    let home = Home::new();
-    let id = eventful(&home, &server);
-    let now = jiff::Timestamp::now();
-    let discovered = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let first = report(&home, &id, &["--incident", "--discovered", &discovered, "-o", "first.txt"]).ended(0);
-    let text = std::fs::read_to_string(home.path().join("first.txt")).unwrap();
-    let hash: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(first.stderr.contains(&hash) && first.stdout.is_empty(), "{}", first.stderr);
-    let mut rest = text.as_str();
-    for heading in [
-        "1. This report",
-        "2. What happened",
-        "3. When",
-        "4. Categories of personal data",
-        "5. How many people",
-        "6. Whose data it is",
-        "7. Consequences",
-        "8. Measures that were in place before",
-        "9. Staff",
-        "10. Containment",
-        "11. Telling the people concerned",
-        "12. Others who were told",
-        "13. Decision",
-    ] {
-        let (_, after) = rest.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading}\n{text}"));
-        let part = after.split("\n─").next().unwrap();
-        assert!(part.contains("  [ ] "), "{heading} asks nothing of a person:\n{part}");
-        rest = after;
-    }
-    let end = (now + jiff::SignedDuration::from_hours(72)).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
-    for said in [
-        "the first about this campaign",
-        "At least      8 people: the server took the message over",
-        "At most       10 people: with those of whom only the server knows",
-        "Refused       2 people",
-        "Not sent      0 people",
-        "2 messages of which only the server knows",
-        &format!("72 hours end  {end}"),
-        "At this time  71 h 5",
-        "Whose data    victims",
-        "nothing is left to be sent",
-        "no campaign was made from what became of this one",
-    ] {
-        assert!(text.contains(said), "{said}\n{text}");
-    }
-    // A follow-up names the one before, and a campaign to those who were reached.
-    home.write("d/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"Sorry\"\n+++\nDear {{name}}, we are sorry.\n");
-    home.write(&format!("d/outbox:{id}?state=sent"), "name,email\nAda,ada@list.example\n");
-    home.write("d/campaign.toml", format!("template = \"t.txt.hbs\"\nrecipients = \"outbox:{id}?state=sent\"\n"));
-    home.run(&["prepare", "d"]).ended(0);
-    let sorry = home.last_campaign();
-    let second = as_json(&report(&home, &id, &["--incident", "--format", "json"]).ended(0));
-    let incident = &second["incident"];
-    assert!(incident["follow_up"] == true && incident["previous"][0]["sha256"] == hash.as_str(), "{incident}");
-    assert_eq!((&incident["people_at_least"], &incident["people_at_most"]), (&8.into(), &10.into()));
-    assert_eq!(incident["followed_by"][0]["id"], sorry.as_str());
-    // What was said once is known.
-    assert_eq!(incident["discovered"], discovered);
-    assert!(incident["minutes_left"].as_u64().unwrap() / 60 == 71 && incident["for_a_person"].as_array().unwrap().len() == 13, "{incident}");
-    // The decision that it is not reported is in the log for good.
-    let reason = "a date was wrong";
-    let decided = report(&home, &id, &["--incident", "--not-reported", "--reason", reason]).ended(0).stdout;
-    assert!(decided.contains(reason) && decided.contains("In the log    not reported, "), "{decided}");
-    let log = as_json(&report(&home, &id, &["--format", "json"]).ended(0))["log"].clone();
-    let what: Vec<&str> = log.as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
-    assert_eq!(what[what.len() - 4..], ["reported", "reported", "not-reported", "reported"]);
-    home.run(&["verify", &id]).ended(0);
-}
-
-#[test]
-fn a_time_of_discovery_that_cannot_be_is_refused() {
-    let home = Home::new();
-    home.campaign(&crate::support::people(2));
-    home.run(&["prepare", "c"]).ended(0);
-    let id = home.last_campaign();
-    for (time, said) in [
-        ("soon", "a time is wanted"),
-        ("2999-01-01 10:00", "is still to come"),
-        ("2001-01-01T10:00:00Z", "is before it was prepared"),
-    ] {
-        let run = report(&home, &id, &["--incident", "--discovered", time, "-o", "r.txt"]).ended(64);
-        assert!(run.stderr.contains(said) && !home.path().join("r.txt").exists(), "{}", run.stderr);
-    }
-    for more in [
-        &["--discovered", "2026-01-01 10:00"][..],
-        &["--incident", "--not-reported"],
-        &["--incident", "--reason", "x"],
-        &["--incident", "--not-reported", "--reason", " "],
-        &["--incident", "--format", "csv"],
-        &["--incident", "--find", "a@b.example"],
-        &["--find", "a@b.example", "--format", "html"],
-    ] {
-        report(&home, &id, more).ended(64);
-    }
-    assert!(!home.run(&["status", &id]).ended(0).stdout.contains("report"), "nothing was written down");
 }
 
 /// Where a time is from is told with it.
@@ -513,9 +439,24 @@ fn the_page_is_one_file_that_loads_and_runs_nothing() {
     for incident in [&[][..], &["--incident"]] {
         let more = [&["--format", "html"][..], incident].concat();
         let page = report(&home, &id, &more).ended(0).stdout;
-        assert!(page.contains("&lt;script&gt;&quot;x&quot; &amp; ") && page.contains("&lt;b&gt;Name&lt;/b&gt;"), "{page}");
+        assert!(
+            page.contains("&lt;script&gt;&quot;x&quot; &amp; ") && page.contains("&lt;b&gt;Name&lt;/b&gt;"),
+            "{page}"
+        );
         let lower = page.to_lowercase();
-        for gone in ["<script", "<img", "http://", "https://", "url(", "@import", "<link", " src=", " href=", "javascript:", "<b>name"] {
+        for gone in [
+            "<script",
+            "<img",
+            "http://",
+            "https://",
+            "url(",
+            "@import",
+            "<link",
+            " src=",
+            " href=",
+            "javascript:",
+            "<b>name",
+        ] {
             assert!(!lower.contains(gone), "{gone}: {page}");
         }
         assert!(page.contains("default-src 'none'") && page.contains("size: A4"));
@@ -541,7 +482,9 @@ fn a_file_is_its_owners_alone_and_nothing_is_overwritten() {
     assert!(said.contains("r.csv is there already, and is not overwritten"), "{said}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
     // People read the first of many, and programs all.
-    let rows = |more: &[&str]| report(&home, &id, more).ended(0).stdout.lines().filter(|line| line.starts_with("row ")).count();
+    let rows = |more: &[&str]| {
+        report(&home, &id, more).ended(0).stdout.lines().filter(|line| line.starts_with("row ")).count()
+    };
     assert_eq!((rows(&[]), rows(&["--messages"])), (200, 300));
     assert_eq!(as_json(&report(&home, &id, &["--format", "json"]).ended(0))["messages"].as_array().unwrap().len(), 300);
     // A report that could not be written is not in the log.
@@ -567,4 +510,31 @@ fn why_a_run_ended_names_nobody() {
         assert!(!text.contains("list.example") && !text.contains("dunnabyx"), "{form}: {text}");
         assert!(form == "csv" || form == "--find" || text.contains("not allowed to write to"), "{form}: {text}");
     }
+}
+
+#[test]
+fn a_report_during_a_run_is_of_one_moment() {
+    let server = Scripted::builder().on(Stage::Dot, Act::Delay(Duration::from_millis(25))).start();
+    let home = Home::at_relay(&server);
+    home.campaign(&crate::support::people(60));
+    let send = ["send", "c", "--account", "work", "--confirm", "60"];
+    let mut child = home.command(&send).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 2));
+    let id = home.last_campaign();
+    let mut during = 0;
+    while child.try_wait().unwrap().is_none() {
+        let all = as_json(&report(&home, &id, &["--format", "json"]).ended(0));
+        let mut listed: BTreeMap<String, u64> = BTreeMap::new();
+        for message in all["messages"].as_array().unwrap() {
+            *listed.entry(message["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        assert_eq!(listed.values().sum::<u64>(), 60);
+        assert!(
+            listed.iter().all(|(outcome, count)| all["recipients"][outcome] == *count),
+            "{listed:?} {}",
+            all["recipients"]
+        );
+        during += u64::from(all["campaign"]["running"].is_string());
+    }
+    assert!(during > 2, "{during}");
 }

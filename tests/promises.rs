@@ -18,6 +18,7 @@ mod a_real_server_says_no;
 mod a_report_answers;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
+mod an_incident_is_told;
 mod at_a_terminal;
 mod bad_input_is_refused_at_once;
 mod bytes_on_the_wire;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -127,42 +127,80 @@ impl Report {
             return Err(failed(StoreError::Purged(campaign.id)));
         }
         let discovered = self.incident.discovered(&campaign, &clock)?;
-        // It must not be written in vain.
+        let reason = self.incident.reason()?;
         let mut output = Output::open(self.output.as_deref())?;
-        if self.incident.not_reported {
-            let reason = self.incident.reason()?;
+        if let Some(reason) = reason {
             let details = json!({ "reason": reason, "discovered": discovered.map(|time| time.to_string()) });
             let deed = Deed { who: &who(), what: "not-reported", details: &details };
             store.log(&campaign.id, deed, clock.now).map_err(failed)?;
         }
-        let mut evidence = Evidence::gather(&store, campaign, who(), clock.now, clock.zone).map_err(failed)?;
-        if self.verify {
-            verify(&store, &mut evidence, screen)?;
-        }
-        let holds = evidence.problems().is_empty();
-        let names = if self.addresses { Names::Shown } else { Names::Hidden };
-        let wanted = Wanted { form, names, all_messages: self.messages };
-        if self.incident.incident {
-            let incident = Incident::gather(&store, evidence, discovered).map_err(failed)?;
-            let hash = output.finish(|out| incident.write(&store, wanted, out))?;
-            let id = &incident.evidence.campaign.id;
-            if let Some(hash) = hash {
-                let (format, sha256) = (self.format.name(), hash.to_string());
-                let discovered = incident.discovered.map(|time| time.to_string());
-                let details =
-                    json!({ "incident": true, "format": format, "sha256": sha256, "discovered": discovered });
-                let deed = Deed { who: &who(), what: "reported", details: &details };
-                store.log(id, deed, Timestamp::now()).map_err(failed)?;
-                screen.note(&format!("The SHA-256 of this report is {hash}, which is in the log now.\n"));
-            }
-        } else {
-            output.finish(|out| evidence.write(&store, wanted, out))?;
+        let id = campaign.id;
+        let made = store.still(|| self.make(&store, &id, (form, discovered), clock, &mut output, screen));
+        let made = made.map_err(failed).and_then(|made| made);
+        let Made { holds, entry } = made.inspect_err(|_| output.discard())?;
+        if let Some(entry) = entry {
+            store
+                .log(&id, Deed { who: &who(), what: "reported", details: &entry }, Timestamp::now())
+                .map_err(failed)?;
+            screen.note(&format!(
+                "The SHA-256 of this report is in the log now: {}\n",
+                entry["sha256"].as_str().unwrap_or("")
+            ));
         }
         if holds {
             return Ok(Exit::Ok);
         }
         let help = Some("somebody changed the outbox, or the disk did; keep a copy of it as it is");
-        Err(Failure::because(Exit::Data, "report.unsound", "the record does not hold; the report says what is wrong", help))
+        Err(Failure::because(
+            Exit::Data,
+            "report.unsound",
+            "the record does not hold; the report says what is wrong",
+            help,
+        ))
+    }
+}
+
+/// A report that was made.
+struct Made {
+    /// Whether the record holds.
+    holds: bool,
+    /// What the log is to know of it.
+    entry: Option<Value>,
+}
+
+impl Report {
+    fn make(
+        &self,
+        store: &Store,
+        id: &str,
+        (form, discovered): (Form, Option<Timestamp>),
+        clock: Clock,
+        output: &mut Output,
+        screen: Screen,
+    ) -> Result<Made, Failure> {
+        let campaign = store.campaign(id).map_err(failed)?;
+        let mut evidence = Evidence::gather(store, campaign, who(), clock).map_err(failed)?;
+        if self.verify {
+            verify(store, &mut evidence, screen)?;
+        }
+        let holds = evidence.problems().is_empty();
+        let names = if self.addresses { Names::Shown } else { Names::Hidden };
+        let wanted = Wanted { form, names, all_messages: self.messages };
+        if !self.incident.incident {
+            output.finish(|out| evidence.write(store, wanted, out))?;
+            return Ok(Made { holds, entry: None });
+        }
+        let incident = Incident::gather(store, evidence, discovered).map_err(failed)?;
+        let hash = output.finish(|out| incident.write(store, wanted, out))?;
+        let entry = hash.map(|hash| {
+            json!({
+                "incident": true,
+                "format": self.format.name(),
+                "sha256": hash.to_string(),
+                "discovered": incident.discovered.map(|time| time.to_string()),
+            })
+        });
+        Ok(Made { holds, entry })
     }
 }
 
@@ -196,13 +234,14 @@ impl IncidentArgs {
         Ok(Some(time))
     }
 
-    fn reason(&self) -> Result<&str, Failure> {
-        let reason = self.reason.as_deref().unwrap_or_default().trim();
+    /// Why it is not reported, if it is not.
+    fn reason(&self) -> Result<Option<&str>, Failure> {
+        let Some(reason) = self.reason.as_deref().map(str::trim).filter(|_| self.not_reported) else { return Ok(None) };
         let is_text = |c: char| !c.is_control() || c == '\n';
         if reason.is_empty() || reason.chars().count() > MOST_REASON || !reason.chars().all(is_text) {
             return Err(usage(format!("--reason: a few sentences are wanted, {MOST_REASON} characters at most")));
         }
-        Ok(reason)
+        Ok(Some(reason))
     }
 }
 
@@ -242,7 +281,9 @@ fn verify(store: &Store, evidence: &mut Evidence, screen: Screen) -> Result<(), 
     // That it cannot even be read is what the report is to say.
     match verdict {
         Ok(verdict) => evidence.remade = Some(verdict),
-        Err(why @ (StoreError::Unsound { .. } | StoreError::NoSnapshot(_))) => evidence.contradictions.push(why.to_string()),
+        Err(why @ (StoreError::Unsound { .. } | StoreError::NoSnapshot(_))) => {
+            evidence.contradictions.push(why.to_string());
+        }
         Err(why) => return Err(failed(why)),
     }
     // Their names may hold people's data.
@@ -275,7 +316,14 @@ impl Output {
         Ok(Self::File(path.to_owned(), file))
     }
 
-    /// Writes it; gives the hash of what was written, unless nobody reads on. A file that is not whole is removed.
+    /// Removes a file that is not whole.
+    fn discard(&self) {
+        if let Self::File(path, _) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Writes it; gives the hash of what was written, unless nobody reads on.
     fn finish(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> Result<(), Unwritten>,
@@ -290,11 +338,7 @@ impl Output {
         let why = match (written, &*self) {
             (Ok(()), _) => return Ok(Some(hash.into())),
             (Err(Unwritten::Io(why)), Self::Screen) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(None),
-            (Err(why), Self::Screen) => why,
-            (Err(why), Self::File(path, _)) => {
-                let _ = std::fs::remove_file(path);
-                why
-            }
+            (Err(why), _) => why,
         };
         Err(match why {
             Unwritten::Store(why) => failed(why),

@@ -19,6 +19,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+pub(crate) use self::sqlite::without_addresses;
 pub use self::{
     prepare::Prepared,
     sqlite::{
@@ -26,7 +27,6 @@ pub use self::{
         Overview, Pseudonym, Purged, Snapshot, Store, StoreError, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };
-pub(crate) use self::sqlite::without_addresses;
 use crate::{message::Digest, recipients::Selection};
 
 /// What became of a message.

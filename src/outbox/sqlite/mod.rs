@@ -23,6 +23,7 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
+pub(crate) use self::people::without_addresses;
 pub use self::{
     error::StoreError,
     freeze::{Kept, Snapshot},
@@ -37,7 +38,6 @@ pub use self::{
     trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
 };
-pub(crate) use self::people::without_addresses;
 use self::{lock::RunLock, look::time};
 use super::{Counts, Outcome, PutOff};
 use crate::{

@@ -64,13 +64,19 @@ impl Pseudonyms {
 impl Store {
     /// The key of a campaign's pseudonyms, which is made if it has none.
     pub(super) fn pseudonyms(&self, campaign: &Overview) -> Result<Pseudonyms, StoreError> {
-        let key = || {
-            let sql = "UPDATE campaign SET pseudonyms = randomblob(32) WHERE number = ? AND pseudonyms IS NULL";
-            self.connection.execute(sql, params![campaign.number])?;
+        let look = || {
             let sql = "SELECT pseudonyms FROM campaign WHERE number = ?";
-            self.connection.query_row(sql, params![campaign.number], |row| row.get::<_, Vec<u8>>(0))
+            self.connection.query_row(sql, params![campaign.number], |row| row.get::<_, Option<Vec<u8>>>(0))
         };
-        key().map(|key| Pseudonyms::new(&key)).map_err(|why| self.error(&why))
+        let key = || match look()? {
+            Some(key) => Ok(key),
+            None => {
+                let sql = "UPDATE campaign SET pseudonyms = randomblob(32) WHERE number = ? AND pseudonyms IS NULL";
+                self.connection.execute(sql, params![campaign.number])?;
+                Ok(look()?.unwrap_or_default())
+            }
+        };
+        key().map(|key| Pseudonyms::new(&key)).map_err(|why: rusqlite::Error| self.error(&why))
     }
 }
 
@@ -118,7 +124,8 @@ pub(super) fn without_people(said: &str, address: Option<&str>, words: &HashSet<
             left.push_str(&rest[..start]);
             let bare = bare(word);
             // Also one that is shortened, and an address within an address, as bounces and forwarders write it
-            let is_address = word.contains('@') || bare.contains("=40") || bare.contains("%40") || local.as_ref() == Some(&bare);
+            let is_address =
+                word.contains('@') || bare.contains("=40") || bare.contains("%40") || local.as_ref() == Some(&bare);
             let is_field = words.contains(&bare);
             left.push_str(if is_address || is_field { REMOVED } else { word });
             rest = &rest[start + length..];

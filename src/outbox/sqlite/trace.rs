@@ -129,20 +129,25 @@ const CLAIMS: [(&str, &str); 6] = [
 ];
 
 /// Each message with its recipient and all of its transactions, in their order.
-const TRACED: &str = "SELECT message.position AS place, row, address, person, fields, state, attempt.number AS nth, message_id,
+const TRACED: &str =
+    "SELECT message.position AS place, row, address, person, fields, state, attempt.number AS nth, message_id,
      server, tls, began, ended, code, enhanced, said, outcome
      FROM message LEFT JOIN recipient ON recipient.campaign = message.campaign AND recipient.position = message.position
      LEFT JOIN attempt ON attempt.campaign = message.campaign AND attempt.position = message.position
      WHERE message.campaign = ?1 AND (?2 IS NULL OR message.position = ?2) ORDER BY message.position, attempt.number";
 
 impl Store {
+    /// Looks at the record as it is at this moment, whatever a run writes meanwhile.
+    pub fn still<T>(&self, with: impl FnOnce() -> T) -> Result<T, StoreError> {
+        let say = |sql| self.connection.execute_batch(sql).map_err(|why| self.error(&why));
+        say("BEGIN")?;
+        let seen = with();
+        say("COMMIT")?;
+        Ok(seen)
+    }
+
     /// Goes through all messages of a campaign, in the order of the list, as long as somebody wants more.
-    pub fn trace(
-        &self,
-        campaign: &Overview,
-        names: Names,
-        with: impl FnMut(Traced) -> bool,
-    ) -> Result<(), StoreError> {
+    pub fn trace(&self, campaign: &Overview, names: Names, with: impl FnMut(Traced) -> bool) -> Result<(), StoreError> {
         self.traced(campaign, names, None, with)
     }
 
@@ -234,13 +239,13 @@ impl Store {
             let sql = "SELECT coalesce(sum(times), 0), count(*), coalesce(sum(times > 1), 0)
                        FROM (SELECT count(*) AS times FROM attempt WHERE campaign = ? GROUP BY position)";
             (totals.transactions, totals.tried, totals.tried_again) =
-                self.connection.query_row(sql, params![number], |row| {
-                    Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?))
-                })?;
+                self.connection
+                    .query_row(sql, params![number], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?;
             let sql = "SELECT count(*) FROM message WHERE campaign = ? AND state = 'sent' AND NOT EXISTS (SELECT 1 FROM attempt
                        WHERE attempt.campaign = message.campaign AND attempt.position = message.position AND outcome = 'sent')";
             totals.found_sent = self.connection.query_row(sql, params![number], |row| count(row, 0))?;
-            let sql = "SELECT coalesce(server, ''), count(*) FROM attempt WHERE campaign = ? GROUP BY 1 ORDER BY 2 DESC, 1";
+            let sql =
+                "SELECT coalesce(server, ''), count(*) FROM attempt WHERE campaign = ? GROUP BY 1 ORDER BY 2 DESC, 1";
             let mut query = self.connection.prepare(sql)?;
             let servers = query.query_map(params![number], |row| Ok((row.get(0)?, count(row, 1)?)))?;
             totals.servers = servers.collect::<rusqlite::Result<_>>()?;

@@ -116,19 +116,9 @@ mod tests {
         for (zone, discovered, end, said) in [
             ("UTC", "2026-11-24T09:30:00Z", "2026-11-27T09:30:00Z", "2026-11-27 09:30:00 UTC"),
             // Summer time ends on Sunday in between: an hour earlier by the clock on the wall.
-            (
-                "Europe/London",
-                "2026-10-23 17:00",
-                "2026-10-26T16:00:00Z",
-                "2026-10-26 16:00:00 UTC (16:00:00 +00:00)",
-            ),
+            ("Europe/London", "2026-10-23 17:00", "2026-10-26T16:00:00Z", "2026-10-26 16:00:00 UTC (16:00:00 +00:00)"),
             // It begins: an hour later.
-            (
-                "Europe/London",
-                "2026-03-27 17:00",
-                "2026-03-30T17:00:00Z",
-                "2026-03-30 17:00:00 UTC (18:00:00 +01:00)",
-            ),
+            ("Europe/London", "2026-03-27 17:00", "2026-03-30T17:00:00Z", "2026-03-30 17:00:00 UTC (18:00:00 +01:00)"),
             (
                 "Pacific/Auckland",
                 "2026-11-24 09:30",
@@ -173,7 +163,10 @@ mod tests {
             assert!(clock.read(text).unwrap_err().starts_with("a time is wanted"), "{text}");
         }
         for text in ["2026-10-25 02:30", "2026-03-29 02:30"] {
-            assert!(clock.read(text).unwrap_err().starts_with("the clocks were changed in Europe/Berlin then"), "{text}");
+            assert!(
+                clock.read(text).unwrap_err().starts_with("the clocks were changed in Europe/Berlin then"),
+                "{text}"
+            );
         }
     }
 }

@@ -26,7 +26,9 @@ impl Evidence {
         );
         let identifying = |matter: &Matter| match matter.identifying.as_slice() {
             [] => "no column was named to be searched for as well".to_owned(),
-            columns => format!("searched for as well: {} (not what over {} people have)", columns.join(", "), matter.common),
+            columns => {
+                format!("searched for as well: {} (not what over {} people have)", columns.join(", "), matter.common)
+            }
         };
         control("Others' data", vec![matter.map_or(UNKNOWN.into(), identifying)]);
         let allowed = |matter: &Matter| match matter.allowed {
@@ -41,7 +43,10 @@ impl Evidence {
         };
         control("Attachments", line(matter.map_or(UNKNOWN, opaque)));
         control("Frozen", line("sent from the record, each message compared with its digest right before it left"));
-        control("Looked at", self.said("previewed", "the log does not say that anybody looked at messages", Self::previewed));
+        control(
+            "Looked at",
+            self.said("previewed", "the log does not say that anybody looked at messages", Self::previewed),
+        );
         control("Approval", self.approvals());
         control("Confirmed", self.said("confirmed", "nobody confirmed it: it was not sent", Self::confirmed));
         control("Pace", vec![self.pace()]);

@@ -17,7 +17,17 @@ pub(super) fn write(
     let mut writer = ::csv::Writer::from_writer(out);
     let is_named = wanted.names == Names::Shown;
     let mut head = vec![
-        "row", "person", "state", "time", "server", "tls", "code", "enhanced", "reply", "message_id", "transactions",
+        "row",
+        "person",
+        "state",
+        "time",
+        "server",
+        "tls",
+        "code",
+        "enhanced",
+        "reply",
+        "message_id",
+        "transactions",
     ];
     head.extend(is_named.then_some("address"));
     let mut written = writer.write_record(head);

@@ -14,7 +14,12 @@ use crate::{
 /// The answer for a person. The address that was asked about is not repeated.
 #[must_use]
 pub fn found_text(campaign: &Overview, found: Option<&Traced>, clock: &Clock) -> String {
-    let head = format!("Campaign {}, \"{}\", prepared {}: ", campaign.id, visible(&campaign.name), clock.say(campaign.prepared));
+    let head = format!(
+        "Campaign {}, \"{}\", prepared {}: ",
+        campaign.id,
+        visible(&campaign.name),
+        clock.say(campaign.prepared)
+    );
     let Some(traced) = found else { return head + "this address was not among its recipients.\n" };
     let mut text = head + "this address was among its recipients.\n\n";
     let mut fact = |name: &str, value: &str| {

@@ -20,6 +20,9 @@ const STYLE: &str = include_str!("../../../templates/report.css");
 /// The columns of the messages.
 const HEAD: [&str; 6] = ["Row", "Person", "Outcome", "Begun (UTC)", "Server", "What it said, and Message-ID"];
 
+/// A table with no more rows is short.
+const SHORT: usize = 8;
+
 /// Text with nothing in it that HTML, a terminal or a reader's eye would take for something else.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -50,7 +53,8 @@ pub(super) fn write(
         escaped(&document.subtitle)
     )?;
     if !document.alarms.is_empty() {
-        let alarms: String = document.alarms.iter().map(|alarm| format!("<p>{}</p>\n", escaped(alarm))).collect();
+        let alarms =
+            document.alarms.iter().map(|alarm| format!("<p>{}</p>\n", escaped(alarm))).collect::<Vec<_>>().concat();
         write!(out, "<div class=\"alarm\" role=\"alert\">\n{alarms}</div>\n")?;
     }
     for (nth, section) in document.sections.iter().enumerate() {
@@ -80,28 +84,32 @@ pub(super) fn write(
 fn facts(out: &mut dyn io::Write, facts: &[(&str, Vec<String>)]) -> io::Result<()> {
     out.write_all(b"<dl>\n")?;
     for (name, lines) in facts {
-        let lines: String = lines.iter().map(|line| format!("<span>{}</span>", escaped(line))).collect();
+        let lines = lines.iter().map(|line| format!("<span>{}</span>", escaped(line))).collect::<Vec<_>>().concat();
         writeln!(out, "<dt>{}</dt><dd>{lines}</dd>", escaped(name))?;
     }
     out.write_all(b"</dl>\n")
 }
 
 fn table(out: &mut dyn io::Write, table: &Table) -> io::Result<()> {
-    let head: String = table.head.iter().map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell))).collect();
-    write!(out, "<div class=\"wide\">\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n")?;
+    let head =
+        table.head.iter().map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell))).collect::<Vec<_>>().concat();
+    // It is not broken over two pages.
+    let class = if table.rows.len() <= SHORT { " class=\"short\"" } else { "" };
+    write!(out, "<div class=\"wide\">\n<table{class}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n")?;
     for (nth, row) in table.rows.iter().enumerate() {
         let is_sum = table.has_sum && nth + 1 == table.rows.len();
         // What goes on in the next row has no line below it.
         let goes_on = table.rows.get(nth + 1).is_some_and(|next| next.first().is_some_and(String::is_empty));
         let class = if goes_on { " class=\"more\"" } else { "" };
-        let cells: String = row.iter().map(|cell| format!("<td{class}>{}</td>", escaped(cell))).collect();
+        let cells = row.iter().map(|cell| format!("<td{class}>{}</td>", escaped(cell))).collect::<Vec<_>>().concat();
         writeln!(out, "<tr{}>{cells}</tr>", if is_sum { " class=\"sum\"" } else { "" })?;
     }
     out.write_all(b"</tbody>\n</table>\n</div>\n")
 }
 
 fn begin_messages(out: &mut dyn io::Write) -> io::Result<()> {
-    let head = HEAD.iter().enumerate().map(|(nth, name)| format!("<th scope=\"col\" class=\"c{}\">{name}</th>", nth + 1));
+    let head =
+        HEAD.iter().enumerate().map(|(nth, name)| format!("<th scope=\"col\" class=\"c{}\">{name}</th>", nth + 1));
     write!(
         out,
         "<div class=\"wide\">\n<table class=\"messages\">\n<thead><tr>{}</tr></thead>\n<tbody>\n",
@@ -122,7 +130,8 @@ fn message(out: &mut dyn io::Write, traced: &Traced) -> io::Result<()> {
         let who = if nth == 0 { &who } else { "<td></td><td></td>" };
         let class = if nth + 1 < traced.transactions.len() { " class=\"more\"" } else { "" };
         // What a person decided follows from no transaction.
-        let decided = if class.is_empty() && tried.outcome != outcome { format!("; now {outcome}") } else { String::new() };
+        let decided =
+            if class.is_empty() && tried.outcome != outcome { format!("; now {outcome}") } else { String::new() };
         let who = who.replace("<td>", &format!("<td{class}>"));
         writeln!(
             out,

@@ -23,8 +23,20 @@ const NOT_REPORTED: &str = "not-reported";
 
 /// What people did that is told of an incident.
 const TOLD: [&str; 14] = [
-    "prepared", "imported", "exported", "previewed", "approved", "rejected", "confirmed", "started", "stopped", "resolved",
-    "retried", "cancelled", "purged", NOT_REPORTED,
+    "prepared",
+    "imported",
+    "exported",
+    "previewed",
+    "approved",
+    "rejected",
+    "confirmed",
+    "started",
+    "stopped",
+    "resolved",
+    "retried",
+    "cancelled",
+    "purged",
+    NOT_REPORTED,
 ];
 
 /// An incident with a campaign.
@@ -97,9 +109,11 @@ impl Incident {
             let sent = one.counts.of(Outcome::Sent);
             json!({ "id": one.id, "prepared": one.prepared.to_string(), "recipients": one.counts.total(), "sent": sent })
         };
-        let questions = self.document().sections.into_iter().map(|section| {
-            json!({ "part": section.heading, "questions": section.questions() })
-        });
+        let questions = self
+            .document()
+            .sections
+            .into_iter()
+            .map(|section| json!({ "part": section.heading, "questions": section.questions() }));
         object["incident"] = json!({
             "follow_up": self.is_follow_up(),
             "previous": self.previous().map(reported).collect::<Vec<_>>(),
@@ -128,7 +142,9 @@ impl Incident {
                     "Whose data",
                     evidence.matter.as_ref().and_then(|matter| matter.people.clone()).unwrap_or_else(unknown),
                 ))
-                .asked("What kinds of people they are, and whether children or others who need protection are among them."),
+                .asked(
+                    "What kinds of people they are, and whether children or others who need protection are among them.",
+                ),
             Section::new("Consequences")
                 .text("The record says nothing about this.")
                 .asked("What may follow for the people concerned, how likely it is, and how bad."),
@@ -150,7 +166,11 @@ impl Incident {
         Document {
             title: format!("Incident with campaign {}", evidence.campaign.id),
             subtitle: evidence.subtitle(),
-            foot: format!("Incident with campaign {}, reported {}", evidence.campaign.id, Clock::utc(evidence.clock.now)),
+            foot: format!(
+                "Incident with campaign {}, reported {}",
+                evidence.campaign.id,
+                Clock::utc(evidence.clock.now)
+            ),
             alarms: evidence.alarms(),
             sections: numbered.collect(),
         }
@@ -204,7 +224,11 @@ impl Incident {
         let table = Table { head: vec!["When", "What", "Who", "Details"], rows, has_sum: false };
         let mut section = Section::new("What happened").facts(facts).table(table);
         if skipped > 0 {
-            section = section.text(format!("{} more: apiece report {} --format json has all.", counted(skipped, "entry"), campaign.id));
+            section = section.text(format!(
+                "{} more: apiece report {} --format json has all.",
+                counted(skipped, "entry"),
+                campaign.id
+            ));
         }
         section.asked("What went wrong, and how it came about.")
     }
@@ -258,7 +282,13 @@ impl Incident {
             .with("At least", format!("{}: the server took the message over", people(least)))
             .with("At most", format!("{}: with those of whom only the server knows", people(most)))
             .with("Refused", format!("{}: the server does not take it", people(of(Outcome::Failed))))
-            .with("Not sent", format!("{}: the server has nothing of it", people(self.evidence.campaign.counts.total() - most - of(Outcome::Failed))));
+            .with(
+                "Not sent",
+                format!(
+                    "{}: the server has nothing of it",
+                    people(self.evidence.campaign.counts.total() - most - of(Outcome::Failed))
+                ),
+            );
         Section::new("How many people")
             .facts(facts)
             .table(self.evidence.counts())
@@ -286,20 +316,32 @@ impl Incident {
         let (campaign, clock) = (&self.evidence.campaign, &self.evidence.clock);
         let left = match self.left() {
             0 => "nothing is left to be sent".to_owned(),
-            left => format!("{} STILL TO BE SENT; to take them back: apiece cancel {}", counted(left, "message"), campaign.id),
+            left => format!(
+                "{} STILL TO BE SENT; to take them back: apiece cancel {}",
+                counted(left, "message"),
+                campaign.id
+            ),
         };
         let doubt = campaign.counts.of(Outcome::InDoubt) + campaign.counts.of(Outcome::Sending);
         let doubt = (doubt > 0).then(|| {
-            format!("{} of which only the server knows; to look them up: apiece status {}", counted(doubt, "message"), campaign.id)
+            format!(
+                "{} of which only the server knows; to look them up: apiece status {}",
+                counted(doubt, "message"),
+                campaign.id
+            )
         });
         let done = self.evidence.entries.iter().filter(|entry| matches!(entry.what.as_str(), "stopped" | "cancelled"));
         let done: Vec<String> = done
             .rev()
             .take(10)
-            .map(|entry| format!("{} {} by {}: {}", entry.what, clock.say(entry.at), entry.who, in_words(&entry.details)))
+            .map(|entry| {
+                format!("{} {} by {}: {}", entry.what, clock.say(entry.at), entry.who, in_words(&entry.details))
+            })
             .collect();
         let facts = Facts::default().with("Left", left).with_some("In doubt", doubt).with_lines("Done", done);
-        Section::new("Containment").facts(facts).asked("What else was done to limit it: recipients asked to delete, links closed.")
+        Section::new("Containment")
+            .facts(facts)
+            .asked("What else was done to limit it: recipients asked to delete, links closed.")
     }
 
     fn told(&self) -> Section {
@@ -329,7 +371,9 @@ impl Incident {
         let section = Section::new("Decision");
         if decisions.is_empty() {
             return section
-                .text("The log has no decision that this is not reported. --not-reported --reason \"…\" writes one down.")
+                .text(
+                    "The log has no decision that this is not reported. --not-reported --reason \"…\" writes one down.",
+                )
                 .asked("Whether this is reported, to whom, and why.");
         }
         section.facts(Facts::default().with_lines("In the log", decisions))

@@ -17,7 +17,6 @@ mod text;
 
 use std::{fmt, io};
 
-use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 pub(crate) use self::csv::harmless;
@@ -27,7 +26,8 @@ pub use self::{
     incident::Incident,
 };
 use crate::outbox::{
-    Chain, Check, Entry, Matter, Names, Outcome, Overview, Store, StoreError, Totals, Traced, Verdict, without_addresses,
+    Chain, Check, Entry, Matter, Names, Outcome, Overview, Store, StoreError, Totals, Traced, Verdict,
+    without_addresses,
 };
 
 /// So many messages are listed for people to read, unless somebody wants all; programs get all.
@@ -116,20 +116,14 @@ impl fmt::Display for Unwritten {
 
 impl Evidence {
     /// Looks up everything but the messages themselves.
-    pub fn gather(
-        store: &Store,
-        campaign: Overview,
-        by: String,
-        now: Timestamp,
-        zone: TimeZone,
-    ) -> Result<Self, StoreError> {
+    pub fn gather(store: &Store, campaign: Overview, by: String, clock: Clock) -> Result<Self, StoreError> {
         let chain = match store.verify_log() {
             Ok(chain) => Ok(chain),
             Err(why @ StoreError::LogBroken(_)) => Err(why.to_string()),
             Err(why) => return Err(why),
         };
         Ok(Self {
-            clock: Clock { now, zone },
+            clock,
             by,
             running: store.running(&campaign),
             matter: store.matter(&campaign)?,

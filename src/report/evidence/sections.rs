@@ -56,9 +56,10 @@ impl Evidence {
             0 => "holds: nothing in it contradicts itself, and the log is unbroken".to_owned(),
             _ => "DOES NOT HOLD, see above".to_owned(),
         };
-        let apart = match self.checks.iter().all(|check| check.against == 0) {
-            true => "each transaction was for one recipient alone",
-            false => "THE RECORD SPEAKS AGAINST IT, see below",
+        let apart = if self.checks.iter().all(|check| check.against == 0) {
+            "each transaction was for one recipient alone"
+        } else {
+            "THE RECORD SPEAKS AGAINST IT, see below"
         };
         let facts = Facts::default()
             .with("Sent to", sent)
@@ -148,12 +149,15 @@ impl Evidence {
         };
         let entries = self.entries.iter();
         let shown = entries.clone().take(MOST_ENTRIES).chain(entries.skip(MOST_ENTRIES + skipped));
-        let table = Table { head: vec!["When", "What", "Who", "Details"], rows: shown.map(line).collect(), has_sum: false };
+        let table =
+            Table { head: vec!["When", "What", "Who", "Details"], rows: shown.map(line).collect(), has_sum: false };
         let section = section.table(table);
         if skipped == 0 {
             return section;
         }
-        section.text(format!("{skipped} entries between the first {MOST_ENTRIES} and the last are left out here; JSON has all."))
+        section.text(format!(
+            "{skipped} entries between the first {MOST_ENTRIES} and the last are left out here; JSON has all."
+        ))
     }
 
     fn one_each(&self) -> Section {
