@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{
     Home, OUTBOX, Run,
+    postfix::Postfix,
     scripted::{Act, Delivery, Scripted, Stage},
 };
 
@@ -537,4 +538,37 @@ fn a_report_during_a_run_is_of_one_moment() {
         during += u64::from(all["campaign"]["running"].is_string());
     }
     assert!(during > 2, "{during}");
+}
+
+/// What the docs say can be compared with a server's own log is so with a real one.
+#[test]
+fn a_real_servers_log_has_one_recipient_for_each_transaction() {
+    let Some(postfix) = Postfix::start() else { return };
+    let home = Home::new();
+    let login = format!("username = \"{}\"\npassword_env = \"SMTP_PASSWORD\"\nconnections = 3", postfix.user());
+    home.config(&crate::support::account(postfix.smtps_port(), postfix.ca_file(), "implicit", &login));
+    home.campaign(&(crate::support::people(20) + "No,nobody-here@list.example\n"));
+    let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "21"]);
+    Run::of(command.env("SMTP_PASSWORD", postfix.password()).output().unwrap()).ended(1);
+    postfix.wait_for(20);
+    let queued: BTreeMap<String, Vec<String>> =
+        postfix.envelopes().into_iter().map(|envelope| (envelope.queue_id, envelope.to)).collect();
+    let id = home.last_campaign();
+    let all = as_json(&report(&home, &id, &["--format", "json", "--addresses"]).ended(0));
+    let mut names = Vec::new();
+    for message in all["messages"].as_array().unwrap() {
+        let tried = &message["transactions"][0];
+        assert!(tried["tls"].as_str().unwrap().starts_with("TLSv1."), "{tried}");
+        if message["outcome"] == "sent" {
+            let name = tried["reply"].as_str().unwrap().split("queued as ").nth(1).unwrap();
+            assert_eq!(queued[name], [message["address"].as_str().unwrap()], "{tried}");
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    assert_eq!(names, queued.keys().collect::<Vec<_>>());
+    // Those are in the report that names nobody, too.
+    let text = report(&home, &id, &["--format", "html"]).ended(0).stdout;
+    assert!(names.iter().all(|name| text.contains(*name)) && !text.contains("list.example"), "{text}");
+    assert!(text.contains("every transaction, with a certificate that was verified"), "{text}");
 }
