@@ -16,6 +16,7 @@ mod a_careful_start;
 mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
 mod a_report_answers;
+mod a_report_can_be_handed_on;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
 mod an_incident_is_told;

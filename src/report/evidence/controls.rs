@@ -77,7 +77,16 @@ impl Evidence {
     fn confirmed(&self, entry: &Entry) -> String {
         let how = entry.details["how"].as_str().unwrap_or("in some way");
         let number = entry.details["number"].as_u64().map_or("a number".into(), |number| number.to_string());
-        format!("{number} recipients, {how}, by {}, {}", entry.who, self.clock.say(entry.at))
+        format!("{number} recipients, {how}, by {}, {}{}", entry.who, self.clock.say(entry.at), self.of(entry))
+    }
+
+    /// Whether an entry is about the campaign as it is.
+    fn of(&self, entry: &Entry) -> &'static str {
+        let digest = self.campaign.digest.map(|digest| digest.to_string());
+        match entry.details["digest"].as_str() {
+            Some(other) if digest.as_deref() != Some(other) => ", FOR ANOTHER DIGEST",
+            _ => "",
+        }
     }
 
     fn approvals(&self) -> Vec<String> {
@@ -86,14 +95,12 @@ impl Evidence {
             Some(None) => "the campaign did not ask for it".to_owned(),
             Some(Some(count)) => format!("the campaign asked for {count}"),
         };
-        let digest = self.campaign.digest.map(|digest| digest.to_string());
         let line = |entry: &Entry| {
             let text = |key: &str| entry.details[key].as_str();
             let by = text("principal").unwrap_or(&entry.who);
             let key = text("key").map_or(String::new(), |key| format!(" with key {key}"));
             let reason = text("reason").map_or(String::new(), |reason| format!(": {reason}"));
-            let of = if text("digest") == digest.as_deref() { "" } else { ", FOR ANOTHER DIGEST" };
-            format!("{} by {by}{key}, {}{of}{reason}", entry.what, self.clock.say(entry.at))
+            format!("{} by {by}{key}, {}{}{reason}", entry.what, self.clock.say(entry.at), self.of(entry))
         };
         let decided = self.entries.iter().filter(|entry| matches!(entry.what.as_str(), "approved" | "rejected"));
         std::iter::once(rule).chain(decided.map(line)).collect()

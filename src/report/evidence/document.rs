@@ -13,19 +13,21 @@ pub(super) struct Document {
     pub(super) sections: Vec<Section>,
 }
 
+/// A part of it, below a heading.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Section {
     pub(super) heading: String,
     pub(super) blocks: Vec<Block>,
 }
 
+/// What stands in a section.
 #[derive(Debug, Clone)]
 pub(super) enum Block {
     /// A paragraph.
     Text(String),
     /// Names, and what is said of each, in one line or several.
     Facts(Vec<(&'static str, Vec<String>)>),
-    /// Columns, and rows of cells; where the first cells are the same as above, they are left out by nobody.
+    /// Columns, and rows of cells. A row whose first cell is empty belongs to the one above.
     Table(Table),
     /// Something that only a person can answer.
     Asked(&'static str),
@@ -33,6 +35,7 @@ pub(super) enum Block {
     Messages,
 }
 
+/// Each row has as many cells as the head.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
     pub(super) head: Vec<&'static str>,

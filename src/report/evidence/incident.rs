@@ -10,7 +10,7 @@ use super::{
     Evidence, Form, Unwritten, Wanted,
     clock::{Clock, hours},
     document::{Document, Facts, Section, Table},
-    html, in_words, json, sections, text,
+    entries, html, in_words, json, sections, text,
 };
 use crate::{
     diagnostic::counted,
@@ -20,6 +20,9 @@ use crate::{
 /// The words of the log for the report of an incident, and for the decision that it is not reported.
 const REPORTED: &str = "reported";
 const NOT_REPORTED: &str = "not-reported";
+
+/// So many entries of the log are told.
+const MOST_TOLD: usize = 100;
 
 /// What people did that is told of an incident.
 const TOLD: [&str; 14] = [
@@ -55,9 +58,10 @@ impl Incident {
     pub fn gather(store: &Store, evidence: Evidence, discovered: Option<Timestamp>) -> Result<Self, StoreError> {
         let followers = store.followed_by(&evidence.campaign)?;
         // Who said it once need not say it again.
-        let said = evidence.entries.iter().rev().filter(|entry| matches!(entry.what.as_str(), REPORTED | NOT_REPORTED));
-        let said = said.filter_map(|entry| entry.details["discovered"].as_str()?.parse().ok());
-        let discovered = discovered.or_else(|| { said }.next());
+        let earlier =
+            evidence.entries.iter().rev().filter(|entry| matches!(entry.what.as_str(), REPORTED | NOT_REPORTED));
+        let mut said = earlier.filter_map(|entry| entry.details["discovered"].as_str()?.parse().ok());
+        let discovered = discovered.or_else(|| said.next());
         Ok(Self { evidence, discovered, followers })
     }
 
@@ -226,7 +230,7 @@ impl Incident {
         if skipped > 0 {
             section = section.text(format!(
                 "{} more: apiece report {} --format json has all.",
-                counted(skipped, "entry"),
+                entries(skipped),
                 campaign.id
             ));
         }
@@ -379,9 +383,6 @@ impl Incident {
         section.facts(Facts::default().with_lines("In the log", decisions))
     }
 }
-
-/// So many entries of the log are told.
-const MOST_TOLD: usize = 100;
 
 fn people(count: usize) -> String {
     if count == 1 { "1 person".into() } else { format!("{count} people") }

@@ -25,9 +25,12 @@ pub use self::{
     found::{found_json, found_text},
     incident::Incident,
 };
-use crate::outbox::{
-    Chain, Check, Entry, Matter, Names, Outcome, Overview, Store, StoreError, Totals, Traced, Verdict,
-    without_addresses,
+use crate::{
+    diagnostic::counted,
+    outbox::{
+        Chain, Check, Entry, Matter, Names, Outcome, Overview, Store, StoreError, Totals, Traced, Verdict,
+        without_addresses,
+    },
 };
 
 /// So many messages are listed for people to read, unless somebody wants all; programs get all.
@@ -143,7 +146,8 @@ impl Evidence {
         let mut problems: Vec<String> = self.chain.as_ref().err().cloned().into_iter().collect();
         problems.extend(self.contradictions.iter().cloned());
         let against = self.checks.iter().filter(|check| check.against > 0);
-        problems.extend(against.map(|check| format!("{}: it is not so {} times", check.claim, check.against)));
+        problems
+            .extend(against.map(|check| format!("{}: it is not so {}", check.claim, counted(check.against, "time"))));
         if let Some(remade) = self.remade.as_ref().filter(|remade| !remade.holds()) {
             problems.push(match remade.changed_count {
                 0 => "what is kept of the campaign is not what was prepared: its digest is another one".into(),
@@ -197,6 +201,11 @@ impl Evidence {
 /// Whether there is more to say about a message than that it was sent at the first try.
 fn is_notable(traced: &Traced) -> bool {
     traced.outcome != Outcome::Sent || traced.transactions.len() != 1
+}
+
+/// `1 entry`, `2 entries`
+fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".into() } else { format!("{count} entries") }
 }
 
 /// An entry of the log without what a server may have said about anybody when a run ended.

@@ -4,7 +4,7 @@ use super::{
     Evidence, MOST_LISTED, Wanted,
     clock::Clock,
     document::{Document, Facts, Section, Table},
-    in_words,
+    entries, in_words,
 };
 use crate::{
     diagnostic::counted,
@@ -164,7 +164,7 @@ impl Evidence {
         let line = |(claim, against): (&str, usize)| {
             let found = match against {
                 0 => "yes".to_owned(),
-                count => format!("NO: {count} times not"),
+                count => format!("NO: not so {}", counted(count, "time")),
             };
             vec![found, claim.to_owned()]
         };
@@ -185,8 +185,7 @@ impl Evidence {
 
     fn record(&self) -> Section {
         let log = match &self.chain {
-            Ok(chain) => format!("{} in order, each hashed with the one before", counted(chain.entries, "entry"))
-                .replace("entrys", "entries"),
+            Ok(chain) => format!("{} in order, each hashed with the one before", entries(chain.entries)),
             Err(why) => why.clone(),
         };
         let last = self.chain.as_ref().ok().map(|chain| chain.last.to_string());
