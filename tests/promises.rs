@@ -15,10 +15,13 @@ mod support;
 mod a_careful_start;
 mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
+mod a_report_answers;
+mod a_report_can_be_handed_on;
 #[cfg(unix)]
 mod a_second_pair_of_eyes;
 mod a_stall_ends;
 mod addresses_in_other_scripts;
+mod an_incident_is_told;
 #[cfg(unix)]
 mod approved_elsewhere;
 mod at_a_terminal;

@@ -8,7 +8,7 @@ use super::{
     Exit, Failure, Screen,
     record::{RecordArgs, failed},
 };
-use crate::diagnostic::visible;
+use crate::report::evidence::harmless;
 
 /// Arguments of `apiece export`.
 #[derive(Debug, Args)]
@@ -54,10 +54,4 @@ impl Export {
         writer.into_inner().map_err(|why| lost(why.to_string()))?.flush().map_err(|why| lost(why.to_string()))?;
         Ok(Exit::Ok)
     }
-}
-
-/// A cell that no spreadsheet takes for a formula: what a server says is nobody's to run.
-fn harmless(cell: &str) -> String {
-    let cell = visible(cell);
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }

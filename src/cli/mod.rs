@@ -4,6 +4,7 @@ mod approval;
 mod approve;
 mod check;
 mod confirm;
+mod evidence;
 mod exchange;
 mod export;
 mod follow;
@@ -110,6 +111,8 @@ enum Command {
     Cancel(resolve::Cancel),
     /// Write what became of each message as CSV
     Export(export::Export),
+    /// Report what can be shown about a campaign, or about an incident with it
+    Report(evidence::Report),
     /// Compare a campaign with what was prepared, and check the log
     Verify(verify::Verify),
     /// Remove the data of a campaign's people, and keep what proves what was done
@@ -122,6 +125,8 @@ enum Exit {
     Ok,
     /// Some failed or are in doubt
     SomeNotSent,
+    /// Who was looked for is not there
+    NotFound,
     Usage,
     /// The list or the template is wrong
     Data,
@@ -145,7 +150,7 @@ impl Exit {
     fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::SomeNotSent => 1,
+            Self::SomeNotSent | Self::NotFound => 1,
             Self::Usage => 64,
             Self::Data => 65,
             Self::Unavailable => 69,
@@ -297,6 +302,7 @@ pub fn main() -> ExitCode {
         Command::Retry(retry) => retry.run(screen),
         Command::Cancel(cancel) => cancel.run(screen),
         Command::Export(export) => export.run(screen),
+        Command::Report(report) => report.run(screen),
         Command::Verify(verify) => verify.run(screen),
         Command::Purge(purge) => purge.run(screen),
     };

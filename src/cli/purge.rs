@@ -14,7 +14,9 @@ use crate::{diagnostic::counted, outbox::day};
 #[command(after_help = "\
 Removes who the recipients are, the template, the list and the attachments from the outbox, and from
 the bytes of its file. What stays: how many there were and what became of each row, the digests,
-what servers said (without addresses), the log, and for each address a salted hash.
+what servers said (without addresses), the log, what the campaign was about (its labels, headings of
+columns, names of files as the template has them), and for each address a keyed hash: reports still
+give each person the same pseudonym.
 
 Example:
   apiece purge 3f9a12bc --confirm 12")]

@@ -4,7 +4,6 @@ use std::{fmt::Write as _, time::Duration};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{
     Exit, Failure, Screen,
@@ -15,7 +14,7 @@ use crate::{
     campaign::Rate,
     diagnostic::{Diagnostic, visible},
     outbox::{Entry, Outcome, Overview, Store, Tried, day},
-    report::spoken,
+    report::{in_words, spoken},
 };
 
 /// So many messages are told one by one for each outcome.
@@ -133,27 +132,6 @@ fn approvals(store: &Store, campaign: &Overview, config: &ConfigArgs) -> Vec<(&'
         let why: Vec<&str> = failure.why.iter().map(Diagnostic::message).collect();
         vec![("Approval", format!("cannot be worked out: {}", visible(&why.join("; "))))]
     })
-}
-
-/// The details of an entry, without what stands above already.
-fn in_words(details: &Value) -> String {
-    // Statements and signatures are long, and are worked out above.
-    let told = |key: &str| !["digest", "statement", "signature", "preparing", "keys", "logins"].contains(&key);
-    let known = details.as_object().into_iter().flatten().filter(|(key, _)| told(key));
-    let words = known.map(|(key, value)| match value {
-        Value::String(text) => format!("{key}: {text}"),
-        Value::Array(all) => {
-            format!("{key}: {}", all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
-        }
-        Value::Object(all) => {
-            format!(
-                "{key}: {}",
-                all.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
-            )
-        }
-        other => format!("{key}: {other}"),
-    });
-    words.collect::<Vec<_>>().join("; ")
 }
 
 /// How many messages are left, how long they take, and when the next one is due.

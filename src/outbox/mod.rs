@@ -19,11 +19,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+pub(crate) use self::sqlite::without_addresses;
 pub use self::{
     prepare::Prepared,
     sqlite::{
-        Attempt, Campaign, Carried, Chain, Deed, Entry, Journal, Kept, Ledger, Luggage, Messages, News, Overview,
-        Purged, Snapshot, Store, StoreError, Thawed, Tried, Verdict,
+        Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Journal, Kept, Ledger, Luggage, Matter,
+        Messages, Names, News, Overview, Pseudonym, Purged, Snapshot, Store, StoreError, Thawed, Totals, Traced,
+        Transaction, Tried, Verdict,
     },
 };
 use crate::{message::Digest, recipients::Selection};

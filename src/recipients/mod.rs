@@ -72,6 +72,8 @@ pub struct RecipientList {
     /// Where several rows are one person; else each row is one.
     groups: Option<Groups>,
     index: Index,
+    /// Rows of the file that count for nobody, since their address stands in an earlier one.
+    left_out: usize,
     /// What was said about the list and does not stop it.
     remarks: Diagnostics,
 }
@@ -156,6 +158,7 @@ impl RecipientList {
             rewritten: BTreeMap::new(),
             groups: None,
             index: Index::default(),
+            left_out: 0,
             remarks: Diagnostics::default(),
         }
     }
@@ -224,6 +227,12 @@ impl RecipientList {
     #[must_use]
     pub fn len(&self) -> usize {
         self.groups.as_ref().map_or(self.rows.len(), |groups| groups.starts.len())
+    }
+
+    /// How many rows the file has for these people: as many as people, unless rows of one address count as one person's.
+    #[must_use]
+    pub fn rows_read(&self) -> usize {
+        self.rows.len() + self.left_out
     }
 
     /// Never true: a list without people is an error.

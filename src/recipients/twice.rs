@@ -86,6 +86,7 @@ impl RecipientList {
             self.ends.copy_within(before * columns..(before + 1) * columns, place * columns);
             rewritten.extend(self.rewritten.remove(&before).map(|address| (place, address)));
         }
+        self.left_out = again.len();
         self.rows.truncate(left.len());
         self.ends.truncate(left.len() * columns);
         self.rewritten = rewritten;

@@ -2,6 +2,7 @@
 //!
 //! Everything here listens to [`Event`]s and looks into the outbox; nothing here has a say in what is sent.
 
+pub mod evidence;
 mod json;
 mod output;
 mod progress;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 
 use self::progress::Progress;
 pub use self::{
+    evidence::in_words,
     output::{output_was_lost, print},
     progress::{Style, spoken},
     summary::Summary,

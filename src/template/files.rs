@@ -29,6 +29,8 @@ pub(super) struct FileTemplate {
     /// What the HTML calls it, if it shows it: `cid:logo` (RFC 2392).
     pub(super) content_id: Option<String>,
     pub(super) personal: bool,
+    /// The path as the author wrote it.
+    pub(super) written: String,
 }
 
 /// A file that goes with the message to one person.

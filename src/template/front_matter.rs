@@ -442,7 +442,8 @@ impl Compiler<'_> {
             self.value(&template, &name);
             template
         });
-        Some(FileTemplate { path: template, name, content_id: None, personal: differs && !shared })
+        let written = path.value.trim().to_owned();
+        Some(FileTemplate { path: template, name, content_id: None, personal: differs && !shared, written })
     }
 
     /// A picture that the HTML shows.

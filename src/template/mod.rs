@@ -38,6 +38,7 @@ use serde_json::{Map, Value};
 pub use self::branches::{Answers, Branch};
 pub use self::directory::Frozen;
 pub use self::files::AttachedFile;
+pub(crate) use self::text::wrapped;
 use self::{
     body::{Body, Checked},
     directory::Directory,
@@ -294,6 +295,12 @@ impl Template {
     pub(crate) fn files_of(&self, recipient: Recipient<'_>) -> Result<Vec<AttachedFile>, TemplateProblem> {
         let context = self.context(recipient);
         Ok(self.front.render(&self.headers, &self.places, &context)?.files)
+    }
+
+    /// The files that go with messages, as the author named them: the path, perhaps with placeholders; whether each goes to one
+    /// person only; and whether the HTML shows it.
+    pub(crate) fn named_files(&self) -> impl Iterator<Item = (&str, bool, bool)> {
+        self.front.files.iter().map(|file| (file.written.as_str(), file.personal, file.content_id.is_some()))
     }
 
     /// Whether it sends files that must not go to two people.

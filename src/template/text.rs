@@ -6,7 +6,8 @@ mod wrap;
 
 use unicode_width::UnicodeWidthStr;
 
-use self::wrap::{SPACES, wrapped};
+use self::wrap::SPACES;
+pub(crate) use self::wrap::wrapped;
 
 /// Lines have at most so many columns (RFC 5322 §2.1.1 advises 78).
 const MOST_COLUMNS: usize = 78;

@@ -297,7 +297,9 @@ fn insert(
     digest_files(&mut hash, change, campaign)?;
     let digest = hash.finish();
     change.execute("UPDATE campaign SET digest = ? WHERE number = ?", params![digest.as_bytes(), campaign])?;
-    let mut details = json!({ "recipients": total, "digest": digest.to_string(), "apiece": env!("CARGO_PKG_VERSION") });
+    let (digits, rows) = (digest.to_string(), composer.list().rows_read());
+    let mut details =
+        json!({ "recipients": total, "rows": rows, "digest": digits, "apiece": env!("CARGO_PKG_VERSION") });
     for (key, value) in further.as_object().into_iter().flatten() {
         details[key] = value.clone();
     }

@@ -24,10 +24,14 @@ pub struct Overview {
     pub prepared: Timestamp,
     /// Over all that was kept of it; none where an earlier version kept nothing.
     pub digest: Option<Digest>,
+    /// Over the digests of all messages of the first edition.
+    pub content: Digest,
     /// 1, or more where the same is sent again.
     pub edition: u32,
     /// Octets of the largest message.
     pub largest: usize,
+    /// The version of apiece that prepared it.
+    pub made_by: Option<String>,
     /// When people's data was removed.
     pub purged: Option<Timestamp>,
     /// On which machine it was prepared, if that was another one: it is here to be looked at, and is never sent from here.
@@ -366,7 +370,7 @@ pub(super) fn already(
 }
 
 /// The rows of a person, the first of them first.
-fn rows_of(first: i64, fields: Option<&str>) -> Vec<u64> {
+pub(super) fn rows_of(first: i64, fields: Option<&str>) -> Vec<u64> {
     let kept: Option<Vec<(u64, serde::de::IgnoredAny)>> = fields.and_then(|fields| serde_json::from_str(fields).ok());
     let rows: Vec<u64> = kept.unwrap_or_default().into_iter().map(|(row, _)| row).collect();
     if rows.is_empty() { vec![u64::try_from(first).unwrap_or_default()] } else { rows }
@@ -384,7 +388,9 @@ fn overview(row: &Row<'_>) -> rusqlite::Result<Overview> {
         name: row.get("name")?,
         prepared: time(row, "prepared")?.unwrap_or_default(),
         digest: row.get::<_, Option<[u8; 32]>>("digest")?.map(Digest::from),
+        content: row.get::<_, [u8; 32]>("content")?.into(),
         edition: row.get("edition")?,
+        made_by: row.get("made_by")?,
         largest: row
             .get::<_, Option<i64>>("largest")?
             .and_then(|octets| usize::try_from(octets).ok())

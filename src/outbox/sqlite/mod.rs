@@ -8,8 +8,11 @@ mod ledger;
 mod lock;
 mod log;
 mod look;
+mod matter;
+mod people;
 mod purge;
 mod thaw;
+mod trace;
 mod verify;
 
 use std::{
@@ -21,6 +24,7 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
+pub(crate) use self::people::without_addresses;
 pub use self::{
     carry::{Carried, Luggage},
     error::StoreError,
@@ -29,8 +33,11 @@ pub use self::{
     ledger::{Ledger, News},
     log::{Chain, Deed, Entry},
     look::{Overview, Tried},
+    matter::{Attached, Matter},
+    people::Pseudonym,
     purge::Purged,
     thaw::Thawed,
+    trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
 };
 use self::{lock::RunLock, look::time};

@@ -350,6 +350,9 @@ fn nothing_about_anybody_is_left_after_a_purge() {
     };
     assert!(found("person7@") && found("private words") && found("person42"));
     let overview = store.campaign(&id).unwrap();
+    let known = store.find(&overview, &"person3@one.example".parse().unwrap()).unwrap().unwrap();
+    let matter = store.matter(&overview).unwrap();
+    assert_eq!(matter.as_ref().map(|matter| matter.columns.clone()), Some(vec!["name".to_owned()]));
     let purged = store.purge(&overview, WHO, Timestamp::now()).unwrap();
     assert_eq!((purged.recipients, purged.files), (500, 1));
     for name in names.iter().copied().chain(["@one.example", "private words", "Dear"]) {
@@ -360,15 +363,17 @@ fn nothing_about_anybody_is_left_after_a_purge() {
     assert_eq!((after.counts, after.digest), (overview.counts, overview.digest));
     let tried = store.tried(&after, Outcome::Failed, 1).unwrap();
     assert_eq!(tried[0].said, "550 5.1.1 <[removed]> ([removed]) is unknown");
-    let (salt, person): (Vec<u8>, Vec<u8>) = store
+    let (key, person): (Vec<u8>, Vec<u8>) = store
         .connection
-        .query_row("SELECT salt, person FROM campaign, recipient WHERE position = 3", [], |row| {
+        .query_row("SELECT pseudonyms, person FROM campaign, recipient WHERE position = 3", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .unwrap();
-    let mut hash = Digest::builder();
-    hash.add(&[salt.as_slice(), b"person3@one.example"].concat());
-    assert_eq!(hash.finish().as_bytes(), person);
+    let hash = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key), b"person3@one.example");
+    assert_eq!(hash.as_ref(), person);
+    let found = store.find(&after, &"PERSON3@one.example".parse().unwrap()).unwrap().unwrap();
+    assert_eq!((found.pseudonym, found.rows), (known.pseudonym, vec![5]));
+    assert_eq!(store.matter(&after).unwrap(), matter);
     assert_eq!(store.verify_log().unwrap().entries, 2);
     assert!(matches!(store.thaw(&after), Err(StoreError::Purged(_))));
     let queued = (&[Outcome::Failed][..], Outcome::Queued);

@@ -145,13 +145,13 @@ fn parse_settings(campaign: &Overview, text: &str) -> Result<campaign::Campaign,
 
 /// The files of a campaign in the record.
 #[derive(Debug)]
-struct Files {
+pub(super) struct Files {
     connection: Mutex<Connection>,
     campaign: i64,
 }
 
 impl Files {
-    fn open(path: &Path, campaign: i64) -> rusqlite::Result<Self> {
+    pub(super) fn open(path: &Path, campaign: i64) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(super::PATIENCE)?;

@@ -10,7 +10,7 @@ pub(super) const SPACES: [char; 2] = [' ', '\t'];
 
 /// The text in lines of at most `most` columns, or of a single word that is wider. The spaces at which it is broken
 /// are left out, and nothing else.
-pub(super) fn wrapped(text: &str, most: usize) -> Vec<&str> {
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<&str> {
     if text.len() <= most && text.is_ascii() {
         return vec![text];
     }

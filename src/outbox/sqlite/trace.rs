@@ -1,0 +1,333 @@
+//! Everything that the record says of a campaign's messages, one after the other, and what it proves of all of them.
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Outcome, Overview, Store, StoreError,
+    look::{rows_of, time},
+    people::{Pseudonym, Pseudonyms, without_people, words_of},
+};
+use crate::address::Address;
+
+/// Whether people are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// By pseudonyms alone, and what servers said is without anybody's address and cells.
+    Hidden,
+    /// By their addresses, too, and what servers said is as they said it.
+    Shown,
+}
+
+/// A message of a campaign with all that was done about it.
+#[derive(Debug, Clone)]
+pub struct Traced {
+    /// What its recipient is called in reports.
+    pub pseudonym: Pseudonym,
+    /// Where its recipient is in the spreadsheet, the first row first.
+    pub rows: Vec<u64>,
+    /// Whom it is for, if that is known and may be said.
+    pub address: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// In their order.
+    pub transactions: Vec<Transaction>,
+}
+
+/// One try to hand a message over. It was written down before the server could have the message.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// To look it up by.
+    pub message_id: String,
+    /// Address and port.
+    pub server: String,
+    /// Such as `TLSv1.3`; none on the way to a relay on the same machine.
+    pub tls: Option<String>,
+    /// When it began.
+    pub began: Option<Timestamp>,
+    /// When there was an answer, or none any more.
+    pub ended: Option<Timestamp>,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The code of the reply.
+    pub code: Option<u16>,
+    /// The enhanced one (RFC 3463).
+    pub enhanced: Option<String>,
+    /// The reply, or what happened in place of one.
+    pub said: String,
+}
+
+/// The transactions of a campaign together.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// How many there were.
+    pub transactions: usize,
+    /// How many messages had one at least.
+    pub tried: usize,
+    /// How many messages had more than one.
+    pub tried_again: usize,
+    /// When the first one began, and when the last one was over.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// When the server took the first message over, and when the last.
+    pub sent: Option<(Timestamp, Timestamp)>,
+    /// How many messages are called sent because somebody found out that the server has them.
+    pub found_sent: usize,
+    /// To which servers they went, and how many to each; the most first.
+    pub servers: Vec<(String, usize)>,
+    /// Over which versions of TLS, and how many over each; none is without.
+    pub tls: Vec<(Option<String>, usize)>,
+    /// How many rows the file of the list had for its people, if that is known.
+    pub rows: Option<usize>,
+}
+
+/// Something that the record must not speak against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
+    /// What it is, in words.
+    pub claim: &'static str,
+    /// How often the record says otherwise.
+    pub against: usize,
+}
+
+/// What is true of a record in which each transaction had one recipient and nobody was sent anything twice. Each query counts
+/// what speaks against it.
+const CLAIMS: [(&str, &str); 6] = [
+    (
+        "each message of the campaign is for one recipient, and each recipient has one message",
+        "SELECT (SELECT count(*) FROM message WHERE campaign = ?1
+            AND NOT EXISTS (SELECT 1 FROM recipient WHERE recipient.campaign = ?1 AND recipient.position = message.position))
+         + (SELECT count(*) FROM recipient WHERE campaign = ?1
+            AND NOT EXISTS (SELECT 1 FROM message WHERE message.campaign = ?1 AND message.position = recipient.position))",
+    ),
+    (
+        "no two messages are for the same address",
+        "SELECT count(*) - count(DISTINCT coalesce(person, lower(address))) FROM recipient WHERE campaign = ?1",
+    ),
+    (
+        "each transaction is of one message of the campaign",
+        "SELECT count(*) FROM attempt WHERE campaign = ?1
+         AND NOT EXISTS (SELECT 1 FROM message WHERE message.campaign = ?1 AND message.position = attempt.position)",
+    ),
+    (
+        "each Message-ID is one recipient's, and each recipient's Message-ID is the same in every transaction",
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 GROUP BY message_id
+            HAVING min(position) <> max(position)))
+         + (SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 GROUP BY position
+            HAVING min(message_id) <> max(message_id)))",
+    ),
+    (
+        "the server took over no message twice",
+        "SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 AND outcome = 'sent' GROUP BY position
+         HAVING count(*) > 1)",
+    ),
+    (
+        "no message was begun again after the server had taken it over",
+        "SELECT count(*) FROM attempt AS sent WHERE campaign = ?1 AND outcome = 'sent' AND EXISTS (SELECT 1 FROM attempt AS later
+         WHERE later.campaign = ?1 AND later.position = sent.position AND later.number > sent.number)",
+    ),
+];
+
+/// Each message with its recipient and all of its transactions, in their order.
+const TRACED: &str =
+    "SELECT message.position AS place, row, address, person, fields, state, attempt.number AS nth, message_id,
+     server, tls, began, ended, code, enhanced, said, outcome
+     FROM message LEFT JOIN recipient ON recipient.campaign = message.campaign AND recipient.position = message.position
+     LEFT JOIN attempt ON attempt.campaign = message.campaign AND attempt.position = message.position
+     WHERE message.campaign = ?1 AND (?2 IS NULL OR message.position = ?2) ORDER BY message.position, attempt.number";
+
+impl Store {
+    /// Looks at the record as it is at this moment, whatever a run writes meanwhile.
+    pub fn still<T>(&self, with: impl FnOnce() -> T) -> Result<T, StoreError> {
+        let say = |sql| self.connection.execute_batch(sql).map_err(|why| self.error(&why));
+        say("BEGIN")?;
+        let seen = with();
+        say("COMMIT")?;
+        Ok(seen)
+    }
+
+    /// Goes through all messages of a campaign, in the order of the list, as long as somebody wants more.
+    pub fn trace(&self, campaign: &Overview, names: Names, with: impl FnMut(Traced) -> bool) -> Result<(), StoreError> {
+        self.traced(campaign, names, None, with)
+    }
+
+    /// The message to an address, if it was on the list; also once people's data is gone.
+    pub fn find(&self, campaign: &Overview, address: &Address) -> Result<Option<Traced>, StoreError> {
+        let key = address.key();
+        let pseudonyms = self.pseudonyms(campaign)?;
+        let place = || {
+            let sql = "SELECT salt FROM campaign WHERE number = ?";
+            let salt: Option<Vec<u8>> = self.connection.query_row(sql, params![campaign.number], |row| row.get(0))?;
+            // What earlier versions left of somebody
+            let salted: Option<[u8; 32]> =
+                salt.map(|salt| Sha256::new().chain_update(salt).chain_update(key.as_bytes()).finalize().into());
+            let keyed = pseudonyms.of(&key);
+            let sql = "SELECT position, address, person FROM recipient WHERE campaign = ?";
+            let mut query = self.connection.prepare(sql)?;
+            let mut people = query.query(params![campaign.number])?;
+            while let Some(person) = people.next()? {
+                let is_meant = match (person.get_ref(1)?.as_str_or_null()?, person.get_ref(2)?.as_blob_or_null()?) {
+                    (Some(address), _) => address.to_lowercase() == key,
+                    (None, Some(person)) => person == keyed || salted.is_some_and(|salted| person == salted),
+                    (None, None) => false,
+                };
+                if is_meant {
+                    return person.get(0).map(Some);
+                }
+            }
+            Ok(None)
+        };
+        let place: Option<i64> = place().map_err(|why: rusqlite::Error| self.error(&why))?;
+        let Some(place) = place else { return Ok(None) };
+        let mut found = None;
+        self.traced(campaign, Names::Hidden, Some(place), |traced| {
+            found = Some(traced);
+            false
+        })?;
+        Ok(found)
+    }
+
+    fn traced(
+        &self,
+        campaign: &Overview,
+        names: Names,
+        place: Option<i64>,
+        mut with: impl FnMut(Traced) -> bool,
+    ) -> Result<(), StoreError> {
+        let pseudonyms = self.pseudonyms(campaign)?;
+        let mut all = || {
+            let mut query = self.connection.prepare(TRACED)?;
+            let mut lines = query.query(params![campaign.number, place])?;
+            let mut open: Option<(i64, Person)> = None;
+            while let Some(line) = lines.next()? {
+                let place = line.get("place")?;
+                if open.as_ref().is_none_or(|(before, _)| *before != place) {
+                    let next = (place, Person::of(line, &pseudonyms)?);
+                    if let Some((_, before)) = open.replace(next)
+                        && !with(before.traced(names))
+                    {
+                        return Ok(());
+                    }
+                }
+                if let Some((_, person)) = &mut open
+                    && line.get::<_, Option<i64>>("nth")?.is_some()
+                {
+                    let said = transaction(line, |said| person.without(said, names))?;
+                    person.traced.transactions.push(said);
+                }
+            }
+            if let Some((_, last)) = open {
+                with(last.traced(names));
+            }
+            Ok(())
+        };
+        all().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+
+    /// What the transactions of a campaign come to.
+    pub fn totals(&self, campaign: &Overview) -> Result<Totals, StoreError> {
+        let number = campaign.number;
+        let span = |first: &str, condition: &str| {
+            let sql = format!(
+                "SELECT min({first}) AS first, max(coalesce(ended, began)) AS last FROM attempt WHERE campaign = ? {condition}"
+            );
+            self.connection.query_row(&sql, params![number], |row| Ok(time(row, "first")?.zip(time(row, "last")?)))
+        };
+        let all = || {
+            let (tried, sent) = (span("began", "")?, span("ended", "AND outcome = 'sent'")?);
+            let mut totals = Totals { span: tried, sent, ..Totals::default() };
+            let sql = "SELECT coalesce(sum(times), 0), count(*), coalesce(sum(times > 1), 0)
+                       FROM (SELECT count(*) AS times FROM attempt WHERE campaign = ? GROUP BY position)";
+            (totals.transactions, totals.tried, totals.tried_again) =
+                self.connection
+                    .query_row(sql, params![number], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?;
+            let sql = "SELECT count(*) FROM message WHERE campaign = ? AND state = 'sent' AND NOT EXISTS (SELECT 1 FROM attempt
+                       WHERE attempt.campaign = message.campaign AND attempt.position = message.position AND outcome = 'sent')";
+            totals.found_sent = self.connection.query_row(sql, params![number], |row| count(row, 0))?;
+            let sql =
+                "SELECT coalesce(server, ''), count(*) FROM attempt WHERE campaign = ? GROUP BY 1 ORDER BY 2 DESC, 1";
+            let mut query = self.connection.prepare(sql)?;
+            let servers = query.query_map(params![number], |row| Ok((row.get(0)?, count(row, 1)?)))?;
+            totals.servers = servers.collect::<rusqlite::Result<_>>()?;
+            let sql = "SELECT tls, count(*) FROM attempt WHERE campaign = ? GROUP BY 1 ORDER BY 2 DESC, 1";
+            let mut query = self.connection.prepare(sql)?;
+            let tls = query.query_map(params![number], |row| Ok((row.get(0)?, count(row, 1)?)))?;
+            totals.tls = tls.collect::<rusqlite::Result<_>>()?;
+            Ok(totals)
+        };
+        let mut totals = all().map_err(|why: rusqlite::Error| self.error(&why))?;
+        let entries = self.entries(&campaign.id)?;
+        let prepared = entries.iter().find(|entry| entry.what == "prepared");
+        let rows = prepared.and_then(|entry| entry.details["rows"].as_u64());
+        totals.rows = rows.and_then(|rows| usize::try_from(rows).ok());
+        Ok(totals)
+    }
+
+    /// Whether the record speaks against what must be true of it: that each transaction had one recipient, and that nobody was
+    /// sent anything twice.
+    pub fn checks(&self, campaign: &Overview) -> Result<Vec<Check>, StoreError> {
+        let check = |(claim, sql): (&'static str, &str)| {
+            let against = self.connection.query_row(sql, params![campaign.number], |row| count(row, 0))?;
+            Ok(Check { claim, against })
+        };
+        CLAIMS.into_iter().map(check).collect::<rusqlite::Result<_>>().map_err(|why| self.error(&why))
+    }
+}
+
+/// A recipient whose transactions are being read.
+struct Person {
+    traced: Traced,
+    words: std::collections::HashSet<String>,
+}
+
+impl Person {
+    fn of(line: &Row<'_>, pseudonyms: &Pseudonyms) -> rusqlite::Result<Self> {
+        let address: Option<String> = line.get("address")?;
+        let person: Option<[u8; 32]> = line.get("person")?;
+        let fields = line.get_ref("fields")?.as_str_or_null()?;
+        let known = address.as_ref().map(|address| pseudonyms.of(address));
+        let first = line.get::<_, Option<i64>>("row")?.unwrap_or_default();
+        Ok(Self {
+            words: words_of(fields.unwrap_or_default()),
+            traced: Traced {
+                pseudonym: known.or(person).unwrap_or_default().into(),
+                rows: rows_of(first, fields),
+                address,
+                outcome: Outcome::of_name(line.get_ref("state")?.as_str()?).unwrap_or(Outcome::InDoubt),
+                transactions: Vec::new(),
+            },
+        })
+    }
+
+    /// What a server said, as it may be said.
+    fn without(&self, said: &str, names: Names) -> String {
+        match names {
+            Names::Shown => said.to_owned(),
+            Names::Hidden => without_people(said, self.traced.address.as_deref(), &self.words),
+        }
+    }
+
+    fn traced(self, names: Names) -> Traced {
+        let address = self.traced.address.filter(|_| names == Names::Shown);
+        Traced { address, ..self.traced }
+    }
+}
+
+fn transaction(line: &Row<'_>, without: impl FnOnce(&str) -> String) -> rusqlite::Result<Transaction> {
+    let text = |name: &str| Ok::<_, rusqlite::Error>(line.get::<_, Option<String>>(name)?.unwrap_or_default());
+    Ok(Transaction {
+        message_id: text("message_id")?,
+        server: text("server")?,
+        tls: line.get("tls")?,
+        began: time(line, "began")?,
+        ended: time(line, "ended")?,
+        outcome: Outcome::of_name(&text("outcome")?).unwrap_or(Outcome::InDoubt),
+        code: line.get("code")?,
+        enhanced: line.get("enhanced")?,
+        said: without(&text("said")?),
+    })
+}
+
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
+    Ok(usize::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
+}
