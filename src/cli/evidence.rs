@@ -47,16 +47,16 @@ Says what was sent when and by whom it was prepared, confirmed and approved, wha
 message and what the server said, which controls were on, and whether the record holds. Nobody is
 named in it: people have pseudonyms, the same in each report about the campaign.
 
-HTML is one file that loads nothing; printed, or saved as a PDF, it has A4 pages with numbers. JSON and
-CSV have every message.
+HTML is one file that loads nothing; printed, or saved as a PDF, it has A4 pages with numbers.
+JSON and CSV have every message.
 
 Examples:
   apiece report 3f9a12bc
   apiece report 3f9a12bc --format html -o report.html
-  apiece report 3f9a12bc --find ada@one.example     # exit code 0 if she was among them, 1 if not
-  apiece report 3f9a12bc --find -                   # the same; the address is read from standard input
+  apiece report 3f9a12bc --find ada@one.example   # exit code 0 if she was among them, else 1
+  apiece report 3f9a12bc --find -                 # the address is read from standard input
   apiece report 3f9a12bc --incident --discovered '2026-11-24 09:30'
-  apiece report 3f9a12bc --incident --not-reported --reason 'sent to the right people; a date was wrong'
+  apiece report 3f9a12bc --incident --not-reported --reason 'a date was wrong'
 
 Exits with 65 if the record does not hold; the report is written and says so.")]
 pub(super) struct Report {
