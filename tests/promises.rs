@@ -39,6 +39,7 @@ mod nobody_gets_it_twice;
 mod one_recipient_each;
 mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;
+mod seen_in_a_browser;
 mod servers_of_other_makes;
 mod several_on_the_way;
 mod signatures_verify;

@@ -249,7 +249,7 @@ pub(super) struct Loaded {
     pub(super) allowed: Vec<Address>,
     /// Where it is in the record, if it was read from there
     pub(super) origin: Option<Overview>,
-    guard: Guard,
+    pub(super) guard: Guard,
     rejected: Rejected,
 }
 

@@ -1,10 +1,13 @@
 //! `apiece preview`
 
+mod gallery;
+
 use std::{collections::HashMap, path::PathBuf};
 
 use clap::Args;
 use jiff::ZonedDateTime;
 
+use self::gallery::GalleryArgs;
 use super::{
     Exit, Failure, Screen,
     load::{CampaignArgs, Loaded},
@@ -34,7 +37,8 @@ Examples:
   apiece preview samples/notice --row 3
   apiece preview samples/appointments --branches   # one for each way that {{#if}} and {{#unless}} can go
   apiece preview samples/notice --to renate@xn--mller-kva.example
-  apiece preview samples/notice --eml out     # files for a mail program")]
+  apiece preview samples/notice --eml out     # files for a mail program
+  apiece preview samples/appointments --gallery    # pages for your browser")]
 pub(super) struct Preview {
     /// The message to the person in this row (the headings are row 1)
     #[arg(long, value_name = "N", conflicts_with = "to")]
@@ -43,11 +47,13 @@ pub(super) struct Preview {
     #[arg(long, value_name = "ADDRESS")]
     to: Option<Address>,
     /// One message for each combination of branches that the list really takes, with how many people take it
-    #[arg(long, conflicts_with_all = ["row", "to", "eml"])]
+    #[arg(long, conflicts_with_all = ["row", "to", "eml", "gallery", "gallery_file"])]
     branches: bool,
     /// Write .eml files into this directory instead of showing messages
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["gallery", "gallery_file"])]
     eml: Option<PathBuf>,
+    #[command(flatten)]
+    gallery: GalleryArgs,
     #[command(flatten)]
     campaign: CampaignArgs,
 }
@@ -67,11 +73,16 @@ impl Preview {
             one(list.index_of_row(row), format!("in row {row}"))?
         } else if let Some(to) = &self.to {
             one(list.find(to.as_str()), format!("with the address {to}"))?
+        } else if self.gallery.is_wanted() {
+            return self.gallery.run(loaded, None, &self.campaign.record, screen);
         } else if self.eml.is_some() {
             Selection::All(list.len())
         } else {
             Selection::Some((0..list.len().min(SHOWN)).collect())
         };
+        if self.gallery.is_wanted() {
+            return self.gallery.run(loaded, Some(&indices), &self.campaign.record, screen);
+        }
         let count = indices.len();
         screen.remark(loaded.prepare(indices.clone(), screen)?.remarks());
         let cannot_write = |path: &std::path::Path, why: std::io::Error| {

@@ -19,6 +19,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+pub(crate) use self::prepare::inspect;
 pub use self::{
     prepare::Prepared,
     sqlite::{

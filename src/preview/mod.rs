@@ -1,4 +1,7 @@
-//! Messages to look at, before anybody gets one: in the terminal, or as `.eml` files for a mail program.
+//! Messages to look at, before anybody gets one: in the terminal, as `.eml` files for a mail program, or as pages for a
+//! browser ([`gallery`]).
+
+pub mod gallery;
 
 use std::{
     fmt::Write as _,

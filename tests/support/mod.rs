@@ -1,5 +1,6 @@
 //! The harness: the program as a person runs it, and servers for it to talk to.
 
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod dkim;
 pub(crate) mod lists;

@@ -1,0 +1,164 @@
+//! A message's HTML as a document of its own, for a frame in which nothing runs and into which nothing is loaded.
+//!
+//! Whatever the HTML holds is kept as it is; that it can do nothing is the browser's work, told by [`POLICY`] and by a frame
+//! with an empty `sandbox`. What these two leave open is closed here: a `<link>` may make a browser connect to somewhere
+//! without loading anything, and a link could lead the frame to another page.
+
+use std::borrow::Cow;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use mail_parser::{Message as Parsed, MimeHeaders, PartType};
+
+/// No script, nothing from anywhere, pictures from the message alone; nothing can be sent, and only this program's pages
+/// show it.
+pub(super) const POLICY: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
+                                 form-action 'none'; base-uri 'none'; frame-ancestors 'self'";
+
+/// The same in a file, where it stands in the document itself: there it cannot say who shows it.
+const POLICY_WITHIN: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'";
+
+/// Links open in a window that the sandbox does not let them open.
+const BASE: &str = "<base target=\"_blank\">";
+
+/// Media types that browsers show as pictures, and in which no script runs.
+const PICTURES: [&str; 6] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"];
+
+/// The HTML of a message, if it has some.
+pub(super) fn html<'m>(parsed: &'m Parsed<'_>) -> Option<&'m str> {
+    parsed.html_bodies().find_map(|part| match &part.body {
+        PartType::Html(html) => Some(html.as_ref()),
+        _ => None,
+    })
+}
+
+/// The document that is served to the frame.
+pub(super) fn document(html: &str, parsed: &Parsed<'_>) -> String {
+    begun_with(BASE, &harmless(html, parsed))
+}
+
+/// The document that is put into a frame of a file.
+pub(super) fn document_in_file(html: &str, parsed: &Parsed<'_>) -> String {
+    let begin = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY_WITHIN}\">{BASE}");
+    begun_with(&begin, &harmless(html, parsed))
+}
+
+fn harmless(html: &str, parsed: &Parsed<'_>) -> String {
+    without_links(&with_pictures(html, parsed)).into_owned()
+}
+
+/// With something in front of everything else in its head: behind the `<!DOCTYPE>`, without which a browser would show it
+/// otherwise.
+fn begun_with(begin: &str, html: &str) -> String {
+    let mut rest = html;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        let Some(comment) = rest.strip_prefix("<!--") else { break };
+        let Some(end) = comment.find("-->") else { break };
+        rest = &comment[end + 3..];
+    }
+    let is_declared = rest.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"));
+    if is_declared && let Some(end) = rest.find('>') {
+        rest = &rest[end + 1..];
+    }
+    let (before, behind) = html.split_at(html.len() - rest.len());
+    [before, begin, behind].concat()
+}
+
+/// With each `<link>` as a `<meta>`, which stands in the same places and means nothing with what it says.
+fn without_links(html: &str) -> Cow<'_, str> {
+    let mut changed = String::new();
+    let mut rest = html;
+    while let Some(at) = found(rest, b"<link") {
+        changed.push_str(&rest[..at]);
+        rest = &rest[at + 5..];
+        let ends = rest.starts_with(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
+        changed.push_str(if ends { "<meta" } else { "<link" });
+    }
+    if changed.is_empty() { html.into() } else { (changed + rest).into() }
+}
+
+/// With the pictures that the message brings along in the places that name them (`cid:`, RFC 2392).
+fn with_pictures<'h>(html: &'h str, parsed: &Parsed<'_>) -> Cow<'h, str> {
+    let mut changed = String::new();
+    let mut rest = html;
+    while let Some(at) = found(rest, b"cid:") {
+        let (before, behind) = rest.split_at(at);
+        let name = &behind[4..];
+        let end = name.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '>')).unwrap_or(name.len());
+        // A sentence about it is left alone.
+        let is_address = before.ends_with(['"', '\'', '(', '=']);
+        changed.push_str(before);
+        match picture(&name[..end], parsed).filter(|_| is_address) {
+            Some(picture) => changed.push_str(&picture),
+            None => changed.push_str(&behind[..4 + end]),
+        }
+        rest = &name[end..];
+    }
+    if changed.is_empty() { html.into() } else { (changed + rest).into() }
+}
+
+/// A part of the message as an address that holds it.
+fn picture(id: &str, parsed: &Parsed<'_>) -> Option<String> {
+    let part =
+        parsed.parts.iter().find(|part| part.content_id().is_some_and(|own| own.trim_matches(['<', '>']) == id))?;
+    let kind = part.content_type()?;
+    let kind = format!("{}/{}", kind.ctype(), kind.subtype()?).to_ascii_lowercase();
+    PICTURES.contains(&kind.as_str()).then(|| format!("data:{kind};base64,{}", STANDARD.encode(part.contents())))
+}
+
+/// Where something stands in a text, in any case.
+fn found(text: &str, what: &[u8]) -> Option<usize> {
+    let mut starts = memchr::memchr2_iter(what[0], what[0].to_ascii_uppercase(), text.as_bytes());
+    starts.find(|at| text.as_bytes()[*at..].get(..what.len()).is_some_and(|part| part.eq_ignore_ascii_case(what)))
+}
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+
+    use super::*;
+
+    #[test]
+    fn what_is_added_does_not_change_how_the_rest_is_read() {
+        for (html, wanted) in [
+            ("<p>x", "#<p>x"),
+            ("<!DOCTYPE html>\n<p>", "<!DOCTYPE html>#\n<p>"),
+            (
+                "\u{feff} <!-- a > --> <!doctype HTML PUBLIC \"x\">x",
+                "\u{feff} <!-- a > --> <!doctype HTML PUBLIC \"x\">#x",
+            ),
+            ("<!-- never ends", "#<!-- never ends"),
+            ("<!doctype", "#<!doctype"),
+            ("é", "#é"),
+            ("", "#"),
+        ] {
+            assert_eq!(begun_with("#", html), wanted);
+        }
+    }
+
+    #[test]
+    fn links_to_elsewhere_in_the_head_mean_nothing() {
+        assert_eq!(without_links("a<LINK rel=preconnect><link/><links>"), "a<meta rel=preconnect><meta/><links>");
+        assert_eq!(without_links("<lin"), "<lin");
+    }
+
+    #[test]
+    fn pictures_of_the_message_stand_in_it() {
+        let mail = "Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\nx\r\n\
+                    --b\r\nContent-Type: image/png\r\nContent-ID: <logo.png>\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw==\r\n\
+                    --b\r\nContent-Type: image/svg+xml\r\nContent-ID: <a.svg>\r\n\r\n<svg/>\r\n--b--\r\n";
+        let parsed = MessageParser::default().parse(mail.as_bytes()).unwrap();
+        let data = "data:image/png;base64,iVBORw==";
+        for (html, wanted) in [
+            ("<img src=\"cid:logo.png\">", format!("<img src=\"{data}\">")),
+            ("<td background='CID:logo.png'>", format!("<td background='{data}'>")),
+            ("<p style=\"background: url(cid:logo.png)\">", format!("<p style=\"background: url({data})\">")),
+            ("<img src=cid:logo.png alt>", format!("<img src={data} alt>")),
+            ("write cid:logo.png", "write cid:logo.png".into()),
+            ("<img src=\"cid:logo.pn\"><img src='cid:a.svg'>", "<img src=\"cid:logo.pn\"><img src='cid:a.svg'>".into()),
+        ] {
+            assert_eq!(with_pictures(html, &parsed), wanted);
+        }
+    }
+}
