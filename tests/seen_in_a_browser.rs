@@ -99,7 +99,8 @@ from = "Operation Example <updates@police.example>"
 subject = "An update on your case {{case}}, {{name}}"
 to = "{{name}}"
 attachments = ["leaflet.pdf"]
-inline = ["logo.png"]
+[inline]
+logo = "logo.png"
 +++
 <!DOCTYPE html>
 <html lang="en">
@@ -110,7 +111,7 @@ body { margin: 0; padding: 24px; font-family: sans-serif; background-color: #fff
 @media (max-width: 480px) { .wide { display: none !important; } }
 </style></head>
 <body>
-<p><img src="cid:logo.png" alt="Example Police" width="120" height="40"></p>
+<p><img src="cid:logo" alt="Example Police" width="120" height="40"></p>
 <p>Dear {{name}},</p>
 <p>this is an update on the investigation that you are a part of.</p>
 {{#if court}}<p>There will be a hearing on <strong>{{court}}</strong>.</p>{{else}}<p>No hearing has been set yet.</p>{{/if}}
@@ -170,22 +171,16 @@ fn people_are_found_and_gone_through() {
     // Search by key: a name in another case and composed otherwise, an address, a row.
     for (typed, count, first) in [
         ("ZOE\u{308}", "1 to 1 of 1", "zoe@one.example"),
-        ("петрова", "1 to 1 of 1", "zhdana@xn--80aea3a.example"),
+        ("петрова", "1 to 1 of 1", "zhdana@xn--"),
         ("p77@LIST", "1 to 1 of 1", "p77@list.example"),
-        ("77", "1 to 2 of 2", "p77@list.example"),
+        ("7", "1 to ", "p7@list.example"),
         ("hearing <b>\"", "Nobody was found · Show all 120", ""),
     ] {
         browser.press("/");
         browser.press("x");
         browser.type_into("#q", &format!("\u{e009}a\u{e000}{typed}{ENTER}"));
-        assert!(
-            patiently(Duration::from_secs(10), || browser.text(".count").starts_with(count)),
-            "{typed}: {}",
-            browser.text(".count")
-        );
-        if !first.is_empty() {
-            assert!(browser.text("tbody th").starts_with(&first[..6]), "{typed}: {}", browser.text("tbody th"));
-        }
+        let found = || browser.shows(".count", count) && browser.shows("tbody th", first);
+        assert!(patiently(Duration::from_secs(10), found), "{typed}: {}", browser.text("main"));
     }
     // Through those found alone.
     browser.go(&format!("{}?q=9+june", browser.url().split('?').next().unwrap()));
@@ -233,8 +228,8 @@ fn a_message_is_seen_as_it_is() {
     for fact in ["Operation Example <updates@police.example>", "zoe@one.example alone", "Row 2"] {
         assert!(facts.replace('\n', " ").contains(fact), "{facts}");
     }
-    assert!(browser.text("aside").contains("{{#if court}} (c/t.html.hbs:17) shown"), "{}", browser.text("aside"));
-    assert!(browser.text("aside").contains("{{#unless phone}} (c/t.html.hbs:18) not shown"));
+    assert!(browser.text("aside").contains("{{#if court}} (c/t.html.hbs:21) shown"), "{}", browser.text("aside"));
+    assert!(browser.text("aside").contains("{{#unless phone}} (c/t.html.hbs:22) not shown"));
     browser.enter("iframe");
     let text = browser.text("body");
     assert!(text.contains("Dear Zoë Ärger,") && text.contains("a hearing on 3 May 2027"), "{text}");
@@ -301,7 +296,7 @@ fn what_was_noticed_stands_beside_the_message() {
         "c/t.md.hbs",
         "+++\nfrom = \"u@police.example\"\nsubject = \"For {{name}}\"\n+++\nDear {{name}},\n\n{{note}}\n",
     );
-    let list = "name,note,email\nAda,ask bo@two.example,ada@one.example\nBo,fine,bo@two.example\nCem,JÃ¶rg,cem@three.example\n<b>Dee</b>,,dee@four.example\n";
+    let list = "name,note,email\nAda,ask bo@two.example,ada@one.example\nBo,fine,bo@two.example\nCem,J\u{fffd}rg,cem@three.example\n<b>Dee</b>,,dee@four.example\n";
     home.write("c/people.csv", list);
     let open = Open::of(&home, &["c"]);
     browser.go(&open.link);
@@ -352,6 +347,7 @@ allow_remote = true
 <svg><style><script>document.title = "run"; fetch("{at}/script"); top.location = "{at}/top"</script></style></svg>
 <svg><style><iframe src="{at}/iframe"></iframe><object data="{at}/object"></object><embed src="{at}/embed"></style></svg>
 <svg><style><meta http-equiv="refresh" content="0;url={at}/refresh"><form action="{at}/form"><input name=a autofocus onfocus="fetch('{at}/focus')"><button id="go">Go</button></form></style></svg>
+<svg><style><p><a id="hidden" href="{at}/hidden" target="_self">hidden</a></p></style></svg>
 <p><a id="link" href="{at}/link" target="_self">a link</a> <a id="top" href="{at}/top" target="_top" ping="{at}/ping">another</a> <a id="plain" href="{at}/plain">a third</a></p>
 </body></html>
 "#
@@ -391,19 +387,13 @@ fn a_message_runs_nothing_and_loads_nothing() {
     let stays = |page: &str| {
         browser.enter("iframe");
         assert_eq!(browser.text("#said"), "Dear Ada", "{page}");
-        for element in ["#link", "#top", "#plain", "#go"] {
+        for element in ["#link", "#top", "#plain", "#hidden", "#go"] {
             browser.click(element);
             thread::sleep(Duration::from_millis(200));
             browser.leave();
             assert_eq!(browser.url(), page);
             browser.enter("iframe");
-            // Where the frame was led away, another document is in it.
-            assert!(browser.has("#said") || element == "#link", "{element} led away");
-            if !browser.has("#said") {
-                browser.leave();
-                browser.go(page);
-                browser.enter("iframe");
-            }
+            assert!(browser.has("#said"), "{element} led away");
         }
         browser.leave();
         assert!(!browser.title().contains("run"), "{}", browser.title());
@@ -682,7 +672,7 @@ fn a_hundred_thousand_people_are_no_burden() {
 fn large_messages_are_shown() {
     let Some(browser) = Browser::start() else { return };
     let home = Home::new();
-    let long = "<p>Grüße, and a paragraph of some words that goes on for a while.</p>\n".repeat(16_000);
+    let long = "<p>Grüße, and a paragraph of some words that goes on for a while.</p>\n".repeat(14_000);
     let template = format!(
         "+++\nfrom = \"u@police.example\"\nsubject = \"Long\"\nattachments = [\"big.bin\"]\n+++\n<!DOCTYPE html><html><body><p>Dear {{{{name}}}}</p>{long}<p id=\"end\">end</p></body></html>"
     );
@@ -725,7 +715,7 @@ fn a_prepared_campaign_is_looked_at_as_it_was_and_that_is_written_down() {
     assert!(frame.contains("<img src=\"data:image/png;base64,iVBOR"), "{frame}");
     assert_eq!(open.end("-INT"), 0);
     let log = home.run(&["status", &id]).ended(0).stdout;
-    let record = std::process::Command::new("sqlite3")
+    let record = Command::new("sqlite3")
         .arg(home.path().join(crate::support::OUTBOX))
         .arg("SELECT details FROM log WHERE what = 'previewed'")
         .output();
@@ -741,16 +731,16 @@ fn a_prepared_campaign_is_looked_at_as_it_was_and_that_is_written_down() {
 fn a_sample_is_handed_round_as_one_file() {
     let home = home();
     let said = home.run(&["preview", "c", "--gallery-file", "out.html"]).ended(0).stdout;
-    assert_eq!(said, "20 messages written to out.html, which holds people's data\n");
+    assert_eq!(said, "6 messages written to out.html, which holds people's data\n");
     let path = home.path().join("out.html");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let file = std::fs::read_to_string(&path).unwrap();
     for wanted in
-        ["zoe@one.example", "李小龙", "p121@list.example", "This file holds people’s data.", "20 of 120 messages"]
+        ["zoe@one.example", "李小龙", "p121@list.example", "This file holds people’s data.", "6 of 120 messages"]
     {
         assert!(file.contains(wanted), "{wanted}");
     }
-    assert!(!file.contains("<script") && !file.contains("src=\"http") && file.matches("srcdoc=").count() == 20);
+    assert!(!file.contains("<script") && !file.contains("src=\"http") && file.matches("srcdoc=").count() == 6);
     // What is in the list and in no message is nobody's business.
     assert!(!file.contains("01632 960001"));
     let said = home.run(&["preview", "c", "--gallery-file", "out.html"]).ended(73).stderr;

@@ -35,8 +35,8 @@ impl Answer {
 
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let values = self.head.lines().filter_map(|line| line.split_once(": "));
-        values.into_iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let values = self.head.lines().filter_map(|line| line.split_once(':'));
+        values.into_iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 }
 
@@ -182,6 +182,13 @@ impl Browser {
     pub(crate) fn text(&self, css: &str) -> String {
         let Element(id) = self.find(css);
         self.get(&format!("/element/{id}/text")).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether the text of something begins so, while the page may be on its way; without a text, whether it is not there.
+    pub(crate) fn shows(&self, css: &str, start: &str) -> bool {
+        let Ok(Element(id)) = self.try_find(css) else { return start.is_empty() };
+        let text = self.ask("GET", &format!("/element/{id}/text"), "").unwrap_or_default();
+        !start.is_empty() && text.as_str().is_some_and(|text| text.starts_with(start))
     }
 
     #[track_caller]

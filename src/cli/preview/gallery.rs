@@ -33,7 +33,7 @@ pub(super) struct GalleryArgs {
     #[arg(long, value_name = "N", requires = "gallery", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Write some messages into one page, to be handed round; without --row or --to one for each way that {{#if}} and
-    /// {{#unless}} can go, the first and the last, up to 20
+    /// {{#unless}} can go, the first and the last few, 20 at most
     #[arg(long, value_name = "FILE", conflicts_with = "gallery")]
     gallery_file: Option<PathBuf>,
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{
-    Gallery, frame, grouped,
+    Gallery, frame, grouped, links_of,
     shown::{self, About},
     ways,
 };
@@ -56,7 +56,7 @@ impl Complaint for FileError {
 
 impl Gallery {
     /// Writes some messages into a file that only its owner can read; gives how many. If nobody says which: one of each
-    /// combination of branches, the first and last few, and more up to 20.
+    /// combination of branches, and the first and last few; 20 at most.
     pub fn write(&self, who: Option<&Selection>, path: &Path, now: &ZonedDateTime) -> Result<usize, FileError> {
         if path.symlink_metadata().is_ok() {
             return Err(FileError::Exists);
@@ -103,6 +103,7 @@ impl Gallery {
         let shown = json!({
             "about": about,
             "html": html,
+            "links": parsed.as_ref().and_then(frame::html).map(links_of),
             "text": parsed.as_ref().map(shown::text),
             "headers": parsed.as_ref().map(shown::headers),
         });

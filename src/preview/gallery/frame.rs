@@ -1,8 +1,8 @@
 //! A message's HTML as a document of its own, for a frame in which nothing runs and into which nothing is loaded.
 //!
-//! Whatever the HTML holds is kept as it is; that it can do nothing is the browser's work, told by [`POLICY`] and by a frame
-//! with an empty `sandbox`. What these two leave open is closed here: a `<link>` may make a browser connect to somewhere
-//! without loading anything, and a link could lead the frame to another page.
+//! Nearly all that the HTML holds is kept as it is; that it can do nothing is the browser's work, told by [`POLICY`] and by a
+//! frame with an empty `sandbox`. What these two leave open is closed here. Browsers connect to where a `<link>` wants them to
+//! be quick, and to where a link leads as soon as it is pressed, and a link could lead the frame to another page.
 
 use std::borrow::Cow;
 
@@ -44,7 +44,49 @@ pub(super) fn document_in_file(html: &str, parsed: &Parsed<'_>) -> String {
 }
 
 fn harmless(html: &str, parsed: &Parsed<'_>) -> String {
-    without_links(&with_pictures(html, parsed)).into_owned()
+    without_links(&nowhere(&with_pictures(html, parsed)).0).into_owned()
+}
+
+/// Where the links of some HTML lead, each once.
+pub(super) fn links(html: &str) -> Vec<String> {
+    let mut links: Vec<String> = Vec::new();
+    for link in nowhere(html).1 {
+        let link = link.trim().replace("&amp;", "&");
+        if link.contains(':') && !links.contains(&link) {
+            links.push(link);
+        }
+    }
+    links
+}
+
+/// With each `href` leading nowhere, and what stood in them. It is looked for as a word, not as a part of a tag: what a browser
+/// takes for a tag is not always what another program does.
+fn nowhere(html: &str) -> (Cow<'_, str>, Vec<&str>) {
+    let (mut changed, mut values) = (String::new(), Vec::new());
+    let mut rest = html;
+    while let Some(at) = found(rest, b"href") {
+        let (before, behind) = rest.split_at(at + 4);
+        let is_attribute =
+            before[..at].ends_with(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '/' | ':'));
+        changed.push_str(before);
+        rest = behind;
+        let Some(value) = behind.trim_ascii_start().strip_prefix('=').map(str::trim_ascii_start) else { continue };
+        if !is_attribute {
+            continue;
+        }
+        let (value, quote) = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => (&value[1..], quote),
+            _ => (value, ' '),
+        };
+        let ends = |c: char| if quote == ' ' { c.is_ascii_whitespace() || c == '>' } else { c == quote };
+        let (value, behind) = value.split_at(value.find(ends).unwrap_or(value.len()));
+        changed.push_str(if quote == '\'' { "='#" } else { "=\"#" });
+        // One without quotation marks gets some.
+        changed.push_str(if quote == ' ' { "\"" } else { "" });
+        values.push(value);
+        rest = behind;
+    }
+    if changed.is_empty() { (html.into(), values) } else { ((changed + rest).into(), values) }
 }
 
 /// With something in front of everything else in its head: behind the `<!DOCTYPE>`, without which a browser would show it
@@ -141,6 +183,28 @@ mod tests {
     fn links_to_elsewhere_in_the_head_mean_nothing() {
         assert_eq!(without_links("a<LINK rel=preconnect><link/><links>"), "a<meta rel=preconnect><meta/><links>");
         assert_eq!(without_links("<lin"), "<lin");
+    }
+
+    #[test]
+    fn links_lead_nowhere_and_are_told() {
+        for (html, wanted) in [
+            ("<a href=\"https://x.example/?a=1&amp;b\">x</a>", "<a href=\"#\">x</a>"),
+            ("<a HREF = 'https://x.example/?a=1&amp;b' id=y>", "<a HREF='#' id=y>"),
+            ("<a\nhref=https://x.example/?a=1&amp;b id=y>", "<a\nhref=\"#\" id=y>"),
+            ("<a href=https://x.example/?a=1&amp;b>x", "<a href=\"#\">x"),
+            ("<a id=\"x\"href=\"https://x.example/?a=1&amp;b", "<a id=\"x\"href=\"#"),
+            ("<image xlink:href='https://x.example/?a=1&amp;b'/>", "<image xlink:href='#'/>"),
+        ] {
+            assert_eq!(nowhere(html).0, wanted);
+            assert_eq!(links(html), ["https://x.example/?a=1&b"], "{html}");
+        }
+        for html in ["href", "a href", "see href and data-href=\"x\"", "<a href", "thref=x"] {
+            assert_eq!((nowhere(html).0.as_ref(), links(html).len()), (html, 0));
+        }
+        assert_eq!(
+            links("<a href=#a><a href='mailto:a@b.example'><a href='mailto:a@b.example'>"),
+            ["mailto:a@b.example"]
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ use self::{
     ways::Ways,
 };
 use crate::{
-    diagnostic::{Diagnostic, Place, visible},
+    diagnostic::{Diagnostic, Place, counted, visible},
     guard::Guard,
     message::Composer,
     recipients::{Recipient, RecipientList, Selection},
@@ -181,6 +181,7 @@ impl Gallery {
             "last": grouped(end),
             "page": grouped(page),
             "pages": grouped(pages),
+            "has_pages": pages > 1,
             "previous": (page > 1).then(|| to_page(page - 1)),
             "next": (page < pages).then(|| to_page(page + 1)),
             "start": (page > 2).then(|| to_page(1)),
@@ -262,6 +263,7 @@ impl Gallery {
             None | Some(View::Html) => View::Text,
             Some(view) => view,
         };
+        let html = parsed.as_ref().filter(|_| view == View::Html).and_then(frame::html);
         let here = format!("{place}message/{}", about.row);
         let tabs = View::ALL.into_iter().filter(|tab| *tab != View::Html || has_html).map(|tab| {
             let count = (tab == View::Files && !about.files.is_empty()).then_some(about.files.len());
@@ -298,7 +300,8 @@ impl Gallery {
             "desktop": looks(false, trail.is_dark),
             "light": looks(trail.is_phone, false),
             "dark": looks(trail.is_phone, true),
-            "html": (view == View::Html && about.is_made).then(|| format!("{here}/frame")),
+            "html": html.map(|_| format!("{here}/frame")),
+            "links": html.map(links_of),
             "text": parsed.as_ref().filter(|_| view == View::Text).map(shown::text),
             "headers": parsed.as_ref().filter(|_| view == View::Headers).map(shown::headers),
             "source": message.as_ref().filter(|_| view == View::Source).map(shown::source),
@@ -329,6 +332,12 @@ impl Gallery {
         let name = format!("row-{:06}.eml", message.row());
         Some(Answer::download(&name, message.dated(&ZonedDateTime::now())))
     }
+}
+
+/// Where the links in some HTML lead.
+fn links_of(html: &str) -> Value {
+    let links: Vec<String> = frame::links(html).iter().map(|link| visible(link)).collect();
+    json!({ "count": counted(links.len(), "link"), "all": links })
 }
 
 /// The answers to a template's questions in a table's cell.

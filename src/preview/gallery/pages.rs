@@ -21,10 +21,11 @@ const STYLE: &str = include_str!("../../../templates/gallery/gallery.css");
 const SCRIPT: &str = include_str!("../../../templates/gallery/gallery.js");
 
 /// Each page by its name. What stands in a page is escaped, but for style and script, which are ours.
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 9] = [
     ("page", include_str!("../../../templates/gallery/page.html")),
     ("list", include_str!("../../../templates/gallery/list.html")),
     ("message", include_str!("../../../templates/gallery/message.html")),
+    ("links", include_str!("../../../templates/gallery/links.html")),
     ("notes", include_str!("../../../templates/gallery/notes.html")),
     ("ways", include_str!("../../../templates/gallery/ways.html")),
     ("missing", include_str!("../../../templates/gallery/missing.html")),

@@ -65,17 +65,13 @@ pub(super) fn in_words(template: &Template, answers: &Answers) -> Vec<(String, b
     asked.map(|(branch, answer)| (branch.to_string(), answer)).collect()
 }
 
-/// The first people of a list that show most of it: one of each combination, and the first and last few; at most `most`.
+/// The people whose messages show most of a campaign: one of each combination, and the first and last few; at most `most`.
 pub(super) fn sample(ways: &Ways, people: usize, most: usize) -> Vec<usize> {
     const ENDS: usize = 3;
     let ends = (0..people.min(ENDS)).chain(people.saturating_sub(ENDS)..people);
-    let all = ways.all.iter().map(|way| way.first).chain(ends).chain(0..people);
     let mut sample: Vec<usize> = Vec::with_capacity(most);
-    for person in all {
-        if sample.len() == most {
-            break;
-        }
-        if !sample.contains(&person) {
+    for person in ways.all.iter().map(|way| way.first).chain(ends) {
+        if sample.len() < most && !sample.contains(&person) {
             sample.push(person);
         }
     }
