@@ -679,11 +679,12 @@ fn large_messages_are_shown() {
     let template = template.as_bytes();
     // As long as templates may be.
     assert!(template.len() > 1_000_000);
-    home.write("t.html.hbs", &template[..]);
+    home.write("t.html.hbs", template);
     home.write("big.bin", vec![7_u8; 5_000_000]);
     home.write("p.csv", "name,email\nAda,ada@one.example\n");
     let open = Open::of(&home, &["t.html.hbs", "p.csv"]);
     browser.go(&open.link);
+    assert!(browser.text("tbody").contains("large: looked through when opened"));
     browser.click("tbody th a");
     browser.enter("iframe");
     assert!(browser.has("#end"));

@@ -95,7 +95,7 @@ impl Gallery {
 
     /// One message, and how many octets it takes.
     fn in_file(&self, person: Recipient<'_>) -> (Value, usize) {
-        let (message, notes) = shown::make(&self.composer, &self.guard, person, &self.remarks(person));
+        let (message, notes, _) = shown::make(&self.composer, &self.guard, person, &self.remarks(person), None);
         let about = About::of(&self.composer, person, message.as_ref(), notes);
         let parsed = message.as_ref().and_then(shown::parse);
         let html = parsed.as_ref().and_then(|parsed| Some(frame::document_in_file(frame::html(parsed)?, parsed)));

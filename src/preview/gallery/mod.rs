@@ -13,11 +13,13 @@ mod route;
 mod search;
 mod server;
 mod shown;
+#[cfg(test)]
+mod tests;
 mod ways;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use jiff::ZonedDateTime;
@@ -46,6 +48,10 @@ use crate::{
 /// So many messages stand on a page of the list.
 const ON_A_PAGE: usize = 50;
 
+/// A message of more octets is not looked through for a line of the list, since fifty of them would take too long; it is when
+/// somebody looks at it.
+const MOST_SEARCHED_IN_LIST: usize = 1_000_000;
+
 /// So many combinations of branches are listed.
 const MOST_WAYS: usize = 200;
 
@@ -65,7 +71,7 @@ pub struct Facts {
 pub struct Gallery {
     facts: Facts,
     composer: Composer,
-    guard: Arc<Guard>,
+    guard: Guard,
     /// What was noticed about rows
     remarks: HashMap<u64, Vec<Note>>,
     /// What was noticed about the campaign as a whole
@@ -94,7 +100,7 @@ impl Gallery {
         Self {
             facts,
             composer,
-            guard: Arc::new(guard),
+            guard,
             remarks,
             general,
             ways: OnceLock::new(),
@@ -127,15 +133,15 @@ impl Gallery {
     }
 
     /// Answers one request of somebody who may come in. `place` is the path below which all pages are.
-    fn answer(&self, route: Option<Route>, trail: &Trail, place: &str) -> Answer {
+    fn answer(&self, route: Option<&Route>, trail: &Trail, place: &str) -> Answer {
         let person = |row: u64| self.list().index_of_row(row).and_then(|index| self.list().get(index));
         let answer = match route {
             Some(Route::List) => Some(self.show_list(trail, place)),
             Some(Route::Ways) => Some(self.show_ways(place)),
-            Some(Route::Message(row)) => person(row).map(|person| self.show_message(person, trail, place)),
-            Some(Route::Frame(row)) => person(row).and_then(|person| self.frame(person)),
-            Some(Route::File(row, nth)) => person(row).and_then(|person| self.file(person, nth)),
-            Some(Route::Eml(row)) => person(row).and_then(|person| self.eml(person)),
+            Some(Route::Message(row)) => person(*row).map(|person| self.show_message(person, trail, place)),
+            Some(Route::Frame(row)) => person(*row).and_then(|person| self.frame(person)),
+            Some(Route::File(row, nth)) => person(*row).and_then(|person| self.file(person, *nth)),
+            Some(Route::Eml(row)) => person(*row).and_then(|person| self.eml(person)),
             None => None,
         };
         answer.unwrap_or_else(|| self.pages.missing(&self.facts, place))
@@ -190,12 +196,14 @@ impl Gallery {
             "notes": self.general,
             "rows": rows,
         });
-        self.pages.show("list", &self.facts, "Messages", place, body)
+        self.pages.show("list", &self.facts, "Messages", place, &body)
     }
 
     /// A row of the list.
     fn row(&self, person: Recipient<'_>, trail: &Trail, place: &str) -> Value {
-        let (message, notes) = shown::make(&self.composer, &self.guard, person, &self.remarks(person));
+        let remarks = self.remarks(person);
+        let (message, notes, is_searched) =
+            shown::make(&self.composer, &self.guard, person, &remarks, Some(MOST_SEARCHED_IN_LIST));
         let template = self.composer.template();
         let answers = template.answers(person).map(|answers| ways::in_words(template, &answers));
         let noticed = note::counted(&notes);
@@ -205,6 +213,7 @@ impl Gallery {
             "link": trail.link(&format!("{place}message/{}", person.row())),
             "subject": message.as_ref().map(|message| visible(message.subject())),
             "branches": answers.map(|answers| in_short(&answers)).unwrap_or_default(),
+            "is_searched": is_searched,
             "noticed": noticed.as_ref().map(|(words, _)| words),
             "worst": noticed.map(|(_, worst)| worst),
         })
@@ -249,12 +258,12 @@ impl Gallery {
             "people": grouped(list.len()),
             "all": place,
         });
-        self.pages.show("ways", &self.facts, "Branches", place, body)
+        self.pages.show("ways", &self.facts, "Branches", place, &body)
     }
 
     fn show_message(&self, person: Recipient<'_>, trail: &Trail, place: &str) -> Answer {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(person.row());
-        let (message, notes) = shown::make(&self.composer, &self.guard, person, &self.remarks(person));
+        let (message, notes, _) = shown::make(&self.composer, &self.guard, person, &self.remarks(person), None);
         let about = About::of(&self.composer, person, message.as_ref(), notes);
         let parsed = message.as_ref().and_then(shown::parse);
         let has_html = parsed.as_ref().is_some_and(shown::has_html);
@@ -310,7 +319,7 @@ impl Gallery {
             "about": about,
         });
         let title = format!("Row {}", person.row());
-        self.pages.show("message", &self.facts, &title, place, body)
+        self.pages.show("message", &self.facts, &title, place, &body)
     }
 
     fn frame(&self, person: Recipient<'_>) -> Option<Answer> {
@@ -359,7 +368,7 @@ fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth) % 3 == 0 {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -120,14 +120,14 @@ impl Pages {
     }
 
     /// A page for somebody who may come in.
-    pub(super) fn show(&self, page: &str, facts: &Facts, title: &str, place: &str, body: Value) -> Answer {
+    pub(super) fn show(&self, page: &str, facts: &Facts, title: &str, place: &str, body: &Value) -> Answer {
         self.page(StatusCode::OK, page, title, Some((facts, place)), body)
     }
 
     /// For a path that leads nowhere.
     pub(super) fn missing(&self, facts: &Facts, place: &str) -> Answer {
         let body = json!({ "all": place });
-        self.page(StatusCode::NOT_FOUND, "missing", "Not here", Some((facts, place)), body)
+        self.page(StatusCode::NOT_FOUND, "missing", "Not here", Some((facts, place)), &body)
     }
 
     /// For somebody who may not come in. It says nothing about the campaign.
@@ -137,10 +137,10 @@ impl Pages {
             Refusal::Foreign | Refusal::Used | Refusal::Closed => StatusCode::FORBIDDEN,
         };
         let body = json!({ "is_used": why == Refusal::Used });
-        self.page(status, "refused", "Not open", None, body)
+        self.page(status, "refused", "Not open", None, &body)
     }
 
-    fn page(&self, status: StatusCode, page: &str, title: &str, facts: Option<(&Facts, &str)>, body: Value) -> Answer {
+    fn page(&self, status: StatusCode, page: &str, title: &str, facts: Option<(&Facts, &str)>, body: &Value) -> Answer {
         let context = json!({
             "title": title,
             "facts": facts.map(|(facts, _)| facts),

@@ -119,7 +119,7 @@ struct Shared {
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(response(answer(&request, shared).await)) }
+        async move { Ok::<_, Infallible>(response(answer(request, shared).await)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -131,14 +131,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ = connection.await;
 }
 
-async fn answer(request: &Request<Incoming>, shared: Arc<Shared>) -> Answer {
-    let (parts, ()) = {
-        let mut head = Request::new(());
-        head.method_mut().clone_from(request.method());
-        head.uri_mut().clone_from(request.uri());
-        head.headers_mut().clone_from(request.headers());
-        head.into_parts()
-    };
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
+    let (parts, _) = request.into_parts();
     match shared.door.ask(&parts) {
         Entry::Refused(why) => shared.gallery.pages.refused(why),
         Entry::New => Answer::welcome(shared.door.place(), shared.door.set_cookie()),
@@ -147,7 +141,8 @@ async fn answer(request: &Request<Incoming>, shared: Arc<Shared>) -> Answer {
             let Ok(_maker) = shared.makers.acquire().await else { return Answer::fault() };
             let shared = Arc::clone(&shared);
             let made =
-                spawn_blocking(move || shared.gallery.answer(Route::of(&path), &trail, &shared.door.place())).await;
+                spawn_blocking(move || shared.gallery.answer(Route::of(&path).as_ref(), &trail, &shared.door.place()))
+                    .await;
             made.unwrap_or_else(|_| Answer::fault())
         }
     }

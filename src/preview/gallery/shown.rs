@@ -82,25 +82,29 @@ pub(super) struct Header {
     value: String,
 }
 
-/// Makes a message and looks through it; what is wrong with it is among the notes, `remarks` in front.
+/// Makes a message, and looks through it if it has no more than `most` octets; what is wrong with it is among the notes,
+/// `remarks` in front. Also says whether it was looked through.
 pub(super) fn make(
     composer: &Composer,
     guard: &Guard,
     person: Recipient<'_>,
     remarks: &[Note],
-) -> (Option<Message>, Vec<Note>) {
+    most: Option<usize>,
+) -> (Option<Message>, Vec<Note>, bool) {
     let mut notes = remarks.to_vec();
-    match composer.compose(person.index()) {
-        Ok(message) => {
-            let found = inspect(guard, &message).into_iter();
-            notes.extend(found.map(|(severity, finding)| Note::new(severity, &finding)));
-            (Some(message), notes)
-        }
+    let message = match composer.compose(person.index()) {
+        Ok(message) => message,
         Err(why) => {
             notes.extend(why.iter().map(Note::from));
-            (None, notes)
+            return (None, notes, true);
         }
+    };
+    let is_searched = most.is_none_or(|most| message.bytes().len() <= most);
+    if is_searched {
+        let found = inspect(guard, &message).into_iter();
+        notes.extend(found.map(|(severity, finding)| Note::new(severity, &finding)));
     }
+    (Some(message), notes, is_searched)
 }
 
 /// The message as other programs read it.
@@ -150,7 +154,8 @@ fn files(parsed: &Parsed<'_>) -> Vec<File> {
             Some(subtype) => format!("{}/{subtype}", kind.ctype()),
             None => kind.ctype().to_owned(),
         });
-        let is_inline = part.content_id().is_some() && part.content_disposition().is_some_and(|how| how.is_inline());
+        let is_inline =
+            part.content_id().is_some() && part.content_disposition().is_some_and(mail_parser::ContentType::is_inline);
         File {
             nth,
             name: visible(part.attachment_name().unwrap_or("(without a name)")),
