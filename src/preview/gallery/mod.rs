@@ -181,7 +181,7 @@ impl Gallery {
             "ways": self.has_branches().then(|| format!("{place}ways")),
             "template": self.template_name(),
             "list": visible(self.list().name()),
-            "people": grouped(self.list().len()),
+            "people": people(self.list().len()),
             "found": grouped(found.len()),
             "first": grouped(start + 1),
             "last": grouped(end),
@@ -243,7 +243,7 @@ impl Gallery {
                 let trail = Trail { way: Some(nth), ..Trail::default() };
                 Some(json!({
                     "number": nth + 1,
-                    "people": grouped(way.count),
+                    "people": people(way.count),
                     "answers": self.answers(way),
                     "link": trail.link(place),
                     "row": first.row(),
@@ -253,9 +253,9 @@ impl Gallery {
             .collect();
         let body = json!({
             "ways": shown,
-            "count": grouped(ways.len()),
+            "count": counted(ways.len(), "way"),
             "more": (ways.len() > MOST_WAYS).then(|| grouped(ways.len() - MOST_WAYS)),
-            "people": grouped(list.len()),
+            "people": people(list.len()),
             "all": place,
         });
         self.pages.show("ways", &self.facts, "Branches", place, &body)
@@ -315,7 +315,7 @@ impl Gallery {
             "headers": parsed.as_ref().filter(|_| view == View::Headers).map(shown::headers),
             "source": message.as_ref().filter(|_| view == View::Source).map(shown::source),
             "is_files": view == View::Files && about.is_made,
-            "is_prepared": self.facts.id.is_some(),
+            "is_alone": about.is_made && self.facts.id.is_none(),
             "about": about,
         });
         let title = format!("Row {}", person.row());
@@ -361,6 +361,11 @@ fn in_short(answers: &[(String, bool)]) -> String {
         words.push(format!("and {} more", answers.len() - MOST));
     }
     words.join("; ")
+}
+
+/// How many people, in words.
+fn people(number: usize) -> String {
+    if number == 1 { "1 person".into() } else { format!("{} people", grouped(number)) }
 }
 
 /// `100000` as `100,000`
