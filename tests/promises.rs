@@ -37,6 +37,7 @@ mod messages_are_well_formed;
 mod nobody_else_is_in_a_message;
 mod nobody_gets_it_twice;
 mod one_recipient_each;
+mod only_its_link_opens_the_gallery;
 mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;
 mod seen_in_a_browser;
