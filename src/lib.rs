@@ -15,7 +15,7 @@
 //! | [`approval`] | who must have signed what is sent, and whether they did |
 //! | [`delivery`] | SMTP: connections, transactions, pace; speaks in [`delivery::Event`]s |
 //! | [`sandbox`] | an SMTP server that keeps what it is sent, and the proof made from it |
-//! | [`preview`] | messages to look at, in the terminal or as files |
+//! | [`preview`] | messages to look at, in the terminal, as files or as pages for a browser |
 //! | [`report`] | what a person or a program is told: progress, JSON, summary |
 //! | [`cli`] | one file for each command |
 //!

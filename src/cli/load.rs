@@ -284,7 +284,7 @@ pub(super) struct Loaded {
     pub(super) origin: Option<Overview>,
     /// What it was when it was prepared, if it was read from the record
     pub(super) frozen: Option<Frozen>,
-    guard: Guard,
+    pub(super) guard: Guard,
     rejected: Rejected,
 }
 

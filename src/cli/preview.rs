@@ -1,5 +1,6 @@
 //! `apiece preview`
 
+mod gallery;
 mod ways;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::Args;
 use jiff::{Timestamp, ZonedDateTime};
 use serde_json::json;
 
+use self::gallery::GalleryArgs;
 use super::{
     Exit, Failure, Screen,
     load::{CampaignArgs, Loaded, bar},
@@ -39,12 +41,15 @@ Examples:
   apiece preview samples/notice --compare 2,3      # what differs between two people's
   apiece preview samples/appointments --branches   # one for each way that {{#if}} and {{#unless}} can go
   apiece preview samples/notice --eml out          # files for a mail program
-  apiece preview samples/notice --mbox out.mbox")]
+  apiece preview samples/notice --mbox out.mbox
+  apiece preview samples/appointments --gallery    # pages for your browser")]
 pub(super) struct Preview {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
     files: FilesArgs,
+    #[command(flatten)]
+    gallery: GalleryArgs,
     /// Do not show it page by page
     #[arg(long)]
     no_pager: bool,
@@ -105,6 +110,11 @@ impl Preview {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let loaded = self.campaign.load(|_| {})?;
         loaded.say_remarks(screen);
+        if self.gallery.is_wanted() {
+            let named = !self.which.is_any();
+            let selected = named.then(|| self.which.selected(&loaded, true, screen)).transpose()?;
+            return self.gallery.run(loaded, selected.as_ref(), &self.campaign.record, screen);
+        }
         let files = self.files.open().map_err(not_written)?;
         let selected = self.which.selected(&loaded, files.is_some(), screen)?;
         screen.remark(loaded.prepare(selected.clone(), screen)?.remarks());

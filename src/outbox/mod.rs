@@ -19,7 +19,6 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-pub(crate) use self::sqlite::without_addresses;
 pub use self::{
     prepare::Prepared,
     sqlite::{
@@ -28,6 +27,7 @@ pub use self::{
         Transaction, Tried, Verdict,
     },
 };
+pub(crate) use self::{prepare::inspect, sqlite::without_addresses};
 use crate::{message::Digest, recipients::Selection};
 
 /// What became of a message.

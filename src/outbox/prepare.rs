@@ -17,8 +17,8 @@ use super::{
     unread::{Unread, is_everybodys_picture},
 };
 use crate::{
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place},
-    guard::{Fault, Guard},
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Severity},
+    guard::{Fault, Finding, Guard},
     message::{Composer, Digest, Message},
     recipients::Selection,
 };
@@ -243,19 +243,24 @@ impl Step {
 fn check(composer: &Composer, guard: &Guard, index: usize, unread: &mut Unread) -> Result<Message, Diagnostics> {
     let message = composer.compose(index)?;
     let mut problems = Diagnostics::default();
-    for finding in guard.inspect(&message) {
-        if is_everybodys_picture(&finding.fault, &message) {
-            continue;
+    for (severity, finding) in inspect(guard, &message) {
+        match (severity, &finding.fault) {
+            (Severity::Warning, Fault::Unread { name, why, .. }) => unread.add(message.row(), name, why),
+            _ => problems.push(Diagnostic::error(composer.list().place(message.row(), None), &finding)),
         }
-        if let Fault::Unread { name, why, .. } = &finding.fault
-            && !guard.refuses_opaque()
-        {
-            unread.add(message.row(), name, why);
-            continue;
-        }
-        problems.push(Diagnostic::error(composer.list().place(message.row(), None), &finding));
     }
     problems.checked(Some(message))
+}
+
+/// What the guard finds in one message, and how bad each is.
+pub(crate) fn inspect(guard: &Guard, message: &Message) -> Vec<(Severity, Finding)> {
+    let severity = |finding: &Finding| match finding.fault {
+        Fault::Unread { .. } if !guard.refuses_opaque() => Severity::Warning,
+        _ => Severity::Error,
+    };
+    let found = guard.inspect(message).into_iter();
+    let found = found.filter(|finding| !is_everybodys_picture(&finding.fault, message));
+    found.map(|finding| (severity(&finding), finding)).collect()
 }
 
 /// The file without a name cannot be written.

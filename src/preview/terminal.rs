@@ -36,7 +36,7 @@ pub fn as_received(message: &Message) -> String {
     shown
 }
 
-fn decoded(parsed: &Parsed<'_>, name: &str, value: &HeaderValue<'_>) -> String {
+pub(super) fn decoded(parsed: &Parsed<'_>, name: &str, value: &HeaderValue<'_>) -> String {
     match value {
         HeaderValue::Address(addresses) => {
             let shown = addresses.iter().map(|one| match (&one.name, &one.address) {

@@ -1,7 +1,9 @@
 //! The harness: the program as a person runs it, and servers for it to talk to.
 
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod dkim;
+pub(crate) mod gallery;
 pub(crate) mod lists;
 pub(crate) mod other_servers;
 pub(crate) mod parsers;
