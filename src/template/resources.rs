@@ -56,6 +56,11 @@ pub(super) fn check(html: &str, permitted: &Permitted) -> Vec<(Range<usize>, Tem
     let mut wrong = Vec::new();
     for tag in start_tags(html) {
         check_tag(html, &tag, permitted, &mut wrong);
+        // In an <svg>, what stands in a <style> or a <title> is no raw text but elements.
+        if let Some(raw) = tag.raw {
+            let within = check(&html[raw.clone()], permitted).into_iter();
+            wrong.extend(within.map(|(at, problem)| (at.start + raw.start..at.end + raw.start, problem)));
+        }
     }
     wrong
 }
@@ -290,6 +295,8 @@ mod tests {
             "<form action=\"https://one.example/\">",
             "<p onClick=\"x()\">",
             "<svg/onload=x()>",
+            "<svg><style><img alt='' onerror=x()></style></svg>",
+            "<svg><title><iframe></title></svg>",
             "<a href=\" java\nscript:x()\">",
             "<img src=\"javascript:x()\">",
             "<meta http-equiv=\"Refresh\" content=\"0; url=https://one.example/\">",
@@ -316,6 +323,7 @@ mod tests {
             "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0//EN\" \"http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd\">",
             "<blockquote cite=\"https://one.example/\">",
             "<style>/* https://one.example/ */ p { color: red }</style>",
+            "<style><!-- p > a { color: red } --></style><title>1 < 2, <b></title>",
         ] {
             assert_eq!(said(html, false), [""; 0], "{html}");
         }

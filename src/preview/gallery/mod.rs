@@ -21,6 +21,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
+use indicatif::HumanCount;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -368,13 +369,5 @@ fn people(number: usize) -> String {
 
 /// `100000` as `100,000`
 fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number as u64).to_string()
 }
