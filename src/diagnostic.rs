@@ -240,6 +240,13 @@ impl Diagnostics {
         self
     }
 
+    /// Without what stops the campaign.
+    #[must_use]
+    pub fn without_errors(mut self) -> Self {
+        self.0.retain(|diagnostic| !diagnostic.is_error());
+        self
+    }
+
     /// Without what only follows from something else: of several errors about one cell the first is kept, and a row
     /// with errors is not blamed for an empty message.
     #[must_use]

@@ -71,11 +71,8 @@ fn nothing_is_sent_before_somebody_else_has_signed() {
     }
     let mut terminal = Terminal::run(&home, &["send", &id, "--account", "work", "--first", "1"], &[]);
     terminal.ended(77);
-    assert!(
-        terminal.seen().contains("may not be sent") && !terminal.seen().contains("Type the number"),
-        "{}",
-        terminal.seen()
-    );
+    terminal.wait_for("may not be sent");
+    assert!(!terminal.seen().contains("Type the number"), "{}", terminal.seen());
     assert!(server.accepted().is_empty());
     // What goes to nobody on the list need not wait.
     home.run(&["send", "c", "--sandbox", "--confirm", "5"]).ended(0);

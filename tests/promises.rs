@@ -41,6 +41,8 @@ mod lines_break_at_spaces_alone;
 mod lists_as_people_have_them;
 mod lost_connections_are_opened_again;
 mod messages_are_well_formed;
+#[cfg(unix)]
+mod nobody_approves_their_own;
 mod nobody_else_is_in_a_message;
 mod nobody_gets_it_twice;
 mod one_recipient_each;

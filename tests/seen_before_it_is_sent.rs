@@ -126,3 +126,21 @@ fn that_somebody_looked_at_what_was_prepared_is_in_the_log() {
     assert_eq!(looked, [r#"{"how":"terminal","messages":2}"#, r#"{"how":"files","messages":12}"#]);
     home.run(&["verify", &id]).ended(0);
 }
+
+#[test]
+fn who_looks_at_what_was_prepared_sees_what_its_author_saw() {
+    let home = Home::new();
+    home.campaign("email,name\nada@gmial.com,Ada\nbo@two.example,Bo\n");
+    let warned = |run: &str| run.contains("row 2") && run.contains("gmial.com");
+    let first = home.run(&["check", "c"]).ended(0).stderr;
+    assert!(warned(&first), "{first}");
+    home.run(&["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    for command in [&["check", &id][..], &["preview", &id, "--row", "3"]] {
+        let said = home.run(command).ended(0).stderr;
+        assert!(warned(&said), "{command:?}: {said}");
+    }
+    home.run(&["preview", &id, "--gallery-file", "page.html"]).ended(0);
+    let page = std::fs::read_to_string(home.path().join("page.html")).unwrap();
+    assert!(page.contains("gmail.com"), "{page}");
+}

@@ -46,6 +46,8 @@ pub enum ApprovalError {
     OtherStatement(String),
     #[error("a reason is wanted, {0} characters at most")]
     Reason(usize),
+    #[error("a reason is kept for good and is in every report: it may have no address in it")]
+    ReasonNames,
     #[error("nothing can be encrypted for {0}: {1}")]
     NoRecipient(String, String),
     #[error("it cannot be opened with the key {0}: it is for another one, or it was changed")]
@@ -70,7 +72,7 @@ impl Complaint for ApprovalError {
             Self::Secret(why) => why.code(),
             Self::NoAgent(_) | Self::Agent(_) | Self::AgentRefused(_) => "approval.agent",
             Self::NoSignature(_) | Self::NoStatement | Self::OtherStatement(_) => "approval.statement",
-            Self::Reason(_) => "approval.reason",
+            Self::Reason(_) | Self::ReasonNames => "approval.reason",
             Self::NotForKey(_) | Self::NotOpened(_) | Self::NoBundle => "approval.bundle",
             Self::Unreadable { .. } | Self::TooLarge { .. } => "approval.unreadable",
         }

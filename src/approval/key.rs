@@ -157,6 +157,11 @@ fn is_private(path: &Path) -> Result<bool, ApprovalError> {
     Ok(start == b"-----BEGIN ")
 }
 
+/// The public key of a private one, if a file is one that can be read.
+pub(super) fn public_of(path: &Path) -> Option<PublicKey> {
+    if is_private(path).ok()? { Key::read(path).ok().map(|key| key.public) } else { None }
+}
+
 /// What a key is known by.
 pub(super) fn fingerprint(key: &KeyData) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()

@@ -31,7 +31,7 @@ pub use self::{
     preparer::Preparer,
     rule::{Allowed, Revoked, Rule},
     signers::Signers,
-    standing::{Cleared, Missing, Standing, Weighed},
+    standing::{Cleared, Missing, Standing, Weighed, judge},
     statement::{Said, Subject, Word},
 };
 

@@ -7,13 +7,14 @@ use std::{
 
 use super::{ApprovalError, Rule};
 use crate::{
+    address::composed,
     campaign::{
         Account, ApprovalOptions, Campaign,
         approval::read_keys,
         keys::{Entry, Keys},
         read_text,
     },
-    diagnostic::{Complaint, Diagnostics, Source, visible},
+    diagnostic::{Complaint, Diagnostics, Source, quoted, visible},
 };
 
 /// Where the platform's policy is. The path is no variable's: whoever runs the program could set that.
@@ -37,6 +38,8 @@ pub struct Policy {
     rules: Vec<Conditional>,
     /// The file that wants a label on each campaign
     label_wanted: Option<PathBuf>,
+    /// The files that say which labels there are, and these
+    labels: Vec<(PathBuf, Vec<String>)>,
 }
 
 /// A rule, and for which campaigns; all that is said must be true of one.
@@ -49,24 +52,41 @@ struct Conditional {
     options: ApprovalOptions,
 }
 
-/// A campaign says not what kind of data it is about.
+/// What is wrong with what a campaign says about its data.
 #[derive(Debug)]
-struct NoLabel(PathBuf);
+enum LabelProblem {
+    /// It says nothing.
+    None(PathBuf),
+    /// It says what none of the policy's labels is.
+    Unknown { file: PathBuf, label: String, known: Vec<String> },
+}
 
-impl fmt::Display for NoLabel {
+impl fmt::Display for LabelProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = visible(&self.0.display().to_string());
-        write!(f, "the campaign does not say what kind of data it is about, which the policy {file} wants")
+        let shown = |file: &Path| visible(&file.display().to_string());
+        match self {
+            Self::None(file) => write!(
+                f,
+                "the campaign does not say what kind of data it is about, which the policy {} wants",
+                shown(file)
+            ),
+            Self::Unknown { file, label, .. } => {
+                write!(f, "sensitivity = {}: the policy {} knows no such label", quoted(label), shown(file))
+            }
+        }
     }
 }
 
-impl Complaint for NoLabel {
+impl Complaint for LabelProblem {
     fn code(&self) -> &'static str {
-        "approval.no-label"
+        "approval.label"
     }
 
     fn help(&self) -> Option<String> {
-        Some("write it into campaign.toml, for example sensitivity = \"special category\"".into())
+        Some(match self {
+            Self::None(_) => "write it into campaign.toml, for example sensitivity = \"special category\"".into(),
+            Self::Unknown { known, .. } => format!("the labels are {}", known.join(", ")),
+        })
     }
 }
 
@@ -99,6 +119,9 @@ impl Policy {
         if keys.boolean("label_required").is_some_and(|wanted| wanted.value) {
             self.label_wanted = Some(file.to_owned());
         }
+        if let Some(labels) = keys.strings("labels") {
+            self.labels.push((file.to_owned(), labels.value.into_iter().map(|label| label.value).collect()));
+        }
         let mut rules = Vec::new();
         for (nth, entry) in keys.entries("rule", &[]).into_iter().enumerate() {
             match entry {
@@ -115,9 +138,18 @@ impl Policy {
 
     /// Whether a campaign says what it must say of itself.
     pub fn check_label(&self, campaign: &Campaign) -> Result<(), Box<dyn Complaint>> {
-        match &self.label_wanted {
-            Some(file) if campaign.sensitivity.is_none() => Err(Box::new(NoLabel(file.clone()))),
-            _ => Ok(()),
+        let Some(label) = &campaign.sensitivity else {
+            let wanted = self.label_wanted.as_ref();
+            return wanted.map_or(Ok(()), |file| Err(Box::new(LabelProblem::None(file.clone()))));
+        };
+        let is_unknown =
+            |(_, known): &&(PathBuf, Vec<String>)| known.iter().all(|known| simple(known) != simple(label));
+        match self.labels.iter().find(is_unknown) {
+            Some((file, known)) => {
+                let (file, label, known) = (file.clone(), label.clone(), known.clone());
+                Err(Box::new(LabelProblem::Unknown { file, label, known }))
+            }
+            None => Ok(()),
         }
     }
 
@@ -155,7 +187,22 @@ fn read_rule(table: &mut Keys<'_>, base: &Path, file: &Path, nth: usize) -> Opti
     })
 }
 
-/// A label as it is compared.
+/// A label as it is compared: its words, in lower case, whatever stands between them.
 fn simple(label: &str) -> String {
-    label.trim().to_lowercase()
+    let label = composed(label).to_lowercase();
+    label.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_its_words() {
+        for label in ["special category", " Special  Category", "special-category", "SPECIAL\u{a0}CATEGORY"] {
+            assert_eq!(simple(label), "special category");
+        }
+        assert_eq!(simple("cafe\u{301}"), simple("Café"));
+        assert_ne!(simple("specialcategory"), "special category");
+    }
 }

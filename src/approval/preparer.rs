@@ -1,13 +1,16 @@
 //! Who prepared a campaign: somebody else has to approve it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use ssh_key::public::KeyData;
 
 use super::{
-    Agent, Invalid,
-    key::{fingerprint, read_public},
+    Agent, Invalid, Rule,
+    key::{fingerprint, public_of, read_public},
 };
 use crate::outbox::Entry;
 
@@ -27,17 +30,25 @@ pub struct Preparer {
 
 impl Preparer {
     /// Whoever runs this: `by` is what they say that they are called where it is written down who may approve. Their keys are
-    /// those in `~/.ssh` and those that the ssh-agent has at this moment.
+    /// those in `~/.ssh`, public and private, and those that the ssh-agent has at this moment.
     #[must_use]
     pub fn now(by: Option<&str>) -> Self {
         // sudo and doas say who it really is.
         let names = ["SUDO_USER", "DOAS_USER", "LOGNAME", "USER", "USERNAME"];
-        let logins = names.into_iter().filter_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty());
+        let logins = names.into_iter().filter_map(|name| std::env::var(name).ok()).chain(own_login());
+        let logins = logins.filter(|name| !name.is_empty());
         let directory = etcetera::home_dir().map(|home| home.join(".ssh"));
         let files = directory.ok().and_then(|directory| std::fs::read_dir(directory).ok());
         let files = files.into_iter().flatten().flatten().map(|file| file.path());
-        let public = files.filter(|path| path.extension().is_some_and(|ending| ending == "pub")).take(MOST_KEYS);
-        let in_files = public.filter_map(|path| read_public(&path).ok()).flatten();
+        let is_public = |path: &Path| path.extension().is_some_and(|ending| ending == "pub");
+        let keys_of = |path: PathBuf| {
+            if is_public(&path) {
+                read_public(&path).unwrap_or_default()
+            } else {
+                public_of(&path).into_iter().collect()
+            }
+        };
+        let in_files = files.take(MOST_KEYS).flat_map(keys_of);
         let in_agent = Agent::connect().and_then(|mut agent| agent.keys()).unwrap_or_default();
         let keys = in_files.chain(in_agent).map(|key| fingerprint(key.key_data()));
         Self { by: by.map(str::to_owned), logins: logins.collect(), keys: keys.collect() }
@@ -77,17 +88,32 @@ impl Preparer {
         self.by.is_some() || !self.keys.is_empty()
     }
 
-    /// That somebody else has a key, who has some names.
-    pub fn check_other(&self, key: &KeyData, names: &[String]) -> Result<(), Invalid> {
+    /// That somebody else has a key, who has some names. What some rules call the preparer's keys are names of theirs, too.
+    pub(super) fn check_other(&self, key: &KeyData, names: &[String], rules: &[Rule]) -> Result<(), Invalid> {
         if self.keys.contains(&fingerprint(key)) {
             return Err(Invalid::OwnKey);
         }
-        let own = || self.by.iter().chain(&self.logins);
+        let written: Vec<String> = rules.iter().flat_map(|rule| rule.names_of(&self.keys)).collect();
+        let own = || self.by.iter().chain(&self.logins).chain(&written);
         match names.iter().find(|name| own().any(|own| is_same(own, name))) {
             Some(name) => Err(Invalid::OwnName(name.clone())),
             None => Ok(()),
         }
     }
+}
+
+/// What the system's own list of users calls whoever runs this.
+#[cfg(unix)]
+fn own_login() -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let own = rustix::process::getuid().as_raw().to_string();
+    let own = users.lines().find(|line| line.split(':').nth(2) == Some(&own))?;
+    own.split(':').next().map(str::to_owned)
+}
+
+#[cfg(not(unix))]
+fn own_login() -> Option<String> {
+    None
 }
 
 /// Whether two names can be one person's: the same, or one of them is the other without its domain.

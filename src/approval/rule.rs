@@ -1,6 +1,6 @@
 //! A rule: so many of some people must have approved.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use ssh_key::{PublicKey, public::KeyData};
@@ -80,6 +80,11 @@ impl Rule {
         let names = self.signers.names(key, &[signed, now])?;
         let until = signed.checked_add(self.lasts).unwrap_or(Timestamp::MAX);
         if now > until { Err(Invalid::Expired(until)) } else { Ok(Allowed { names, until }) }
+    }
+
+    /// All names of whoever has one of some keys, which are known by their fingerprints.
+    pub(super) fn names_of(&self, keys: &BTreeSet<String>) -> Vec<String> {
+        self.signers.names_of(keys)
     }
 
     /// All names of whoever has a key.

@@ -1,9 +1,11 @@
 //! OpenSSH's file of those who may sign (`allowed_signers`, ssh-keygen(1)).
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use ssh_key::{PublicKey, public::KeyData};
 
-use super::{ApprovalError, Invalid, NAMESPACE};
+use super::{ApprovalError, Invalid, NAMESPACE, key::fingerprint};
 
 /// Who may sign, by their keys.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +54,15 @@ impl Signers {
     #[must_use]
     pub fn all_names(&self, key: &KeyData) -> Vec<String> {
         self.0.iter().filter(|line| line.key == *key).flat_map(|line| line.principals.clone()).collect()
+    }
+}
+
+impl Signers {
+    /// All names of whoever has one of some keys, which are known by their fingerprints.
+    #[must_use]
+    pub fn names_of(&self, keys: &BTreeSet<String>) -> Vec<String> {
+        let theirs = self.0.iter().filter(|line| keys.contains(&fingerprint(&line.key)));
+        theirs.flat_map(|line| line.principals.clone()).collect()
     }
 }
 
@@ -146,13 +157,20 @@ fn time(text: &str) -> Result<Timestamp, String> {
     let wrong = || format!("{} is no time such as 20261231 or 20261231235959Z", crate::diagnostic::quoted(text));
     let (digits, zone) = match text.strip_suffix(['Z', 'z']) {
         Some(digits) => (digits, TimeZone::UTC),
-        None => (text, TimeZone::system()),
+        None => (text, here()),
     };
     if !digits.bytes().all(|digit| digit.is_ascii_digit()) || ![8, 12, 14].contains(&digits.len()) {
         return Err(wrong());
     }
     let time = DateTime::strptime("%Y%m%d%H%M%S", format!("{digits:0<14}")).map_err(|_| wrong())?;
     zone.to_timestamp(time).map_err(|_| wrong())
+}
+
+/// The zone that this machine is in, whatever the environment of whoever runs the program says.
+fn here() -> TimeZone {
+    let rules = std::fs::read("/etc/localtime").ok();
+    let zone = rules.and_then(|rules| TimeZone::tzif("here", &rules).ok());
+    zone.unwrap_or(if cfg!(unix) { TimeZone::UTC } else { TimeZone::system() })
 }
 
 /// Whether a word is in a list of patterns (`PATTERNS` in `ssh_config(5)`): one of them fits, and none with an exclamation mark does.

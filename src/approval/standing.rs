@@ -3,6 +3,7 @@
 use std::{collections::HashSet, fmt};
 
 use jiff::Timestamp;
+use ssh_key::public::KeyData;
 
 use super::{Allowed, Decision, Invalid, Preparer, Rule, Subject};
 use crate::{
@@ -172,19 +173,36 @@ fn weigh(
             return Weighed { at: entered, key: None, names: Vec::new(), verdicts };
         }
     };
-    let (key, at) = (&decision.key, decision.said.at);
+    let at = decision.said.at;
+    let (names, mut verdicts) = judge(rules, preparer, &decision.key, at, now);
+    if let Err(why) = decision.check_time(now) {
+        verdicts = vec![Err(why); count];
+    }
+    Weighed { at, key: Some(decision.fingerprint()), names, verdicts }
+}
+
+/// What is said with a key counts for: for each rule, or once if there is none. With the names of whoever has the key. What a key cannot
+/// be used for is said before whose it is.
+#[must_use]
+pub fn judge(
+    rules: &[Rule],
+    preparer: &Preparer,
+    key: &KeyData,
+    signed: Timestamp,
+    now: Timestamp,
+) -> (Vec<String>, Vec<Result<Allowed, Invalid>>) {
     let mut names: Vec<String> = rules.iter().flat_map(|rule| rule.all_names(key)).collect();
     names.sort();
     names.dedup();
     let known = if rules.is_empty() || preparer.is_known() { Ok(()) } else { Err(Invalid::UnknownPreparer) };
-    let common = known.and_then(|()| decision.check_time(now)).and_then(|()| preparer.check_other(key, &names));
-    let by = |rule: &Rule| common.clone().and_then(|()| rule.allows(key, at, now));
+    let other = known.and_then(|()| preparer.check_other(key, &names, rules));
+    let by = |rule: &Rule| rule.allows(key, signed, now).and_then(|allowed| other.clone().map(|()| allowed));
     let verdicts = if rules.is_empty() {
-        vec![common.map(|()| Allowed { names: Vec::new(), until: Timestamp::MAX })]
+        vec![other.map(|()| Allowed { names: Vec::new(), until: Timestamp::MAX })]
     } else {
         rules.iter().map(by).collect()
     };
-    Weighed { at, key: Some(decision.fingerprint()), names, verdicts }
+    (names, verdicts)
 }
 
 /// How many different people there are, each known by some names and a key: who has one of them in common with another is the same.

@@ -100,6 +100,7 @@ impl Word {
     pub fn rejected(reason: &str) -> Result<Self, ApprovalError> {
         let reason = one_line(reason.trim());
         match reason.chars().count() {
+            1..=MOST_REASON if reason.contains(['@', '\u{ff20}']) => Err(ApprovalError::ReasonNames),
             1..=MOST_REASON => Ok(Self::Rejected(reason)),
             _ => Err(ApprovalError::Reason(MOST_REASON)),
         }
@@ -164,5 +165,6 @@ mod tests {
         let text = subject("x").statement(&Said { word: word.clone(), at });
         assert_eq!(subject("x").read(&text).unwrap().word, word);
         assert!(Word::rejected(" \n").is_err());
+        assert!(Word::rejected("not for ada@one.example").is_err());
     }
 }

@@ -231,7 +231,7 @@ pub(super) fn unread(why: ApprovalError) -> Failure {
         | ApprovalError::NoSignature(_)
         | ApprovalError::NotOpened(_)
         | ApprovalError::NoBundle => Exit::Data,
-        ApprovalError::Reason(_) => Exit::Usage,
+        ApprovalError::Reason(_) | ApprovalError::ReasonNames => Exit::Usage,
         _ => Exit::Configuration,
     };
     Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))

@@ -17,7 +17,7 @@ use super::{
     record::{RecordArgs, failed, who},
 };
 use crate::{
-    approval::{Agent, Decision, Invalid, Key, Preparer, Rule, Said, Subject, Word, read_signature},
+    approval::{Agent, Decision, Invalid, Key, Preparer, Rule, Said, Subject, Word, judge, read_signature},
     diagnostic::{counted, visible},
     outbox::{Deed, Entry, Overview, Store, StoreError},
     recipients::Selection,
@@ -86,9 +86,10 @@ impl Looked {
     }
 
     fn check(&self, key: &ssh_key::public::KeyData, signed: Timestamp, now: Timestamp) -> Result<Vec<String>, Invalid> {
-        let (mut names, mut why, mut counts) = (Vec::new(), None, self.rules.is_empty());
-        for rule in &self.rules {
-            match rule.allows(key, signed, now) {
+        let (_, verdicts) = judge(&self.rules, &Preparer::of(&self.entries), key, signed, now);
+        let (mut names, mut why, mut counts) = (Vec::new(), None, false);
+        for verdict in verdicts {
+            match verdict {
                 Ok(allowed) => {
                     counts = true;
                     names.extend(allowed.names);
@@ -98,16 +99,7 @@ impl Looked {
         }
         names.sort();
         names.dedup();
-        // What cannot be used is said before whose it is.
-        if !counts {
-            return Err(why.unwrap_or(Invalid::UnknownKey));
-        }
-        let preparer = Preparer::of(&self.entries);
-        if !self.rules.is_empty() && !preparer.is_known() {
-            return Err(Invalid::UnknownPreparer);
-        }
-        preparer.check_other(key, &names)?;
-        Ok(names)
+        if counts { Ok(names) } else { Err(why.unwrap_or(Invalid::UnknownKey)) }
     }
 
     /// The key that is named, or the one of the agent's that counts.
@@ -268,6 +260,7 @@ fn show(looked: &Looked, loaded: &Loaded, screen: Screen) -> Result<String, Fail
         let why = "its messages do not come out as they were prepared".to_owned();
         return Err(failed(StoreError::Unsound { id: campaign.id.clone(), why }));
     }
+    loaded.look_again();
     loaded.say_remarks(screen);
     screen.remark(prepared.remarks());
     let compose = |index| loaded.composer.compose(index).map_err(|why| Failure::new(Exit::Data, why));
@@ -352,6 +345,9 @@ impl Reject {
             let deed = Deed { who: &who(), what: "rejected", details: &details };
             store.log(&campaign.id, deed, Timestamp::now()).map_err(failed)?;
             screen.print(&format!("campaign {} is rejected: {reason}\n", campaign.id));
+            if campaign.origin.is_some() {
+                screen.note("That is known here alone. To send it back, it must be signed: --key FILE\n");
+            }
             return Ok(Exit::Ok);
         };
         let (mut looked, _) = Looked::at(&self.record, &self.config, &self.id)?;

@@ -72,6 +72,7 @@ impl Check {
 
     fn check(&self, screen: Screen) -> Result<Checked, Failure> {
         let loaded = self.campaign.load(|_| {})?;
+        loaded.look_again();
         if loaded.frozen.is_none() {
             check_files(&loaded.campaign)?;
         }

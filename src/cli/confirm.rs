@@ -28,6 +28,7 @@ pub(super) type Warnings = BTreeMap<String, usize>;
 /// What somebody is asked to confirm.
 pub(super) struct Question {
     pub(super) campaign: String,
+    pub(super) id: Option<String>,
     /// Over all that was prepared, and is sent.
     pub(super) digest: Option<Digest>,
     /// The first message, the last one, and some between them; at least one.
@@ -93,7 +94,10 @@ impl Question {
         let mut line = |name: &str, value: &str| {
             let _ = writeln!(text, "{name:<12}{}", visible(value));
         };
-        line("Campaign", &self.campaign);
+        match &self.id {
+            Some(id) => line("Campaign", &format!("{} ({id})", self.campaign)),
+            None => line("Campaign", &self.campaign),
+        }
         if let Some(digest) = &self.digest {
             line("Digest", &digest.to_string());
         }

@@ -312,6 +312,13 @@ impl Loaded {
         self.composer.list()
     }
 
+    /// Looks at the list of what was prepared as it was looked at then, for somebody who looks at it now.
+    pub(super) fn look_again(&self) {
+        if self.origin.is_some() {
+            self.list().look_again();
+        }
+    }
+
     /// Says what was noticed about the list.
     pub(super) fn say_remarks(&self, screen: Screen) {
         screen.remark(self.list().remarks());

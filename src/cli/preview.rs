@@ -109,6 +109,7 @@ impl FilesArgs {
 impl Preview {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let loaded = self.campaign.load(|_| {})?;
+        loaded.look_again();
         loaded.say_remarks(screen);
         if self.gallery.is_wanted() {
             let named = !self.which.is_any();

@@ -147,6 +147,9 @@ pub(super) struct Send {
     campaign: CampaignArgs,
 }
 
+/// Looks once more whether a campaign may be sent: while somebody waits, somebody else may reject it.
+pub(super) type Recheck = Arc<dyn Fn() -> Result<Cleared, Failure> + Sync + std::marker::Send>;
+
 /// A campaign of the record that is about to be sent.
 pub(super) struct Ready {
     /// How it is to be sent.
@@ -160,8 +163,9 @@ pub(super) struct Ready {
     pub(super) digest: Option<Digest>,
     /// What was remarked then.
     pub(super) warnings: Warnings,
-    /// That it may be sent
+    /// That it may be sent, and whether it still may
     pub(super) cleared: Cleared,
+    pub(super) recheck: Recheck,
     /// Where other programs share the account, with what counts already.
     pub(super) ledger: Option<(Ledger, News)>,
     /// What may go to some domains, with what counts already.
@@ -224,7 +228,7 @@ impl Send {
             (Some(origin), None) => origin.id.clone(),
             (None, None) => return Ok(Exit::Software),
         };
-        let (mut ready, frozen) = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
+        let mut ready = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
             Ok(ready) => ready,
             Err(exit) => return Ok(exit),
         };
@@ -232,14 +236,18 @@ impl Send {
         let asked = (queued.as_slice(), ready.outbox.len());
         let mut question = self.question(&ready.campaign, &ready.composer, asked, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
+        question.id = Some(ready.id.clone()).filter(|_| !self.sandbox);
         (question.digest, question.warnings) = (ready.digest, ready.warnings.clone());
         confirm(&question, self.confirm, screen)?;
         // Somebody may have sat before the question for long.
-        ready.cleared =
-            self.clear(&Store::open(&file).map_err(failed)?, (&id, &frozen, &ready.campaign), account.as_ref())?;
+        ready.cleared = (ready.recheck)()?;
         self.note(&file, &ready, &question)?;
         let id = ready.id.clone();
-        let (exit, mut details) = self.run_engine(ready, account, signer, screen)?;
+        let ended = self.run_engine(ready, account, signer, screen);
+        let (ended, mut details) = match ended {
+            Ok((exit, details)) => (Ok(exit), details),
+            Err(failure) => (Err(failure), json!({ "why": "it did not begin" })),
+        };
         if report::output_was_lost() {
             details["told"] = false.into();
         }
@@ -248,10 +256,10 @@ impl Send {
             store.settle();
             logged
         };
-        match Store::open(&file).and_then(stopped) {
-            Err(why) if exit == Exit::Ok => Err(Failure { exit: Exit::Io, ..failed(why) }),
+        match (Store::open(&file).and_then(stopped), ended) {
+            (Err(why), Ok(Exit::Ok)) => Err(Failure { exit: Exit::Io, ..failed(why) }),
             // Why that cannot be written was said.
-            _ => Ok(exit),
+            (_, ended) => ended,
         }
     }
 
@@ -320,7 +328,7 @@ impl Send {
         selected: Selection,
         account: Option<&Account>,
         screen: Screen,
-    ) -> Result<Result<(Ready, Frozen), Exit>, Failure> {
+    ) -> Result<Result<Ready, Exit>, Failure> {
         let now = Timestamp::now();
         let overview = store.campaign(id).map_err(failed)?;
         overview.check_own().map_err(failed)?;
@@ -358,7 +366,8 @@ impl Send {
             }
             return Ok(Err(if counts.all_sent() { Exit::Ok } else { Exit::SomeNotSent }));
         }
-        let cleared = self.clear(&store, (id, &frozen, &campaign), account)?;
+        let recheck = self.recheck(store.path(), id, frozen, (&campaign, account));
+        let cleared = recheck()?;
         let rates = self.all_rates(&campaign, account);
         let name = account.map_or("sandbox", |account| account.name.as_str());
         let longest = rates.iter().map(|rate| rate.window()).max();
@@ -371,17 +380,22 @@ impl Send {
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
         let outbox = Arc::new(Outbox::of(&messages, selected, overview.largest, journal));
         let Overview { id, digest, .. } = overview;
-        Ok(Ok((Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, ledger, domains }, frozen)))
+        Ok(Ok(Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains }))
     }
 
-    /// That a campaign may be sent; what goes into the sandbox goes to nobody.
-    fn clear(
+    /// Whether a campaign of the record may be sent with some settings; what goes into the sandbox goes to nobody.
+    fn recheck(
         &self,
-        store: &Store,
-        (id, frozen, settings): (&str, &Frozen, &campaign::Campaign),
-        account: Option<&Account>,
-    ) -> Result<Cleared, Failure> {
-        if self.sandbox { Ok(Cleared::for_nobody()) } else { clear(store, id, frozen, settings, account) }
+        file: &Path,
+        id: &str,
+        frozen: Frozen,
+        (settings, account): (&campaign::Campaign, Option<&Account>),
+    ) -> Recheck {
+        if self.sandbox {
+            return Arc::new(|| Ok(Cleared::for_nobody()));
+        }
+        let (file, id, settings, account) = (file.to_owned(), id.to_owned(), settings.clone(), account.cloned());
+        Arc::new(move || clear(&Store::open(&file).map_err(failed)?, &id, &frozen, &settings, account.as_ref()))
     }
 
     /// Who prepares, and whether somebody else must approve it. What goes into the sandbox goes to nobody.
@@ -441,6 +455,7 @@ impl Send {
         let least = limits.iter().map(to_domain).chain([Rate::least_time(queued.len(), &rates)]).max();
         Ok(Question {
             campaign: campaign.name.clone(),
+            id: None,
             digest: None,
             messages: shown(queued.len()).into_iter().map(compose).collect::<Result<_, _>>()?,
             count: queued.len(),

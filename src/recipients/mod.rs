@@ -25,7 +25,7 @@ use std::{
     collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use hashbrown::HashTable;
@@ -75,7 +75,7 @@ pub struct RecipientList {
     /// Rows of the file that count for nobody, since their address stands in an earlier one.
     left_out: usize,
     /// What was said about the list and does not stop it.
-    remarks: Diagnostics,
+    remarks: OnceLock<Diagnostics>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +159,7 @@ impl RecipientList {
             groups: None,
             index: Index::default(),
             left_out: 0,
-            remarks: Diagnostics::default(),
+            remarks: OnceLock::new(),
         }
     }
 
@@ -202,7 +202,7 @@ impl RecipientList {
     /// What was said about the list and does not stop it.
     #[must_use]
     pub fn remarks(&self) -> &Diagnostics {
-        &self.remarks
+        self.remarks.get_or_init(Diagnostics::default)
     }
 
     /// What the list is called in complaints.
@@ -278,7 +278,7 @@ impl RecipientList {
 
     /// With what was said about it.
     pub(crate) fn with_remarks(self, remarks: Diagnostics) -> Self {
-        Self { remarks, ..self }
+        Self { remarks: remarks.into(), ..self }
     }
 
     fn person_at(&self, place: usize) -> usize {

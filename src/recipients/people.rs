@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{RecipientList, read::Rows, short};
+use super::{ListFile, RecipientList, read::Rows, short};
 use crate::campaign::ListOptions;
 
 /// The headings of a list that was kept are row 1, wherever they stood.
@@ -67,6 +67,15 @@ impl Rows for PeopleRows<'_> {
 }
 
 impl RecipientList {
+    /// Says once more what is worth a look about a list that was kept. What only its file could tell, such as rows that were left out,
+    /// is not known any more.
+    pub fn look_again(self: &Arc<Self>) {
+        let all = ListFile::of_people(&self.name, Arc::clone(self), |_| true);
+        let (_, found) = Self::examined(&all, &self.options());
+        // It was good when it was prepared, perhaps because somebody said so.
+        let _ = self.remarks.set(found.without_errors());
+    }
+
     /// How it was read, for a list of some of its people.
     #[must_use]
     pub fn options(&self) -> ListOptions {
@@ -91,7 +100,7 @@ impl RecipientList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipients::{ListFile, PersonRow};
+    use crate::recipients::PersonRow;
 
     #[test]
     fn some_of_the_people_are_a_list_like_the_one_that_they_are_from() {

@@ -9,12 +9,14 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Ready, Send};
+use super::{Ready, Recheck, Send};
 use crate::{
     address::Address,
     approval::Cleared,
+    campaign::Account,
     cli::{
         Exit, Failure, Screen,
+        approval::clear,
         confirm::{Question, Warnings, confirm, forget_typed, server},
         load::Loaded,
         login::{self, check_senders, read_signer},
@@ -65,6 +67,9 @@ impl Send {
             screen.remark(&prepared.remarks().clone().briefly());
         }
         let account = login::account(self.config.as_deref(), loaded.campaign.account.as_deref())?;
+        if loaded.list().get(index).is_some_and(|own| is_testers(&own)) {
+            self.check_own_test(&loaded, &account, tester, row)?;
+        }
         let signer = account.dkim.as_ref().map(read_signer).transpose()?;
         let Loaded { mut campaign, composer, allowed, .. } = loaded;
         let composer = composer.for_test(tester.clone());
@@ -74,6 +79,7 @@ impl Send {
         let message = composer.compose(index).map_err(|why| Failure::new(Exit::Data, why))?;
         let question = Question {
             campaign: format!("{}: a test, the message of row {row} to {tester} instead", campaign.name),
+            id: None,
             digest: None,
             messages: vec![message.clone()],
             count: 1,
@@ -94,12 +100,38 @@ impl Send {
         let (ledger, domains, digest, warnings) = (None, Vec::new(), None, Warnings::new());
         // No recipient gets it.
         let (id, cleared) = (String::new(), Cleared::for_nobody());
-        let ready = Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, ledger, domains };
+        let recheck: Recheck = Arc::new(|| Ok(Cleared::for_nobody()));
+        let ready =
+            Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains };
         self.run_engine(ready, Some(account), signer, screen).map(|(exit, _)| exit)
     }
 
+    /// One who is on the list may get their own message as a test only if nobody else has to approve it first.
+    fn check_own_test(&self, loaded: &Loaded, account: &Account, tester: &Address, row: u64) -> Result<(), Failure> {
+        let may_be_sent = match (&loaded.origin, &loaded.frozen) {
+            (Some(origin), Some(frozen)) => {
+                let store = self.campaign.record.open()?;
+                clear(&store, &origin.id, frozen, &frozen.settings, Some(account)).is_ok()
+            }
+            _ => !self.by.witness(loaded, Some(account))?.is_bound,
+        };
+        if may_be_sent {
+            return Ok(());
+        }
+        let message =
+            format!("{tester} is the address of row {row}, and nothing may be sent to the list before it is approved");
+        let help = Some("send the test to somebody who is not on the list; nothing was sent");
+        Err(Failure::because(Exit::Refused, "send.test", message, help))
+    }
+
     /// What the engine is told of the first messages, and what asks about the others.
-    pub(super) fn first(&self, left: usize) -> Option<(First, impl FnOnce(Vec<Finished>) + use<>)> {
+    /// What was approved may have been rejected while somebody looks at what came.
+    pub(super) fn first(
+        &self,
+        left: usize,
+        recheck: Recheck,
+        screen: Screen,
+    ) -> Option<(First, impl FnOnce(Vec<Finished>) + use<>)> {
         let count = self.first? as usize;
         let (word, go_on) = oneshot::channel();
         let ask = move |first: Vec<Finished>| {
@@ -110,7 +142,9 @@ impl Send {
                 let _ = io::stderr().write_all(text.as_bytes());
                 let mut typed = String::new();
                 let read = io::stdin().lock().read_line(&mut typed);
-                let _ = word.send(read.is_ok() && typed.trim().eq_ignore_ascii_case("yes"));
+                let is_yes = read.is_ok() && typed.trim().eq_ignore_ascii_case("yes");
+                let may_go_on = is_yes && recheck().map_err(|failure| screen.complain(&failure.why)).is_ok();
+                let _ = word.send(may_go_on);
             });
         };
         Some((First { count, go_on }, ask))

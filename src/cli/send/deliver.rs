@@ -40,7 +40,7 @@ impl Send {
         signer: Option<Signer>,
         screen: Screen,
     ) -> Result<(Exit, Value), Failure> {
-        let Ready { campaign, composer, allowed, outbox, cleared: _, ledger, domains, .. } = ready;
+        let Ready { campaign, composer, allowed, outbox, cleared: _, recheck, ledger, domains, .. } = ready;
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
         let (account, secret) = match (account, &sandbox) {
             (Some(account), _) => (account, secret),
@@ -49,7 +49,7 @@ impl Send {
         };
         let rates = self.all_rates(&campaign, Some(&account));
         let connections = campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
-        let (first, ask) = self.first(outbox.with(&LEFT).len()).unzip();
+        let (first, ask) = self.first(outbox.with(&LEFT).len(), Arc::clone(&recheck), screen).unzip();
         let job = Job {
             account,
             secret,
@@ -72,6 +72,8 @@ impl Send {
         tokio::spawn(signals::listen(stop.clone(), Arc::clone(&over), last_words, screen));
         if let Some(hold) = campaign.hold.filter(|_| !self.sandbox) {
             let _ = stop.unless(held(hold.duration(), screen)).await;
+            // Somebody may have said no meanwhile.
+            recheck()?;
         }
         let (sender, receiver) = mpsc::channel(EVENTS);
         let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
