@@ -28,7 +28,7 @@ pub use self::{
     exchange::{Exchanged, Letter},
     key::{Key, read_public, read_signature, read_signers},
     policy::{PLATFORM_POLICY, Policy},
-    preparer::Preparer,
+    preparer::{Preparer, own_login},
     rule::{Allowed, Revoked, Rule},
     signers::Signers,
     standing::{Cleared, Missing, Standing, Weighed, judge},

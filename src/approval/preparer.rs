@@ -104,15 +104,18 @@ impl Preparer {
 
 /// What the system's own list of users calls whoever runs this.
 #[cfg(unix)]
-fn own_login() -> Option<String> {
+#[must_use]
+pub fn own_login() -> Option<String> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     let own = rustix::process::getuid().as_raw().to_string();
     let own = users.lines().find(|line| line.split(':').nth(2) == Some(&own))?;
     own.split(':').next().map(str::to_owned)
 }
 
+/// What the system's own list of users calls whoever runs this.
 #[cfg(not(unix))]
-fn own_login() -> Option<String> {
+#[must_use]
+pub fn own_login() -> Option<String> {
     None
 }
 

@@ -48,13 +48,21 @@ pub struct Weighed {
 
 /// That something may be sent. It is made of a [`Standing`] that says so, and of nothing else: what sends has to show one.
 #[derive(Debug)]
-pub struct Cleared(());
+pub struct Cleared {
+    by: Vec<String>,
+}
 
 impl Cleared {
+    /// Whose approvals count, in words.
+    #[must_use]
+    pub fn by(&self) -> &[String] {
+        &self.by
+    }
+
     /// For what goes to no recipient: a test to oneself, and the sandbox in this program.
     #[must_use]
     pub fn for_nobody() -> Self {
-        Self(())
+        Self { by: Vec::new() }
     }
 }
 
@@ -134,7 +142,8 @@ impl Standing {
     /// That it may be sent, or what is missing.
     pub fn clear(&self, subject: &Subject) -> Result<Cleared, Missing> {
         if self.missing() == 0 && self.rejected.is_none() {
-            return Ok(Cleared(()));
+            let counts = |weighed: &&Weighed| weighed.verdicts.iter().any(Result::is_ok);
+            return Ok(Cleared { by: self.approvals.iter().filter(counts).map(Weighed::whose).collect() });
         }
         let mut invalid: Vec<String> = Vec::new();
         for weighed in &self.approvals {

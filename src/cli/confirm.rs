@@ -38,6 +38,8 @@ pub(super) struct Question {
     pub(super) all: usize,
     /// In words.
     pub(super) server: String,
+    /// Who approved it.
+    pub(super) approved: Vec<String>,
     /// How the messages are signed, in words.
     pub(super) signed: Option<String>,
     pub(super) warnings: Warnings,
@@ -104,6 +106,9 @@ impl Question {
         if let Some(first) = self.messages.first() {
             line("Subject", first.subject());
             line("From", &first.envelope().from().to_string());
+        }
+        for whose in &self.approved {
+            line("Approved", &format!("by {whose}"));
         }
         line("Server", &self.server);
         if let Some(signed) = &self.signed {

@@ -51,6 +51,7 @@ Examples:
   apiece init update                      make a campaign to start from
   apiece check update                     everything that can be known before sending
   apiece preview update --row 2           the message to the person in row 2
+  apiece preview update --gallery         all messages, in your browser
   apiece send update --sandbox            rehearse against a server inside the program
   apiece send update --account work       send it
 

@@ -7,6 +7,7 @@ use etcetera::{AppStrategy, AppStrategyArgs};
 
 use super::{Exit, Failure};
 use crate::{
+    approval::own_login,
     diagnostic::{Diagnostic, Place},
     outbox::{Overview, Store, StoreError},
 };
@@ -59,7 +60,7 @@ impl RecordArgs {
 /// Who runs this, for the log.
 pub(super) fn who() -> String {
     let name = ["LOGNAME", "USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let name = name.filter(|name| !name.is_empty());
+    let name = name.filter(|name| !name.is_empty()).or_else(own_login);
     #[cfg(unix)]
     let id = Some(format!("uid {}", rustix::process::getuid().as_raw()));
     #[cfg(not(unix))]

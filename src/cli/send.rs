@@ -236,6 +236,7 @@ impl Send {
         let asked = (queued.as_slice(), ready.outbox.len());
         let mut question = self.question(&ready.campaign, &ready.composer, asked, &server, account.as_ref())?;
         question.signed = signer.as_ref().map(ToString::to_string);
+        question.approved = ready.cleared.by().to_vec();
         question.id = Some(ready.id.clone()).filter(|_| !self.sandbox);
         (question.digest, question.warnings) = (ready.digest, ready.warnings.clone());
         confirm(&question, self.confirm, screen)?;
@@ -461,6 +462,7 @@ impl Send {
             count: queued.len(),
             all,
             server: server.to_owned(),
+            approved: Vec::new(),
             signed: None,
             warnings: Warnings::new(),
             rates,

@@ -85,6 +85,7 @@ impl Send {
             count: 1,
             all: 1,
             server: server(&account),
+            approved: Vec::new(),
             signed: signer.as_ref().map(ToString::to_string),
             warnings: Warnings::new(),
             rates: Vec::new(),
