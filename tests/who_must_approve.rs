@@ -235,6 +235,7 @@ fn an_approval_expires() {
     approve(&home, &id, "ada").ended(0);
     let mut terminal = Terminal::run(&home, &["send", &id, "--account", "work"], &[]);
     terminal.wait_for("Type the number of recipients to send: ");
+    assert!(terminal.seen().contains("\nApproved    by ada (SHA256:"), "{}", terminal.seen());
     std::thread::sleep(Duration::from_millis(3100));
     terminal.type_in("5\n");
     terminal.ended(77);
