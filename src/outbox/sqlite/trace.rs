@@ -7,9 +7,9 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Outcome, Overview, Store, StoreError,
     look::{rows_of, time},
-    people::{Pseudonym, Pseudonyms, without_people, words_of},
+    people::{Pseudonym, Pseudonyms, own, without_people},
 };
-use crate::address::Address;
+use crate::{address::Address, guard::Own};
 
 /// Whether people are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +202,7 @@ impl Store {
             while let Some(line) = lines.next()? {
                 let place = line.get("place")?;
                 if open.as_ref().is_none_or(|(before, _)| *before != place) {
-                    let next = (place, Person::of(line, &pseudonyms)?);
+                    let next = (place, Person::of(line, &pseudonyms, names)?);
                     if let Some((_, before)) = open.replace(next)
                         && !with(before.traced(names))
                     {
@@ -212,7 +212,7 @@ impl Store {
                 if let Some((_, person)) = &mut open
                     && line.get::<_, Option<i64>>("nth")?.is_some()
                 {
-                    let said = transaction(line, |said| person.without(said, names))?;
+                    let said = transaction(line, |said| person.without(said))?;
                     person.traced.transactions.push(said);
                 }
             }
@@ -277,18 +277,19 @@ impl Store {
 /// A recipient whose transactions are being read.
 struct Person {
     traced: Traced,
-    words: std::collections::HashSet<String>,
+    /// What servers must not be quoted with; none where they may.
+    own: Option<Own>,
 }
 
 impl Person {
-    fn of(line: &Row<'_>, pseudonyms: &Pseudonyms) -> rusqlite::Result<Self> {
+    fn of(line: &Row<'_>, pseudonyms: &Pseudonyms, names: Names) -> rusqlite::Result<Self> {
         let address: Option<String> = line.get("address")?;
         let person: Option<[u8; 32]> = line.get("person")?;
         let fields = line.get_ref("fields")?.as_str_or_null()?;
         let known = address.as_ref().map(|address| pseudonyms.of(address));
         let first = line.get::<_, Option<i64>>("row")?.unwrap_or_default();
         Ok(Self {
-            words: words_of(fields.unwrap_or_default()),
+            own: (names == Names::Hidden).then(|| own(address.as_deref(), fields.unwrap_or_default())),
             traced: Traced {
                 pseudonym: known.or(person).unwrap_or_default().into(),
                 rows: rows_of(first, fields),
@@ -300,11 +301,8 @@ impl Person {
     }
 
     /// What a server said, as it may be said.
-    fn without(&self, said: &str, names: Names) -> String {
-        match names {
-            Names::Shown => said.to_owned(),
-            Names::Hidden => without_people(said, self.traced.address.as_deref(), &self.words),
-        }
+    fn without(&self, said: &str) -> String {
+        self.own.as_ref().map_or_else(|| said.to_owned(), |own| without_people(said, own))
     }
 
     fn traced(self, names: Names) -> Traced {
