@@ -43,10 +43,11 @@ fn an_incident_is_told_in_the_order_of_the_form() {
     let end = (now + jiff::SignedDuration::from_hours(72)).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     for said in [
         "the first about this campaign",
-        "At least      8 people: the server took the message over",
-        "At most       10 people: with those of whom only the server knows",
+        "At least      8 people: the server said that it took the message over",
+        "In doubt      2 people: there is no answer",
+        "At most       10 people: all of these together",
         "Refused       2 people",
-        "Not sent      0 people",
+        "Not tried     0 people",
         "2 messages of which only the server knows",
         &format!("72 hours end  {end}"),
         "At this time  71 h 5",

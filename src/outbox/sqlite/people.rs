@@ -208,7 +208,12 @@ mod tests {
                 "550 Erika_Mustermann, Mustermann-Erika, ErikaMustermann, host mx.erika-mustermann.example",
                 "550 [removed], [removed], [removed], host mx.[removed]",
             ),
-            ("bob_oneil@one.example", &["Bob O'Neil"], "550 bob_oneil=one.example: ONeil", "550 [removed]=[removed]: [removed]"),
+            (
+                "bob_oneil@one.example",
+                &["Bob O'Neil"],
+                "550 bob_oneil=one.example: ONeil",
+                "550 [removed]=[removed]: [removed]",
+            ),
             ("ivy@two.example", &["Ivy"], "550 (user=ivy;dom=two.example)", "550 (user=[removed];dom=[removed])"),
             ("c@two.example", &["Çelik Öztürk"], "550 CELIK OZTURK is ÇELİK", "550 [removed] is [removed]"),
             ("kim@two.example", &[], "550 kim&#64;two.example", "550 [removed]&#64;[removed]"),

@@ -88,6 +88,8 @@ pub struct Check {
     pub claim: &'static str,
     /// How often the record says otherwise.
     pub against: usize,
+    /// For how many messages nobody knows it: they were in doubt, and were sent again on somebody's word.
+    pub unknown: usize,
 }
 
 /// What is true of a record in which each transaction had one recipient and nobody was sent anything twice. Each query counts
@@ -117,16 +119,26 @@ const CLAIMS: [(&str, &str); 6] = [
             HAVING min(message_id) <> max(message_id)))",
     ),
     (
-        "the server took over no message twice",
+        TWICE,
         "SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 AND outcome = 'sent' GROUP BY position
          HAVING count(*) > 1)",
     ),
     (
-        "no message was begun again after the server had taken it over",
+        AGAIN,
         "SELECT count(*) FROM attempt AS sent WHERE campaign = ?1 AND outcome = 'sent' AND EXISTS (SELECT 1 FROM attempt AS later
          WHERE later.campaign = ?1 AND later.position = sent.position AND later.number > sent.number)",
     ),
 ];
+
+/// Claims about the server, of which the record knows only what the server said.
+const UNHEARD: [&str; 2] = [TWICE, AGAIN];
+const TWICE: &str = "the server took over no message twice";
+const AGAIN: &str = "no message was begun again after the server had taken it over";
+
+/// How many messages were begun again although the answer to an earlier try was lost.
+const DOUBTED: &str = "SELECT count(DISTINCT position) FROM attempt AS lost WHERE campaign = ?1
+     AND outcome IN ('in_doubt', 'sending') AND EXISTS (SELECT 1 FROM attempt AS later
+     WHERE later.campaign = ?1 AND later.position = lost.position AND later.number > lost.number)";
 
 /// Each message with its recipient and all of its transactions, in their order.
 const TRACED: &str =
@@ -266,9 +278,10 @@ impl Store {
     /// Whether the record speaks against what must be true of it: that each transaction had one recipient, and that nobody was
     /// sent anything twice.
     pub fn checks(&self, campaign: &Overview) -> Result<Vec<Check>, StoreError> {
+        let number = |sql: &str| self.connection.query_row(sql, params![campaign.number], |row| count(row, 0));
         let check = |(claim, sql): (&'static str, &str)| {
-            let against = self.connection.query_row(sql, params![campaign.number], |row| count(row, 0))?;
-            Ok(Check { claim, against })
+            let unknown = if UNHEARD.contains(&claim) { number(DOUBTED)? } else { 0 };
+            Ok(Check { claim, against: number(sql)?, unknown })
         };
         CLAIMS.into_iter().map(check).collect::<rusqlite::Result<_>>().map_err(|why| self.error(&why))
     }
