@@ -293,6 +293,7 @@ fn a_record_that_was_changed_is_said_at_the_top() {
     let server = server();
     let home = Home::new();
     let id = eventful(&home, &server);
+    home.run(&["resolve", &id, "--row", "10", "--sent"]).ended(0);
     let original = std::fs::read(home.path().join(OUTBOX)).unwrap();
     for (sql, said) in [
         (
@@ -318,6 +319,31 @@ fn a_record_that_was_changed_is_said_at_the_top() {
             "DROP TRIGGER recipient_stays; UPDATE recipient SET address = (SELECT upper(address) FROM recipient WHERE position = 0)
              WHERE position = 1",
             "no two messages are for the same address: it is not so 1 time",
+        ),
+        ("UPDATE attempt SET ended = began - 1 WHERE position = 1", "1 transaction: over before it was begun"),
+        ("UPDATE attempt SET began = 9223372036854775807 WHERE position = 1", "1 transaction: its time cannot be"),
+        (
+            "UPDATE attempt SET began = began - 600000 WHERE position = 1",
+            "1 transaction: begun before the campaign was prepared",
+        ),
+        (
+            "DROP TRIGGER log_is_not_changed; UPDATE log SET what = 'previewed' WHERE what = 'confirmed'",
+            "13 transactions: begun before anybody, as the log has it, confirmed and started it",
+        ),
+        ("UPDATE attempt SET began = began + 600000, ended = NULL WHERE position = 1", "1 transaction: begun at a time that is still to come"),
+        ("UPDATE attempt SET code = 550 WHERE position = 1", "1 transaction: its reply contradicts its outcome"),
+        ("UPDATE attempt SET code = 250 WHERE position = 2", "1 transaction: its reply contradicts its outcome"),
+        (
+            "UPDATE campaign SET settings = replace(settings, 'victims', 'nobody')",
+            "what is kept of the campaign is not what was prepared: its digest is another one",
+        ),
+        (
+            "UPDATE campaign SET pseudonyms = randomblob(32)",
+            "the key of people's pseudonyms is not the one that the log knows",
+        ),
+        (
+            "DROP TRIGGER message_keeps_to_the_table; UPDATE message SET state = 'in_doubt' WHERE position = 8",
+            "what became of rows 10 was neither tried nor",
         ),
         ("DELETE FROM recipient WHERE position = 1", "each message of the campaign is for one recipient, and each"),
     ] {
@@ -346,7 +372,11 @@ fn a_record_that_was_changed_is_said_at_the_top() {
     let sql =
         "DROP TRIGGER recipient_stays; UPDATE recipient SET fields = replace(fields, 'Vexley', 'Waxley') WHERE row = 3";
     record(&home, sql);
-    report(&home, &id, &[]).ended(0);
+    let text = report(&home, &id, &[]).ended(65).stdout;
+    assert!(
+        text.contains("!! what is kept of the campaign is not what was prepared: its digest is another one"),
+        "{text}"
+    );
     let text = report(&home, &id, &["--verify"]).ended(65).stdout;
     assert!(text.contains("12 messages come out otherwise than they were prepared"), "{text}");
 }

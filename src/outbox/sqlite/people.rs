@@ -6,7 +6,7 @@ use ring::hmac;
 use rusqlite::params;
 
 use super::{Overview, Store, StoreError};
-use crate::guard::Own;
+use crate::{guard::Own, message::Digest};
 
 /// What stands in a reply for what is somebody's.
 const REMOVED: &str = "[removed]";
@@ -19,6 +19,9 @@ const LENGTH: usize = 12;
 
 /// So many digits are written together.
 const GROUP: usize = 4;
+
+/// So many hexadecimal digits of the SHA-256 of a key are in the log.
+const FINGERPRINT: usize = 16;
 
 /// What a person is called in reports: from the campaign's key and the address. In another campaign the same person is called
 /// otherwise.
@@ -45,16 +48,28 @@ impl fmt::Display for Pseudonym {
 }
 
 /// Makes pseudonyms with the key of a campaign.
-pub(super) struct Pseudonyms(hmac::Key);
+pub(super) struct Pseudonyms {
+    key: hmac::Key,
+    fingerprint: String,
+}
 
 impl Pseudonyms {
     pub(super) fn new(key: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+        let mut fingerprint = Digest::builder();
+        fingerprint.add(key);
+        let mut fingerprint = fingerprint.finish().to_string();
+        fingerprint.truncate(FINGERPRINT);
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), fingerprint }
+    }
+
+    /// What the log knows of the key: with it nobody learns the key, and whoever changes it is found out.
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// HMAC-SHA-256 over an address in lower case.
     pub(super) fn of(&self, address: &str) -> [u8; 32] {
-        let tag = hmac::sign(&self.0, address.to_lowercase().as_bytes());
+        let tag = hmac::sign(&self.key, address.to_lowercase().as_bytes());
         tag.as_ref().first_chunk().copied().unwrap_or_default()
     }
 }
