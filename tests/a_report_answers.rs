@@ -176,6 +176,7 @@ fn its_counts_and_replies_are_what_the_server_recorded() {
         .sum();
     assert_eq!((sum, people["recipients"].as_u64(), people["list_rows"].as_u64()), (12, Some(12), Some(12)));
     assert!(all["record"]["holds"] == true && all["record"]["checks"].as_array().unwrap().len() == 6);
+    assert_eq!(all["about"]["unused_columns"], 0, "that of the addresses is always used");
     // The text says the same in words.
     let text = report(&home, &id, &["--verify"]).ended(0).stdout;
     for said in [
@@ -222,6 +223,8 @@ fn it_says_whether_somebody_was_among_them() {
     let said = as_json(&ask(&format!(" {} \n", address(5)), &["--format", "json"]).ended(0));
     assert!(said["found"] == true && said["message"]["transactions"].as_array().unwrap().len() == 2, "{said}");
     ask("x@y.example\n", &["--format", "json"]).ended(1);
+    let two = ask(&format!("x@y.example\n{}\n", address(4)), &[]).ended(64).stderr;
+    assert!(two.contains("standard input has more than one line"), "{two}");
     home.run(&["resolve", &id, "--all", "--sent"]).ended(0);
     home.run(&["purge", &id, "--confirm", "12"]).ended(0);
     let said = find(&address(4), 0).stdout;
@@ -365,6 +368,10 @@ fn a_record_that_was_changed_is_said_at_the_top() {
                 assert!(place < run.stdout.find("In short").unwrap());
             }
         }
+        let run = report(&home, &id, &["--find", &address(12), "--outbox", "changed.sqlite"]).ended(65);
+        assert!(run.stdout.starts_with("!! The record does not hold"), "{}", run.stdout);
+        let found = ["--find", &address(12), "--format", "json", "--outbox", "changed.sqlite"];
+        assert_eq!(as_json(&report(&home, &id, &found).ended(65))["record"]["holds"], false);
         let run = report(&home, &id, &["--incident", "--outbox", "changed.sqlite"]).ended(65);
         assert!(run.stdout.contains("!! The record does not hold"), "{}", run.stdout);
     }

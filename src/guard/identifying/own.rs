@@ -41,9 +41,28 @@ impl Own {
             own.add_turned(cell);
             cell.split_whitespace().for_each(|part| own.add(part, SHORTEST));
             own.add_parts(cell);
-            own.numbers.extend(parts(cell).map(digits_of).filter(|digits| digits.len() >= NUMBER));
+            own.add_numbers(cell);
         }
         own
+    }
+
+    /// Only what is nobody else's in a text about anything: the part in front of the @, whole names of two words and more, and
+    /// telephone numbers.
+    pub(crate) fn whole<'c>(address: &str, cells: impl IntoIterator<Item = &'c str>) -> Self {
+        let mut own = Self::default();
+        own.add(address.rsplit_once('@').map_or(address, |(local, _)| local), SHORTEST);
+        for cell in cells {
+            if cell.split_whitespace().nth(1).is_some() {
+                own.add(cell, SHORTEST);
+                own.add_turned(cell);
+            }
+            own.add_numbers(cell);
+        }
+        own
+    }
+
+    fn add_numbers(&mut self, cell: &str) {
+        self.numbers.extend(parts(cell).map(digits_of).filter(|digits| digits.len() >= NUMBER));
     }
 
     /// Letters and digits without anything between.

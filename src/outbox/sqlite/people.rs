@@ -6,7 +6,7 @@ use ring::hmac;
 use rusqlite::params;
 
 use super::{Overview, Store, StoreError};
-use crate::{guard::Own, message::Digest};
+use crate::{guard::Own, message::Digest, recipients::Shape};
 
 /// What stands in a reply for what is somebody's.
 const REMOVED: &str = "[removed]";
@@ -93,6 +93,35 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The row of a recipient whom a text names: by what is in front of the @ of the address, or by what is in an identifying
+    /// column. Nobody knows it of a campaign that was purged.
+    pub fn names(&self, campaign: &Overview, text: &str) -> Result<Option<u64>, StoreError> {
+        let look = || {
+            let sql = "SELECT list FROM campaign WHERE number = ?";
+            let list: Option<String> = self.connection.query_row(sql, params![campaign.number], |row| row.get(0))?;
+            let shape: Option<Shape> = list.and_then(|list| serde_json::from_str(&list).ok());
+            let columns = shape.map(|shape| shape.columns).unwrap_or_default();
+            let sql =
+                "SELECT row, address, coalesce(fields, '') FROM recipient WHERE campaign = ? AND address IS NOT NULL";
+            let mut query = self.connection.prepare(sql)?;
+            let mut people = query.query(params![campaign.number])?;
+            while let Some(person) = people.next()? {
+                let rows = rows(person.get_ref(2)?.as_str()?);
+                let cells = rows.iter().flat_map(|(_, cells)| cells.iter().zip(&columns));
+                let cells = cells.filter(|(_, column)| column.identifying).map(|(cell, _)| cell.as_str());
+                let mut is_named = false;
+                Own::whole(person.get_ref(1)?.as_str()?, cells).search(text, &mut |_| is_named = true);
+                if is_named {
+                    return Ok(Some(u64::try_from(person.get::<_, i64>(0)?).unwrap_or_default()));
+                }
+            }
+            Ok(None)
+        };
+        look().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+}
+
 /// A text without anything that has an @ in it.
 pub(crate) fn without_addresses(text: &str) -> String {
     without_people(text, &Own::default())
@@ -100,8 +129,12 @@ pub(crate) fn without_addresses(text: &str) -> String {
 
 /// What is somebody's own: the address, and what is in the cells.
 pub(super) fn own(address: Option<&str>, fields: &str) -> Own {
-    let rows: Vec<(u64, Vec<String>)> = serde_json::from_str(fields).unwrap_or_default();
-    Own::of(address, rows.iter().flat_map(|(_, cells)| cells).map(String::as_str))
+    Own::of(address, rows(fields).iter().flat_map(|(_, cells)| cells).map(String::as_str))
+}
+
+/// Each row with its number and its cells.
+fn rows(fields: &str) -> Vec<(u64, Vec<String>)> {
+    serde_json::from_str(fields).unwrap_or_default()
 }
 
 /// Whether a character can be in an address.

@@ -73,6 +73,20 @@ impl Incident {
         self.evidence.did(REPORTED).filter(|entry| entry.details["incident"] == Value::Bool(true))
     }
 
+    /// The other times of discovery that were written down, the last entry that has each.
+    fn said_before(&self) -> Vec<(Timestamp, &Entry)> {
+        let mut said: Vec<(Timestamp, &Entry)> = Vec::new();
+        for entry in self.evidence.entries.iter().filter(|entry| matches!(entry.what.as_str(), REPORTED | NOT_REPORTED))
+        {
+            let time = entry.details["discovered"].as_str().and_then(|time| time.parse().ok());
+            if let Some(time) = time.filter(|time| Some(*time) != self.discovered) {
+                said.retain(|(known, _)| *known != time);
+                said.push((time, entry));
+            }
+        }
+        said
+    }
+
     /// Whether one was made before.
     #[must_use]
     pub fn is_follow_up(&self) -> bool {
@@ -118,6 +132,11 @@ impl Incident {
             "follow_up": self.is_follow_up(),
             "previous": self.previous().map(reported).collect::<Vec<_>>(),
             "discovered": self.discovered.map(|time| time.to_string()),
+            "discovered_otherwise": self
+                .said_before()
+                .iter()
+                .map(|(time, entry)| json!({ "at": entry.at.to_string(), "discovered": time.to_string() }))
+                .collect::<Vec<_>>(),
             "deadline": self.deadline().map(|(end, _)| end.to_string()),
             "minutes_left": self.deadline().map(|(_, left)| left.as_mins()),
             "people_at_least": reach.least(),
@@ -250,6 +269,17 @@ impl Incident {
             .with_some("Stopped", running.as_ref().map(|holder| format!("NOT YET: it is being sent by {holder}")))
             .with_some("First sent", totals.sent.map(|(first, _)| clock.say(first)))
             .with_some("Last sent", totals.sent.map(|(_, last)| clock.say(last)));
+        let before = |(time, entry): (Timestamp, &Entry)| {
+            let (end, _) = clock.deadline(time);
+            format!(
+                "ANOTHER TIME, {}: {}, {} by {}; its 72 hours end {}",
+                clock.say(time),
+                entry.what,
+                clock.say(entry.at),
+                entry.who,
+                clock.say(end)
+            )
+        };
         match (self.discovered, self.deadline()) {
             (Some(discovered), Some((end, left))) => {
                 let left = match hours(left) {
@@ -258,6 +288,7 @@ impl Incident {
                 };
                 facts = facts
                     .with("Discovered", clock.say(discovered))
+                    .with_lines("Said before", self.said_before().into_iter().map(before).collect())
                     .with("72 hours end", clock.say(end))
                     .with("At this time", left);
             }
