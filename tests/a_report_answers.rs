@@ -176,6 +176,7 @@ fn its_counts_and_replies_are_what_the_server_recorded() {
         .sum();
     assert_eq!((sum, people["recipients"].as_u64(), people["list_rows"].as_u64()), (12, Some(12), Some(12)));
     assert!(all["record"]["holds"] == true && all["record"]["checks"].as_array().unwrap().len() == 6);
+    assert_eq!(all["about"]["unused_columns"], 0, "that of the addresses is always used");
     // The text says the same in words.
     let text = report(&home, &id, &["--verify"]).ended(0).stdout;
     for said in [
@@ -222,6 +223,8 @@ fn it_says_whether_somebody_was_among_them() {
     let said = as_json(&ask(&format!(" {} \n", address(5)), &["--format", "json"]).ended(0));
     assert!(said["found"] == true && said["message"]["transactions"].as_array().unwrap().len() == 2, "{said}");
     ask("x@y.example\n", &["--format", "json"]).ended(1);
+    let two = ask(&format!("x@y.example\n{}\n", address(4)), &[]).ended(64).stderr;
+    assert!(two.contains("standard input has more than one line"), "{two}");
     home.run(&["resolve", &id, "--all", "--sent"]).ended(0);
     home.run(&["purge", &id, "--confirm", "12"]).ended(0);
     let said = find(&address(4), 0).stdout;
@@ -293,6 +296,7 @@ fn a_record_that_was_changed_is_said_at_the_top() {
     let server = server();
     let home = Home::new();
     let id = eventful(&home, &server);
+    home.run(&["resolve", &id, "--row", "10", "--sent"]).ended(0);
     let original = std::fs::read(home.path().join(OUTBOX)).unwrap();
     for (sql, said) in [
         (
@@ -319,6 +323,31 @@ fn a_record_that_was_changed_is_said_at_the_top() {
              WHERE position = 1",
             "no two messages are for the same address: it is not so 1 time",
         ),
+        ("UPDATE attempt SET ended = began - 1 WHERE position = 1", "1 transaction: over before it was begun"),
+        ("UPDATE attempt SET began = 9223372036854775807 WHERE position = 1", "1 transaction: its time cannot be"),
+        (
+            "UPDATE attempt SET began = began - 600000 WHERE position = 1",
+            "1 transaction: begun before the campaign was prepared",
+        ),
+        (
+            "DROP TRIGGER log_is_not_changed; UPDATE log SET what = 'previewed' WHERE what = 'confirmed'",
+            "13 transactions: begun before anybody, as the log has it, confirmed and started it",
+        ),
+        ("UPDATE attempt SET began = began + 600000, ended = NULL WHERE position = 1", "1 transaction: begun at a time that is still to come"),
+        ("UPDATE attempt SET code = 550 WHERE position = 1", "1 transaction: its reply contradicts its outcome"),
+        ("UPDATE attempt SET code = 250 WHERE position = 2", "1 transaction: its reply contradicts its outcome"),
+        (
+            "UPDATE campaign SET settings = replace(settings, 'victims', 'nobody')",
+            "what is kept of the campaign is not what was prepared: its digest is another one",
+        ),
+        (
+            "UPDATE campaign SET pseudonyms = randomblob(32)",
+            "the key of people's pseudonyms is not the one that the log knows",
+        ),
+        (
+            "DROP TRIGGER message_keeps_to_the_table; UPDATE message SET state = 'in_doubt' WHERE position = 8",
+            "what became of rows 10 was neither tried nor",
+        ),
         ("DELETE FROM recipient WHERE position = 1", "each message of the campaign is for one recipient, and each"),
     ] {
         home.write("changed.sqlite", &original);
@@ -339,6 +368,10 @@ fn a_record_that_was_changed_is_said_at_the_top() {
                 assert!(place < run.stdout.find("In short").unwrap());
             }
         }
+        let run = report(&home, &id, &["--find", &address(12), "--outbox", "changed.sqlite"]).ended(65);
+        assert!(run.stdout.starts_with("!! The record does not hold"), "{}", run.stdout);
+        let found = ["--find", &address(12), "--format", "json", "--outbox", "changed.sqlite"];
+        assert_eq!(as_json(&report(&home, &id, &found).ended(65))["record"]["holds"], false);
         let run = report(&home, &id, &["--incident", "--outbox", "changed.sqlite"]).ended(65);
         assert!(run.stdout.contains("!! The record does not hold"), "{}", run.stdout);
     }
@@ -346,7 +379,11 @@ fn a_record_that_was_changed_is_said_at_the_top() {
     let sql =
         "DROP TRIGGER recipient_stays; UPDATE recipient SET fields = replace(fields, 'Vexley', 'Waxley') WHERE row = 3";
     record(&home, sql);
-    report(&home, &id, &[]).ended(0);
+    let text = report(&home, &id, &[]).ended(65).stdout;
+    assert!(
+        text.contains("!! what is kept of the campaign is not what was prepared: its digest is another one"),
+        "{text}"
+    );
     let text = report(&home, &id, &["--verify"]).ended(65).stdout;
     assert!(text.contains("12 messages come out otherwise than they were prepared"), "{text}");
 }

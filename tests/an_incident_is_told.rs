@@ -43,10 +43,11 @@ fn an_incident_is_told_in_the_order_of_the_form() {
     let end = (now + jiff::SignedDuration::from_hours(72)).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     for said in [
         "the first about this campaign",
-        "At least      8 people: the server took the message over",
-        "At most       10 people: with those of whom only the server knows",
+        "At least      8 people: the server said that it took the message over",
+        "In doubt      2 people: there is no answer",
+        "At most       10 people: all of these together",
         "Refused       2 people",
-        "Not sent      0 people",
+        "Not tried     0 people",
         "2 messages of which only the server knows",
         &format!("72 hours end  {end}"),
         "At this time  71 h 5",
@@ -113,4 +114,49 @@ fn a_time_of_discovery_that_cannot_be_is_refused() {
         report(&home, &id, more).ended(64);
     }
     assert!(!home.run(&["status", &id]).ended(0).stdout.contains("report"), "nothing was written down");
+}
+
+#[test]
+fn a_time_of_discovery_that_changes_is_told() {
+    let server = server();
+    let home = Home::new();
+    let id = eventful(&home, &server);
+    let now = jiff::Timestamp::now();
+    let at = |seconds: i64| (now - jiff::SignedDuration::from_secs(seconds)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let refused = report(&home, &id, &["--incident", "--discovered", &at(120)]).ended(64).stderr;
+    assert!(refused.contains("is before the first message was begun, "), "{refused}");
+    let (first, then) = (at(10), at(0));
+    report(&home, &id, &["--incident", "--discovered", &first]).ended(0);
+    let same = report(&home, &id, &["--incident", "--discovered", &first]).ended(0).stdout;
+    assert!(!same.contains("ANOTHER TIME"), "{same}");
+    let other = report(&home, &id, &["--incident", "--discovered", &then]).ended(0).stdout;
+    let said = first.replace('T', " ").replace('Z', " UTC");
+    assert!(other.contains(&format!("Said before   ANOTHER TIME, {said}: reported, ")), "{other}");
+    let incident = &as_json(&report(&home, &id, &["--incident", "--format", "json"]).ended(0))["incident"];
+    assert_eq!(
+        (&incident["discovered"], &incident["discovered_otherwise"][0]["discovered"]),
+        (&then.into(), &first.into())
+    );
+}
+
+#[test]
+fn a_reason_names_nobody() {
+    let server = server();
+    let home = Home::new();
+    let id = eventful(&home, &server);
+    let because = |reason: &str| report(&home, &id, &["--incident", "--not-reported", "--reason", reason]);
+    for (reason, said) in [
+        ("sent to somebody@else.example alone", "names nobody; this has an address in it"),
+        ("cattermolex did not open it", "names nobody; this names the recipient in row 3"),
+        ("Zephyrina Vexley did not open it", "names nobody; this names the recipient in row 2"),
+        ("it was for VEXLEY, WILFREDA", "names nobody; this names the recipient in row 4"),
+        ("a\u{1b}[2Jb", "U+001B is a control character"),
+    ] {
+        let refused = because(reason).ended(64).stderr;
+        assert!(refused.contains(said), "{reason}: {refused}");
+        assert!(!refused.contains("Vexley") && !refused.contains("cattermolex"), "{refused}");
+    }
+    let log = as_json(&report(&home, &id, &["--format", "json"]).ended(0))["log"].to_string();
+    assert!(!log.contains("not-reported"), "{log}");
+    because("a date was wrong @ the top\nof all letters, at one of 12").ended(0);
 }

@@ -17,6 +17,7 @@ mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
 mod a_report_answers;
 mod a_report_can_be_handed_on;
+mod a_report_says_what_is_not_known;
 #[cfg(unix)]
 mod a_second_pair_of_eyes;
 mod a_stall_ends;

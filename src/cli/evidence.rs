@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Write},
     path::PathBuf,
 };
 
@@ -118,7 +118,7 @@ impl Report {
         let (mut store, campaign) = self.record.find(&self.id)?;
         let clock = Clock { now: Timestamp::now(), zone: TimeZone::system() };
         if let Some(who) = &self.find {
-            return find(&store, &campaign, who, form, &clock);
+            return store.still(|| find(&store, campaign, who, form, clock)).map_err(failed)?;
         }
         if form == Form::Csv && self.incident.incident {
             return Err(usage("the report of an incident is text, HTML or JSON"));
@@ -126,8 +126,8 @@ impl Report {
         if self.addresses && campaign.purged.is_some() {
             return Err(failed(StoreError::Purged(campaign.id)));
         }
-        let discovered = self.incident.discovered(&campaign, &clock)?;
-        let reason = self.incident.reason()?;
+        let discovered = self.incident.discovered(&store, &campaign, &clock)?;
+        let reason = self.incident.reason(&store, &campaign)?;
         let mut output = Output::open(self.output.as_deref())?;
         if let Some(reason) = reason {
             let details = json!({ "reason": reason, "discovered": discovered.map(|time| time.to_string()) });
@@ -147,17 +147,14 @@ impl Report {
                 entry["sha256"].as_str().unwrap_or("")
             ));
         }
-        if holds {
-            return Ok(Exit::Ok);
-        }
-        let help = Some("somebody changed the outbox, or the disk did; keep a copy of it as it is");
-        Err(Failure::because(
-            Exit::Data,
-            "report.unsound",
-            "the record does not hold; the report says what is wrong",
-            help,
-        ))
+        if holds { Ok(Exit::Ok) } else { Err(unsound()) }
     }
+}
+
+/// The record does not hold.
+fn unsound() -> Failure {
+    let help = Some("somebody changed the outbox, or the disk did; keep a copy of it as it is");
+    Failure::because(Exit::Data, "report.unsound", "the record does not hold; the report says what is wrong", help)
 }
 
 /// A report that was made.
@@ -220,51 +217,78 @@ fn usage(message: impl Into<String>) -> Failure {
 }
 
 impl IncidentArgs {
-    fn discovered(&self, campaign: &Overview, clock: &Clock) -> Result<Option<Timestamp>, Failure> {
+    fn discovered(&self, store: &Store, campaign: &Overview, clock: &Clock) -> Result<Option<Timestamp>, Failure> {
         let Some(text) = &self.discovered else { return Ok(None) };
         let time = clock.read(text).map_err(|why| usage(format!("--discovered: {why}")))?;
         if time > clock.now {
             return Err(usage(format!("--discovered: {} is still to come", clock.say(time))));
         }
+        let (first, what) = match store.totals(campaign).map_err(failed)?.span {
+            Some((first, _)) => (first, "the first message was begun"),
+            None => (campaign.prepared, "it was prepared"),
+        };
         // People say minutes.
-        if time < campaign.prepared - SignedDuration::from_mins(1) {
-            let prepared = clock.say(campaign.prepared);
-            return Err(usage(format!("--discovered: {} is before it was prepared, {prepared}", clock.say(time))));
+        if time < first - SignedDuration::from_mins(1) {
+            return Err(usage(format!("--discovered: {} is before {what}, {}", clock.say(time), clock.say(first))));
         }
         Ok(Some(time))
     }
 
     /// Why it is not reported, if it is not.
-    fn reason(&self) -> Result<Option<&str>, Failure> {
+    fn reason(&self, store: &Store, campaign: &Overview) -> Result<Option<&str>, Failure> {
         let Some(reason) = self.reason.as_deref().map(str::trim).filter(|_| self.not_reported) else { return Ok(None) };
-        let is_text = |c: char| !c.is_control() || c == '\n';
-        if reason.is_empty() || reason.chars().count() > MOST_REASON || !reason.chars().all(is_text) {
+        if reason.is_empty() || reason.chars().count() > MOST_REASON {
             return Err(usage(format!("--reason: a few sentences are wanted, {MOST_REASON} characters at most")));
+        }
+        if let Some(c) = reason.chars().find(|c| c.is_control() && *c != '\n') {
+            return Err(usage(format!("--reason: U+{:04X} is a control character, and no text", u32::from(c))));
+        }
+        let named = |what: &str| usage(format!("--reason: a reason is kept for good, and names nobody; {what}"));
+        if has_address(reason) {
+            return Err(named("this has an address in it"));
+        }
+        if let Some(row) = store.names(campaign, reason).map_err(failed)? {
+            return Err(named(&format!("this names the recipient in row {row}")));
         }
         Ok(Some(reason))
     }
 }
 
+/// Whether there is an address in a text: an @ between letters, or what may stand for it.
+fn has_address(text: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "\"'“”<>[]_-+.".contains(c));
+    let mut signs = text.match_indices(['@', '＠', '﹫']);
+    signs.any(|(at, sign)| is_part(text[..at].chars().next_back()) && is_part(text[at + sign.len()..].chars().next()))
+}
+
 /// Answers whether somebody was among the recipients.
-fn find(store: &Store, campaign: &Overview, who: &str, form: Form, clock: &Clock) -> Result<Exit, Failure> {
-    let mut line = String::new();
+fn find(store: &Store, campaign: Overview, who: &str, form: Form, clock: Clock) -> Result<Exit, Failure> {
+    let mut lines = String::new();
     let typed = match who {
         "-" => {
-            let read = io::stdin().lock().take(MOST_ADDRESS).read_line(&mut line);
+            let read = io::stdin().lock().take(MOST_ADDRESS).read_to_string(&mut lines);
             read.map_err(|why| usage(format!("the address cannot be read from standard input: {why}")))?;
-            line.trim()
+            lines.trim()
         }
         typed => typed,
     };
+    if typed.lines().count() > 1 {
+        return Err(usage("standard input has more than one line: one address is wanted"));
+    }
     let address: Address = typed.parse().map_err(|why| {
         let why = crate::diagnostic::Diagnostic::error(crate::diagnostic::Place::Nowhere, &why);
         Failure::new(Exit::Usage, why)
     })?;
-    let found = store.find(campaign, &address).map_err(failed)?;
+    let found = store.find(&campaign, &address).map_err(failed)?;
+    // Of a record that does not hold the answer is worth nothing.
+    let evidence = Evidence::gather(store, campaign, self::who(), clock).map_err(failed)?;
     match form {
-        Form::Text => Screen::print_always(&found_text(campaign, found.as_ref(), clock)),
-        Form::Json => Screen::print_always(&format!("{}\n", found_json(campaign, found.as_ref()))),
+        Form::Text => Screen::print_always(&found_text(&evidence, found.as_ref())),
+        Form::Json => Screen::print_always(&format!("{}\n", found_json(&evidence, found.as_ref()))),
         Form::Html | Form::Csv => return Err(usage("with --find the answer is text or JSON")),
+    }
+    if !evidence.problems().is_empty() {
+        return Err(unsound());
     }
     Ok(if found.is_some() { Exit::Ok } else { Exit::NotFound })
 }

@@ -23,12 +23,12 @@ use std::sync::Arc;
 
 use mail_parser::MessageParser;
 
-pub(crate) use self::known::untagged;
 use self::{files::Files, identifying::Identifying, known::Known, search::Search};
 pub use self::{
     finding::{Fault, Finding, Leak},
     structure::check_structure,
 };
+pub(crate) use self::{identifying::Own, known::untagged};
 use crate::{
     address::Address,
     campaign::{GuardOptions, OpaqueAttachments},

@@ -23,7 +23,7 @@ pub use self::{
     prepare::Prepared,
     sqlite::{
         Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Journal, Kept, Ledger, Luggage, Matter,
-        Messages, Names, News, Overview, Pseudonym, Purged, Snapshot, Store, StoreError, Thawed, Totals, Traced,
+        Messages, Names, News, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError, Thawed, Totals, Traced,
         Transaction, Tried, Verdict,
     },
 };

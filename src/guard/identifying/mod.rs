@@ -5,12 +5,14 @@
 //! telephone number, of which the digits count and not how they are grouped, with a country's code or without. Everything
 //! is looked up in one table, so that the time for a message does not grow with the list.
 
+mod own;
 mod words;
 
 use std::{collections::HashSet, hash::BuildHasher, ops::Range};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+pub(crate) use self::own::Own;
 use self::words::{Hasher, Kind, Word, continued, finished};
 use crate::recipients::{Recipient, RecipientList};
 

@@ -112,7 +112,7 @@ fn length(text: &str) -> usize {
 }
 
 /// An accent or a vowel sign that is written behind its letter.
-fn is_mark(c: char) -> bool {
+pub(super) fn is_mark(c: char) -> bool {
     matches!(
         c,
         '\u{300}'..='\u{36f}'
@@ -125,7 +125,7 @@ fn is_mark(c: char) -> bool {
 }
 
 /// A letter of a script that is written without spaces: Chinese, Japanese, Korean, Thai and its neighbours.
-fn is_a_word(c: char) -> bool {
+pub(super) fn is_a_word(c: char) -> bool {
     matches!(
         c,
         '\u{e00}'..='\u{eff}'

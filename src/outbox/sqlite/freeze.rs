@@ -11,6 +11,7 @@ use super::{
     Store, StoreError,
     log::{self, Deed},
     look::already,
+    people::Pseudonyms,
 };
 use crate::{
     campaign::{CAMPAIGN_FILE, Campaign, Overrides},
@@ -298,8 +299,10 @@ fn insert(
     let digest = hash.finish();
     change.execute("UPDATE campaign SET digest = ? WHERE number = ?", params![digest.as_bytes(), campaign])?;
     let (digits, rows) = (digest.to_string(), composer.list().rows_read());
-    let mut details =
-        json!({ "recipients": total, "rows": rows, "digest": digits, "apiece": env!("CARGO_PKG_VERSION") });
+    let key = "SELECT pseudonyms FROM campaign WHERE number = ?";
+    let key: Vec<u8> = change.query_row(key, params![campaign], |row| row.get(0))?;
+    let mut details = json!({ "recipients": total, "rows": rows, "digest": digits, "apiece": env!("CARGO_PKG_VERSION"),
+                "pseudonyms": Pseudonyms::new(&key).fingerprint() });
     for (key, value) in further.as_object().into_iter().flatten() {
         details[key] = value.clone();
     }

@@ -25,7 +25,7 @@ pub struct Matter {
     pub from: Option<String>,
     /// The headings of the columns that the message shows, or that it depends on.
     pub columns: Vec<String>,
-    /// How many columns of the list it does not use.
+    /// How many columns of the list it does not use, besides that of the addresses.
     pub unused_columns: usize,
     /// Whether the rows of one address are one person's.
     pub grouped: bool,
@@ -102,6 +102,7 @@ fn matter_of(settings: &str, list: &str, files: Files) -> Option<Matter> {
     let template = Template::frozen(&settings.template.to_string_lossy(), Arc::new(files), columns).ok()?;
     let heading = |nth: usize| columns.heading(nth).to_owned();
     let used: Vec<String> = (0..columns.len()).filter(|nth| template.uses(*nth)).map(heading).collect();
+    let unused = (0..columns.len()).filter(|nth| !template.uses(*nth) && *nth != shape.address).count();
     let attached = |(path, personal, shown): (&str, bool, bool)| Attached {
         path: path.to_owned(),
         media_type: mime_guess::from_path(path).first_or_octet_stream().to_string(),
@@ -113,7 +114,7 @@ fn matter_of(settings: &str, list: &str, files: Files) -> Option<Matter> {
         sensitivity: settings.sensitivity,
         people: settings.people,
         from: template.fixed_sender().map(Address::to_string),
-        unused_columns: columns.len() - used.len(),
+        unused_columns: unused,
         columns: used,
         grouped: shape.grouped,
         files: template.named_files().map(attached).collect(),

@@ -11,6 +11,7 @@ mod look;
 mod matter;
 mod people;
 mod purge;
+mod reach;
 mod thaw;
 mod trace;
 mod verify;
@@ -36,6 +37,7 @@ pub use self::{
     matter::{Attached, Matter},
     people::Pseudonym,
     purge::Purged,
+    reach::Reach,
     thaw::Thawed,
     trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,

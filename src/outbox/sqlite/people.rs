@@ -1,17 +1,15 @@
 //! What stands for people where they must not be named.
 
-use std::{collections::HashSet, fmt};
+use std::{fmt, ops::Range};
 
 use ring::hmac;
 use rusqlite::params;
 
 use super::{Overview, Store, StoreError};
+use crate::{guard::Own, message::Digest, recipients::Shape};
 
 /// What stands in a reply for what is somebody's.
 const REMOVED: &str = "[removed]";
-
-/// Shorter words of a cell are left in replies.
-const SHORTEST: usize = 3;
 
 /// Crockford's digits, of which none looks like another.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -21,6 +19,9 @@ const LENGTH: usize = 12;
 
 /// So many digits are written together.
 const GROUP: usize = 4;
+
+/// So many hexadecimal digits of the SHA-256 of a key are in the log.
+const FINGERPRINT: usize = 16;
 
 /// What a person is called in reports: from the campaign's key and the address. In another campaign the same person is called
 /// otherwise.
@@ -47,16 +48,28 @@ impl fmt::Display for Pseudonym {
 }
 
 /// Makes pseudonyms with the key of a campaign.
-pub(super) struct Pseudonyms(hmac::Key);
+pub(super) struct Pseudonyms {
+    key: hmac::Key,
+    fingerprint: String,
+}
 
 impl Pseudonyms {
     pub(super) fn new(key: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+        let mut fingerprint = Digest::builder();
+        fingerprint.add(key);
+        let mut fingerprint = fingerprint.finish().to_string();
+        fingerprint.truncate(FINGERPRINT);
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), fingerprint }
+    }
+
+    /// What the log knows of the key: with it nobody learns the key, and whoever changes it is found out.
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// HMAC-SHA-256 over an address in lower case.
     pub(super) fn of(&self, address: &str) -> [u8; 32] {
-        let tag = hmac::sign(&self.0, address.to_lowercase().as_bytes());
+        let tag = hmac::sign(&self.key, address.to_lowercase().as_bytes());
         tag.as_ref().first_chunk().copied().unwrap_or_default()
     }
 }
@@ -80,59 +93,102 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The row of a recipient whom a text names: by what is in front of the @ of the address, or by what is in an identifying
+    /// column. Nobody knows it of a campaign that was purged.
+    pub fn names(&self, campaign: &Overview, text: &str) -> Result<Option<u64>, StoreError> {
+        let look = || {
+            let sql = "SELECT list FROM campaign WHERE number = ?";
+            let list: Option<String> = self.connection.query_row(sql, params![campaign.number], |row| row.get(0))?;
+            let shape: Option<Shape> = list.and_then(|list| serde_json::from_str(&list).ok());
+            let columns = shape.map(|shape| shape.columns).unwrap_or_default();
+            let sql =
+                "SELECT row, address, coalesce(fields, '') FROM recipient WHERE campaign = ? AND address IS NOT NULL";
+            let mut query = self.connection.prepare(sql)?;
+            let mut people = query.query(params![campaign.number])?;
+            while let Some(person) = people.next()? {
+                let rows = rows(person.get_ref(2)?.as_str()?);
+                let cells = rows.iter().flat_map(|(_, cells)| cells.iter().zip(&columns));
+                let cells = cells.filter(|(_, column)| column.identifying).map(|(cell, _)| cell.as_str());
+                let mut is_named = false;
+                Own::whole(person.get_ref(1)?.as_str()?, cells).search(text, &mut |_| is_named = true);
+                if is_named {
+                    return Ok(Some(u64::try_from(person.get::<_, i64>(0)?).unwrap_or_default()));
+                }
+            }
+            Ok(None)
+        };
+        look().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+}
+
 /// A text without anything that has an @ in it.
 pub(crate) fn without_addresses(text: &str) -> String {
-    without_people(text, None, &HashSet::new())
+    without_people(text, &Own::default())
 }
 
-/// The words in the cells of a person, in lower case; not those that could be words of any reply.
-pub(super) fn words_of(fields: &str) -> HashSet<String> {
-    let rows: Vec<(u64, Vec<String>)> = serde_json::from_str(fields).unwrap_or_default();
-    let mut words = HashSet::new();
-    for cell in rows.iter().flat_map(|(_, cells)| cells) {
-        let parts = cell.split(|c| !is_part(c)).chain(cell.split_whitespace());
-        words.extend(parts.map(bare).filter(|word| word.chars().count() >= SHORTEST));
-    }
-    words
+/// What is somebody's own: the address, and what is in the cells.
+pub(super) fn own(address: Option<&str>, fields: &str) -> Own {
+    Own::of(address, rows(fields).iter().flat_map(|(_, cells)| cells).map(String::as_str))
 }
 
-/// Whether a character can be in an address or in a word.
+/// Each row with its number and its cells.
+fn rows(fields: &str) -> Vec<(u64, Vec<String>)> {
+    serde_json::from_str(fields).unwrap_or_default()
+}
+
+/// Whether a character can be in an address.
 fn is_part(c: char) -> bool {
     c.is_alphanumeric() || "@.!#$%&'’*+/=?^_`{|}~-…".contains(c)
 }
 
-/// A word without what stands around it, in lower case.
-fn bare(word: &str) -> String {
-    word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase().replace('’', "'")
-}
-
-/// A reply without anything that could be somebody's: whatever has an @ in it, the part in front of the @ of the recipient's own,
-/// and the words of the recipient's fields.
-pub(super) fn without_people(said: &str, address: Option<&str>, words: &HashSet<String>) -> String {
-    let local = address.map(|address| address.rsplit_once('@').map_or(address, |(local, _)| local).to_lowercase());
+/// A reply without anything that could be somebody's: whatever has an @ in it, and what is the recipient's own.
+pub(super) fn without_people(said: &str, own: &Own) -> String {
     let mut left = String::with_capacity(said.len());
     for line in said.split_inclusive('\n') {
-        // The code is no part of an address, although a hyphen may stand behind it.
-        let is_code =
-            |start: &&str| start.ends_with(['-', ' ']) && start.bytes().take(3).all(|digit| digit.is_ascii_digit());
-        let code = line.get(..4).filter(is_code).unwrap_or("");
-        let mut rest = &line[code.len()..];
-        left.push_str(code);
-        while let Some(start) = rest.find(is_part) {
-            let length = rest[start..].find(|c| !is_part(c)).unwrap_or(rest.len() - start);
-            let word = &rest[start..start + length];
-            left.push_str(&rest[..start]);
-            let bare = bare(word);
-            // Also one that is shortened, and an address within an address, as bounces and forwarders write it
-            let is_address =
-                word.contains('@') || bare.contains("=40") || bare.contains("%40") || local.as_ref() == Some(&bare);
-            let is_field = words.contains(&bare);
-            left.push_str(if is_address || is_field { REMOVED } else { word });
-            rest = &rest[start + length..];
+        let (codes, rest) = line.split_at(codes(line));
+        left.push_str(codes);
+        let mut removed = addresses(rest);
+        own.search(rest, &mut |place| removed.push(place));
+        removed.sort_unstable_by_key(|place| place.start);
+        let mut done = 0;
+        for place in removed {
+            // One may begin within another.
+            if place.start >= done {
+                left.push_str(&rest[done..place.start]);
+                left.push_str(REMOVED);
+            }
+            done = done.max(place.end);
         }
-        left.push_str(rest);
+        left.push_str(&rest[done..]);
     }
     left
+}
+
+/// How long the codes are with which a line of a reply begins: they are nobody's.
+fn codes(line: &str) -> usize {
+    let is_code =
+        |start: &&str| start.ends_with(['-', ' ']) && start.bytes().take(3).all(|digit| digit.is_ascii_digit());
+    let Some(code) = line.get(..4).filter(is_code) else { return 0 };
+    let rest = &line[code.len()..];
+    let word = rest.split([' ', '\r', '\n']).next().unwrap_or_default();
+    let mut numbers = word.split('.').map(|number| (1..=3).contains(&number.len()) && number.parse::<u16>().is_ok());
+    let is_enhanced = word.starts_with(['2', '4', '5']) && word.split('.').count() == 3 && numbers.all(|is| is);
+    code.len() + if is_enhanced { word.len() } else { 0 }
+}
+
+/// Where addresses stand: also one that is shortened, and one within another, as bounces and forwarders write it.
+fn addresses(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text[at..].find(is_part).map(|start| at + start) {
+        at = text[start..].find(|c| !is_part(c)).map_or(text.len(), |length| start + length);
+        let word = &text[start..at];
+        if ["@", "=40", "%40"].iter().any(|sign| word.contains(sign)) {
+            found.push(start..at);
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -140,8 +196,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_keeps_all_but_addresses() {
-        let words = words_of(
+    fn a_reply_keeps_all_but_what_is_somebodys() {
+        let own = own(
+            Some("ada@one.example"),
             "[[2,[\"Ada Lovelace\",\"REF-77\",\"ok\",\"004711\",\"12.03.1985\",\"+44 7700 900123\",\"D’Arcy\",\"O'Brien, Pat\"]]]",
         );
         for (said, left) in [
@@ -151,13 +208,81 @@ mod tests {
             ("550 no mailbox Ada here. adam is", "550 no mailbox [removed] here. adam is"),
             ("250 2.0.0 Ok: queued as 4XJ", "250 2.0.0 Ok: queued as 4XJ"),
             ("550ü", "550ü"),
-            ("550 a…@one.example, @one.example", "550 [removed], [removed]"),
-            ("550 004711, born 12.03.1985.", "550 [removed], born [removed]"),
-            ("550 call +44 7700 900123 or 2026", "550 call +44 [removed] [removed] or 2026"),
+            ("550 a…@two.example, @two.example", "550 [removed], [removed]"),
+            ("550 004711, born 12.03.1985.", "550 [removed], born [removed]."),
+            ("550 call +44 7700 900123 or 2026", "550 call +[removed] or 2026"),
             ("550 (D'Arcy) D’Arcy O’Brien", "550 ([removed]) [removed] [removed]"),
+            ("550 mx.one.example, someone.example", "550 mx.[removed], someone.example"),
             ("", ""),
         ] {
-            assert_eq!(without_people(said, Some("ada@one.example"), &words), left);
+            assert_eq!(without_people(said, &own), left);
+        }
+    }
+
+    #[test]
+    fn what_is_somebodys_is_found_whatever_stands_around_it_and_in_it() {
+        let without = |address: &str, cells: &[&str], said: &str| {
+            let fields = serde_json::to_string(&[(2, cells)]).unwrap();
+            without_people(said, &own(Some(address), &fields))
+        };
+        for (address, cells, said, left) in [
+            (
+                "alice.mcdonald@one.example",
+                &["Alice McDonald"][..],
+                "550 5.1.1 /var/mail/vhosts/one.example/alice.mcdonald: user=alice.mcdonald, uid=alice.mcdonald,ou=x",
+                "550 5.1.1 /var/mail/vhosts/[removed]/[removed]: user=[removed], uid=[removed],ou=x",
+            ),
+            (
+                "bsmith@one.example",
+                &["Bo Smith"],
+                "550 mailbox/bsmith disabled; DN CN=BSmith,OU=People",
+                "550 mailbox/[removed] disabled; DN CN=[removed],OU=People",
+            ),
+            (
+                "cjones@one.example",
+                &["John Jones"],
+                "550 Access denied for John_Jones; cn=Cjones",
+                "550 Access denied for [removed]; cn=[removed]",
+            ),
+            (
+                "dlee@one.example",
+                &["Dee Lee"],
+                "250 2.0.0 Ok: queued as 4XJdlee mailbox=dlee Q/dlee/1",
+                "250 2.0.0 Ok: queued as 4XJdlee mailbox=[removed] Q/[removed]/1",
+            ),
+            (
+                "e@erika-mustermann.example",
+                &["Erika Mustermann"],
+                "550 Erika_Mustermann, Mustermann-Erika, ErikaMustermann, host mx.erika-mustermann.example",
+                "550 [removed], [removed], [removed], host mx.[removed]",
+            ),
+            (
+                "bob_oneil@one.example",
+                &["Bob O'Neil"],
+                "550 bob_oneil=one.example: ONeil",
+                "550 [removed]=[removed]: [removed]",
+            ),
+            ("ivy@two.example", &["Ivy"], "550 (user=ivy;dom=two.example)", "550 (user=[removed];dom=[removed])"),
+            ("c@two.example", &["Çelik Öztürk"], "550 CELIK OZTURK is ÇELİK", "550 [removed] is [removed]"),
+            ("kim@two.example", &[], "550 kim&#64;two.example", "550 [removed]&#64;[removed]"),
+            (
+                "x1@two.example",
+                &["07700 900106"],
+                "550 5.7.1 +44 (0)7700 900 106 / 00447700900106, not 07711 900107",
+                "550 5.7.1 +[removed] / [removed], not 07711 900107",
+            ),
+            ("y1@two.example", &["550", "5.7.1"], "550-5.7.1 no\r\n550 5.7.1 no", "550-5.7.1 no\r\n550 5.7.1 no"),
+            ("z1@two.example", &["王小明", "李四"], "550 用户王小明不在, 李四", "550 用户[removed]不在, [removed]"),
+        ] {
+            assert_eq!(without(address, cells, said), left);
+        }
+        for mark in "_&-.+#%/!~*$^|'=:;,([{<\"\\".chars() {
+            for said in
+                [format!("550 x{mark}wilfreda no"), format!("550 wilfreda{mark}x no"), format!("550 Wilfreda{mark} no")]
+            {
+                let left = without("w@two.example", &["Wilfreda"], &said);
+                assert_eq!(left, said.replace("wilfreda", "[removed]").replace("Wilfreda", "[removed]"));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     log::{self, Deed},
     look::salted,
     matter::Matter,
-    people::{Pseudonyms, without_people, words_of},
+    people::{Pseudonyms, own, without_people},
 };
 
 /// What is left of a campaign's people.
@@ -85,12 +85,12 @@ fn remove(
     while let Some(person) = people.next()? {
         let (position, address): (i64, Option<String>) = (person.get(0)?, person.get(1)?);
         let Some(address) = address else { continue };
-        let words = words_of(person.get::<_, Option<String>>(2)?.as_deref().unwrap_or_default());
+        let own = own(Some(&address), person.get::<_, Option<String>>(2)?.as_deref().unwrap_or_default());
         update.execute(params![pseudonyms.of(&address), number, position])?;
         let said = replies
             .query_map(params![number, position], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
         for (attempt, said) in said.collect::<rusqlite::Result<Vec<_>>>()? {
-            let left = without_people(&said, Some(&address), &words);
+            let left = without_people(&said, &own);
             if left != said {
                 say.execute(params![left, attempt])?;
             }

@@ -102,6 +102,31 @@ impl Store {
         Ok((Thawed { settings, composer, signers, messages: messages.finish() }, hash.finish()))
     }
 
+    /// What all that is kept of a campaign comes to now, if anything is kept of it. Nothing is made of it.
+    pub fn digest_kept(&self, campaign: &Overview) -> Result<Option<Digest>, StoreError> {
+        let all = || {
+            let sql = "SELECT coalesce(settings, ''), coalesce(list, ''), content, edition FROM campaign
+                       WHERE number = ? AND purged IS NULL AND digest IS NOT NULL";
+            let begun = self.connection.query_row(sql, params![campaign.number], |row| {
+                let (settings, list, content): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(digest_of(&settings, &list, &content, row.get(3)?))
+            });
+            let Some(mut hash) = begun.optional()? else { return Ok(None) };
+            let mut query = self.connection.prepare(
+                "SELECT coalesce(address, ''), coalesce(fields, ''), digest FROM recipient JOIN message USING (campaign, position)
+                 WHERE campaign = ? ORDER BY position",
+            )?;
+            let mut people = query.query(params![campaign.number])?;
+            while let Some(row) = people.next()? {
+                let (address, fields) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+                digest_recipient(&mut hash, address, fields, row.get_ref(2)?.as_blob()?);
+            }
+            digest_files(&mut hash, &self.connection, campaign.number)?;
+            Ok(Some(hash.finish()))
+        };
+        all().map_err(|why: rusqlite::Error| self.error(&why))
+    }
+
     /// The file of those who may approve a campaign, if its bytes are what was kept.
     fn signers(&self, campaign: i64) -> rusqlite::Result<Option<Vec<u8>>> {
         let kept = self.connection.query_row(

@@ -7,9 +7,9 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Outcome, Overview, Store, StoreError,
     look::{rows_of, time},
-    people::{Pseudonym, Pseudonyms, without_people, words_of},
+    people::{Pseudonym, Pseudonyms, own, without_people},
 };
-use crate::address::Address;
+use crate::{address::Address, guard::Own};
 
 /// Whether people are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct Check {
     pub claim: &'static str,
     /// How often the record says otherwise.
     pub against: usize,
+    /// For how many messages nobody knows it: they were in doubt, and were sent again on somebody's word.
+    pub unknown: usize,
 }
 
 /// What is true of a record in which each transaction had one recipient and nobody was sent anything twice. Each query counts
@@ -117,16 +119,26 @@ const CLAIMS: [(&str, &str); 6] = [
             HAVING min(message_id) <> max(message_id)))",
     ),
     (
-        "the server took over no message twice",
+        TWICE,
         "SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 AND outcome = 'sent' GROUP BY position
          HAVING count(*) > 1)",
     ),
     (
-        "no message was begun again after the server had taken it over",
+        AGAIN,
         "SELECT count(*) FROM attempt AS sent WHERE campaign = ?1 AND outcome = 'sent' AND EXISTS (SELECT 1 FROM attempt AS later
          WHERE later.campaign = ?1 AND later.position = sent.position AND later.number > sent.number)",
     ),
 ];
+
+/// Claims about the server, of which the record knows only what the server said.
+const UNHEARD: [&str; 2] = [TWICE, AGAIN];
+const TWICE: &str = "the server took over no message twice";
+const AGAIN: &str = "no message was begun again after the server had taken it over";
+
+/// How many messages were begun again although the answer to an earlier try was lost.
+const DOUBTED: &str = "SELECT count(DISTINCT position) FROM attempt AS lost WHERE campaign = ?1
+     AND outcome IN ('in_doubt', 'sending') AND EXISTS (SELECT 1 FROM attempt AS later
+     WHERE later.campaign = ?1 AND later.position = lost.position AND later.number > lost.number)";
 
 /// Each message with its recipient and all of its transactions, in their order.
 const TRACED: &str =
@@ -202,7 +214,7 @@ impl Store {
             while let Some(line) = lines.next()? {
                 let place = line.get("place")?;
                 if open.as_ref().is_none_or(|(before, _)| *before != place) {
-                    let next = (place, Person::of(line, &pseudonyms)?);
+                    let next = (place, Person::of(line, &pseudonyms, names)?);
                     if let Some((_, before)) = open.replace(next)
                         && !with(before.traced(names))
                     {
@@ -212,7 +224,7 @@ impl Store {
                 if let Some((_, person)) = &mut open
                     && line.get::<_, Option<i64>>("nth")?.is_some()
                 {
-                    let said = transaction(line, |said| person.without(said, names))?;
+                    let said = transaction(line, |said| person.without(said))?;
                     person.traced.transactions.push(said);
                 }
             }
@@ -266,9 +278,10 @@ impl Store {
     /// Whether the record speaks against what must be true of it: that each transaction had one recipient, and that nobody was
     /// sent anything twice.
     pub fn checks(&self, campaign: &Overview) -> Result<Vec<Check>, StoreError> {
+        let number = |sql: &str| self.connection.query_row(sql, params![campaign.number], |row| count(row, 0));
         let check = |(claim, sql): (&'static str, &str)| {
-            let against = self.connection.query_row(sql, params![campaign.number], |row| count(row, 0))?;
-            Ok(Check { claim, against })
+            let unknown = if UNHEARD.contains(&claim) { number(DOUBTED)? } else { 0 };
+            Ok(Check { claim, against: number(sql)?, unknown })
         };
         CLAIMS.into_iter().map(check).collect::<rusqlite::Result<_>>().map_err(|why| self.error(&why))
     }
@@ -277,18 +290,19 @@ impl Store {
 /// A recipient whose transactions are being read.
 struct Person {
     traced: Traced,
-    words: std::collections::HashSet<String>,
+    /// What servers must not be quoted with; none where they may.
+    own: Option<Own>,
 }
 
 impl Person {
-    fn of(line: &Row<'_>, pseudonyms: &Pseudonyms) -> rusqlite::Result<Self> {
+    fn of(line: &Row<'_>, pseudonyms: &Pseudonyms, names: Names) -> rusqlite::Result<Self> {
         let address: Option<String> = line.get("address")?;
         let person: Option<[u8; 32]> = line.get("person")?;
         let fields = line.get_ref("fields")?.as_str_or_null()?;
         let known = address.as_ref().map(|address| pseudonyms.of(address));
         let first = line.get::<_, Option<i64>>("row")?.unwrap_or_default();
         Ok(Self {
-            words: words_of(fields.unwrap_or_default()),
+            own: (names == Names::Hidden).then(|| own(address.as_deref(), fields.unwrap_or_default())),
             traced: Traced {
                 pseudonym: known.or(person).unwrap_or_default().into(),
                 rows: rows_of(first, fields),
@@ -300,11 +314,8 @@ impl Person {
     }
 
     /// What a server said, as it may be said.
-    fn without(&self, said: &str, names: Names) -> String {
-        match names {
-            Names::Shown => said.to_owned(),
-            Names::Hidden => without_people(said, self.traced.address.as_deref(), &self.words),
-        }
+    fn without(&self, said: &str) -> String {
+        self.own.as_ref().map_or_else(|| said.to_owned(), |own| without_people(said, own))
     }
 
     fn traced(self, names: Names) -> Traced {

@@ -1,12 +1,36 @@
 //! Whether what is kept is what was kept.
 
+use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{Entry, Overview, Store, StoreError, look::WITH_LAST};
-use crate::{message::Digest, outbox::Outcome, recipients::Rows};
+use crate::{diagnostic::counted, message::Digest, outbox::Outcome, recipients::Rows};
 
 /// So many rows are named.
 const MOST_NAMED: usize = 20;
+
+/// Clocks of machines are so many milliseconds apart, or are set by so much, at most.
+const CLOCKS: i64 = 5 * 60 * 1000;
+
+/// The last millisecond of the year 9999: the last that can be said.
+const LATEST: i64 = 253_402_207_200_000;
+
+/// What is decided for good, unless somebody decides otherwise.
+const FINAL: [&str; 2] = ["sent", "cancelled"];
+
+/// What no run writes down, and what it is in words.
+const IMPOSSIBLE: [(&str, &str); 6] = [
+    ("began NOT BETWEEN 0 AND latest OR ended NOT BETWEEN 0 AND latest", "its time cannot be"),
+    ("ended < began", "over before it was begun"),
+    ("began < prepared", "begun before the campaign was prepared"),
+    ("began BETWEEN now AND latest", "begun at a time that is still to come"),
+    ("began < confirmed", "begun before anybody, as the log has it, confirmed and started it"),
+    (
+        "outcome = 'sent' AND code NOT BETWEEN 200 AND 299
+         OR outcome IN ('failed', 'deferred') AND code BETWEEN 200 AND 299",
+        "its reply contradicts its outcome",
+    ),
+];
 
 /// What was found out about a campaign.
 #[derive(Debug, Clone)]
@@ -97,13 +121,18 @@ impl Store {
         let mut unexplained = Vec::new();
         while let Some(row) = rows.next()?.filter(|_| unexplained.len() < MOST_NAMED) {
             let number = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
-            let state = row.get_ref(1)?;
-            if state == row.get_ref(2)? {
+            let (state, tried) = (row.get_ref(1)?, row.get_ref(2)?);
+            let (is_as_tried, was_sent) = (state == tried, tried.as_str() == Ok(Outcome::Sent.name()));
+            if is_as_tried && was_sent {
                 continue;
             }
-            let last = decided.iter().find(|(rows, _)| rows.contains(number));
-            let was_sent = row.get_ref(2)?.as_str() == Ok(Outcome::Sent.name());
-            if was_sent || last.is_none_or(|(_, now)| state.as_str() != Ok(*now)) {
+            let last = decided.iter().find(|(rows, _)| rows.contains(number)).map(|(_, now)| *now);
+            let is_explained = match last {
+                // Nothing is tried any more after that.
+                Some(now) if FINAL.contains(&now) => !was_sent && state.as_str() == Ok(now),
+                last => is_as_tried || !was_sent && last.is_some_and(|now| state.as_str() == Ok(now)),
+            };
+            if !is_explained {
                 unexplained.push(number);
             }
         }
@@ -127,6 +156,36 @@ impl Store {
             found.push(format!(
                 "what became of rows {rows} was neither tried nor, as the log has it, decided by anybody"
             ));
+        }
+        found.extend(self.impossible(campaign, &entries).map_err(|why| self.error(&why))?);
+        let key = entries.iter().find(|entry| entry.what == "prepared");
+        let key = key.and_then(|entry| entry.details["pseudonyms"].as_str());
+        if let Some(key) = key
+            && self.pseudonyms(campaign)?.fingerprint() != key
+        {
+            found.push("the key of people's pseudonyms is not the one that the log knows".to_owned());
+        }
+        Ok(found)
+    }
+
+    /// What cannot be so of transactions, in words.
+    fn impossible(&self, campaign: &Overview, entries: &[Entry]) -> rusqlite::Result<Vec<String>> {
+        let first = |what: &str| entries.iter().find(|entry| entry.what == what).map(|entry| entry.at);
+        let begun = first("confirmed").zip(first("started")).map(|(one, other)| one.max(other));
+        let prepared = campaign.prepared.as_millisecond() - CLOCKS;
+        let begun = begun.map_or(i64::MAX, |begun| begun.as_millisecond() - CLOCKS);
+        let now = Timestamp::now().as_millisecond() + CLOCKS;
+        let mut found = Vec::new();
+        for (condition, what) in IMPOSSIBLE {
+            let sql = format!(
+                "SELECT count(*) FROM attempt, (SELECT ?2 AS prepared, ?3 AS confirmed, ?4 AS now, ?5 AS latest)
+                 WHERE campaign = ?1 AND ({condition})"
+            );
+            let values = params![campaign.number, prepared, begun, now, LATEST];
+            let count = self.connection.query_row(&sql, values, |row| row.get::<_, i64>(0))?;
+            if count > 0 {
+                found.push(format!("{}: {what}", counted(usize::try_from(count).unwrap_or_default(), "transaction")));
+            }
         }
         Ok(found)
     }

@@ -4,18 +4,20 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{clock::Clock, json::message};
+use super::{Evidence, json::message};
 use crate::{
     diagnostic::visible,
-    outbox::{Names, Overview, Traced},
+    outbox::{Names, Traced},
     recipients::Rows,
 };
 
 /// The answer for a person. The address that was asked about is not repeated.
 #[must_use]
-pub fn found_text(campaign: &Overview, found: Option<&Traced>, clock: &Clock) -> String {
+pub fn found_text(evidence: &Evidence, found: Option<&Traced>) -> String {
+    let (campaign, clock) = (&evidence.campaign, &evidence.clock);
+    let alarms: String = evidence.alarms().iter().map(|alarm| format!("!! {}\n", visible(alarm))).collect();
     let head = format!(
-        "Campaign {}, \"{}\", prepared {}: ",
+        "{alarms}Campaign {}, \"{}\", prepared {}: ",
         campaign.id,
         visible(&campaign.name),
         clock.say(campaign.prepared)
@@ -40,9 +42,11 @@ pub fn found_text(campaign: &Overview, found: Option<&Traced>, clock: &Clock) ->
 
 /// The same for a program.
 #[must_use]
-pub fn found_json(campaign: &Overview, found: Option<&Traced>) -> Value {
+pub fn found_json(evidence: &Evidence, found: Option<&Traced>) -> Value {
+    let problems = evidence.problems();
     json!({
-        "campaign": campaign.id,
+        "campaign": evidence.campaign.id,
+        "record": { "holds": problems.is_empty(), "problems": problems },
         "found": found.is_some(),
         "message": found.map(|traced| message(traced, Names::Hidden)),
     })

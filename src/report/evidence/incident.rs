@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     diagnostic::counted,
-    outbox::{Entry, Outcome, Overview, Store, StoreError},
+    outbox::{Entry, Outcome, Overview, Reach, Store, StoreError},
 };
 
 /// The words of the log for the report of an incident, and for the decision that it is not reported.
@@ -49,6 +49,8 @@ pub struct Incident {
     pub evidence: Evidence,
     /// When somebody became aware of it.
     pub discovered: Option<Timestamp>,
+    /// How many people have the message, and on whose word.
+    pub reach: Reach,
     /// The campaigns that were sent to those whom this one reached.
     pub followers: Vec<Overview>,
 }
@@ -62,7 +64,8 @@ impl Incident {
             evidence.entries.iter().rev().filter(|entry| matches!(entry.what.as_str(), REPORTED | NOT_REPORTED));
         let mut said = earlier.filter_map(|entry| entry.details["discovered"].as_str()?.parse().ok());
         let discovered = discovered.or_else(|| said.next());
-        Ok(Self { evidence, discovered, followers })
+        let reach = store.reach(&evidence.campaign)?;
+        Ok(Self { evidence, discovered, reach, followers })
     }
 
     /// The reports about it that were made before.
@@ -70,17 +73,24 @@ impl Incident {
         self.evidence.did(REPORTED).filter(|entry| entry.details["incident"] == Value::Bool(true))
     }
 
+    /// The other times of discovery that were written down, the last entry that has each.
+    fn said_before(&self) -> Vec<(Timestamp, &Entry)> {
+        let mut said: Vec<(Timestamp, &Entry)> = Vec::new();
+        for entry in self.evidence.entries.iter().filter(|entry| matches!(entry.what.as_str(), REPORTED | NOT_REPORTED))
+        {
+            let time = entry.details["discovered"].as_str().and_then(|time| time.parse().ok());
+            if let Some(time) = time.filter(|time| Some(*time) != self.discovered) {
+                said.retain(|(known, _)| *known != time);
+                said.push((time, entry));
+            }
+        }
+        said
+    }
+
     /// Whether one was made before.
     #[must_use]
     pub fn is_follow_up(&self) -> bool {
         self.previous().next().is_some()
-    }
-
-    /// How many people have the message at least, and at most.
-    fn reached(&self) -> (usize, usize) {
-        let of = |outcome| self.evidence.campaign.counts.of(outcome);
-        let least = of(Outcome::Sent);
-        (least, least + of(Outcome::InDoubt) + of(Outcome::Sending))
     }
 
     fn left(&self) -> usize {
@@ -107,7 +117,7 @@ impl Incident {
 
     fn json(&self) -> Value {
         let mut object = json::head(&self.evidence, "incident");
-        let (least, most) = self.reached();
+        let reach = &self.reach;
         let reported = |entry: &Entry| json!({ "at": entry.at.to_string(), "sha256": entry.details["sha256"] });
         let follower = |one: &Overview| {
             let sent = one.counts.of(Outcome::Sent);
@@ -122,10 +132,24 @@ impl Incident {
             "follow_up": self.is_follow_up(),
             "previous": self.previous().map(reported).collect::<Vec<_>>(),
             "discovered": self.discovered.map(|time| time.to_string()),
+            "discovered_otherwise": self
+                .said_before()
+                .iter()
+                .map(|(time, entry)| json!({ "at": entry.at.to_string(), "discovered": time.to_string() }))
+                .collect::<Vec<_>>(),
             "deadline": self.deadline().map(|(end, _)| end.to_string()),
             "minutes_left": self.deadline().map(|(_, left)| left.as_mins()),
-            "people_at_least": least,
-            "people_at_most": most,
+            "people_at_least": reach.least(),
+            "people_at_most": reach.most(),
+            "people": {
+                "taken_over": reach.taken_over,
+                "said_sent": reach.said_sent,
+                "in_doubt": reach.open,
+                "said_not_sent": reach.denied,
+                "refused": reach.refused,
+                "not_taken_over": reach.put_off,
+                "not_tried": reach.untried,
+            },
             "still_to_be_sent": self.left(),
             "followed_by": self.followers.iter().map(follower).collect::<Vec<_>>(),
             "for_a_person": questions.filter(|part| part["questions"] != json!([])).collect::<Vec<_>>(),
@@ -241,10 +265,21 @@ impl Incident {
         let Evidence { clock, totals, running, .. } = &self.evidence;
         let mut facts = Facts::default()
             .with("Began", totals.span.map_or("nothing was begun".into(), |(first, _)| clock.say(first)))
-            .with_some("Stopped", totals.span.filter(|_| running.is_none()).map(|(_, last)| clock.say(last)))
+            .with_some("Stopped", totals.span.filter(|_| running.is_none()).map(|(_, last)| self.ended(last)))
             .with_some("Stopped", running.as_ref().map(|holder| format!("NOT YET: it is being sent by {holder}")))
             .with_some("First sent", totals.sent.map(|(first, _)| clock.say(first)))
             .with_some("Last sent", totals.sent.map(|(_, last)| clock.say(last)));
+        let before = |(time, entry): (Timestamp, &Entry)| {
+            let (end, _) = clock.deadline(time);
+            format!(
+                "ANOTHER TIME, {}: {}, {} by {}; its 72 hours end {}",
+                clock.say(time),
+                entry.what,
+                clock.say(entry.at),
+                entry.who,
+                clock.say(end)
+            )
+        };
         match (self.discovered, self.deadline()) {
             (Some(discovered), Some((end, left))) => {
                 let left = match hours(left) {
@@ -253,6 +288,7 @@ impl Incident {
                 };
                 facts = facts
                     .with("Discovered", clock.say(discovered))
+                    .with_lines("Said before", self.said_before().into_iter().map(before).collect())
                     .with("72 hours end", clock.say(end))
                     .with("At this time", left);
             }
@@ -268,6 +304,17 @@ impl Incident {
         }
     }
 
+    /// When the last run ended. One that was killed could not say so.
+    fn ended(&self, last: Timestamp) -> String {
+        let last = self.evidence.clock.say(last);
+        let runs = self.evidence.entries.iter().rev();
+        let end = runs.map(|entry| entry.what.as_str()).find(|what| matches!(*what, "started" | "stopped"));
+        match end {
+            Some("stopped") => last,
+            _ => format!("not known: the log has no end of this run; the last that is known is of {last}"),
+        }
+    }
+
     fn data(&self) -> Section {
         Section::new("Categories of personal data")
             .facts(sections::data_facts(Facts::default(), self.evidence.matter.as_ref()))
@@ -280,19 +327,26 @@ impl Incident {
     }
 
     fn how_many(&self) -> Section {
-        let (least, most) = self.reached();
-        let of = |outcome| self.evidence.campaign.counts.of(outcome);
+        let reach = &self.reach;
+        let some = |count: usize, what: &str| (count > 0).then(|| format!("{}: {what}", people(count)));
         let facts = Facts::default()
-            .with("At least", format!("{}: the server took the message over", people(least)))
-            .with("At most", format!("{}: with those of whom only the server knows", people(most)))
-            .with("Refused", format!("{}: the server does not take it", people(of(Outcome::Failed))))
-            .with(
-                "Not sent",
-                format!(
-                    "{}: the server has nothing of it",
-                    people(self.evidence.campaign.counts.total() - most - of(Outcome::Failed))
+            .with("At least", format!("{}: the server said that it took the message over", people(reach.least())))
+            .with_some(
+                "Said to have",
+                some(reach.said_sent, "the answer was lost, and a person looked up that the server has it"),
+            )
+            .with_some("In doubt", some(reach.open, "there is no answer, and only the server knows"))
+            .with_some(
+                "Said not to",
+                some(
+                    reach.denied,
+                    "the answer was lost, and a person said that the server does not have it; only the server knows",
                 ),
-            );
+            )
+            .with("At most", format!("{}: all of these together", people(reach.most())))
+            .with("Refused", format!("{}: the server does not take it", people(reach.refused)))
+            .with_some("Not taken", some(reach.put_off, "it was tried, and the server did not take it over"))
+            .with("Not tried", format!("{}: nothing was begun", people(reach.untried)));
         Section::new("How many people")
             .facts(facts)
             .table(self.evidence.counts())

@@ -38,7 +38,10 @@ pub(super) fn head(evidence: &Evidence, kind: &str) -> Value {
     let campaign = &evidence.campaign;
     let problems = evidence.problems();
     let chain = evidence.chain.as_ref().ok();
-    let checks = evidence.checks.iter().map(|check| json!({ "claim": check.claim, "against": check.against }));
+    let checks = evidence
+        .checks
+        .iter()
+        .map(|check| json!({ "claim": check.claim, "against": check.against, "unknown": check.unknown }));
     json!({
         "report": {
             "kind": kind,

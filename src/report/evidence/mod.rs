@@ -36,6 +36,9 @@ use crate::{
 /// So many messages are listed for people to read, unless somebody wants all; programs get all.
 const MOST_LISTED: usize = 200;
 
+/// What is said if the digest is not what it was.
+const OTHER_DIGEST: &str = "what is kept of the campaign is not what was prepared: its digest is another one";
+
 /// What is known of a campaign, and whether the record holds.
 #[derive(Debug)]
 pub struct Evidence {
@@ -125,6 +128,11 @@ impl Evidence {
             Err(why @ StoreError::LogBroken(_)) => Err(why.to_string()),
             Err(why) => return Err(why),
         };
+        let mut contradictions = store.contradictions(&campaign)?;
+        let kept = store.digest_kept(&campaign)?;
+        if kept.is_some() && kept != campaign.digest {
+            contradictions.push(OTHER_DIGEST.to_owned());
+        }
         Ok(Self {
             clock,
             by,
@@ -133,7 +141,7 @@ impl Evidence {
             totals: store.totals(&campaign)?,
             checks: store.checks(&campaign)?,
             chain,
-            contradictions: store.contradictions(&campaign)?,
+            contradictions,
             remade: None,
             entries: store.entries(&campaign.id)?.into_iter().map(unnamed).collect(),
             campaign,
@@ -148,12 +156,11 @@ impl Evidence {
         let against = self.checks.iter().filter(|check| check.against > 0);
         problems
             .extend(against.map(|check| format!("{}: it is not so {}", check.claim, counted(check.against, "time"))));
-        if let Some(remade) = self.remade.as_ref().filter(|remade| !remade.holds()) {
-            problems.push(match remade.changed_count {
-                0 => "what is kept of the campaign is not what was prepared: its digest is another one".into(),
-                1 => "1 message comes out otherwise than it was prepared".into(),
-                count => format!("{count} messages come out otherwise than they were prepared"),
-            });
+        // That what is kept has another digest is among the contradictions.
+        match self.remade.as_ref().map_or(0, |remade| remade.changed_count) {
+            0 => {}
+            1 => problems.push("1 message comes out otherwise than it was prepared".into()),
+            count => problems.push(format!("{count} messages come out otherwise than they were prepared")),
         }
         problems
     }
@@ -220,7 +227,7 @@ fn unnamed(mut entry: Entry) -> Entry {
 #[must_use]
 pub fn in_words(details: &Value) -> String {
     // Statements and signatures are long; who prepared is told by name.
-    let elsewhere = ["digest", "about", "signature", "statement", "preparing", "keys", "logins"];
+    let elsewhere = ["digest", "about", "signature", "statement", "preparing", "keys", "logins", "pseudonyms"];
     let is_said = |value: &Value| !value.is_null() && value.as_array().is_none_or(|all| !all.is_empty());
     let known = details.as_object().into_iter().flatten();
     let known = known.filter(|(key, value)| !elsewhere.contains(&key.as_str()) && is_said(value));

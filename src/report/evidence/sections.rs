@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     diagnostic::counted,
-    outbox::{Entry, Matter, Names, Outcome},
+    outbox::{Check, Entry, Matter, Names, Outcome},
 };
 
 /// So many entries of the log are listed at the beginning, and so many at the end, if there are more.
@@ -161,14 +161,15 @@ impl Evidence {
     }
 
     fn one_each(&self) -> Section {
-        let line = |(claim, against): (&str, usize)| {
-            let found = match against {
-                0 => "yes".to_owned(),
-                count => format!("NO: not so {}", counted(count, "time")),
+        let line = |check: &Check| {
+            let (found, doubt) = match (check.against, check.unknown) {
+                (0, 0) => ("yes".to_owned(), String::new()),
+                (0, unknown) => ("not known".to_owned(), in_doubt(unknown)),
+                (count, _) => (format!("NO: not so {}", counted(count, "time")), String::new()),
             };
-            vec![found, claim.to_owned()]
+            vec![found, format!("{}{doubt}", check.claim)]
         };
-        let rows = self.checks.iter().map(|check| line((check.claim, check.against))).collect();
+        let rows = self.checks.iter().map(line).collect();
         Section::new("One recipient in each transaction")
             .text(
                 "apiece holds an envelope of one sender and one recipient, and says RCPT once in a transaction; there is no way \
@@ -257,16 +258,24 @@ pub(super) fn data_facts(facts: Facts, matter: Option<&Matter>) -> Facts {
         .with_lines("Attachments", if files.is_empty() { vec!["none".into()] } else { files })
 }
 
+/// Of how many messages nobody knows whether the server has them twice.
+fn in_doubt(unknown: usize) -> String {
+    match unknown {
+        1 => ": not known for 1 message, which was in doubt and was sent again on somebody's word".into(),
+        _ => format!(": not known for {unknown} messages, which were in doubt and were sent again on somebody's word"),
+    }
+}
+
 /// What an outcome says about whether the message is with its recipient's server.
 pub(super) fn meaning(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Queued => "not sent: the server has nothing of it",
+        Outcome::Queued => "waiting to be sent",
         Outcome::Sending => "being sent, or a run ended while it was: the server may have it",
-        Outcome::Sent => "the server has taken it over",
-        Outcome::Deferred => "not sent: the server could not take it, and it is tried again",
+        Outcome::Sent => "the server took it over, or a person looked up that it did",
+        Outcome::Deferred => "not sent: the server did not take it over, and it is tried again",
         Outcome::Failed => "not sent: the server does not take it",
         Outcome::InDoubt => "the connection ended before the answer: the server may have it",
         Outcome::Suppressed => "not sent: the person must not be written to",
-        Outcome::Cancelled => "not sent: somebody took it back",
+        Outcome::Cancelled => "not to be sent any more: somebody took it back",
     }
 }
