@@ -26,6 +26,7 @@ use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(super) use self::frame::html as html_of;
 pub use self::{
     file::FileError,
     server::{Server, ServerError},
