@@ -73,6 +73,14 @@ fn a_campaign_goes_to_a_colleague_and_their_word_comes_back() {
                 && status.contains("0 of 1 for the campaign's own settings"),
             "{status}"
         );
+        assert!(status.contains("\nLeft        5\n") && !status.contains("apiece send"), "{status}");
+        // Who got it, only the other machine knows.
+        ada.write("follow.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{name}}.\n");
+        for state in ["queued", "sent"] {
+            let list = format!("outbox:{id}?state={state}");
+            let said = ada.run(&["check", "follow.txt.hbs", &list]).ended(77).stderr;
+            assert!(said.contains("it is sent from"), "{said}");
+        }
         ada.run(&["export-approval", &id, "-o", "a"]).ended(64);
         // It is never sent from there.
         ada.run(&["approve", &id, "--key", "ada", "--confirm", "5"]).ended(0);

@@ -1,7 +1,7 @@
 //! The gallery shows itself to the browser with the link, and what it shows can do nothing.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     process::Command,
@@ -201,15 +201,75 @@ fn only_the_browser_with_the_link_comes_in() {
     assert!(!open.is_heard());
 }
 
+/// So many connections that send this, and read nothing.
+fn crowd(count: usize, port: u16, sent: &str) -> Vec<TcpStream> {
+    let connect = |_| {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+        // Who is not wanted any more is cut off meanwhile.
+        let _ = stream.write_all(sent.as_bytes());
+        Some(stream)
+    };
+    (0..count).filter_map(connect).collect()
+}
+
 #[test]
-fn many_who_say_nothing_keep_nobody_out() {
+fn a_crowd_without_the_link_keeps_nobody_out() {
     let home = home();
     let open = Open::of(&home, &["c"]);
-    let _silent: Vec<TcpStream> =
-        (0..40).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, open.port)).unwrap()).collect();
+    let head = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n", open.port);
+    let asked = format!("{head}\r\n");
+    let _crowds = [
+        crowd(150, open.port, &asked.repeat(200)),
+        crowd(160, open.port, &head),
+        crowd(160, open.port, ""),
+        crowd(150, open.port, &asked.repeat(200)),
+    ];
     let start = Instant::now();
+    let (place, key) = open.enter();
+    // More come while somebody looks.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let more = {
+        let (is_over, port, asked) = (Arc::clone(&is_over), open.port, asked.clone());
+        thread::spawn(move || {
+            let mut all = Vec::new();
+            while !is_over.load(Ordering::SeqCst) && all.len() < 40 {
+                all.push(crowd(20, port, &asked));
+            }
+        })
+    };
+    for row in 2..8 {
+        assert_eq!(open.ask("GET", &format!("{place}message/{row}"), &key).status, 200);
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    is_over.store(true, Ordering::SeqCst);
+    more.join().unwrap();
     assert_eq!(open.ask("GET", "/", "").status, 403);
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_stranger_gets_one_answer_and_little_time() {
+    let home = home();
+    let open = Open::of(&home, &["c"]);
+    let (place, key) = open.enter();
+    let host = format!("Host: 127.0.0.1:{}\r\n", open.port);
+    // What comes until the connection is closed.
+    let told = |sent: &str| {
+        let start = Instant::now();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, open.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(sent.as_bytes()).unwrap();
+        let (mut answers, mut part) = (Vec::new(), [0; 4096]);
+        while let Ok(count @ 1..) = stream.read(&mut part) {
+            answers.extend_from_slice(&part[..count]);
+        }
+        (String::from_utf8_lossy(&answers).matches("HTTP/1.1 ").count(), start.elapsed())
+    };
+    assert_eq!(told(&format!("GET / HTTP/1.1\r\n{host}\r\n").repeat(3)).0, 1);
+    let half = told(&format!("GET / HTTP/1.1\r\n{host}"));
+    assert!(half.0 == 0 && half.1 < Duration::from_secs(9), "{half:?}");
+    // With the key, a connection is kept; it is closed here by what is asked last.
+    let page = format!("GET {place}message/2 HTTP/1.1\r\n{host}{key}\r\n");
+    assert_eq!(told(&(page.repeat(2) + &page.replace("Host", "Connection: close\r\nHost"))).0, 3);
 }
 
 #[test]
@@ -243,7 +303,7 @@ fn a_prepared_campaign_is_looked_at_as_it_was_and_that_is_written_down() {
     let (place, key) = open.enter();
     let list = open.ask("GET", &place, &key).text();
     assert!(list.contains(&format!("prepared {id}")) && list.contains("<p>Digest <code>"), "{list}");
-    for row in ["2", "3", "2", "4/frame"] {
+    for row in ["2", "3", "2", "4/frame", "5/message.eml"] {
         let page = open.ask("GET", &format!("{place}message/{row}"), &key);
         assert_eq!(page.status, 200);
     }
@@ -256,7 +316,7 @@ fn a_prepared_campaign_is_looked_at_as_it_was_and_that_is_written_down() {
         .arg("SELECT details FROM log WHERE what = 'previewed'")
         .output();
     match record {
-        Ok(record) => assert_eq!(String::from_utf8_lossy(&record.stdout).trim(), r#"{"how":"gallery","messages":2}"#),
+        Ok(record) => assert_eq!(String::from_utf8_lossy(&record.stdout).trim(), r#"{"how":"gallery","messages":4}"#),
         Err(_) => skip("sqlite3 is not installed"),
     }
     home.run(&["verify", &id]).ended(0);

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, process::Command};
 
-use crate::support::{Home, OUTBOX, people, samples::SAMPLES, skip};
+use crate::support::{Home, OUTBOX, pdf, people, samples::SAMPLES, skip};
 
 #[track_caller]
 fn shown(home: &Home, arguments: &[&str]) -> String {
@@ -75,6 +75,36 @@ fn what_differs_between_two_people_stands_out() {
     }
 }
 
+#[test]
+fn what_differs_out_of_sight_is_said_too() {
+    let home = Home::new();
+    home.write("one.pdf", pdf("for one"));
+    home.write("f/a/letter.pdf", pdf("for Ada"));
+    home.write("f/b/letter.pdf", pdf("for Bo"));
+    home.write("p.csv", "email,name,code,dir\nada@one.example,Ada,k1,a\nbo@two.example,Bo,k2,b\n");
+    // The text says the same to both.
+    home.write(
+        "t.html.hbs",
+        "+++\nfrom = \"u@police.example\"\nsubject = \"News\"\nattachments = [\"one.pdf\", \"f/{{dir}}/letter.pdf\"]\n\
+         text_template = \"t.txt.hbs\"\n+++\n\
+         <!DOCTYPE html><html lang=\"en\"><head><title>News</title></head><body>\n<p>All is well.</p>\n\
+         <p><a href=\"https://police.example/{{code}}\">More</a></p>\n</body></html>\n",
+    );
+    home.write("t.txt.hbs", "All is well.\n");
+    let text = shown(&home, &["t.html.hbs", "p.csv", "--row", "2"]);
+    assert!(text.contains("\nHTML:     ") && text.contains("; below is the text, --gallery shows both\n"), "{text}");
+    let text = shown(&home, &["t.html.hbs", "p.csv", "--compare", "2,3"]);
+    let (_, html) = text.split_once("── the lines of the HTML that differ ──\n").unwrap_or_else(|| panic!("{text}"));
+    let (html, files) =
+        html.split_once("\n── attachments of the same name that differ ──\n").unwrap_or_else(|| panic!("{text}"));
+    assert!(
+        html.lines().count() == 2 && html.contains("police.example/k1") && html.contains("police.example/k2"),
+        "{html}"
+    );
+    assert!(files.starts_with("letter.pdf\n- ") && files.matches("SHA-256 ").count() == 2, "{files}");
+    assert!(!files.contains("one.pdf"), "{files}");
+}
+
 /// What Python's mailbox reads: of each message the recipient, the subject and how often a line begins with "From ".
 fn read_by_python(home: &Home, class: &str, path: &str) -> Vec<String> {
     let script = format!(
@@ -104,6 +134,12 @@ fn other_programs_read_the_files() {
     assert_eq!(read_by_python(&home, "Maildir", "Mail"), wanted);
     let mode = |name: &str| home.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!([mode("all.mbox"), mode("Mail"), mode("Mail/new")], [0o600, 0o700, 0o700]);
+    assert_eq!(std::fs::read_dir(home.path().join("Mail/tmp")).unwrap().count(), 0);
+    // Once more, in the same second perhaps: they go beside the others.
+    for _ in 0..3 {
+        home.run(&["preview", "c", "--maildir", "Mail"]).ended(0);
+    }
+    assert_eq!(read_by_python(&home, "Maildir", "Mail").len(), 16);
     assert_eq!(std::fs::read_dir(home.path().join("Mail/tmp")).unwrap().count(), 0);
     // Nothing is overwritten, and one kind is enough.
     let before = std::fs::read(home.path().join("all.mbox")).unwrap();

@@ -231,3 +231,22 @@ fn a_directory_that_is_called_like_a_campaign_is_not_taken_for_it() {
     assert!(said.contains(&format!("write ./{id} for the one here")), "{said}");
     home.run(&["check", &format!("./{id}")]).ended(0);
 }
+
+#[test]
+fn a_name_makes_up_no_lines() {
+    let home = Home::new();
+    home.campaign(&people(2));
+    let forged = "d\nffffffff  2026-01-01 00:00:00 UTC  another  9 sent";
+    std::fs::rename(home.path().join("c"), home.path().join(forged)).unwrap();
+    let template = home.path().join(forged).join("t.txt.hbs");
+    let again = format!("{forged}.txt.hbs");
+    std::fs::write(home.path().join(&again), std::fs::read_to_string(template).unwrap() + "Bye.\n").unwrap();
+    for campaign in [&[forged][..], &[&again, &format!("{forged}/people.csv")]] {
+        let said = home.run(&[&["prepare"], campaign].concat()).ended(0);
+        for text in [said.stdout, said.stderr] {
+            assert!(!text.lines().any(|line| line.starts_with("ffffffff")), "{text}");
+        }
+    }
+    let all = home.run(&["status"]).ended(0).stdout;
+    assert!(all.lines().count() == 2 && all.lines().all(|line| line.ends_with("  2 queued")), "{all}");
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::{
-    Home,
+    Home, OUTBOX,
     scripted::{Act, Scripted, Stage, Tls},
 };
 
@@ -146,4 +146,40 @@ fn what_cannot_be_a_list_is_said() {
     home.run(&["resolve", &id, "--row", "7", "--sent"]).ended(0);
     home.run(&["purge", &id, "--confirm", "5"]).ended(0);
     refused(&format!("outbox:{id}?state=sent"), 77, "data was removed");
+}
+
+#[test]
+fn what_was_prepared_from_a_list_that_changed_is_not_sent_unseen() {
+    let server = server();
+    let (home, id) = sent(&server);
+    let prepared = |states: &str| {
+        follow(&home, &id[..6], states);
+        home.run(&["prepare", "sorry"]).ended(0);
+        home.last_campaign()
+    };
+    let (reached, doubtful) = (prepared("sent"), prepared("in_doubt"));
+    // Who was in doubt got theirs after all: one more belongs on the one list, and one no longer on the other.
+    home.run(&["resolve", &id, "--all", "--sent"]).ended(0);
+    let before = server.accepted().len();
+    let said = send(&home, &[&doubtful, "--confirm", "1"], 77).stderr;
+    let wanted = format!("1 person of this list is no longer in outbox:{id}?state=in_doubt, from which it was taken");
+    assert!(said.contains(&wanted) && said.contains(": rows 7\n") && said.contains("prepare this anew"), "{said}");
+    assert_eq!(server.accepted().len(), before);
+    let said = send(&home, &[&reached, "--rows", "2", "--confirm", "1"], 0).stderr;
+    let wanted = format!("warning: 1 person is in outbox:{id}?state=sent now who was not when this was prepared");
+    assert!(said.contains(&wanted), "{said}");
+    // What cannot be told is said.
+    home.run(&["purge", &id, "--confirm", "5"]).ended(0);
+    let said = send(&home, &[&reached, "--rows", "5", "--confirm", "1"], 0).stderr;
+    assert!(said.contains("cannot be told: people's data was removed from that campaign"), "{said}");
+    assert_eq!(server.accepted().len(), before + 2);
+    // Its own record may be another one.
+    let other = Home::new();
+    std::fs::create_dir_all(other.path().join(".local/state/apiece")).unwrap();
+    std::fs::copy(home.path().join(OUTBOX), other.path().join(OUTBOX)).unwrap();
+    let record = rusqlite::Connection::open(other.path().join(OUTBOX)).unwrap();
+    record.execute("UPDATE campaign SET id = 'ffffffffffff' WHERE id = ?", [&id]).unwrap();
+    std::fs::copy(home.path().join(".config/apiece/config.toml"), other.path().join("config.toml")).unwrap();
+    let said = send(&other, &[&reached, "--rows", "6", "--confirm", "1", "--config", "config.toml"], 0).stderr;
+    assert!(said.contains("cannot be told: there is no such campaign in this outbox"), "{said}");
 }

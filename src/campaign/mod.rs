@@ -315,7 +315,7 @@ impl Campaign {
         let name = canonical
             .as_deref()
             .and_then(Path::file_name)
-            .map_or("campaign".into(), |name| name.to_string_lossy().into_owned());
+            .map_or("campaign".into(), |name| one_line(&name.to_string_lossy()));
         let campaign = template.zip(recipients).map(|(template, recipients)| Self {
             name,
             template,
@@ -352,5 +352,10 @@ fn label(keys: &mut Keys<'_>, key: &'static str) -> Option<String> {
 
 fn name_of(template: &Path) -> String {
     let name = template.file_name().unwrap_or_default().to_string_lossy();
-    name.split('.').find(|part| !part.is_empty()).unwrap_or("campaign").to_owned()
+    one_line(name.split('.').find(|part| !part.is_empty()).unwrap_or("campaign"))
+}
+
+/// A name stands in lines about it, and is not to make up others: files may be called anything.
+fn one_line(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
 }

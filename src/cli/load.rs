@@ -142,11 +142,7 @@ impl CampaignArgs {
         rejected.check()?;
         let (file, remarks) = match &campaign.recipients {
             ListSource::File(path) => (ListFile::read(path, &campaign.list).map_err(data)?, Diagnostics::default()),
-            ListSource::Outbox(from) => {
-                let (file, options, remarks) = follow::read(from, &self.record, campaign.list.clone())?;
-                campaign.list = options;
-                (file, remarks)
-            }
+            ListSource::Outbox(from) => follow::read(&from.clone(), &self.record, &mut campaign)?,
         };
         let (list, mut findings) = RecipientList::examined(&file, &campaign.list);
         findings.extend(remarks);

@@ -18,6 +18,7 @@ use super::{
     Exit, Failure, Format, Screen,
     approval::{ByArgs, Witness, clear},
     confirm::{Question, Warnings, confirm, server, shown},
+    follow,
     load::{CampaignArgs, Frozen, Loaded, quoted},
     login::{self, check_senders, read_secret, read_signer},
     prepare::{freeze, warnings},
@@ -366,6 +367,12 @@ impl Send {
                 store.log(&overview.id, deed, now).map_err(failed)?;
             }
             return Ok(Err(if counts.all_sent() { Exit::Ok } else { Exit::SomeNotSent }));
+        }
+        if !self.sandbox {
+            let is_left =
+                |position: &usize| messages.outcomes.get(*position).is_some_and(|outcome| LEFT.contains(outcome));
+            let left = selected.iter().filter(is_left);
+            follow::check_still(&store, &frozen.settings.recipients, composer.list(), left, screen)?;
         }
         let recheck = self.recheck(store.path(), id, frozen, (&campaign, account));
         let cleared = recheck()?;

@@ -92,7 +92,10 @@ fn facts(store: &Store, campaign: &Overview, config: &ConfigArgs) -> Result<Stri
         fact("Running", holder.clone());
     }
     if left > 0 {
-        fact("Left", to_go(store, campaign, &entries, left, running.is_some())?);
+        // What is here only to be looked at is due nowhere.
+        let is_own = campaign.origin.is_none();
+        let said = if is_own { to_go(store, campaign, &entries, left, running.is_some())? } else { left.to_string() };
+        fact("Left", said);
     }
     if let Some(purged) = campaign.purged {
         fact("Purged", day(purged));

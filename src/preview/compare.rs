@@ -2,26 +2,51 @@
 
 use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
+use indicatif::DecimalBytes;
+use mail_parser::{Message as Parsed, MessageParser, MimeHeaders};
+use sha2::{Digest as _, Sha256};
 use similar::{ChangeTag, InlineChangeOptions, TextDiff};
 
-use super::as_received;
-use crate::message::Message;
+use super::{as_received, gallery::html_of};
+use crate::{
+    diagnostic::visible,
+    message::{Digest, Message},
+};
 
 /// What is compared for longer is compared less well.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Two messages in one, as their recipients see them: what both have, then lines of the first behind a minus and of the second
-/// behind a plus sign, with the words that differ in colours, or in `[- -]` and `{+ +}` where there are none.
+/// behind a plus sign, with the words that differ in colours, or in `[- -]` and `{+ +}` where there are none. Below stands what
+/// differs where it is not seen in the text: the lines of the HTML, and attachments.
 #[must_use]
 pub fn compare(one: &Message, other: &Message, in_colours: bool) -> String {
-    let (one, other) = (as_received(one), as_received(other));
-    let difference = TextDiff::configure().timeout(PATIENCE).diff_lines(&one, &other);
+    let mut shown = differences(&as_received(one), &as_received(other), true, in_colours);
+    let parse = |message: &Message| MessageParser::default().parse(message.bytes()).map(Parsed::into_owned);
+    if let (Some(one), Some(other)) = (parse(one), parse(other)) {
+        let html = |message: &Parsed<'_>| visible(&html_of(message).unwrap_or_default().replace("\r\n", "\n"));
+        let lines = differences(&html(&one), &html(&other), false, in_colours);
+        if !lines.is_empty() {
+            let _ = write!(shown, "\n── the lines of the HTML that differ ──\n{lines}");
+        }
+        let files = files(&one, &other);
+        if !files.is_empty() {
+            let _ = write!(shown, "\n── attachments of the same name that differ ──\n{files}");
+        }
+    }
+    shown
+}
+
+/// The lines of two texts: all of them, or only those that differ.
+fn differences(one: &str, other: &str, all: bool, in_colours: bool) -> String {
+    let difference = TextDiff::configure().timeout(PATIENCE).diff_lines(one, other);
     // Two messages are made of one template: however much of a line differs, its words are worth a look.
     let words = *InlineChangeOptions::default().min_ratio(0.0);
     let mut shown = String::new();
     let changes = difference.ops().iter();
     for change in changes.flat_map(|change| difference.iter_inline_changes_with_options(change, words)) {
         let (sign, [start, end], [line, line_end]) = match (change.tag(), in_colours) {
+            (ChangeTag::Equal, _) if !all => continue,
             (ChangeTag::Equal, _) => (' ', [""; 2], [""; 2]),
             (ChangeTag::Delete, false) => ('-', ["[-", "-]"], [""; 2]),
             (ChangeTag::Insert, false) => ('+', ["{+", "+}"], [""; 2]),
@@ -33,6 +58,26 @@ pub fn compare(one: &Message, other: &Message, in_colours: bool) -> String {
             let _ = if differs { write!(shown, "{start}{words}{end}") } else { write!(shown, "{words}") };
         }
         let _ = writeln!(shown, "{line_end}");
+    }
+    shown
+}
+
+/// The attachments and pictures that are called the same in both, and are not the same.
+fn files(one: &Parsed<'_>, other: &Parsed<'_>) -> String {
+    let name = |part: &mail_parser::MessagePart<'_>| part.attachment_name().map(visible).unwrap_or_default();
+    let mut others: Vec<_> = other.attachments().collect();
+    let mut shown = String::new();
+    for part in one.attachments() {
+        let Some(same) = others.iter().position(|other| name(other) == name(part)) else { continue };
+        let (one, other) = (part.contents(), others.remove(same).contents());
+        if one != other {
+            let _ = writeln!(shown, "{}", name(part));
+            for (sign, bytes) in [('-', one), ('+', other)] {
+                let size = DecimalBytes(bytes.len() as u64);
+                let _ =
+                    writeln!(shown, "{sign} {size}, SHA-256 {}", Digest::from(<[u8; 32]>::from(Sha256::digest(bytes))));
+            }
+        }
     }
     shown
 }

@@ -82,14 +82,18 @@ impl Files {
         match self {
             Self::Eml(directory) => write_new(&directory.join(format!("row-{:06}.eml", message.row())), &bytes),
             Self::Maildir(directory) => {
-                // Nobody sees it before it is whole. Lines end as they do in files here.
-                let name = format!("{}.row{:06}.apiece", now.timestamp().as_second(), message.row());
+                // Nobody sees it before it is whole. Lines end as they do in files here. Others write here, too: a name is
+                // of a second, of a message and of chance.
+                let (second, chance) = (now.timestamp().as_second(), fastrand::u64(..));
+                let name = format!("{second}.row{:06}r{chance:016x}.apiece", message.row());
                 let [tmp, new] = ["tmp", "new"].map(|part| directory.join(part).join(&name));
-                write_new(&tmp, &without_cr(&bytes))?;
                 if new.exists() {
                     return Err(error(&new, io::ErrorKind::AlreadyExists.into()));
                 }
-                std::fs::rename(&tmp, &new).map_err(|why| error(&new, why))
+                let moved = write_new(&tmp, &without_cr(&bytes))
+                    .and_then(|()| std::fs::rename(&tmp, &new).map_err(|why| error(&new, why)));
+                // What is there in part is of no use to anybody.
+                moved.inspect_err(|_| drop(std::fs::remove_file(&tmp)))
             }
             Self::Mbox(path, out) => {
                 let from = message.envelope().from();

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use indicatif::DecimalBytes;
 use mail_parser::{HeaderForm, HeaderValue, Message as Parsed, MessageParser, MimeHeaders};
 
+use super::gallery::html_of;
 use crate::{diagnostic::visible, message::Message};
 
 /// Headers that say how a message is packed, which nobody wants to read.
 const PACKING: [&str; 4] = ["mime-version", "content-type", "content-transfer-encoding", "message-id"];
 
-/// The message as its recipient sees it: who, what, and the text part. Made by parsing the finished bytes, not
-/// from what went into them.
+/// The message as its recipient sees it: who, what, and the text part; that there is HTML is said. Made by parsing the finished
+/// bytes, not from what went into them.
 #[must_use]
 pub fn as_received(message: &Message) -> String {
     let mut shown = format!("── row {} ── to {} alone ──\n", message.row(), message.envelope().to());
@@ -30,6 +31,10 @@ pub fn as_received(message: &Message) -> String {
         let name = attachment.attachment_name().unwrap_or("(without a name)");
         let size = DecimalBytes(attachment.len() as u64);
         let _ = writeln!(shown, "Attached: {} ({size})", visible(name));
+    }
+    if let Some(html) = html_of(&parsed) {
+        let _ =
+            writeln!(shown, "HTML:     {}; below is the text, --gallery shows both", DecimalBytes(html.len() as u64));
     }
     let text = parsed.body_text(0).unwrap_or_default();
     let _ = writeln!(shown, "\n{}", visible(text.replace("\r\n", "\n").trim_end()));

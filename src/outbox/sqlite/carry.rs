@@ -5,7 +5,7 @@ use std::io;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -172,6 +172,11 @@ impl Store {
         if luggage.name.is_empty() || luggage.name.len() > MOST_NAME || luggage.origin.len() > MOST_NAME {
             return Err(odd("its name is too long, or none"));
         }
+        // They stand in lines about it, and are not to make up others.
+        let is_odd = |text: &String| text.chars().any(char::is_control);
+        if [&luggage.name, &luggage.origin, &luggage.made_by].into_iter().any(is_odd) {
+            return Err(odd("its name, its origin or what made it is no line of text"));
+        }
         // It goes into the log, which is never cut.
         if luggage.preparing.to_string().len() > MOST_PREPARING {
             return Err(odd("the log's entry about its preparing is too long"));
@@ -214,6 +219,9 @@ impl Store {
             digest_recipient(&mut hash, address, fields, digest);
         });
         let people = people.map_err(sqlite)?.map_err(|why| StoreError::NotBrought(why.to_string()))?;
+        if people == 0 {
+            return Err(odd("it is for nobody"));
+        }
         digest_files(&mut hash, &change, campaign).map_err(sqlite)?;
         if hash.finish() != digest.into() {
             return Err(odd("it is not what its digest says"));
@@ -249,6 +257,9 @@ fn insert(
             Err(why) => return Ok(Err(why)),
             Ok(None) => return Ok(Ok(people)),
             Ok(Some(Carried::Person { .. })) if files > 0 => return odd("somebody comes behind the files"),
+            Ok(Some(Carried::Person { row, fields, .. })) if first_row(&fields) != Some(row) => {
+                return odd("somebody is in another row than their cells");
+            }
             Ok(Some(Carried::Person { row, address, fields, digest })) => {
                 person.execute(params![campaign, people, row, address, fields])?;
                 message.execute(params![campaign, people, digest])?;
@@ -265,6 +276,12 @@ fn insert(
             }
         }
     }
+}
+
+/// The row that somebody's cells begin with.
+fn first_row(fields: &str) -> Option<u32> {
+    let rows: Vec<(u32, IgnoredAny)> = serde_json::from_str(fields).ok()?;
+    rows.first().map(|(row, _)| *row)
 }
 
 /// The octets that 64 hexadecimal digits stand for.

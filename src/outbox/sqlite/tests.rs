@@ -427,3 +427,46 @@ fn only_its_owner_may_read_it() {
     drop(campaign);
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 3);
 }
+
+#[test]
+fn what_is_carried_here_is_taken_in_only_if_it_could_be_from_this_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&directory.path().join("own.sqlite")).unwrap();
+    let id = freeze(&mut store, &composer(&["ada", "bo"], "hello"), false).unwrap().id;
+    let (mut luggage, mut all) = (None, Vec::new());
+    let start = |one: &Luggage| {
+        luggage = Some(one.clone());
+        Ok(())
+    };
+    let take = |one: &Carried| {
+        all.push(one.clone());
+        Ok(())
+    };
+    store.carry(&store.campaign(&id).unwrap(), "elsewhere", start, take).unwrap();
+    let luggage = luggage.unwrap();
+    let mut other = Store::open(&directory.path().join("other.sqlite")).unwrap();
+    let mut bring = |luggage: &Luggage, all: &[Carried]| {
+        let mut all = all.iter().cloned();
+        other.bring(luggage, || Ok(all.next()), WHO, Timestamp::now())
+    };
+    let forged = "c\nffffffff  2026-01-01 00:00:00 UTC  another  9 sent".to_owned();
+    for odd in [
+        Luggage { name: forged.clone(), ..luggage.clone() },
+        Luggage { origin: forged.clone(), ..luggage.clone() },
+        Luggage { made_by: forged, ..luggage.clone() },
+    ] {
+        let why = bring(&odd, &all).unwrap_err().to_string();
+        assert!(why.contains("is no line of text"), "{why}");
+    }
+    // Somebody else's row beside their own cells.
+    let mut moved = all.clone();
+    let Some(Carried::Person { row, .. }) = moved.first_mut() else { panic!("{moved:?}") };
+    *row += 7;
+    let why = bring(&luggage, &moved).unwrap_err().to_string();
+    assert!(why.contains("in another row"), "{why}");
+    let content: [u8; 32] = store.connection.query_row("SELECT content FROM campaign", [], |row| row.get(0)).unwrap();
+    let nothing = freeze::digest_of(&luggage.settings, &luggage.list, &content, 1).finish().to_string();
+    let why = bring(&Luggage { digest: nothing, ..luggage.clone() }, &[]).unwrap_err().to_string();
+    assert!(why.contains("it is for nobody"), "{why}");
+    assert_eq!(bring(&luggage, &all).unwrap().name, "c");
+}

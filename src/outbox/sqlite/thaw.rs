@@ -46,8 +46,10 @@ impl Store {
         Ok(thawed)
     }
 
-    /// The list of a campaign as it was prepared, and what became of the message to each.
+    /// The list of a campaign as it was prepared, and what became of the message to each. What became of the messages of one from
+    /// another machine, only that one knows.
     pub fn people(&self, campaign: &Overview) -> Result<(Arc<RecipientList>, Vec<Outcome>), StoreError> {
+        campaign.check_own()?;
         let Thawed { composer, .. } = self.thaw(campaign)?;
         let messages = self.messages(campaign.number).map_err(|why| self.error(&why))?;
         Ok((Arc::clone(composer.list()), messages.unwrap_or_default().outcomes))

@@ -26,7 +26,7 @@ const BASE: &str = "<base target=\"_blank\">";
 const PICTURES: [&str; 6] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"];
 
 /// The HTML of a message, if it has some.
-pub(super) fn html<'m>(parsed: &'m Parsed<'_>) -> Option<&'m str> {
+pub(in crate::preview) fn html<'m>(parsed: &'m Parsed<'_>) -> Option<&'m str> {
     parsed.html_bodies().find_map(|part| match &part.body {
         PartType::Html(html) => Some(html.as_ref()),
         _ => None,

@@ -26,6 +26,7 @@ use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(super) use self::frame::html as html_of;
 pub use self::{
     file::FileError,
     server::{Server, ServerError},
@@ -113,6 +114,10 @@ impl Gallery {
     #[must_use]
     pub fn seen(&self) -> usize {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn looked_at(&self, person: Recipient<'_>) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(person.row());
     }
 
     fn list(&self) -> &RecipientList {
@@ -261,7 +266,7 @@ impl Gallery {
     }
 
     fn show_message(&self, person: Recipient<'_>, trail: &Trail, place: &str) -> Answer {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(person.row());
+        self.looked_at(person);
         let (message, notes, _) = shown::make(&self.composer, &self.guard, person, &self.remarks(person), None);
         let about = About::of(&self.composer, person, message.as_ref(), notes);
         let parsed = message.as_ref().and_then(shown::parse);
@@ -324,7 +329,9 @@ impl Gallery {
     fn frame(&self, person: Recipient<'_>) -> Option<Answer> {
         let message = self.composer.compose(person.index()).ok()?;
         let parsed = shown::parse(&message)?;
-        Some(Answer::frame(frame::document(frame::html(&parsed)?, &parsed)))
+        let document = frame::document(frame::html(&parsed)?, &parsed);
+        self.looked_at(person);
+        Some(Answer::frame(document))
     }
 
     fn file(&self, person: Recipient<'_>, nth: usize) -> Option<Answer> {
@@ -337,6 +344,7 @@ impl Gallery {
 
     fn eml(&self, person: Recipient<'_>) -> Option<Answer> {
         let message = self.composer.compose(person.index()).ok()?;
+        self.looked_at(person);
         let name = format!("row-{:06}.eml", message.row());
         Some(Answer::download(&name, message.dated(&ZonedDateTime::now())))
     }

@@ -5,6 +5,9 @@ use crate::{
     recipients::{Recipient, RecipientList},
 };
 
+/// What is typed behind so many different words is not looked for: each one is looked for in everybody's rows.
+const MOST_WORDS: usize = 16;
+
 /// What is looked for: each word must stand somewhere in a person's rows, in any case, or be the number of one.
 #[derive(Debug)]
 pub(super) struct Search {
@@ -15,7 +18,12 @@ pub(super) struct Search {
 impl Search {
     /// For what somebody typed.
     pub(super) fn new(typed: &str) -> Self {
-        let words: Vec<String> = folded(typed).split_whitespace().map(str::to_owned).collect();
+        let mut words: Vec<String> = Vec::new();
+        for word in folded(typed).split_whitespace() {
+            if words.len() < MOST_WORDS && !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
+        }
         let row = match words.as_slice() {
             [word] => word.parse().ok(),
             _ => None,
@@ -57,6 +65,13 @@ fn holds(field: &str, word: &str) -> bool {
 mod tests {
     use super::*;
     use crate::campaign::ListOptions;
+
+    #[test]
+    fn each_word_is_looked_for_once_and_not_too_many_are() {
+        assert_eq!(Search::new(&"A a b ".repeat(40)).words, ["a", "b"]);
+        let many: Vec<String> = (0..100).map(|nth| format!("w{nth}")).collect();
+        assert_eq!(Search::new(&many.join(" ")).words, many[..MOST_WORDS]);
+    }
 
     #[test]
     fn people_are_found_by_anything_in_their_rows() {

@@ -57,7 +57,9 @@ fn a_message_is_made_when_it_is_looked_at() {
     assert_eq!(gallery.seen(), 2);
     assert_eq!(ask(&gallery, "message/3/frame", "").0, 404);
     assert!(ask(&gallery, "message/2/frame", "").1.contains("<base target=\"_blank\">"));
+    assert_eq!(gallery.seen(), 3, "its frame alone is looked at, too");
     assert_eq!(ask(&gallery, "message/2/file/0", "").0, 404);
+    assert_eq!(ask(&gallery, "message/3/message.eml", "").0, 404);
     assert!(ask(&gallery, "message/2/message.eml", "").1.starts_with("Date: "));
 }
 
