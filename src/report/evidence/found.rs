@@ -15,7 +15,8 @@ use crate::{
 #[must_use]
 pub fn found_text(evidence: &Evidence, found: Option<&Traced>) -> String {
     let (campaign, clock) = (&evidence.campaign, &evidence.clock);
-    let alarms: String = evidence.alarms().iter().map(|alarm| format!("!! {}\n", visible(alarm))).collect();
+    let alarms: Vec<String> = evidence.alarms().iter().map(|alarm| format!("!! {}\n", visible(alarm))).collect();
+    let alarms = alarms.concat();
     let head = format!(
         "{alarms}Campaign {}, \"{}\", prepared {}: ",
         campaign.id,
