@@ -13,7 +13,7 @@ use crate::{
     campaign::{Campaign, FromOutbox, ListSource},
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
     outbox::{Counts, Outcome, Store, StoreError},
-    recipients::{ListFile, RecipientList, Rows},
+    recipients::{ListFile, Recipient, RecipientList, Rows},
 };
 
 /// What is worth a look about such a list.
@@ -143,7 +143,7 @@ pub(super) fn check_still(
     let meant = list.iter().filter(|person| is_meant(person.index()));
     let meant: HashSet<String> = meant.map(|person| person.address().as_str().to_owned()).collect();
     let gone = left.filter_map(|index| people.get(index)).filter(|person| !meant.contains(person.address().as_str()));
-    let gone: Vec<u64> = gone.map(|person| person.row()).collect();
+    let gone: Vec<u64> = gone.map(Recipient::row).collect();
     if !gone.is_empty() {
         let message = format!(
             "{} of this list {} no longer in {from}, from which it was taken when it was prepared: rows {}",

@@ -124,13 +124,10 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut strangers: VecDeque<Stranger> = VecDeque::new();
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(_) => {
-                    strangers.pop_front().into_iter().for_each(Stranger::leave);
-                    sleep(OUT_OF_BREATH).await;
-                    continue;
-                }
+            let Ok((stream, _)) = listener.accept().await else {
+                strangers.pop_front().into_iter().for_each(Stranger::leave);
+                sleep(OUT_OF_BREATH).await;
+                continue;
             };
             while connections.try_join_next().is_some() {}
             strangers.retain(|stranger| !stranger.task.is_finished() && !stranger.visitor.is_guest());
