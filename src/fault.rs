@@ -1,5 +1,6 @@
 //! Places at which the program can be made to die, as if the power had gone: tests show that nothing is lost or sent twice
-//! wherever that happens. Released programs have none of this.
+//! wherever that happens. And one check that can be made to see nothing: tests show what holds behind it. Released programs have
+//! none of this.
 
 /// Ends the program without a warning where `APIECE_FAULT` names this place: `name`, or `name:3` for the third time that it
 /// comes here.
@@ -23,6 +24,18 @@ pub(crate) fn point(name: &str) {
     {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
+}
+
+/// Whether `APIECE_FAULT` says that templates' HTML is not looked through for what loads or runs something.
+#[cfg(all(debug_assertions, unix))]
+pub(crate) fn is_blind() -> bool {
+    std::env::var_os("APIECE_FAULT").is_some_and(|fault| fault == "blind")
+}
+
+/// It never is.
+#[cfg(not(all(debug_assertions, unix)))]
+pub(crate) fn is_blind() -> bool {
+    false
 }
 
 /// Nothing.

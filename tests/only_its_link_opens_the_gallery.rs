@@ -14,15 +14,14 @@ use std::{
 };
 
 use crate::support::{
-    Home, OUTBOX,
+    Home, OUTBOX, Run,
     browser::{Answer, Browser, http},
     gallery::{Open, home},
     processes::{free_port, patiently},
     skip,
 };
 
-/// What tries to run or to load, by ways that the check of templates lets through or does not see: `SVG` is read by it in
-/// another way than by browsers.
+/// What tries to run or to load, in ways that the check of templates refuses (for this test it sees nothing) and in others.
 fn hostile(port: u16) -> String {
     let at = format!("http://127.0.0.1:{port}");
     format!(
@@ -48,6 +47,7 @@ allow_remote = true
 <svg><style><iframe src="{at}/iframe"></iframe><object data="{at}/object"></object><embed src="{at}/embed"></style></svg>
 <svg><style><meta http-equiv="refresh" content="0;url={at}/refresh"><form action="{at}/form"><input name=a autofocus onfocus="fetch('{at}/focus')"><button id="go">Go</button></form></style></svg>
 <svg><style><p><a id="hidden" href="{at}/hidden" target="_self">hidden</a></p></style></svg>
+<script>document.title = "run"; fetch("{at}/plain-script")</script><p onclick="fetch('{at}/click')">a paragraph</p>
 <p><a id="link" href="{at}/link" target="_self">a link</a> <a id="top" href="{at}/top" target="_top" ping="{at}/ping">another</a> <a id="plain" href="{at}/plain">a third</a></p>
 </body></html>
 "#
@@ -82,8 +82,14 @@ fn a_message_runs_nothing_and_loads_nothing() {
     let home = Home::new();
     home.write("t.html.hbs", hostile(port));
     home.write("p.csv", "name,email\nAda,ada@one.example\nBo,bo@two.example\n");
-    let open = Open::of(&home, &["t.html.hbs", "p.csv"]);
-    home.run(&["preview", "t.html.hbs", "p.csv", "--gallery-file", "out.html"]).ended(0);
+    home.run(&["check", "t.html.hbs", "p.csv"]).ended(65);
+    let blind = |more: &[&str]| {
+        let mut command = home.command(&[&["preview", "t.html.hbs", "p.csv"], more].concat());
+        command.env("APIECE_FAULT", "blind");
+        command
+    };
+    let open = Open::with(blind(&["--gallery"]));
+    Run::of(blind(&["--gallery-file", "out.html"]).output().unwrap()).ended(0);
     let stays = |page: &str| {
         browser.enter("iframe");
         assert_eq!(browser.text("#said"), "Dear Ada", "{page}");

@@ -50,7 +50,9 @@ pub(super) fn start_tags(html: &str) -> impl Iterator<Item = StartTag<'_>> {
             let rest = &html[at + 1..];
             if rest.starts_with("!--") && !rest.starts_with("!--[if") {
                 // `<!-->` is a whole comment.
-                at += 3 + html[at + 3..].find("->").map_or(rest.len(), |length| length + 2).min(html.len() - at - 3);
+                let within = &html[at + 3..];
+                let ends = ["->", "-!>"].into_iter().filter_map(|end| Some(within.find(end)? + end.len()));
+                at += 3 + ends.min().unwrap_or(rest.len()).min(within.len());
             } else if rest.starts_with(['!', '?', '/']) {
                 at += 1 + rest.find('>').unwrap_or(rest.len());
             } else if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {

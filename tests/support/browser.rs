@@ -116,7 +116,16 @@ impl Browser {
         let options = json!({ "binary": "/usr/bin/chromium", "args": arguments });
         let wanted =
             json!({ "capabilities": { "alwaysMatch": { "browserName": "chrome", "goog:chromeOptions": options } } });
-        let session = browser.post("", &wanted);
+        // It may listen before it is ready to answer.
+        let mut session = Err(String::new());
+        for _ in 0..5 {
+            session = browser.ask("POST", "", &wanted.to_string());
+            if session.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let session = session.unwrap_or_else(|why| panic!("no session: {why}"));
         browser.session = session["sessionId"].as_str().unwrap_or_else(|| panic!("{session}")).to_owned();
         browser.size(1280, 900);
         Some(browser)

@@ -24,8 +24,11 @@ pub(crate) struct Open {
 
 impl Open {
     pub(crate) fn of(home: &Home, arguments: &[&str]) -> Self {
-        let arguments = [&["preview"], arguments, &["--gallery"]].concat();
-        let mut process = home.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::with(home.command(&[&["preview"], arguments, &["--gallery"]].concat()))
+    }
+
+    pub(crate) fn with(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut link = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut link).unwrap();
         if link.is_empty() {
