@@ -72,9 +72,7 @@ impl ByArgs {
         }
         Ok(Witness { is_bound, signers, preparer })
     }
-}
 
-impl ByArgs {
     /// The same for what goes to no recipient.
     pub(super) fn for_nobody(loaded: &Loaded) -> Result<Witness, Failure> {
         let signers = signers(loaded)?;

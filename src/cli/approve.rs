@@ -292,15 +292,7 @@ fn show(looked: &Looked, loaded: &Loaded, screen: Screen) -> Result<String, Fail
 fn write_statement(looked: &Looked, said: &Said, file: &Path, screen: Screen) -> Result<Exit, Failure> {
     let text = looked.subject.statement(said);
     let written = secret::create_file(file).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|why| {
-        let message = format!("{} cannot be written: {why}", visible(&file.display().to_string()));
-        Failure::because(
-            Exit::CannotCreate,
-            "approval.write",
-            message,
-            Some("nothing is overwritten; choose another name"),
-        )
-    })?;
+    written.map_err(|why| Failure::unwritten("approval.write", file, &why))?;
     screen.print(&format!(
         "{text}\nSign it with: ssh-keygen -Y sign -n apiece -f YOUR_KEY {}\nThen: apiece approve {} --signature {}\n",
         quoted(&file.display().to_string()),

@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     address::Address,
-    diagnostic::visible,
     message::Digest,
     outbox::{Deed, Names, Overview, Store, StoreError},
     report::evidence::{Clock, Evidence, Form, Incident, Unwritten, Wanted, found_json, found_text},
@@ -327,16 +326,7 @@ enum Output {
 impl Output {
     fn open(path: Option<&std::path::Path>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::Screen) };
-        let file = create_file(path).map_err(|why| {
-            let shown = visible(&path.display().to_string());
-            let (message, help) = match why.kind() {
-                io::ErrorKind::AlreadyExists => {
-                    (format!("{shown} is there already, and is not overwritten"), Some("choose another name"))
-                }
-                _ => (format!("{shown} cannot be written: {why}"), None),
-            };
-            Failure::because(Exit::CannotCreate, "report.file", message, help)
-        })?;
+        let file = create_file(path).map_err(|why| Failure::unwritten("report.file", path, &why))?;
         Ok(Self::File(path.to_owned(), file))
     }
 

@@ -93,7 +93,8 @@ impl ExportApproval {
         let recipients = keys.iter().map(approval::recipient).collect::<Result<Vec<_>, _>>().map_err(unread)?;
         // What goes out is what was prepared.
         drop(Loaded::thawed(&store, &campaign)?);
-        let file = secret::create_file(&self.output).map_err(|why| self.unwritten(&why))?;
+        let file = secret::create_file(&self.output)
+            .map_err(|why| Failure::unwritten("approval.write", &self.output, &why))?;
         if let Err(why) = approval::export(&store, &campaign, &machine(), &recipients, file) {
             let _ = std::fs::remove_file(&self.output);
             return Err(failed(why));
@@ -131,7 +132,7 @@ impl ExportApproval {
         };
         let file = secret::create_file(&self.output);
         let written = file.and_then(|mut file| file.write_all(exchanged.text().as_bytes()));
-        written.map_err(|why| self.unwritten(&why))?;
+        written.map_err(|why| Failure::unwritten("approval.write", &self.output, &why))?;
         screen.print(&format!(
             "{} about campaign {} in {}; there: apiece import-approval FILE\n",
             counted(exchanged.statements.len(), "signed statement"),
@@ -139,16 +140,6 @@ impl ExportApproval {
             visible(&self.output.display().to_string())
         ));
         Ok(Exit::Ok)
-    }
-
-    fn unwritten(&self, why: &std::io::Error) -> Failure {
-        let message = format!("{} cannot be written: {why}", visible(&self.output.display().to_string()));
-        Failure::because(
-            Exit::CannotCreate,
-            "approval.write",
-            message,
-            Some("nothing is overwritten; choose another name"),
-        )
     }
 }
 

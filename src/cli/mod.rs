@@ -26,13 +26,14 @@ mod verify;
 use std::{
     fmt,
     io::{self, IsTerminal, Write},
+    path::Path,
     process::ExitCode,
 };
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    diagnostic::{Colour, Complaint, Diagnostic, Diagnostics, Place},
+    diagnostic::{Colour, Complaint, Diagnostic, Diagnostics, Place, visible},
     report,
 };
 
@@ -190,6 +191,18 @@ impl Failure {
     /// With words about what was done.
     fn saying(self, said: String) -> Self {
         Self { said, ..self }
+    }
+
+    /// A file that is to be new cannot be written.
+    fn unwritten(code: &'static str, path: &Path, why: &io::Error) -> Self {
+        let shown = visible(&path.display().to_string());
+        let (message, help) = match why.kind() {
+            io::ErrorKind::AlreadyExists => {
+                (format!("{shown} is there already, and is not overwritten"), Some("choose another name"))
+            }
+            _ => (format!("{shown} cannot be written: {why}"), None),
+        };
+        Self::because(Exit::CannotCreate, code, message, help)
     }
 
     /// One complaint that points nowhere in a file.
