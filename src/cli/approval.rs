@@ -38,6 +38,11 @@ impl ConfigArgs {
     pub(super) fn account(&self, campaign: &Campaign) -> Option<Account> {
         login::account(self.config.as_deref(), campaign.account.as_deref()).ok()
     }
+
+    /// The same of a campaign of the record; one of another machine is not sent from here.
+    pub(super) fn account_of(&self, campaign: &Overview, settings: &Campaign) -> Option<Account> {
+        if campaign.origin.is_none() { self.account(settings) } else { None }
+    }
 }
 
 /// Who prepares.

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, BufRead, IsTerminal, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{
     Exit, Failure, Screen,
     approval::{ConfigArgs, facts, rules_of, standing, unread},
-    confirm::forget_typed,
+    confirm::Confirmed,
     load::{Loaded, bar, quoted},
     record::{RecordArgs, failed, who},
 };
@@ -72,7 +72,7 @@ impl Looked {
         let (store, campaign) = record.find(id)?;
         let loaded = Loaded::thawed(&store, &campaign)?;
         let Some(frozen) = &loaded.frozen else { return Err(failed(StoreError::NoSnapshot(campaign.id))) };
-        let account = if campaign.origin.is_none() { config.account(&loaded.campaign) } else { None };
+        let account = config.account_of(&campaign, &loaded.campaign);
         let rules = rules_of(&campaign, frozen.approval(), account.as_ref())?;
         let subject = Subject::of(&campaign).ok_or_else(|| failed(StoreError::NoSnapshot(campaign.id.clone())))?;
         let entries = store.entries(&campaign.id).map_err(failed)?;
@@ -211,7 +211,10 @@ impl Approve {
         let key = looked.key(self.key.as_deref())?;
         // Nobody types a number, or a passphrase, for what is refused.
         looked.names(&key).map_err(|why| refused(&looked.campaign.id, &key.fingerprint(), &why))?;
-        self.confirm(&shown, loaded.list().len(), &key, screen)?;
+        let (code, nothing) = ("approval.not-confirmed", "nothing was signed");
+        let signing = Confirmed { code, verb: "approve", nothing, help: None };
+        let question = || format!("{shown}Key         {}\n\n", key.fingerprint());
+        signing.ask(loaded.list().len(), self.confirm, question, screen)?;
         let said = Said::now(said.word, Timestamp::now());
         let statement = looked.subject.statement(&said);
         let signature = key.sign(&statement).map_err(unread)?;
@@ -220,32 +223,6 @@ impl Approve {
         looked.enter(&decision)?;
         looked.say(screen)?;
         Ok(Exit::Ok)
-    }
-
-    /// Asks for the number of recipients, or compares it with the one on the command line.
-    fn confirm(&self, shown: &str, count: usize, key: &Key, screen: Screen) -> Result<(), Failure> {
-        let refused = |message: String, help| Failure::because(Exit::Refused, "approval.not-confirmed", message, help);
-        if let Some(given) = self.confirm {
-            if given == count {
-                return Ok(());
-            }
-            let message =
-                format!("--confirm says {given}, and the number of recipients is {count}; nothing was signed");
-            return Err(refused(message, None));
-        }
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            let help = format!("add --confirm {count} if that is the number of people who are to get it");
-            return Err(refused("there is no terminal at which to confirm; nothing was signed".into(), Some(&help)));
-        }
-        forget_typed();
-        let screen = Screen { quiet: false, ..screen };
-        screen.note(&format!("{shown}Key         {}\n\nType the number of recipients to approve: ", key.fingerprint()));
-        let mut typed = String::new();
-        let read = io::stdin().lock().read_line(&mut typed);
-        if read.is_ok() && typed.trim().parse() == Ok(count) {
-            return Ok(());
-        }
-        Err(refused("that is not the number of recipients; nothing was signed".into(), None))
     }
 }
 

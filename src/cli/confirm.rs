@@ -57,30 +57,58 @@ pub(super) fn shown(count: usize) -> Vec<usize> {
     shown
 }
 
+/// What is done once the number of recipients is confirmed.
+pub(super) struct Confirmed {
+    /// Of the complaint if it is not
+    pub(super) code: &'static str,
+    pub(super) verb: &'static str,
+    /// Then
+    pub(super) nothing: &'static str,
+    /// What to do about another number on the command line
+    pub(super) help: Option<&'static str>,
+}
+
 /// Asks, or compares with the number on the command line.
 pub(super) fn confirm(question: &Question, given: Option<usize>, screen: Screen) -> Result<(), Failure> {
-    let refused = |message: String, help| Failure::because(Exit::Refused, "send.not-confirmed", message, help);
-    let count = question.count;
-    if let Some(given) = given {
-        // The same command goes on with what is left.
-        if given != count && given != question.all {
-            let message = format!("--confirm says {given}, and the number of recipients is {count}; nothing was sent");
-            return Err(refused(message, Some("look at the list; then say the number that is right")));
+    let help = Some("look at the list; then say the number that is right");
+    let sending = Confirmed { code: "send.not-confirmed", verb: "send", nothing: "nothing was sent", help };
+    // The same command goes on with what is left.
+    let given = given.map(|given| if given == question.all { question.count } else { given });
+    sending.ask(question.count, given, || format!("{}\n", question.text()), screen)
+}
+
+impl Confirmed {
+    /// Shows something and asks for the number of recipients, or compares it with the one on the command line.
+    pub(super) fn ask(
+        &self,
+        count: usize,
+        given: Option<usize>,
+        shown: impl FnOnce() -> String,
+        screen: Screen,
+    ) -> Result<(), Failure> {
+        let refused = |message: String, help| Failure::because(Exit::Refused, self.code, message, help);
+        let Self { verb, nothing, help, .. } = self;
+        if let Some(given) = given {
+            if given == count {
+                return Ok(());
+            }
+            let message = format!("--confirm says {given}, and the number of recipients is {count}; {nothing}");
+            return Err(refused(message, *help));
         }
-        return Ok(());
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            let help = format!("add --confirm {count} if that is the number of people who are to get it");
+            return Err(refused(format!("there is no terminal at which to confirm; {nothing}"), Some(&help)));
+        }
+        forget_typed();
+        let question = format!("{}Type the number of recipients to {verb}: ", shown());
+        Screen { quiet: false, ..screen }.note(&question);
+        let mut typed = String::new();
+        let read = io::stdin().lock().read_line(&mut typed);
+        if read.is_ok() && typed.trim().parse() == Ok(count) {
+            return Ok(());
+        }
+        Err(refused(format!("that is not the number of recipients; {nothing}"), None))
     }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let help = format!("add --confirm {count} if that is the number of people who are to get it");
-        return Err(refused("there is no terminal at which to confirm; nothing was sent".into(), Some(&help)));
-    }
-    forget_typed();
-    Screen { quiet: false, ..screen }.note(&format!("{}\nType the number of recipients to send: ", question.text()));
-    let mut typed = String::new();
-    let read = io::stdin().lock().read_line(&mut typed);
-    if read.is_ok() && typed.trim().parse() == Ok(count) {
-        return Ok(());
-    }
-    Err(refused("that is not the number of recipients; nothing was sent".into(), None))
 }
 
 /// What was typed before a question is no answer to what nobody had read.

@@ -125,7 +125,7 @@ fn approvals(store: &Store, campaign: &Overview, config: &ConfigArgs) -> Vec<(&'
             Vec::new()
         } else {
             let (settings, signers) = store.settings(campaign).map_err(failed)?;
-            let account = if campaign.origin.is_none() { config.account(&settings) } else { None };
+            let account = config.account_of(campaign, &settings);
             approval::rules_of(campaign, (&settings, signers.as_deref()), account.as_ref())?
         };
         let (_, standing) = approval::standing(store, campaign, &rules)?;
