@@ -7,9 +7,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    Exit, Failure,
+    Exit, Failure, account,
     load::{Frozen, Loaded},
-    login,
     record::failed,
 };
 use crate::{
@@ -36,7 +35,7 @@ pub(super) struct ConfigArgs {
 impl ConfigArgs {
     /// The account that a campaign would be sent through, if that can be told.
     pub(super) fn account(&self, campaign: &Campaign) -> Option<Account> {
-        login::account(self.config.as_deref(), campaign.account.as_deref()).ok()
+        account::choose(self.config.as_deref(), campaign.account.as_deref()).ok()
     }
 
     /// The same of a campaign of the record; one of another machine is not sent from here.

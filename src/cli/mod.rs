@@ -1,5 +1,6 @@
 //! The commands: one file for each, with its arguments, the calls it makes and what it prints.
 
+mod account;
 mod approval;
 mod approve;
 mod check;
@@ -11,7 +12,6 @@ mod follow;
 mod init;
 mod list;
 mod load;
-mod login;
 mod pager;
 mod prepare;
 mod preview;

@@ -16,11 +16,11 @@ use tempfile::TempDir;
 
 use super::{
     Exit, Failure, Format, Screen,
+    account::{self, check_senders, read_secret, read_signer},
     approval::{ByArgs, Witness, clear},
     confirm::{Question, Warnings, confirm, server, shown},
     follow,
     load::{CampaignArgs, Frozen, Loaded, quoted},
-    login::{self, check_senders, read_secret, read_signer},
     prepare::{freeze, warnings},
     record::{OUTBOX_FILE, failed, who},
     status::traces,
@@ -213,7 +213,7 @@ impl Send {
             screen.remark(&prepared.remarks().clone().briefly());
         }
         let name = loaded.campaign.account.as_deref();
-        let account = if self.sandbox { None } else { Some(login::account(self.config.as_deref(), name)?) };
+        let account = if self.sandbox { None } else { Some(account::choose(self.config.as_deref(), name)?) };
         let server = account.as_ref().map_or("the sandbox in this program; nothing is delivered".into(), server);
         let signer = account.as_ref().and_then(|account| account.dkim.as_ref()).map(read_signer).transpose()?;
         if let Some(signer) = &signer {

@@ -16,10 +16,10 @@ use crate::{
     campaign::Account,
     cli::{
         Exit, Failure, Screen,
+        account::{self, check_senders, read_signer},
         approval::clear,
         confirm::{Question, Warnings, confirm, forget_typed, server},
         load::Loaded,
-        login::{self, check_senders, read_signer},
         record::failed,
     },
     delivery::{Finished, First},
@@ -66,7 +66,7 @@ impl Send {
             let prepared = loaded.prepare(Selection::Some(vec![index]), screen)?;
             screen.remark(&prepared.remarks().clone().briefly());
         }
-        let account = login::account(self.config.as_deref(), loaded.campaign.account.as_deref())?;
+        let account = account::choose(self.config.as_deref(), loaded.campaign.account.as_deref())?;
         if loaded.list().get(index).is_some_and(|own| is_testers(&own)) {
             self.check_own_test(&loaded, &account, tester, row)?;
         }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The account of a name in the user's config file, or the only one.
-pub(super) fn account(config: Option<&Path>, name: Option<&str>) -> Result<Account, Failure> {
+pub(super) fn choose(config: Option<&Path>, name: Option<&str>) -> Result<Account, Failure> {
     let (file, named) = match config {
         Some(file) => (file.to_owned(), Named::ByUser),
         None => (default_config()?, Named::ByDefault),
