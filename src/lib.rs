@@ -17,6 +17,7 @@
 //! | [`sandbox`] | an SMTP server that keeps what it is sent, and the proof made from it |
 //! | [`preview`] | messages to look at, in the terminal, as files or as pages for a browser |
 //! | [`report`] | what a person or a program is told: progress, JSON, summary |
+//! | [`schedule`] | a command that a scheduler starts, as systemd, cron, launchd and Windows want it written |
 //! | [`cli`] | one file for each command |
 //!
 //! A list is read, a template compiled against it, and each message made for exactly one person:
@@ -60,5 +61,6 @@ pub mod sandbox;
 
 pub mod preview;
 pub mod report;
+pub mod schedule;
 
 pub mod cli;

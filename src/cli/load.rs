@@ -86,6 +86,11 @@ impl CampaignArgs {
         typed.join(" ")
     }
 
+    /// Whether the list is standard input.
+    pub(super) fn reads_input(&self) -> bool {
+        [&self.list, &self.recipients].into_iter().flatten().any(|path| path.as_os_str() == "-")
+    }
+
     /// What could be the id of a campaign of the record.
     fn id(&self) -> Option<&str> {
         let id = self.campaign.to_str().filter(|_| self.list.is_none())?;

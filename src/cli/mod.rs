@@ -4,6 +4,7 @@ mod account;
 mod approval;
 mod approve;
 mod check;
+mod completions;
 mod confirm;
 mod evidence;
 mod exchange;
@@ -12,12 +13,14 @@ mod follow;
 mod init;
 mod list;
 mod load;
+mod man;
 mod pager;
 mod prepare;
 mod preview;
 mod purge;
 mod record;
 mod resolve;
+mod schedule;
 mod send;
 mod signals;
 mod status;
@@ -119,6 +122,12 @@ enum Command {
     Verify(verify::Verify),
     /// Remove the data of a campaign's people, and keep what proves what was done
     Purge(purge::Purge),
+    /// Have a campaign sent at a time, or again and again, by systemd, cron, launchd or Windows
+    Schedule(schedule::Schedule),
+    /// Print what makes a shell complete commands
+    Completions(completions::Completions),
+    /// Print the manual page of a command, or write all of them
+    Man(man::Man),
 }
 
 /// How the program ended, as in sysexits.h.
@@ -319,6 +328,9 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.run(screen),
         Command::Verify(verify) => verify.run(screen),
         Command::Purge(purge) => purge.run(screen),
+        Command::Schedule(schedule) => schedule.run(screen),
+        Command::Completions(completions) => completions.run(screen),
+        Command::Man(man) => man.run(screen),
     };
     let exit = result.unwrap_or_else(|failure| {
         screen.complain(&failure.why);

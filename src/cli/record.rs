@@ -39,6 +39,11 @@ impl RecordArgs {
         Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join(OUTBOX_FILE))
     }
 
+    /// The file, if it is not in its usual place.
+    pub(super) fn named(&self) -> Option<PathBuf> {
+        self.outbox.clone()
+    }
+
     /// Opens it.
     pub(super) fn open(&self) -> Result<Store, Failure> {
         Store::open(&self.file()?).map_err(failed)

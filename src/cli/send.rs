@@ -2,6 +2,7 @@
 
 mod careful;
 mod deliver;
+mod job;
 
 use std::{
     fmt::Write as _,

@@ -1,0 +1,152 @@
+//! Whether a job could do what it is to do: better said now than at three in the morning.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use jiff::{ZonedDateTime, civil::DateTime, tz::TimeZone};
+
+use crate::{
+    cli::{Exit, Failure, send::Send},
+    diagnostic::visible,
+    schedule::{Calendar, Job, Manager},
+    secret::SecretSource,
+};
+
+/// What a job needs to be given.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) credentials: Vec<String>,
+    pub(super) writes: Vec<PathBuf>,
+}
+
+/// Variables that are as good as flags, and that a job would not have.
+const VARIABLES: [&str; 4] = ["APIECE_ACCOUNT", "APIECE_CONFIG", "APIECE_OUTBOX", "APIECE_POLICY"];
+
+/// Those that name a file.
+const FILES: [&str; 3] = ["APIECE_CONFIG", "APIECE_OUTBOX", "APIECE_POLICY"];
+
+fn refused(message: impl Into<String>, help: &str) -> Failure {
+    Failure::because(Exit::Usage, "schedule.send", message, Some(help))
+}
+
+/// Looks at the arguments of `apiece send`, its campaign and its account.
+pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure> {
+    let send = Send::of_words(words).map_err(|why| {
+        let why = why.to_string();
+        let first = why.lines().next().unwrap_or_default();
+        let why = first.trim_start_matches("error: ");
+        refused(format!("apiece send would not start: {}", visible(why)), "apiece send --help")
+    })?;
+    if let Some(why) = send.wants_a_person() {
+        return Err(refused(why, "what stands after -- is for apiece send, for example: -- --confirm 12"));
+    }
+    let mut needs = Needs::default();
+    let directory = std::env::current_dir().unwrap_or_default();
+    for name in VARIABLES {
+        if let Ok(value) = std::env::var(name)
+            && !value.is_empty()
+        {
+            let is_file = FILES.contains(&name);
+            let value = if is_file { directory.join(&value).to_string_lossy().into_owned() } else { value };
+            needs.environment.push((name.into(), value));
+        }
+    }
+    if let Some(outbox) = send.other_outbox() {
+        let outbox = directory.join(outbox);
+        needs.writes.extend(outbox.parent().map(Path::to_owned));
+    }
+    if let Some(account) = send.account_of_job()? {
+        let secret = account.login.as_ref().map(|login| &login.secret);
+        check_secret(&account.name, secret, manager)?;
+        if let Some(SecretSource::Credential(name)) = secret {
+            needs.credentials.push(name.clone());
+        }
+    }
+    Ok(needs)
+}
+
+/// A job types nothing.
+fn check_secret(account: &str, secret: Option<&SecretSource>, manager: &Manager) -> Result<(), Failure> {
+    let name = visible(account);
+    let why = match (secret, manager) {
+        (Some(SecretSource::Ask), _) => format!("the password of account {name} is asked for at the terminal"),
+        (Some(SecretSource::Env(_)), _) => {
+            format!("the password of account {name} is in an environment variable, which a job does not have")
+        }
+        _ => return Ok(()),
+    };
+    let help = "say where a job finds it: password_command, password_file, or credential = \"smtp-password\", which systemd hands over";
+    Err(Failure::because(Exit::Configuration, "schedule.password", why, Some(help)))
+}
+
+/// Only systemd hands passwords over.
+pub(super) fn no_credentials(job: &Job) -> Result<(), Failure> {
+    match job.credentials.first() {
+        Some(name) => {
+            let message = format!("credential = \"{name}\" is handed over by systemd, and by no other scheduler");
+            let help = "use password_command or password_file in the account, or the units for systemd";
+            Err(Failure::because(Exit::Configuration, "schedule.credential", message, Some(help)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A time that comes once, and has not come yet, as systemd writes it.
+pub(super) fn once(at: &Calendar) -> Result<Calendar, Failure> {
+    let wrong = |message: String| {
+        Failure::because(
+            Exit::Usage,
+            "schedule.at",
+            message,
+            Some("for example --at '2026-12-01 09:00'; --on-calendar is for what comes again"),
+        )
+    };
+    let text = at.to_string();
+    let local = text.strip_suffix(at.zone().unwrap_or_default()).unwrap_or(&text).trim();
+    let local: DateTime = local.parse().map_err(|_| wrong(format!("\"{text}\" is not one time")))?;
+    let zone = at.zone().map_or_else(|| Ok(TimeZone::system()), TimeZone::get);
+    let zone = zone.map_err(|why| wrong(why.to_string()))?;
+    let when = zone.to_ambiguous_zoned_datetime(local).unambiguous();
+    let when = when.map_err(|_| wrong(format!("{text} does not come, or comes twice: clocks change then")))?;
+    if when <= ZonedDateTime::now() {
+        return Err(wrong(format!("{text} is past")));
+    }
+    Ok(at.clone())
+}
+
+/// The next times of a calendar, as systemd works them out, or nothing where it is not there.
+pub(super) fn times(when: &Calendar) -> Result<String, Failure> {
+    let analyze = Command::new("systemd-analyze")
+        .args(["calendar", "--iterations=3", "--", &when.to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .output();
+    let Ok(output) = analyze else { return Ok(String::new()) };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let next = |line: &&str| ["Next elapse:", "Iter. #"].iter().any(|head| line.trim_start().starts_with(head));
+    let lines: Vec<&str> = said.lines().filter(next).filter_map(|line| Some(line.split_once(": ")?.1.trim())).collect();
+    if !output.status.success() || lines.is_empty() || lines.contains(&"never") {
+        let message = format!("{when} never comes, as systemd reads it");
+        return Err(Failure::because(Exit::Usage, "schedule.when", message, Some("man systemd.time")));
+    }
+    Ok(lines.iter().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat())
+}
+
+/// Whether a text can be the name of a unit, with what systemd puts in for `%n` and the like.
+pub(super) fn is_unit(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@%".contains(c);
+    let endings = [".service", ".target"];
+    text.len() < 256 && text.chars().all(is_part) && endings.iter().any(|ending| text.ends_with(ending))
+}
+
+/// Whether a text can be the login name of somebody who may have such a job. systemd itself warns of `nobody`, whom others share.
+pub(super) fn is_login(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !["root", "nobody"].contains(&text)
+        && (1..=32).contains(&text.len())
+        && !text.starts_with(['-', '.'])
+        && text.chars().all(is_part)
+}

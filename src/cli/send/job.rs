@@ -1,0 +1,50 @@
+//! `apiece send` as the job of a scheduler, which nobody looks at.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use super::Send;
+use crate::{
+    campaign::Account,
+    cli::{Cli, Command, Failure, account},
+};
+
+impl Send {
+    /// The command that some words are, the first of which is `send`.
+    pub(in crate::cli) fn of_words(words: &[String]) -> Result<Self, clap::Error> {
+        let words = std::iter::once("apiece").chain(words.iter().map(String::as_str));
+        match Cli::command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))?.command {
+            Command::Send(send) => Ok(*send),
+            _ => Err(Cli::command().error(clap::error::ErrorKind::InvalidSubcommand, "only send can be scheduled")),
+        }
+    }
+
+    /// Why a job cannot do this.
+    pub(in crate::cli) fn wants_a_person(&self) -> Option<&'static str> {
+        match self {
+            Self { confirm: None, .. } => Some("a job asks nobody, and it is not said how many people it may write to"),
+            Self { first: Some(_), .. } => {
+                Some("--first asks before the others get theirs, and nobody is there to answer")
+            }
+            Self { test: Some(_), .. } => Some("--test is for somebody who looks at what comes"),
+            Self { dry_run: true, .. } => Some("--dry-run sends nothing, and nobody would look at it"),
+            _ if self.campaign.reads_input() => Some("the list is standard input, and a job has none"),
+            _ => None,
+        }
+    }
+
+    /// The file of the record, if it is not the usual one.
+    pub(in crate::cli) fn other_outbox(&self) -> Option<PathBuf> {
+        self.campaign.record.named()
+    }
+
+    /// The account that the job will send through, if it is no rehearsal. Reads the campaign, which must be there and right.
+    pub(in crate::cli) fn account_of_job(&self) -> Result<Option<Account>, Failure> {
+        let loaded = self.campaign.load(|overrides| overrides.account.clone_from(&self.account))?;
+        if self.sandbox {
+            return Ok(None);
+        }
+        account::choose(self.config.as_deref(), loaded.campaign.account.as_deref()).map(Some)
+    }
+}

@@ -1,0 +1,297 @@
+//! What is written for systemd, cron, launchd and Windows starts just what was meant, when it was meant, and is shut in.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::support::{Home, Run, people, skip};
+
+const CREDENTIAL: &str = "[account.work]\nhost = \"smtp.example.org\"\nusername = \"case.team@example.org\"\ncredential = \"smtp-password\"\n";
+
+fn home() -> Home {
+    let home = Home::new();
+    home.config(CREDENTIAL);
+    home.campaign(&people(12));
+    home
+}
+
+/// `apiece schedule` with the usual arguments of `send`.
+fn schedule(home: &Home, arguments: &[&str]) -> Run {
+    home.run(&[&["schedule", "c"], arguments, &["--", "--confirm", "12"]].concat())
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// Has systemd read units of a directory; gives what it says of them.
+fn verified(directory: &Path, user: &str) -> String {
+    let units = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    // A unit with an @ is looked at with the one that starts it.
+    let units: Vec<_> = units.filter(|path| !path.to_str().unwrap().contains('@')).collect();
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", user])
+        .args(&units)
+        .env("XDG_RUNTIME_DIR", directory)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// The words of the line that systemd would start, as it takes them apart.
+fn started(unit: &str) -> String {
+    unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap().to_owned()
+}
+
+#[test]
+fn systemd_takes_the_units_of_a_person_and_of_a_machine() {
+    if !is_there("systemd-analyze") {
+        return skip("systemd-analyze is missing (Debian package systemd)");
+    }
+    let home = home();
+    let when = ["--on-calendar", "Mon..Fri 08:30 Europe/London"];
+    schedule(&home, &[&when[..], &["--to", "user"]].concat()).ended(0);
+    schedule(&home, &[&when[..], &["--to", "system", "--system", "--run-as", "daemon"]].concat()).ended(0);
+    for (directory, switch) in [("user", "--user"), ("system", "--system")] {
+        let directory = home.path().join(directory);
+        let said = verified(&directory, switch);
+        assert!(!said.contains("apiece-c"), "{said}");
+        let service = fs::read_to_string(directory.join("apiece-c.service")).unwrap();
+        let program = env!("CARGO_BIN_EXE_apiece");
+        let campaign = home.path().canonicalize().unwrap().join("c");
+        assert_eq!(started(&service), format!("{program} send {} --confirm 12", campaign.display()));
+        assert!(service.contains("\nLoadCredential=smtp-password:%E/credstore/smtp-password\n"), "{service}");
+        assert!(service.contains("\nOnFailure=apiece-failed@%n.service\n"), "{service}");
+        assert_eq!(service.contains("\nStateDirectory=apiece\n"), switch == "--system", "{service}");
+        let timer = fs::read_to_string(directory.join("apiece-c.timer")).unwrap();
+        assert!(timer.contains("\nOnCalendar=Mon..Fri 08:30 Europe/London\nPersistent=yes\n"), "{timer}");
+    }
+}
+
+/// How exposed systemd finds a service: 0.0 is not at all, 10.0 wholly; "OK" ends below 5.0.
+fn exposure(unit: &Path, switch: &str) -> f64 {
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--no-pager", switch])
+        .arg(unit)
+        .env("XDG_RUNTIME_DIR", unit.parent().unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = said.lines().rfind(|line| line.contains("Overall exposure level")).unwrap_or_else(|| {
+        panic!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    });
+    last.split(": ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_services_are_shut_in() {
+    if !is_there("systemd-analyze") {
+        return skip("systemd-analyze is missing (Debian package systemd)");
+    }
+    let home = home();
+    schedule(&home, &["--on-calendar", "daily", "--to", "system", "--system", "--run-as", "daemon"]).ended(0);
+    let exposed = exposure(&home.path().join("system/apiece-c.service"), "--system");
+    assert!(exposed < 2.0, "{exposed}");
+}
+
+#[test]
+fn each_word_reaches_the_program_as_it_is() {
+    let home = home();
+    fs::rename(home.path().join("c"), home.path().join("it's 100% \"ours\" $HOME")).unwrap();
+    let run = home.run(&[
+        "schedule",
+        "it's 100% \"ours\" $HOME",
+        "--on-calendar",
+        "daily",
+        "--",
+        "--confirm",
+        "12",
+        "--rate",
+        "30/min",
+    ]);
+    let units = run.ended(0).stdout;
+    let command = started(&units);
+    let campaign = format!("\"{}/it's 100%% \\\"ours\\\" $$HOME\"", home.path().canonicalize().unwrap().display());
+    assert_eq!(command, format!("{} send {campaign} --confirm 12 --rate 30/min", env!("CARGO_BIN_EXE_apiece")));
+    // A shell takes cron's line apart.
+    let home_of_it = &home;
+    home_of_it.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\npassword_file = \"p\"\n");
+    let line = home.run(&[
+        "schedule",
+        "it's 100% \"ours\" $HOME",
+        "--on-calendar",
+        "Mon 09:00",
+        "--cron",
+        "--",
+        "--confirm",
+        "12",
+    ]);
+    let line = line.ended(0).stdout;
+    let command = line.lines().nth(1).unwrap().strip_prefix("0 9 * * 1 ").unwrap().replace("\\%", "%");
+    let words = command.replace(env!("CARGO_BIN_EXE_apiece"), "printf '%s\\n'");
+    let printed = Command::new("sh").args(["-c", &words]).env("HOME", "/nowhere").output().unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let words: Vec<&str> = printed.lines().collect();
+    let campaign = home.path().canonicalize().unwrap().join("it's 100% \"ours\" $HOME");
+    assert_eq!(words, ["send", campaign.to_str().unwrap(), "--confirm", "12"]);
+}
+
+#[test]
+fn what_a_job_could_not_do_is_said_at_once() {
+    let home = home();
+    let refused = |arguments: &[&str], code: i32, why: &str| {
+        let run = home.run(&[&["schedule"], arguments].concat()).ended(code);
+        assert!(run.stderr.starts_with(&format!("error: {why}")), "{arguments:?}\n{}", run.stderr);
+        assert_eq!(run.stdout, "");
+    };
+    let daily = ["c", "--on-calendar", "daily"];
+    refused(&daily, 64, "a job asks nobody, and it is not said how many people it may write to");
+    refused(&[&daily[..], &["--", "--confirm", "12", "--first", "3"]].concat(), 64, "--first asks");
+    refused(
+        &[&daily[..], &["--", "--confirm", "12", "--nope"]].concat(),
+        64,
+        "apiece send would not start: unexpected argument",
+    );
+    refused(&[&daily[..], &["--", "--confirm", "12", "--recipients", "-"]].concat(), 64, "the list is standard input");
+    refused(
+        &[&daily[..], &["--system", "--", "--confirm", "12"]].concat(),
+        64,
+        "a job of the machine's systemd needs a user",
+    );
+    refused(
+        &[&daily[..], &["--system", "--run-as", "root", "--", "--confirm", "12"]].concat(),
+        64,
+        "a job of the machine's systemd needs a user",
+    );
+    refused(
+        &[&daily[..], &["--cron", "--", "--confirm", "12"]].concat(),
+        78,
+        "credential = \"smtp-password\" is handed over by systemd",
+    );
+    refused(&["nowhere", "--on-calendar", "daily", "--", "--confirm", "12"], 65, "nowhere");
+    refused(&["c", "--on-calendar", "sometimes", "--", "--confirm", "12"], 64, "invalid value 'sometimes'");
+    refused(&["c", "--at", "2020-01-01 09:00", "--", "--confirm", "12"], 64, "2020-01-01 09:00 is past");
+    refused(&["c", "--at", "Mon 09:00", "--", "--confirm", "12"], 64, "\"Mon 09:00\" is not one time");
+    refused(
+        &["c", "--at", "2031-03-30 01:30 Europe/London", "--", "--confirm", "12"],
+        64,
+        "2031-03-30 01:30 Europe/London does not come, or comes twice",
+    );
+    refused(&["c"], 64, "the following required arguments were not provided");
+    home.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\n");
+    refused(
+        &[&daily[..], &["--", "--confirm", "12"]].concat(),
+        78,
+        "the password of account work is asked for at the terminal",
+    );
+    home.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\npassword_env = \"PW\"\n");
+    refused(
+        &[&daily[..], &["--", "--confirm", "12"]].concat(),
+        78,
+        "the password of account work is in an environment variable",
+    );
+    home.write("c/people.csv", "name,email\nA,not an address\n");
+    let list = format!("{}/c/people.csv, row 2", home.path().canonicalize().unwrap().display());
+    refused(&[&daily[..], &["--", "--confirm", "1"]].concat(), 65, &list);
+}
+
+#[test]
+fn variables_that_are_as_good_as_flags_go_along() {
+    let home = home();
+    let command = |arguments: &[&str]| {
+        let mut command = home.command(&[&["schedule", "c"], arguments, &["--", "--confirm", "12"]].concat());
+        command.env("APIECE_OUTBOX", "o/box.sqlite").env("APIECE_CONFIG", ".config/apiece/config.toml");
+        Run::of(command.output().unwrap())
+    };
+    let units = command(&["--at", "2040-06-01 09:00", "--system", "--run-as", "apiece"]).ended(0).stdout;
+    let path = home.path().display();
+    assert!(units.contains(&format!("\nEnvironment=APIECE_OUTBOX={path}/o/box.sqlite\n")), "{units}");
+    assert!(units.contains(&format!("\nEnvironment=APIECE_CONFIG={path}/.config/apiece/config.toml\n")), "{units}");
+    assert!(units.contains(&format!("\nReadWritePaths={path}/o\n")), "{units}");
+    assert!(units.contains("\nOnCalendar=2040-06-01 09:00\n"), "{units}");
+}
+
+#[test]
+fn units_are_installed_written_over_and_removed() {
+    let home = home();
+    // A stand-in that writes down what it was told; the real one needs a running systemd.
+    let told = home.path().join("told");
+    home.write("bin/systemctl", format!("#!/bin/sh\necho \"$@\" >> {}\ntest ! -e fail\n", told.display()));
+    fs::set_permissions(home.path().join("bin/systemctl"), PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", home.path().join("bin").display(), std::env::var("PATH").unwrap());
+    let run = |arguments: &[&str]| Run::of(home.command(arguments).env("PATH", &path).output().unwrap());
+    let install = ["schedule", "c", "--on-calendar", "daily", "--install", "--", "--confirm", "12"];
+    let said = run(&install).ended(0).stdout;
+    assert!(said.starts_with("apiece-c.timer is on. It starts\n"), "{said}");
+    assert!(said.contains("~/.config/credstore/smtp-password"), "{said}");
+    let units = home.path().join(".config/systemd/user");
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(&units).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["apiece-c.service", "apiece-c.timer", "apiece-failed@.service"]);
+    assert_eq!(fs::read_to_string(&told).unwrap(), "--user daemon-reload\n--user enable --now apiece-c.timer\n");
+    // What all jobs share may be changed by a person, and stays so.
+    home.write(".config/systemd/user/apiece-failed@.service", "[Service]\nExecStart=true\n");
+    run(&install).ended(73);
+    home.write(
+        ".config/systemd/user/apiece-failed@.service",
+        "# Written by apiece schedule.\n[Service]\nExecStart=true\n",
+    );
+    run(&install).ended(0);
+    let shared = fs::read_to_string(units.join("apiece-failed@.service")).unwrap();
+    assert!(shared.contains("ExecStart=true"), "{shared}");
+    // Nobody else's unit is written over.
+    home.write(".config/systemd/user/apiece-other.timer", "[Timer]\n");
+    let refused =
+        run(&["schedule", "c", "--name", "other", "--on-calendar", "daily", "--install", "--", "--confirm", "12"]);
+    assert!(refused.ended(73).stderr.contains("apiece-other.timer is there already, and is not ours"));
+    let failed = run(&["schedule", "--remove", "other"]).ended(64).stderr;
+    assert!(failed.starts_with("error: there is no job other in"), "{failed}");
+    assert_eq!(run(&["schedule", "--remove", "c"]).ended(0).stdout, "apiece-c.timer is off, and its units are gone\n");
+    assert_eq!(names(), ["apiece-failed@.service", "apiece-other.timer"]);
+    home.write("fail", "");
+    let failed = run(&install).ended(69).stderr;
+    assert!(failed.starts_with("error: systemctl --user daemon-reload failed"), "{failed}");
+}
+
+#[test]
+fn other_schedulers_files_are_read_by_other_programs() {
+    if !is_there("/usr/bin/python3") {
+        return skip("python3 is missing");
+    }
+    let home = home();
+    home.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\npassword_file = \"p\"\n");
+    let reads = |program: &str, text: &str| {
+        let file = home.write("file", text);
+        let output = Command::new("/usr/bin/python3").args(["-c", program]).arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let list = schedule(&home, &["--on-calendar", "Mon,Fri 09:00", "--launchd"]).ended(0).stdout;
+    let program = "import plistlib, sys, json; print(json.dumps(plistlib.load(open(sys.argv[1], 'rb'))))";
+    let list: serde_json::Value = serde_json::from_str(&reads(program, &list)).unwrap();
+    assert_eq!(list["ProgramArguments"][1], "send");
+    assert_eq!(list["ProgramArguments"][4], "12");
+    let time = |weekday: u8| serde_json::json!({ "Weekday": weekday, "Hour": 9, "Minute": 0 });
+    assert_eq!(list["StartCalendarInterval"], serde_json::json!([time(1), time(5)]));
+    let task = schedule(&home, &["--on-calendar", "Mon,Fri 09:00", "--windows-task"]).ended(0).stdout;
+    let program = "import sys, xml.etree.ElementTree as e; t = e.parse(sys.argv[1]); n = '{http://schemas.microsoft.com/windows/2004/02/mit/task}'; \
+                   print(t.findtext(f'.//{n}StartBoundary'), [d.tag[len(n):] for d in t.find(f'.//{n}DaysOfWeek')], t.findtext(f'.//{n}Arguments'))";
+    let read = reads(program, &task);
+    assert!(read.starts_with("2026-01-01T09:00:00 ['Monday', 'Friday'] send "), "{read}");
+    let refused = schedule(&home, &["--on-calendar", "Mon 09:00 Asia/Kathmandu", "--cron"]).ended(64).stderr;
+    assert!(
+        refused.starts_with("error: cron goes by this machine's time zone, and cannot be told Asia/Kathmandu"),
+        "{refused}"
+    );
+    let refused = schedule(&home, &["--at", "2040-06-01 09:00", "--cron"]).ended(64).stderr;
+    assert!(refused.starts_with("error: cron cannot be told a year"), "{refused}");
+}
