@@ -45,6 +45,46 @@ fn every_command_is_one_that_the_program_takes() {
 }
 
 #[test]
+fn the_book_has_every_page_and_links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let summary = std::fs::read_to_string(root.join("docs/SUMMARY.md")).unwrap();
+    let mut links = 0;
+    for (path, document) in documents() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(path.ends_with("README.md") || name == "SUMMARY.md" || summary.contains(&format!("({name})")), "{name}");
+        for link in document.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if !target.is_empty() && !target.contains("://") && !target.contains(['`', ' ']) {
+                assert!(path.parent().unwrap().join(target).exists(), "{name}: {target}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 40, "{links}");
+}
+
+/// Every command's own help. `WRITE_REFERENCE=1` writes the page anew.
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let home = Home::new();
+    let help = home.run(&["--help"]).ended(0).stdout;
+    let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help");
+    let mut page = format!("# Commands\n\nWhat each command says of itself.\n\n```text\n{help}```\n");
+    for name in names {
+        let help = home.run(&[name, "--help"]).ended(0).stdout;
+        page += &format!("\n## apiece {name}\n\n```text\n{help}```\n");
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    if std::env::var_os("WRITE_REFERENCE").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(written == page, "docs/reference.md is old: WRITE_REFERENCE=1 cargo test --test promises -- the_reference");
+}
+
+#[test]
 fn the_guides_campaign_and_its_commands_work() {
     let home = Home::new();
     let said = home.run(&["init", "update"]).ended(0).stdout;
