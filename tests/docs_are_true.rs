@@ -51,7 +51,10 @@ fn the_book_has_every_page_and_links_lead_somewhere() {
     let mut links = 0;
     for (path, document) in documents() {
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(path.ends_with("README.md") || name == "SUMMARY.md" || summary.contains(&format!("({name})")), "{name}");
+        assert!(
+            path.ends_with("README.md") || name == "SUMMARY.md" || summary.contains(&format!("({name})")),
+            "{name}"
+        );
         for link in document.split("](").skip(1) {
             let target = link.split([')', '#']).next().unwrap();
             if !target.is_empty() && !target.contains("://") && !target.contains(['`', ' ']) {

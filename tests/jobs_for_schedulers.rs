@@ -100,6 +100,30 @@ fn the_services_are_shut_in() {
 }
 
 #[test]
+fn the_example_is_as_shut_in_as_what_is_written() {
+    let home = home();
+    let units = home.run(&[
+        "schedule",
+        "c",
+        "--on-calendar",
+        "daily",
+        "--system",
+        "--run-as",
+        "apiece",
+        "--",
+        "--confirm",
+        "12",
+    ]);
+    let units = units.ended(0).stdout;
+    let service = units.split("[Service]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let example = include_str!("../packaging/systemd/apiece@.service");
+    for line in service.lines() {
+        let own = ["ExecStart=", "WorkingDirectory="].iter().any(|key| line.starts_with(key));
+        assert!(own || example.lines().any(|other| other == line), "{line}");
+    }
+}
+
+#[test]
 fn each_word_reaches_the_program_as_it_is() {
     let home = home();
     fs::rename(home.path().join("c"), home.path().join("it's 100% \"ours\" $HOME")).unwrap();
