@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use super::{Campaign, Delimiter, DomainLimit, Duplicates, Hidden, ListSource};
+use super::{Campaign, Delimiter, DomainLimit, Duplicates, Hidden, Holidays, ListSource, Moment, Recurring};
 use crate::address::Address;
 
 /// A heading, and what may stand under it.
@@ -14,7 +14,10 @@ impl Campaign {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let account = self.account.clone().or(other.account.clone());
-        let (own, other) = (Self { account, ..self.clone() }.to_toml(), other.to_toml());
+        // Of which day it is, its messages say.
+        let undated = |one: &Self| one.recurring.clone().map(|recurring| Recurring { date: None, ..recurring });
+        let own = Self { account, recurring: undated(self), ..self.clone() }.to_toml();
+        let other = Self { recurring: undated(other), ..other.clone() }.to_toml();
         let own: Vec<&str> = own.lines().collect();
         let other: Vec<&str> = other.lines().collect();
         let only = |all: &[&str], but: &[&str]| -> Vec<String> {
@@ -46,6 +49,10 @@ impl Campaign {
         let duplicates = |what| quoted(if what == Duplicates::First { "first" } else { "refuse" });
         let delimiter = |delimiter: Delimiter| quoted(&char::from(delimiter.byte()).to_string());
         let texts = |all: &[String]| strings(all.iter().map(String::as_str));
+        let (when, expect, recurring) = (&self.when, &self.expect, self.recurring.as_ref());
+        let moment = |moment: &Moment| quoted(&moment.to_string());
+        let windows: Vec<String> = when.windows.iter().map(ToString::to_string).collect();
+        let holidays: Vec<String> = when.holidays.iter().flat_map(Holidays::lines).collect();
         let sections: [Section<'_>; 4] = [
             (
                 "",
@@ -55,6 +62,9 @@ impl Campaign {
                     ("account", self.account.as_deref().map(quoted)),
                     ("sensitivity", self.sensitivity.as_deref().map(quoted)),
                     ("people", self.people.as_deref().map(quoted)),
+                    ("recurring", recurring.map(|_| "true".to_owned())),
+                    ("occurrence", recurring.map(|recurring| quoted(&recurring.occurrence))),
+                    ("occurrence_date", recurring.and_then(|recurring| Some(quoted(&recurring.date?.to_string())))),
                 ],
             ),
             (
@@ -90,6 +100,14 @@ impl Campaign {
                     ("pause_after", self.retry.pause_after.map(|number| number.to_string())),
                     ("spread", self.spread.map(|spread| spread.to_string())),
                     ("hold", self.hold.map(|time| quoted(&time.to_string()))),
+                    ("not_before", when.not_before.as_ref().map(moment)),
+                    ("not_after", when.not_after.as_ref().map(moment)),
+                    ("window", texts(&windows)),
+                    ("holidays", texts(&holidays)),
+                    ("max_recipients", expect.max_recipients.map(|most| most.to_string())),
+                    ("max_change", expect.max_change.map(|most| quoted(&most.to_string()))),
+                    ("if_unchanged", expect.if_unchanged.map(|what| quoted(&what.to_string()))),
+                    ("if_empty", expect.if_empty.map(|what| quoted(&what.to_string()))),
                     ("max_message_size", self.max_message_size.map(|size| quoted(&size.to_string()))),
                 ],
             ),
@@ -166,12 +184,16 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let all = "template = \"a \\\"b\\\".md.hbs\"\nrecipients = \"p.csv\"\naccount = \"w\"\nsensitivity = \"special category\"\n\
-                   people = \"victims\"\n[recipients_options]\n\
+                   people = \"victims\"\nrecurring = true\noccurrence = \"{{date}}\"\noccurrence_date = \"2026-11-27\"\n[recipients_options]\n\
                    address = \"E-Mail\"\nencoding = \"windows-1252\"\ndelimiter = \";\"\nsheet = \"S\"\nhidden = \"skip\"\n\
                    optional = [\"a\", \"b\"]\nduplicates = \"first\"\n[guard]\nidentifying = [\"c\"]\n\
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
                    rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
-                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n\
+                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\n\
+                   not_before = \"2026-12-01T09:00:00+00:00[Europe/London]\"\nnot_after = \"2026-12-24T12:00:00+01:00[+01:00]\"\n\
+                   window = [\"Mon-Fri 09:00-17:00 Europe/London\", \"Sat 22:00-06:00 Europe/London\"]\n\
+                   holidays = [\"2026-12-25 Christmas \\\"Day\\\"\", \"2027-01-01\"]\n\
+                   max_recipients = 500\nmax_change = \"20%\"\nif_unchanged = \"finish\"\nif_empty = \"refuse\"\nmax_message_size = \"5MB\"\n\
                    [approval]\nrequired = 2\nallowed_signers = \"signers\"\napproval_expires = \"2d\"\nrevoked_keys = \"/etc/revoked\"\n\
                    [domains.\"gmail.com\"]\nrate = [\"20/min\"]\nconnections = 2\n[domains.\"web.example\"]\nrate = [\"1/s\", \"9/min\"]\n";
         let followed = "template = \"a.md.hbs\"\nrecipients = \"outbox:3f9a?state=sent,in_doubt\"\n";

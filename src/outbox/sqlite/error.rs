@@ -34,6 +34,8 @@ pub enum StoreError {
     Io(PathBuf, String),
     /// The disk is full.
     Full(PathBuf),
+    /// Others have written into it for so long that there was no turn.
+    Busy(PathBuf),
     /// It may only be read.
     ReadOnly(PathBuf),
     /// Something else that SQLite says.
@@ -117,7 +119,8 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn of(path: &std::path::Path, why: &rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
-            CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure, Unknown,
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, ReadOnly,
+            SystemIoFailure, Unknown,
         };
         let path = path.to_owned();
         match why.sqlite_error_code() {
@@ -125,6 +128,7 @@ impl StoreError {
             Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(path),
             Some(SystemIoFailure) => Self::Io(path, why.to_string()),
             Some(DiskFull) => Self::Full(path),
+            Some(DatabaseBusy | DatabaseLocked) => Self::Busy(path),
             Some(ReadOnly) => Self::ReadOnly(path),
             Some(CannotOpen) => Self::Unopened(path, why.to_string()),
             _ => Self::Sqlite(path, why.to_string()),
@@ -155,6 +159,7 @@ impl fmt::Display for StoreError {
             Self::Io(path, why) => write!(f, "the disk does not read or write the outbox {}: {why}", shown(path)),
             Self::Corrupt(path) => write!(f, "the outbox {} is damaged; it was left as it is", shown(path)),
             Self::Full(path) => write!(f, "there is no room for the outbox {}: the disk is full", shown(path)),
+            Self::Busy(path) => write!(f, "the outbox {} is in use by others all the time", shown(path)),
             Self::ReadOnly(path) => write!(f, "the outbox {} may only be read", shown(path)),
             Self::Sqlite(path, why) => write!(f, "the outbox {} cannot be used: {why}", shown(path)),
             Self::Running { id, holder } => write!(f, "campaign {id} is being sent already: {holder}"),
@@ -233,6 +238,7 @@ impl Complaint for StoreError {
             Self::NobodyInRow(_) => "rows.nobody",
             Self::Corrupt(_) => "outbox.corrupt",
             Self::Full(_) => "outbox.full",
+            Self::Busy(_) => "outbox.busy",
             Self::ReadOnly(_) => "outbox.read-only",
             Self::Sqlite(..) => "outbox.sqlite",
             Self::Running { .. } => "outbox.running",
@@ -259,6 +265,7 @@ impl Complaint for StoreError {
         Some(match self {
             Self::Unopened(..) | Self::ReadOnly(_) => "name another file with --outbox".into(),
             Self::Foreign(_) => "name another file with --outbox; apiece makes it".into(),
+            Self::Busy(_) => "run the same command again".into(),
             Self::Newer(..) => "use that version, or name another file with --outbox".into(),
             Self::Network(_) => {
                 "a crash could lose the record there: name a file on a disk of this machine with --outbox".into()
