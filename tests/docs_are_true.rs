@@ -71,6 +71,7 @@ fn the_examples_of_settings_are_ones() {
     home.write("c/recipients.csv", "Contact;Consent;Next visit;Sum\na@one.example;yes;24.11.2026;7\n");
     home.write("c/allowed_signers", "");
     home.write("c/revoked_keys", "");
+    home.write("c/bank-holidays.txt", "2026-12-25 Christmas Day\n");
     home.run(&["check", "c"]).ended(0);
     home.config(config);
     let run = home.run(&["send", "c", "--account", "nope", "--confirm", "1"]).ended(78);

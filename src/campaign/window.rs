@@ -88,7 +88,7 @@ impl Window {
         if is_holiday(today) {
             return false;
         }
-        let begins_on = |day: Date| self.days[day.weekday().to_monday_zero_offset() as usize] && !is_holiday(day);
+        let begins_on = |day: Date| self.days[nth(day.weekday())] && !is_holiday(day);
         let minute = minute_of(local.time());
         self.spans.iter().any(|span| {
             let begun = minute >= span.from && begins_on(today);
@@ -102,8 +102,13 @@ impl Window {
     /// The times of a day at which it may open or close.
     pub(super) fn edges(&self) -> impl Iterator<Item = Time> {
         let edges = self.spans.iter().flat_map(|span| [span.from, span.to % DAY]);
-        edges.chain([0]).filter_map(|minute| time_of(minute))
+        edges.chain([0]).filter_map(time_of)
     }
+}
+
+/// Which day of the week, from Monday.
+fn nth(day: Weekday) -> usize {
+    usize::from(day.to_monday_zero_offset().unsigned_abs())
 }
 
 fn minute_of(time: Time) -> u16 {
@@ -202,7 +207,7 @@ impl fmt::Display for Window {
 
 /// What a day of the week is called for short.
 pub(crate) fn short_day(day: Weekday) -> &'static str {
-    NAMES[day.to_monday_zero_offset() as usize].0
+    NAMES[nth(day)].0
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Settings as a `campaign.toml` says them.
 
-use std::{fmt::Write as _, path::Path};
+use std::{
+    fmt::{self, Write as _},
+    path::Path,
+};
 
-use super::{Campaign, Delimiter, DomainLimit, Duplicates, Hidden, Holidays, ListSource, Moment, Recurring};
+use super::{Campaign, Delimiter, DomainLimit, Duplicates, Expect, Hidden, Holidays, ListSource, Recurring};
 use crate::address::Address;
 
 /// A heading, and what may stand under it.
@@ -14,10 +17,11 @@ impl Campaign {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let account = self.account.clone().or(other.account.clone());
-        // Of which day it is, its messages say.
+        // Of which day it is, its messages say; and what was expected of its list changes nothing about them.
         let undated = |one: &Self| one.recurring.clone().map(|recurring| Recurring { date: None, ..recurring });
-        let own = Self { account, recurring: undated(self), ..self.clone() }.to_toml();
-        let other = Self { recurring: undated(other), ..other.clone() }.to_toml();
+        let expect = Expect::default();
+        let own = Self { account, recurring: undated(self), expect, ..self.clone() }.to_toml();
+        let other = Self { recurring: undated(other), expect, ..other.clone() }.to_toml();
         let own: Vec<&str> = own.lines().collect();
         let other: Vec<&str> = other.lines().collect();
         let only = |all: &[&str], but: &[&str]| -> Vec<String> {
@@ -44,15 +48,11 @@ impl Campaign {
         };
         let (list, guard) = (&self.list, &self.guard);
         let allowed = guard.allow.iter().map(Address::as_str).chain(guard.allowed_values.iter().map(String::as_str));
-        let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
         let hidden = |hidden| quoted(if hidden == Hidden::Use { "use" } else { "skip" });
         let duplicates = |what| quoted(if what == Duplicates::First { "first" } else { "refuse" });
         let delimiter = |delimiter: Delimiter| quoted(&char::from(delimiter.byte()).to_string());
         let texts = |all: &[String]| strings(all.iter().map(String::as_str));
-        let (when, expect, recurring) = (&self.when, &self.expect, self.recurring.as_ref());
-        let moment = |moment: &Moment| quoted(&moment.to_string());
-        let windows: Vec<String> = when.windows.iter().map(ToString::to_string).collect();
-        let holidays: Vec<String> = when.holidays.iter().flat_map(Holidays::lines).collect();
+        let (recurring, send) = (self.recurring.as_ref(), self.send_keys());
         let sections: [Section<'_>; 4] = [
             (
                 "",
@@ -89,28 +89,7 @@ impl Campaign {
                     ("opaque_attachments", guard.opaque.map(|what| quoted(&what.to_string()))),
                 ],
             ),
-            (
-                "[send]\n",
-                &[
-                    ("rate", texts(&rates)),
-                    ("connections", self.connections.map(|number| number.to_string())),
-                    ("retry_after", self.retry.retry_after.map(|time| quoted(&time.to_string()))),
-                    ("tries", self.retry.tries.map(|number| number.to_string())),
-                    ("give_up_after", self.retry.give_up_after.map(|time| quoted(&time.to_string()))),
-                    ("pause_after", self.retry.pause_after.map(|number| number.to_string())),
-                    ("spread", self.spread.map(|spread| spread.to_string())),
-                    ("hold", self.hold.map(|time| quoted(&time.to_string()))),
-                    ("not_before", when.not_before.as_ref().map(moment)),
-                    ("not_after", when.not_after.as_ref().map(moment)),
-                    ("window", texts(&windows)),
-                    ("holidays", texts(&holidays)),
-                    ("max_recipients", expect.max_recipients.map(|most| most.to_string())),
-                    ("max_change", expect.max_change.map(|most| quoted(&most.to_string()))),
-                    ("if_unchanged", expect.if_unchanged.map(|what| quoted(&what.to_string()))),
-                    ("if_empty", expect.if_empty.map(|what| quoted(&what.to_string()))),
-                    ("max_message_size", self.max_message_size.map(|size| quoted(&size.to_string()))),
-                ],
-            ),
+            ("[send]\n", &send),
         ];
         let mut text = String::new();
         for (heading, keys) in sections {
@@ -146,6 +125,31 @@ impl Campaign {
             }
         }
         text
+    }
+    /// The keys of `[send]`.
+    fn send_keys(&self) -> Vec<(&'static str, Option<String>)> {
+        let text = |value: &dyn fmt::Display| quoted(&value.to_string());
+        let texts = |all: Vec<String>| strings(all.iter().map(String::as_str));
+        let (when, expect, retry) = (&self.when, &self.expect, &self.retry);
+        vec![
+            ("rate", texts(self.rates.iter().map(ToString::to_string).collect())),
+            ("connections", self.connections.map(|number| number.to_string())),
+            ("retry_after", retry.retry_after.map(|time| text(&time))),
+            ("tries", retry.tries.map(|number| number.to_string())),
+            ("give_up_after", retry.give_up_after.map(|time| text(&time))),
+            ("pause_after", retry.pause_after.map(|number| number.to_string())),
+            ("spread", self.spread.map(|spread| spread.to_string())),
+            ("hold", self.hold.map(|time| text(&time))),
+            ("not_before", when.not_before.as_ref().map(|at| text(at))),
+            ("not_after", when.not_after.as_ref().map(|at| text(at))),
+            ("window", texts(when.windows.iter().map(ToString::to_string).collect())),
+            ("holidays", texts(when.holidays.iter().flat_map(Holidays::lines).collect())),
+            ("max_recipients", expect.max_recipients.map(|most| most.to_string())),
+            ("max_change", expect.max_change.map(|most| text(&most))),
+            ("if_unchanged", expect.if_unchanged.map(|what| text(&what))),
+            ("if_empty", expect.if_empty.map(|what| text(&what))),
+            ("max_message_size", self.max_message_size.map(|size| text(&size))),
+        ]
     }
 }
 

@@ -159,7 +159,10 @@ impl CampaignArgs {
         };
         let (list, mut findings) = RecipientList::examined(&file, &campaign.list);
         findings.extend(remarks);
-        expect::if_empty(campaign.expect, &findings)?;
+        // A file with nothing in it at all is no list.
+        if file.headings(&campaign.list).is_some() {
+            expect::if_empty(campaign.expect, &findings)?;
+        }
         // What is wrong with the template is said in the same go, if the headings can be told.
         let template = match &list {
             Some(list) => Template::read(&campaign.template, list.columns()),

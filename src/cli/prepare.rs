@@ -118,12 +118,12 @@ pub(super) fn freeze(
 ) -> Result<Kept, Failure> {
     let unread = |why: std::io::Error| Failure::because(Exit::Io, "prepare.no-room", why.to_string(), None);
     let content = prepared.content().map_err(unread)?;
+    let is_job = loaded.composer.recurs() || loaded.campaign.expect.if_unchanged == Some(Unchanged::Finish);
+    let over = if is_job { Over::Found } else { Over::Refused };
     let mut edition = match &loaded.origin {
         Some(origin) => origin.edition,
         None => {
             expect::check_list(loaded, &content, store)?;
-            let is_job = loaded.composer.recurs() || loaded.campaign.expect.if_unchanged == Some(Unchanged::Finish);
-            let over = if is_job { Over::Found } else { Over::Refused };
             store.edition(&content, &loaded.composer, again, over).map_err(failed)?
         }
     };
@@ -159,7 +159,14 @@ pub(super) fn freeze(
             Err(StoreError::Already { .. }) if again && edition == 1 => {
                 edition = store.next_edition(&loaded.composer).map_err(failed)?;
             }
-            kept => return kept.map_err(failed),
+            kept => {
+                let kept = kept.map_err(failed)?;
+                // Of a job that is over, people's data may be gone.
+                if kept.is_old && over == Over::Found && store.campaign(&kept.id).map_err(failed)?.purged.is_some() {
+                    return Err(Failure::nothing(&format!("campaign {} is over", kept.id)));
+                }
+                return Ok(kept);
+            }
         }
     }
 }

@@ -201,8 +201,13 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Unreachable { .. }) => Exit::Unavailable,
         Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
         Some(StopReason::Insecure { .. }) => Exit::Protocol,
-        Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. } | StopReason::NotGoneOn) => Exit::Refused,
-        Some(StopReason::TooLate { .. } | StopReason::NoLongerAllowed { .. }) => Exit::Refused,
+        Some(
+            StopReason::LoginRefused(_)
+            | StopReason::SenderRefused { .. }
+            | StopReason::NotGoneOn
+            | StopReason::TooLate { .. }
+            | StopReason::NoLongerAllowed { .. },
+        ) => Exit::Refused,
         Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
         Some(StopReason::TooLarge { .. }) => Exit::Data,
         Some(StopReason::Changed { .. } | StopReason::Unsound { .. }) => Exit::Software,
@@ -210,9 +215,12 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
         None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,
-        Some(StopReason::Outside { .. }) => Exit::TryAgain,
-        None | Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_) | StopReason::SameReply { .. }) => {
-            Exit::TryAgain
-        }
+        None
+        | Some(
+            StopReason::Outside { .. }
+            | StopReason::Unavailable(_)
+            | StopReason::LoginUnavailable(_)
+            | StopReason::SameReply { .. },
+        ) => Exit::TryAgain,
     }
 }

@@ -265,7 +265,6 @@ impl Complaint for StoreError {
         Some(match self {
             Self::Unopened(..) | Self::ReadOnly(_) => "name another file with --outbox".into(),
             Self::Foreign(_) => "name another file with --outbox; apiece makes it".into(),
-            Self::Busy(_) => "run the same command again".into(),
             Self::Newer(..) => "use that version, or name another file with --outbox".into(),
             Self::Network(_) => {
                 "a crash could lose the record there: name a file on a disk of this machine with --outbox".into()
@@ -322,7 +321,7 @@ impl Complaint for StoreError {
             ),
             Self::NotBrought(_) => "ask for it once more; nothing was kept of this".into(),
             Self::Here(id) => format!("apiece status {id} says what is known of it"),
-            Self::FileChanged(_) => "run the same command again".into(),
+            Self::FileChanged(_) | Self::Busy(_) => "run the same command again".into(),
             Self::LogBroken(_) => "somebody changed the outbox: what it says about the past cannot be relied on".into(),
             Self::NotCarried(_) | Self::Sqlite(..) => return None,
         })
