@@ -34,7 +34,8 @@ fn every_command_is_one_that_the_program_takes() {
     for (path, document) in documents() {
         for line in fenced(&document, "sh") {
             let Some(arguments) = line.strip_prefix("apiece ") else { continue };
-            let mut arguments: Vec<&str> = arguments.split(" #").next().unwrap().split_whitespace().collect();
+            let words = shlex::split(arguments.split(" #").next().unwrap()).unwrap();
+            let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
             arguments.push("--help");
             let run = home.run(&arguments);
             assert_eq!(run.code, 0, "{}: {line}\n{}", path.display(), run.stderr);
