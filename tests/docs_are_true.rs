@@ -34,7 +34,8 @@ fn every_command_is_one_that_the_program_takes() {
     for (path, document) in documents() {
         for line in fenced(&document, "sh") {
             let Some(arguments) = line.strip_prefix("apiece ") else { continue };
-            let mut arguments: Vec<&str> = arguments.split(" #").next().unwrap().split_whitespace().collect();
+            let words = shlex::split(arguments.split(" #").next().unwrap()).unwrap();
+            let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
             arguments.push("--help");
             let run = home.run(&arguments);
             assert_eq!(run.code, 0, "{}: {line}\n{}", path.display(), run.stderr);
@@ -114,6 +115,7 @@ fn the_examples_of_settings_are_ones() {
     home.write("c/recipients.csv", "Contact;Consent;Next visit;Sum\na@one.example;yes;24.11.2026;7\n");
     home.write("c/allowed_signers", "");
     home.write("c/revoked_keys", "");
+    home.write("c/bank-holidays.txt", "2026-12-25 Christmas Day\n");
     home.run(&["check", "c"]).ended(0);
     home.config(config);
     let run = home.run(&["send", "c", "--account", "nope", "--confirm", "1"]).ended(78);

@@ -13,6 +13,7 @@
 mod support;
 
 mod a_careful_start;
+mod a_job_can_be_left_alone;
 mod a_real_server_is_in_trouble;
 mod a_real_server_says_no;
 mod a_report_answers;
@@ -32,6 +33,7 @@ mod docs_are_true;
 mod dry_run_opens_no_socket;
 mod each_domain_has_its_limits;
 mod each_key_does_what_it_says;
+mod each_occurrence_once;
 mod every_mistake_in_a_list_is_said;
 mod files_reach_one_person;
 mod found_in_any_encoding;
@@ -54,6 +56,7 @@ mod read_the_same_by_two_parsers;
 mod secrets_stay_secret;
 mod seen_before_it_is_sent;
 mod seen_in_a_browser;
+mod sent_when_it_may_be;
 mod servers_of_other_makes;
 mod several_on_the_way;
 mod signatures_verify;

@@ -76,6 +76,7 @@ pub(crate) fn send(
         waits: true,
         ledger: None,
         clock: ZonedDateTime::now,
+        schedule: None,
     };
     let start = Instant::now();
     runtime.block_on(async {

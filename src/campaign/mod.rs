@@ -8,15 +8,22 @@ pub(crate) mod approval;
 pub(crate) mod column_type;
 mod dkim;
 mod domains;
+mod expect;
 mod guard;
+mod holidays;
+mod hours;
 pub(crate) mod keys;
 mod list;
+mod moment;
 mod preset;
 mod proxy;
 mod rate;
+mod recurring;
 mod retry;
 mod size;
 mod source;
+mod when;
+mod window;
 mod written;
 
 #[cfg(unix)]
@@ -33,14 +40,23 @@ pub use approval::ApprovalOptions;
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
 pub use domains::DomainLimit;
+pub use expect::{Between, BetweenError, Empty, Expect, NoAnswer, Percent, PercentError, Unchanged};
 pub use guard::{GuardOptions, OpaqueAttachments};
+pub use holidays::Holidays;
+pub use hours::{Hours, Phase, until};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
+pub use moment::{Moment, MomentError};
 pub use preset::Preset;
 pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};
+pub use recurring::Recurring;
 pub use retry::{Retry, Time, TimeError};
 pub use size::{Size, SizeError};
 pub use source::{FromOutbox, ListSource, ListSourceError};
+pub use when::When;
+pub use window::{Window, WindowError};
+
+use jiff::tz::TimeZone;
 
 use self::keys::{At, Keys};
 use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source};
@@ -89,6 +105,12 @@ pub struct Campaign {
     pub hold: Option<Time>,
     /// What a message may have at most.
     pub max_message_size: Option<Size>,
+    /// When it may be sent.
+    pub when: When,
+    /// What is expected of its list.
+    pub expect: Expect,
+    /// What a message is of, if it is sent again and again.
+    pub recurring: Option<Recurring>,
 }
 
 /// What the command line says; it has the last word.
@@ -116,6 +138,12 @@ pub struct Overrides {
     pub guard: GuardOptions,
     /// `--max-message-size`
     pub max_message_size: Option<Size>,
+    /// `--not-before`, `--not-after`, `--window`, `--holidays`
+    pub when: When,
+    /// `--at`: what recurs is of the day on which it is sent
+    pub at: Option<Moment>,
+    /// `--max-recipients`, `--max-change`, `--if-unchanged`, `--if-empty`
+    pub expect: Expect,
 }
 
 /// A file that cannot be read.
@@ -263,6 +291,9 @@ impl Campaign {
             spread: overrides.spread,
             hold: overrides.hold,
             max_message_size: overrides.max_message_size,
+            when: overrides.when.settled(&TimeZone::system())?,
+            expect: overrides.expect,
+            recurring: None,
         })
     }
 
@@ -277,6 +308,7 @@ impl Campaign {
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
         let (sensitivity, people) = (label(&mut keys, "sensitivity"), label(&mut keys, "people"));
+        let recurring = recurring::read(&mut keys);
         let list = list::read(&mut keys);
         let (guard, identifying) = guard::read(&mut keys);
         let list = ListOptions { identifying, ..list };
@@ -284,6 +316,7 @@ impl Campaign {
         let approval = approval::read(&mut keys, directory);
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
         let (mut patience, mut spread, mut hold) = (Retry::default(), None, None);
+        let (mut when, mut expect) = (When::default(), Expect::default());
         if let Some(mut send) = keys.table("send") {
             rates = account::read_rates(&mut send);
             connections = send.integer("connections", 1, 1000).map(|number| number.value as usize);
@@ -291,6 +324,8 @@ impl Campaign {
             spread = send.boolean("spread").map(|spread| spread.value);
             hold = send.parsed("hold").map(|hold| hold.value);
             size = send.parsed("max_message_size").map(|size| size.value);
+            when = when::read(&mut send, directory);
+            expect = expect::read(&mut send);
             keys.adopt(send.finish());
         }
         let (template_flag, list_flag) = (overrides.template, overrides.recipients);
@@ -316,6 +351,8 @@ impl Campaign {
             .as_deref()
             .and_then(Path::file_name)
             .map_or("campaign".into(), |name| one_line(&name.to_string_lossy()));
+        let when = overrides.when.or(when).settled(&TimeZone::system());
+        let when = when.map_err(|wrong| keys.adopt(wrong)).ok();
         let campaign = template.zip(recipients).map(|(template, recipients)| Self {
             name,
             template,
@@ -333,6 +370,9 @@ impl Campaign {
             spread: overrides.spread.or(spread),
             hold: overrides.hold.or(hold),
             max_message_size: overrides.max_message_size.or(size),
+            when: when.unwrap_or_default(),
+            expect: overrides.expect.or(expect),
+            recurring,
         });
         keys.finish().sorted().checked(campaign)
     }

@@ -1,8 +1,11 @@
 //! Settings as a `campaign.toml` says them.
 
-use std::{fmt::Write as _, path::Path};
+use std::{
+    fmt::{self, Write as _},
+    path::Path,
+};
 
-use super::{Campaign, Delimiter, DomainLimit, Duplicates, Hidden, ListSource};
+use super::{Campaign, Delimiter, DomainLimit, Duplicates, Expect, Hidden, Holidays, ListSource, Recurring};
 use crate::address::Address;
 
 /// A heading, and what may stand under it.
@@ -14,7 +17,11 @@ impl Campaign {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let account = self.account.clone().or(other.account.clone());
-        let (own, other) = (Self { account, ..self.clone() }.to_toml(), other.to_toml());
+        // Of which day it is, its messages say; and what was expected of its list changes nothing about them.
+        let undated = |one: &Self| one.recurring.clone().map(|recurring| Recurring { date: None, ..recurring });
+        let expect = Expect::default();
+        let own = Self { account, recurring: undated(self), expect, ..self.clone() }.to_toml();
+        let other = Self { recurring: undated(other), expect, ..other.clone() }.to_toml();
         let own: Vec<&str> = own.lines().collect();
         let other: Vec<&str> = other.lines().collect();
         let only = |all: &[&str], but: &[&str]| -> Vec<String> {
@@ -41,11 +48,11 @@ impl Campaign {
         };
         let (list, guard) = (&self.list, &self.guard);
         let allowed = guard.allow.iter().map(Address::as_str).chain(guard.allowed_values.iter().map(String::as_str));
-        let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
         let hidden = |hidden| quoted(if hidden == Hidden::Use { "use" } else { "skip" });
         let duplicates = |what| quoted(if what == Duplicates::First { "first" } else { "refuse" });
         let delimiter = |delimiter: Delimiter| quoted(&char::from(delimiter.byte()).to_string());
         let texts = |all: &[String]| strings(all.iter().map(String::as_str));
+        let (recurring, send) = (self.recurring.as_ref(), self.send_keys());
         let sections: [Section<'_>; 4] = [
             (
                 "",
@@ -55,6 +62,9 @@ impl Campaign {
                     ("account", self.account.as_deref().map(quoted)),
                     ("sensitivity", self.sensitivity.as_deref().map(quoted)),
                     ("people", self.people.as_deref().map(quoted)),
+                    ("recurring", recurring.map(|_| "true".to_owned())),
+                    ("occurrence", recurring.map(|recurring| quoted(&recurring.occurrence))),
+                    ("occurrence_date", recurring.and_then(|recurring| Some(quoted(&recurring.date?.to_string())))),
                 ],
             ),
             (
@@ -79,20 +89,7 @@ impl Campaign {
                     ("opaque_attachments", guard.opaque.map(|what| quoted(&what.to_string()))),
                 ],
             ),
-            (
-                "[send]\n",
-                &[
-                    ("rate", texts(&rates)),
-                    ("connections", self.connections.map(|number| number.to_string())),
-                    ("retry_after", self.retry.retry_after.map(|time| quoted(&time.to_string()))),
-                    ("tries", self.retry.tries.map(|number| number.to_string())),
-                    ("give_up_after", self.retry.give_up_after.map(|time| quoted(&time.to_string()))),
-                    ("pause_after", self.retry.pause_after.map(|number| number.to_string())),
-                    ("spread", self.spread.map(|spread| spread.to_string())),
-                    ("hold", self.hold.map(|time| quoted(&time.to_string()))),
-                    ("max_message_size", self.max_message_size.map(|size| quoted(&size.to_string()))),
-                ],
-            ),
+            ("[send]\n", &send),
         ];
         let mut text = String::new();
         for (heading, keys) in sections {
@@ -128,6 +125,31 @@ impl Campaign {
             }
         }
         text
+    }
+    /// The keys of `[send]`.
+    fn send_keys(&self) -> Vec<(&'static str, Option<String>)> {
+        let text = |value: &dyn fmt::Display| quoted(&value.to_string());
+        let texts = |all: Vec<String>| strings(all.iter().map(String::as_str));
+        let (when, expect, retry) = (&self.when, &self.expect, &self.retry);
+        vec![
+            ("rate", texts(self.rates.iter().map(ToString::to_string).collect())),
+            ("connections", self.connections.map(|number| number.to_string())),
+            ("retry_after", retry.retry_after.map(|time| text(&time))),
+            ("tries", retry.tries.map(|number| number.to_string())),
+            ("give_up_after", retry.give_up_after.map(|time| text(&time))),
+            ("pause_after", retry.pause_after.map(|number| number.to_string())),
+            ("spread", self.spread.map(|spread| spread.to_string())),
+            ("hold", self.hold.map(|time| text(&time))),
+            ("not_before", when.not_before.as_ref().map(|at| text(at))),
+            ("not_after", when.not_after.as_ref().map(|at| text(at))),
+            ("window", texts(when.windows.iter().map(ToString::to_string).collect())),
+            ("holidays", texts(when.holidays.iter().flat_map(Holidays::lines).collect())),
+            ("max_recipients", expect.max_recipients.map(|most| most.to_string())),
+            ("max_change", expect.max_change.map(|most| text(&most))),
+            ("if_unchanged", expect.if_unchanged.map(|what| text(&what))),
+            ("if_empty", expect.if_empty.map(|what| text(&what))),
+            ("max_message_size", self.max_message_size.map(|size| text(&size))),
+        ]
     }
 }
 
@@ -166,12 +188,16 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let all = "template = \"a \\\"b\\\".md.hbs\"\nrecipients = \"p.csv\"\naccount = \"w\"\nsensitivity = \"special category\"\n\
-                   people = \"victims\"\n[recipients_options]\n\
+                   people = \"victims\"\nrecurring = true\noccurrence = \"{{date}}\"\noccurrence_date = \"2026-11-27\"\n[recipients_options]\n\
                    address = \"E-Mail\"\nencoding = \"windows-1252\"\ndelimiter = \";\"\nsheet = \"S\"\nhidden = \"skip\"\n\
                    optional = [\"a\", \"b\"]\nduplicates = \"first\"\n[guard]\nidentifying = [\"c\"]\n\
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
                    rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
-                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n\
+                   tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\n\
+                   not_before = \"2026-12-01T09:00:00+00:00[Europe/London]\"\nnot_after = \"2026-12-24T12:00:00+01:00[+01:00]\"\n\
+                   window = [\"Mon-Fri 09:00-17:00 Europe/London\", \"Sat 22:00-06:00 Europe/London\"]\n\
+                   holidays = [\"2026-12-25 Christmas \\\"Day\\\"\", \"2027-01-01\"]\n\
+                   max_recipients = 500\nmax_change = \"20%\"\nif_unchanged = \"finish\"\nif_empty = \"refuse\"\nmax_message_size = \"5MB\"\n\
                    [approval]\nrequired = 2\nallowed_signers = \"signers\"\napproval_expires = \"2d\"\nrevoked_keys = \"/etc/revoked\"\n\
                    [domains.\"gmail.com\"]\nrate = [\"20/min\"]\nconnections = 2\n[domains.\"web.example\"]\nrate = [\"1/s\", \"9/min\"]\n";
         let followed = "template = \"a.md.hbs\"\nrecipients = \"outbox:3f9a?state=sent,in_doubt\"\n";

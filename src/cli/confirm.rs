@@ -5,14 +5,13 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, BufRead, IsTerminal},
-    time::Duration,
 };
 
 use jiff::Timestamp;
 
 use super::{Exit, Failure, Screen};
 use crate::{
-    campaign::{Account, Rate, Tls},
+    campaign::{Account, Hours, Phase, Rate, Tls},
     diagnostic::{counted, visible},
     message::{Digest, Message},
     outbox::day,
@@ -44,8 +43,10 @@ pub(super) struct Question {
     pub(super) signed: Option<String>,
     pub(super) warnings: Warnings,
     pub(super) rates: Vec<Rate>,
-    /// How long it takes at least.
-    pub(super) least: Duration,
+    /// How many messages some rates hold for: all, and those to each domain that has its own.
+    pub(super) limits: Vec<(usize, Vec<Rate>)>,
+    /// When something may be begun, where it may not at any time.
+    pub(super) hours: Option<Hours>,
 }
 
 /// Which of so many messages are shown: the first, the last, and a few between them at random.
@@ -155,16 +156,47 @@ impl Question {
             line("Warnings", &format!("{count} when it was prepared: {}", all.join(", ")));
         }
         line("Pace", &self.pace());
+        if let Some(hours) = &self.hours {
+            line("When", &hours.to_string());
+            for said in self.times(hours, Timestamp::now()) {
+                line("", &said);
+            }
+        }
         text
     }
 
     fn pace(&self) -> String {
         let rates: Vec<String> = self.rates.iter().map(ToString::to_string).collect();
         let rates = if rates.is_empty() { "as fast as the server takes them".to_owned() } else { rates.join(", ") };
-        match Timestamp::now().checked_add(self.least) {
-            Ok(end) if !self.least.is_zero() => format!("{rates}: at least {}, until {}", spoken(self.least), day(end)),
+        let least = self.limits.iter().map(|(count, rates)| Rate::least_time(*count, rates)).max().unwrap_or_default();
+        match Timestamp::now().checked_add(least) {
+            Ok(end) if !least.is_zero() && self.hours.is_none() => {
+                format!("{rates}: at least {}, until {}", spoken(least), day(end))
+            }
             _ => rates,
         }
+    }
+
+    /// Where nothing may be begun at some times, these are shown.
+    pub(super) fn expect(&mut self, hours: &Hours) {
+        self.hours = Some(hours.clone()).filter(Hours::is_bound);
+    }
+
+    /// When it begins and when it can be over, at the earliest.
+    fn times(&self, hours: &Hours, now: Timestamp) -> Vec<String> {
+        let begins = match hours.at(now) {
+            Phase::Open(_) => "begins now".to_owned(),
+            Phase::Closed(opens) => format!("begins {}", hours.spoken(opens)),
+            Phase::Over => "is over".to_owned(),
+        };
+        let ends: Option<Vec<Timestamp>> =
+            self.limits.iter().map(|(count, rates)| hours.least_end(now, *count, rates)).collect();
+        let Some(end) = ends.and_then(|ends| ends.into_iter().max()) else { return vec![begins] };
+        let mut said = vec![format!("{begins}, and ends {} at the earliest", hours.spoken(end))];
+        if let Some(last) = hours.not_after().filter(|last| *last < end) {
+            said.push(format!("so not all of it can be sent: nothing is begun after {}", hours.spoken(last)));
+        }
+        said
     }
 }
 

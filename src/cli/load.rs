@@ -8,11 +8,13 @@ use std::{
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use jiff::Timestamp;
 
 use super::{
-    Exit, Failure, Screen, follow,
+    Exit, Failure, Screen, expect, follow,
     list::ListArgs,
     record::{RecordArgs, failed},
+    when,
 };
 use crate::{
     address::Address,
@@ -23,7 +25,7 @@ use crate::{
     outbox::{Overview, Prepared, Store, StoreError, Thawed},
     recipients::{ListFile, Recipient, RecipientList, Rows, Selection},
     secret,
-    template::Template,
+    template::{Occurrence, Template},
 };
 
 /// Shorter lists are done before a bar is seen.
@@ -122,6 +124,8 @@ impl CampaignArgs {
         settings.retry = overrides.retry.or(settings.retry);
         settings.spread = overrides.spread.or(settings.spread);
         settings.hold = overrides.hold.or(settings.hold);
+        settings.expect = overrides.expect.or(settings.expect);
+        settings.when = when::merged(overrides.when, settings.when.clone())?;
         if !overrides.rates.is_empty() {
             settings.rates = overrides.rates;
         }
@@ -142,15 +146,28 @@ impl CampaignArgs {
             _ => {}
         }
         let data = |why| Failure::new(Exit::Data, why);
+        let at = overrides.at.take();
         let mut campaign = Campaign::load(&self.campaign, self.list.as_deref(), overrides).map_err(data)?;
+        if let Some(recurring) = &mut campaign.recurring {
+            let now = Timestamp::now();
+            let hours = when::hours(&campaign.when, at.as_ref(), now)?;
+            recurring.date.get_or_insert_with(|| hours.day(now));
+        }
         let rejected = Rejected { to: self.list_args.rejected.clone(), file: None };
         rejected.check()?;
         let (file, remarks) = match &campaign.recipients {
             ListSource::File(path) => (ListFile::read(path, &campaign.list).map_err(data)?, Diagnostics::default()),
-            ListSource::Outbox(from) => follow::read(&from.clone(), &self.record, &mut campaign)?,
+            ListSource::Outbox(from) => {
+                let read = follow::read(&from.clone(), &self.record, &mut campaign);
+                read.or_else(|failure| expect::if_empty(campaign.expect, &failure.why).and(Err(failure)))?
+            }
         };
         let (list, mut findings) = RecipientList::examined(&file, &campaign.list);
         findings.extend(remarks);
+        // A file with nothing in it at all is no list.
+        if file.headings(&campaign.list).is_some() {
+            expect::if_empty(campaign.expect, &findings)?;
+        }
         // What is wrong with the template is said in the same go, if the headings can be told.
         let template = match &list {
             Some(list) => Template::read(&campaign.template, list.columns()),
@@ -160,6 +177,10 @@ impl CampaignArgs {
                     return Err(data(findings.clone()).saying(rejected.write(&file, &campaign.list, &findings, None)));
                 }
             },
+        };
+        let occurrence = match (&campaign.recurring, list.as_ref()) {
+            (Some(recurring), Some(list)) => Some(Occurrence::compile(recurring, list.columns()).map_err(data)?),
+            _ => None,
         };
         let (list, template) = match (list, template) {
             (list, Err(more)) => return Err(rejected.refuse(&file, &campaign.list, findings, more, list.as_ref())),
@@ -172,11 +193,14 @@ impl CampaignArgs {
         let wrong = findings.has_errors();
         let list = if wrong { list } else { list.with_remarks(findings.clone()) };
         let most = campaign.max_message_size;
-        let composer = Composer::new(Arc::new(template), Arc::new(list)).with_limit(most).without_files(&[
-            campaign.recipients.file().unwrap_or(Path::new("")),
-            campaign.template.as_path(),
-            self.campaign.join(CAMPAIGN_FILE).as_path(),
-        ]);
+        let composer = Composer::new(Arc::new(template), Arc::new(list))
+            .with_limit(most)
+            .with_occurrence(occurrence)
+            .without_files(&[
+                campaign.recipients.file().unwrap_or(Path::new("")),
+                campaign.template.as_path(),
+                self.campaign.join(CAMPAIGN_FILE).as_path(),
+            ]);
         let mut loaded = Loaded::of(campaign, composer, rejected);
         if wrong {
             // Nothing is sent, but what else is wrong is said.

@@ -8,6 +8,7 @@ mod completions;
 mod confirm;
 mod evidence;
 mod exchange;
+mod expect;
 mod export;
 mod follow;
 mod init;
@@ -25,6 +26,7 @@ mod send;
 mod signals;
 mod status;
 mod verify;
+mod when;
 
 use std::{
     fmt,
@@ -193,8 +195,21 @@ impl Failure {
         Self { why: self.why.briefly(), ..self }
     }
 
+    /// Without a word, if that is wanted and nothing is wrong but that it is not the time: a job that is started each minute would
+    /// say so each minute.
+    fn hushed(self, quiet: bool) -> Self {
+        let is_time = |finding: &Diagnostic| matches!(finding.code(), "outbox.running" | "outbox.busy" | "send.closed");
+        let why = if quiet && self.why.iter().all(is_time) { Diagnostics::default() } else { self.why };
+        Self { why, ..self }
+    }
+
     fn new(exit: Exit, why: impl Into<Diagnostics>) -> Self {
         Self { exit, why: why.into(), said: String::new() }
+    }
+
+    /// That there is nothing to do, which is well; and why.
+    fn nothing(why: &str) -> Self {
+        Self { exit: Exit::Ok, why: Diagnostics::default(), said: format!("nothing to do: {why}\n") }
     }
 
     /// With words about what was done.

@@ -8,12 +8,15 @@ use super::{
     Exit, Failure, Format, Screen,
     approval::{ByArgs, ConfigArgs, Witness},
     confirm::Warnings,
+    expect::{self, ExpectArgs},
     load::{CampaignArgs, Loaded, bar},
     record::{failed, who},
+    when::WhenArgs,
 };
 use crate::{
+    campaign::Unchanged,
     diagnostic::{Severity, counted, visible},
-    outbox::{Kept, Prepared, Snapshot, Store, StoreError},
+    outbox::{Kept, Over, Prepared, Snapshot, Store, StoreError},
     recipients::Selection,
     report,
 };
@@ -35,6 +38,10 @@ pub(super) struct Prepare {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     #[command(flatten)]
+    when: WhenArgs,
+    #[command(flatten)]
+    expect: ExpectArgs,
+    #[command(flatten)]
     by: ByArgs,
     #[command(flatten)]
     config: ConfigArgs,
@@ -44,7 +51,11 @@ pub(super) struct Prepare {
 
 impl Prepare {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let mut loaded = self.campaign.load(|_| {})?;
+        let when = self.when.options()?;
+        let mut loaded = self.campaign.load(|overrides| {
+            overrides.when = when;
+            overrides.expect = self.expect.options();
+        })?;
         if let Some(origin) = &loaded.origin {
             let message = format!("campaign {} is prepared already", origin.id);
             let help = format!("send it: apiece send {}", origin.id);
@@ -52,6 +63,7 @@ impl Prepare {
         }
         loaded.say_remarks(screen);
         let all = Selection::All(loaded.list().len());
+        self.expect.check_count(&loaded.campaign.expect, all.len())?;
         let prepared = loaded.prepare(all.clone(), screen)?;
         screen.remark(&prepared.remarks().clone().briefly());
         let (count, largest) = (prepared.len(), prepared.largest());
@@ -106,9 +118,14 @@ pub(super) fn freeze(
 ) -> Result<Kept, Failure> {
     let unread = |why: std::io::Error| Failure::because(Exit::Io, "prepare.no-room", why.to_string(), None);
     let content = prepared.content().map_err(unread)?;
+    let is_job = loaded.composer.recurs() || loaded.campaign.expect.if_unchanged == Some(Unchanged::Finish);
+    let over = if is_job { Over::Found } else { Over::Refused };
     let mut edition = match &loaded.origin {
         Some(origin) => origin.edition,
-        None => store.edition(&content, &loaded.composer, again).map_err(failed)?,
+        None => {
+            expect::check_list(loaded, &content, store)?;
+            store.edition(&content, &loaded.composer, again, over).map_err(failed)?
+        }
     };
     let settings = loaded.campaign.to_toml();
     let mut further = witness.preparer.details();
@@ -142,7 +159,14 @@ pub(super) fn freeze(
             Err(StoreError::Already { .. }) if again && edition == 1 => {
                 edition = store.next_edition(&loaded.composer).map_err(failed)?;
             }
-            kept => return kept.map_err(failed),
+            kept => {
+                let kept = kept.map_err(failed)?;
+                // Of a job that is over, people's data may be gone.
+                if kept.is_old && over == Over::Found && store.campaign(&kept.id).map_err(failed)?.purged.is_some() {
+                    return Err(Failure::nothing(&format!("campaign {} is over", kept.id)));
+                }
+                return Ok(kept);
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn failed(why: StoreError) -> Failure {
         | StoreError::OtherSettings(_)
         | StoreError::Here(_)
         | StoreError::Unfinished(_) => Exit::Refused,
-        StoreError::Running { .. } | StoreError::NotShrunk(_) => Exit::TryAgain,
+        StoreError::Running { .. } | StoreError::NotShrunk(_) | StoreError::Busy(_) => Exit::TryAgain,
         StoreError::Corrupt(_)
         | StoreError::FileChanged(_)
         | StoreError::NotBrought(_)

@@ -20,16 +20,18 @@ use super::{
     account::{self, check_senders, read_secret, read_signer},
     approval::{ByArgs, Witness, clear},
     confirm::{Question, Warnings, confirm, server, shown},
+    expect::ExpectArgs,
     follow,
     load::{CampaignArgs, Frozen, Loaded, quoted},
     prepare::{freeze, warnings},
     record::{OUTBOX_FILE, failed, who},
     status::traces,
+    when::{self, WhenArgs, check_time},
 };
 use crate::{
     address::Address,
     approval::Cleared,
-    campaign::{self, Account, DomainLimit, Rate, Retry, Time},
+    campaign::{self, Account, DomainLimit, Hours, Moment, Rate, Retry, Time},
     fault,
     message::{Composer, Digest, Signer},
     outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, Tried},
@@ -75,7 +77,7 @@ struct RetryArgs {
     /// Stop when the server refuses so many messages in a row in the same words [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pause_after: Option<u32>,
-    /// Do not wait for what the server puts off: it is left for a later run, with exit code 75
+    /// Do not wait for what the server puts off, nor for a window: it is left for a later run, with exit code 75
     #[arg(long)]
     no_wait: bool,
 }
@@ -119,6 +121,13 @@ pub(super) struct Send {
     pace: PaceArgs,
     #[command(flatten)]
     retry: RetryArgs,
+    /// Wait for this time, for example "2026-12-01 09:00 Europe/London"; one that is over is refused
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["dry_run", "sandbox", "test"])]
+    at: Option<Moment>,
+    #[command(flatten)]
+    when: WhenArgs,
+    #[command(flatten)]
+    expect: ExpectArgs,
     /// Send to the first N only, show what the server said, and ask before the others get theirs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "dry_run")]
     first: Option<u32>,
@@ -177,13 +186,15 @@ pub(super) struct Ready {
 impl Send {
     /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        self.send(screen).map_err(Failure::briefly)
+        let quiet = screen.quiet;
+        self.send(screen).map_err(|failure| failure.briefly().hushed(quiet))
     }
 
     fn send(self, screen: Screen) -> Result<Exit, Failure> {
         if self.first.is_some() {
             careful::check_terminal()?;
         }
+        let (started, when) = (Timestamp::now(), self.when.options()?);
         let mut loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.pace.rate);
@@ -191,12 +202,20 @@ impl Send {
             overrides.retry = self.retry.retry();
             overrides.spread = self.pace.spread.then_some(true);
             overrides.hold = self.pace.hold;
+            overrides.when = when;
+            overrides.at.clone_from(&self.at);
+            overrides.expect = self.expect.options();
         })?;
         loaded.say_remarks(screen);
         if let Some(tester) = &self.test {
             return self.send_test(loaded, tester, screen);
         }
         let selected = loaded.select(self.rows.as_ref())?;
+        let hours = when::hours(&loaded.campaign.when, self.at.as_ref(), started)?;
+        if !self.sandbox && !self.dry_run {
+            check_time(&hours, Timestamp::now(), !self.retry.no_wait)?;
+        }
+        self.expect.check_count(&loaded.campaign.expect, selected.len())?;
         if self.dry_run {
             return self.rehearse(&loaded, selected, screen);
         }
@@ -237,16 +256,18 @@ impl Send {
         let queued = ready.outbox.with(&LEFT);
         let asked = (queued.as_slice(), ready.outbox.len());
         let mut question = self.question(&ready.campaign, &ready.composer, asked, &server, account.as_ref())?;
+        question.expect(&hours);
         question.signed = signer.as_ref().map(ToString::to_string);
         question.approved = ready.cleared.by().to_vec();
         question.id = Some(ready.id.clone()).filter(|_| !self.sandbox);
         (question.digest, question.warnings) = (ready.digest, ready.warnings.clone());
-        confirm(&question, self.confirm, screen)?;
+        let given = self.confirm.or(self.expect.counts().then_some(question.count));
+        confirm(&question, given, screen)?;
         // Somebody may have sat before the question for long.
         ready.cleared = (ready.recheck)()?;
         self.note(&file, &ready, &question)?;
         let id = ready.id.clone();
-        let ended = self.run_engine(ready, account, signer, screen);
+        let ended = self.run_engine(ready, account, signer, Some(hours), screen);
         let (ended, mut details) = match ended {
             Ok((exit, details)) => (Ok(exit), details),
             Err(failure) => (Err(failure), json!({ "why": "it did not begin" })),
@@ -272,12 +293,13 @@ impl Send {
         ready: Ready,
         account: Option<Account>,
         signer: Option<Signer>,
+        hours: Option<Hours>,
         screen: Screen,
     ) -> Result<(Exit, Value), Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
         let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
-        let ended = runtime.block_on(self.deliver(ready, account, secret, signer, screen));
+        let ended = runtime.block_on(self.deliver(ready, account, (secret, signer), hours, screen));
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         ended
@@ -290,7 +312,11 @@ impl Send {
         let mut log = |what, details: Value| {
             store.log(&ready.id, Deed { who: &who, what, details: &details }, Timestamp::now()).map_err(failed)
         };
-        let how = if self.confirm.is_some() { "--confirm" } else { "at a terminal" };
+        let how = match (self.confirm, self.expect.counts()) {
+            (Some(_), _) => "--confirm",
+            (None, true) => "--expect-between",
+            (None, false) => "at a terminal",
+        };
         let number = self.confirm.unwrap_or(question.count);
         let digest = ready.digest.map(|digest| digest.to_string());
         log("confirmed", json!({ "number": number, "left": question.count, "how": how, "digest": digest }))?;
@@ -308,6 +334,7 @@ impl Send {
         let all: Vec<usize> = prepared.indices().iter().collect();
         let mut question = self.question(&loaded.campaign, &loaded.composer, (&all, all.len()), &server, None)?;
         question.warnings = warnings(loaded, &prepared);
+        question.expect(&loaded.campaign.when.hours());
         if let Some(number) = self.confirm {
             confirm(&question, Some(number), screen)?;
         }
@@ -346,6 +373,7 @@ impl Send {
         };
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
+        let messages = store.leave_out(&overview, messages, &who(), now).map_err(failed)?;
         // What is sent is what was read, and what was approved.
         if messages.digest() != frozen.messages {
             let why = "it changed meanwhile".to_owned();
@@ -455,13 +483,13 @@ impl Send {
     ) -> Result<Question, Failure> {
         let compose = |nth| composer.compose(queued[nth]).map_err(|why| Failure::new(Exit::Data, why));
         let rates = self.all_rates(campaign, account);
-        let to_domain = |limit: &DomainLimit| {
+        let to_domain = |limit: DomainLimit| {
             let at_domain = queued.iter().filter_map(|index| composer.list().get(*index));
             let count = at_domain.filter(|recipient| recipient.address().domain() == limit.domain).count();
-            Rate::least_time(count, &limit.rates)
+            (count, limit.rates)
         };
-        let limits = self.limits(campaign, account);
-        let least = limits.iter().map(to_domain).chain([Rate::least_time(queued.len(), &rates)]).max();
+        let limits = self.limits(campaign, account).into_iter().map(to_domain);
+        let limits = limits.chain([(queued.len(), rates.clone())]).collect();
         Ok(Question {
             campaign: campaign.name.clone(),
             id: None,
@@ -474,7 +502,8 @@ impl Send {
             signed: None,
             warnings: Warnings::new(),
             rates,
-            least: least.unwrap_or_default(),
+            limits,
+            hours: None,
         })
     }
 
@@ -498,6 +527,8 @@ impl Send {
         flag("give-up-after", self.retry.give_up_after.map(|time| time.to_string()));
         flag("pause-after", self.retry.pause_after.map(|number| number.to_string()));
         flag("hold", self.pace.hold.map(|time| time.to_string()));
+        typed.push_str(&self.when.typed());
+        typed.push_str(&self.expect.typed());
         let flags = [("--sandbox ", self.sandbox), ("--no-wait ", self.retry.no_wait), ("--spread ", self.pace.spread)];
         for (flag, is_said) in flags {
             typed.push_str(if is_said { flag } else { "" });

@@ -11,7 +11,7 @@ use super::{
     record::{RecordArgs, failed},
 };
 use crate::{
-    campaign::Rate,
+    campaign::{Phase, Rate},
     diagnostic::{Diagnostic, visible},
     outbox::{Entry, Outcome, Overview, Store, Tried, day},
     report::{in_words, spoken},
@@ -76,6 +76,11 @@ fn facts(store: &Store, campaign: &Overview, config: &ConfigArgs) -> Result<Stri
     };
     if let Some(digest) = campaign.digest {
         fact("Digest", digest.to_string());
+    }
+    match store.occurrences(campaign).map_err(failed)? {
+        (0, _) => {}
+        (_, Some(occurrence)) => fact("Occurrence", visible(&occurrence)),
+        (count, None) => fact("Occurrence", format!("{count} different ones")),
     }
     if let Some(origin) = &campaign.origin {
         fact("Prepared on", format!("{}; it is here only to be looked at", visible(origin)));
@@ -169,6 +174,14 @@ fn to_go(
     match due.max() {
         Some(wait) => text += &format!("; the next is due in {}", spoken(wait)),
         None => text += "; the next is due now",
+    }
+    if let Ok((settings, _)) = store.settings(campaign) {
+        let hours = settings.when.hours();
+        match hours.at(Timestamp::now()) {
+            Phase::Open(_) => {}
+            Phase::Closed(opens) => text += &format!("; nothing is begun before {}", hours.spoken(opens)),
+            Phase::Over => text += "; it is too late: nothing of it is begun any more",
+        }
     }
     if !is_running {
         text += &format!(": apiece send {}", campaign.id);

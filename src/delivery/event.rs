@@ -3,6 +3,8 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::{
     address::Address,
     campaign::Mechanism,
@@ -56,6 +58,15 @@ pub enum Event {
     },
     /// A message has its outcome.
     Finished(Finished),
+    /// Nothing may be begun before, and there is no connection meanwhile.
+    Paused {
+        /// When the run goes on.
+        until: Timestamp,
+        /// The same where the campaign is, in words.
+        said: String,
+    },
+    /// It goes on.
+    Resumed,
     /// The first messages are sent, and the run waits for the word to go on.
     FirstDone,
     /// Nothing further is begun; what is under way is finished.
@@ -237,6 +248,21 @@ pub enum StopReason {
     },
     /// The first messages were looked at, and the others are not to go.
     NotGoneOn,
+    /// Nothing may be begun now, and the run is not to wait.
+    Outside {
+        /// When it may.
+        opens: String,
+    },
+    /// Nothing may be begun any more.
+    TooLate {
+        /// When it might have been at the latest.
+        end: String,
+    },
+    /// What might be sent when the run began may not be sent any more.
+    NoLongerAllowed {
+        /// Why.
+        why: String,
+    },
     /// Somebody wants it to stop.
     Interrupted(Signal),
 }
@@ -271,6 +297,9 @@ impl fmt::Display for StopReason {
             Self::NotSigned { row, why } => write!(f, "row {row}: {why}"),
             Self::NoRecord { why } => write!(f, "nothing is sent that cannot be written down: {why}"),
             Self::NotGoneOn => f.write_str("the others were not to go yet"),
+            Self::Outside { opens } => write!(f, "nothing is begun outside of its window, which opens {opens}"),
+            Self::TooLate { end } => write!(f, "it is too late: nothing is begun after {end}"),
+            Self::NoLongerAllowed { why } => write!(f, "it may not be sent any more: {why}"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
         }
@@ -303,6 +332,11 @@ impl StopReason {
             Self::NotSigned { .. } => "look at dkim in the account; nothing was sent to that person".into(),
             Self::Unavailable(_) | Self::LoginUnavailable(_) => "try again later".into(),
             Self::NoRecord { .. } => "run the same command again when that is mended: it goes on where it is".into(),
+            Self::Outside { .. } => "run the same command again then; or without --no-wait, and it waits".into(),
+            Self::TooLate { .. } => "what is left stays queued: to take it back, apiece cancel ID; to send it all the same, say until \
+                                     when it may be, with --not-after"
+                .into(),
+            Self::NoLongerAllowed { .. } => "what is left stays queued: apiece status ID says what is known of it".into(),
             Self::NotGoneOn => "to go on with them, run the same command again; to take them back, apiece cancel ID".into(),
             Self::Interrupted(_) => return None,
         })

@@ -8,6 +8,7 @@ mod crew;
 mod dial;
 mod domains;
 mod event;
+mod gate;
 mod login;
 mod offer;
 mod outcome;
@@ -36,19 +37,21 @@ use tokio::{
 pub use self::{
     connect::check_account,
     event::{Event, Finished, Reply, Signal, StopReason},
+    gate::Schedule,
     outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
 };
 use self::{
     connect::{Connection, Connector},
     crew::Crew,
     domains::Domains,
+    gate::Gate,
     pace::Pace,
     run::Run,
 };
 use crate::{
     campaign::{Account, DomainLimit, Rate, Retry},
     message::{Composer, Signer},
-    outbox::{Ledger, News, Outbox, Outcome},
+    outbox::{Ledger, News, Outbox, Outcome, Work},
 };
 
 /// So many more connections than the run has, lost one after the other with no answer to any message in between,
@@ -89,8 +92,10 @@ pub struct Job {
     pub waits: bool,
     /// Where other programs share the account, with what counts already for its rates.
     pub ledger: Option<(Ledger, News)>,
-    /// What time it is, for `Date`.
+    /// What time it is, for `Date` and for the schedule.
     pub clock: fn() -> ZonedDateTime,
+    /// When something may be begun, if not at any time.
+    pub schedule: Option<Schedule>,
 }
 
 /// A careful start.
@@ -148,7 +153,8 @@ impl Stop {
 /// Sends every queued message of the outbox and returns when each has its outcome, or when something that
 /// concerns all of them (`stop` knows what) has ended the run. Messages that were not begun then stay queued.
 ///
-/// One connection is opened first; the others follow once the server has taken a message over it.
+/// One connection is opened first; the others follow once the server has taken a message over it. Outside of the job's schedule
+/// the run waits, without a connection.
 pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
     let left = left(&job.outbox);
     let most = job.connections.min(left).max(1);
@@ -164,6 +170,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         composer: job.composer,
         signer: job.signer,
         outbox: job.outbox,
+        gate: Gate::new(job.schedule, job.clock),
         clock: job.clock,
         events,
         stop,
@@ -179,6 +186,9 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         left: watch::Sender::new(left),
         streak: Mutex::default(),
     });
+    if !run.opened().await {
+        return;
+    }
     let first = match run.stop.unless(run.connector.connect()).await {
         Some(Ok(connection)) => connection,
         Some(Err(reason)) => return end_run(&run.stop, &run.events, reason).await,
@@ -198,7 +208,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         }
         _ => Some(first),
     };
-    work(&run, first, most).await;
+    work_in_hours(&run, first, most).await;
 }
 
 /// Nothing is sent if not all of it can be, since a message is larger than the server takes.
@@ -224,7 +234,7 @@ fn left(outbox: &Outbox) -> usize {
 async fn look_first(run: &Arc<Run>, first: Connection, most: usize, few: First) -> bool {
     run.outbox.limit(Some(few.count));
     run.is_first.store(true, Ordering::SeqCst);
-    work(run, Some(first), most).await;
+    work_in_hours(run, Some(first), most).await;
     run.outbox.limit(None);
     run.is_first.store(false, Ordering::SeqCst);
     if run.stop.requested() || left(&run.outbox) == 0 {
@@ -237,6 +247,16 @@ async fn look_first(run: &Arc<Run>, first: Connection, most: usize, few: First) 
         Some(Ok(false) | Err(_)) => {
             end_run(&run.stop, &run.events, StopReason::NotGoneOn).await;
             false
+        }
+    }
+}
+
+/// Works whenever something may be begun, until nothing is left to do.
+async fn work_in_hours(run: &Arc<Run>, mut first: Option<Connection>, most: usize) {
+    loop {
+        work(run, first.take(), most).await;
+        if run.stop.requested() || !run.gate.took_effect() || run.waiting(most) == Work::None || !run.opened().await {
+            return;
         }
     }
 }

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 use crate::{
     campaign::Rate,
@@ -187,7 +190,15 @@ impl Pace {
         let mut slot = slot();
         let Some(ledger) = ledger else { return Ok(Ok(slot)) };
         let asking = Ledger::clone(&ledger);
-        match asked(move || asking.take()).await? {
+        let (sender, taken) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            // Whoever waited for it may have given up meanwhile.
+            if let Err(Ok(Ok(number))) = sender.send(asking.take()) {
+                asking.give_back(number);
+            }
+        });
+        let taken = taken.await.map_err(|why| why.to_string())?.map_err(|why| why.to_string())?;
+        match taken {
             Ok(number) => {
                 slot.number = Some(number);
                 Ok(Ok(slot))

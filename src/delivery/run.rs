@@ -17,6 +17,7 @@ use super::{
     crew::Crew,
     domains::{Domains, Pass},
     end_run,
+    gate::Gate,
     outcome::Course,
     pace::{Pace, Slot},
     transaction::Parcel,
@@ -45,6 +46,7 @@ pub(super) struct Run {
     pub(super) signer: Option<Signer>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) clock: fn() -> ZonedDateTime,
+    pub(super) gate: Gate,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) stop: Stop,
     pub(super) retry: Retry,
@@ -151,17 +153,29 @@ impl Run {
         }
     }
 
-    /// Whether there is something to send over the connection of a seat.
+    /// Whether there is something to send over the connection of a seat, and it may be begun.
     pub(super) fn work(&self, seat: usize) -> Work {
-        let queued = match self.outbox.work(Timestamp::now()) {
-            Work::At(_) if !self.waits || self.is_first.load(Ordering::SeqCst) => Work::None,
-            queued => queued,
-        };
-        queued.or(self.domains.work(seat))
+        if self.gate.is_open() { self.queued().or(self.domains.work(seat)) } else { Work::None }
     }
 
-    /// Takes a message for the connection of a seat, with the right to send it where its domain has limits.
+    /// Whether there is something to send over any of so many connections, whether or not it may be begun.
+    pub(super) fn waiting(&self, seats: usize) -> Work {
+        (0..seats).map(|seat| self.domains.work(seat)).fold(self.queued(), Work::or)
+    }
+
+    fn queued(&self) -> Work {
+        match self.outbox.work(Timestamp::now()) {
+            Work::At(_) if !self.waits || self.is_first.load(Ordering::SeqCst) => Work::None,
+            queued => queued,
+        }
+    }
+
+    /// Takes a message for the connection of a seat, with the right to send it where its domain has limits; none outside of the
+    /// schedule.
     pub(super) fn claim(&self, seat: usize) -> Option<(Claim, Option<Pass>)> {
+        if !self.gate.is_open() {
+            return None;
+        }
         let domain_of = |claim: Claim| {
             let recipient = self.composer.list().get(claim.index);
             recipient.map(|recipient| recipient.address().domain().to_owned()).unwrap_or_default()

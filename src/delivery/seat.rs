@@ -353,7 +353,7 @@ impl Seat {
         let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), changes.changed())).await;
     }
 
-    /// The right to begin a transaction, or `None` if the run is to stop. A long wait closes the connection.
+    /// The right to begin a transaction, or `None` if the run is to stop or nothing may be begun any more. A long wait closes the connection.
     async fn wait_for_slot(&mut self) -> Option<Slot> {
         let run = Arc::clone(&self.run);
         if let Some(slot) = run.pace.slot_at_once().await {
@@ -384,8 +384,14 @@ impl Seat {
                 }
             }
         };
-        let slot = run.stop.unless(slot).await?;
-        run.checked(slot).await
+        let slot = run.stop.unless(async {
+            tokio::select! {
+                biased;
+                slot = slot => Some(slot),
+                () = run.gate.shut() => None,
+            }
+        });
+        run.checked(slot.await??).await
     }
 
     /// A connection, in place of a lost one if need be. Whether there is one; otherwise the place may be gone, too.

@@ -32,7 +32,7 @@ use crate::{
     diagnostic::{Complaint, Diagnostic, Diagnostics},
     message::{attachments::Files, bytes::Header},
     recipients::{Recipient, RecipientList},
-    template::{AttachedFile, FileProblem, Mailbox, Rendered, Template},
+    template::{AttachedFile, FileProblem, Mailbox, Occurrence, Rendered, Template},
 };
 
 /// Who a message is from and whom it goes to: one sender and one recipient, never a list (RFC 5321 §2.3.1).
@@ -225,6 +225,8 @@ pub struct Composer {
     hasher: DefaultHashBuilder,
     /// Who gets everything in place of the recipients
     tester: Option<Address>,
+    /// What each message is of, where the campaign recurs
+    occurrence: Option<Arc<Occurrence>>,
 }
 
 impl Composer {
@@ -250,7 +252,36 @@ impl Composer {
             most_bytes: MOST_MESSAGE_BYTES,
             hasher: DefaultHashBuilder::default(),
             tester: None,
+            occurrence: None,
         }
+    }
+
+    /// The same for a campaign that recurs: each message is of an occurrence, and another one each time, by its Message-ID.
+    #[must_use]
+    pub fn with_occurrence(self, occurrence: Option<Occurrence>) -> Self {
+        Self { occurrence: occurrence.map(Arc::new), ..self }
+    }
+
+    /// What the message to the person at `index` is of, where the campaign recurs.
+    pub(crate) fn occurrence(&self, index: usize) -> Option<String> {
+        self.occurrence.as_ref()?.of(self.list.get(index)?).ok()
+    }
+
+    /// Whether the campaign recurs.
+    #[must_use]
+    pub fn recurs(&self) -> bool {
+        self.occurrence.is_some()
+    }
+
+    /// SHA-256 over the headings and rows of the list.
+    pub(crate) fn people(&self) -> Digest {
+        let mut hash = Digest::builder();
+        hash.add(&(self.list.columns().len() as u64).to_be_bytes());
+        self.list.columns().names().for_each(|name| hash.add_part(name.as_bytes()));
+        for row in self.list.iter().flat_map(Recipient::rows) {
+            row.fields().for_each(|field| hash.add_part(field.as_bytes()));
+        }
+        hash.finish()
     }
 
     /// SHA-256 over template and list, from which the messages are made.
@@ -342,7 +373,10 @@ impl Composer {
         }
         let packed = self.pack(&rendered.files);
         let packed = packed.map_err(|problem| Diagnostic::error(recipient.place(), &problem))?;
-        self.build(recipient, rendered, packed).map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
+        let occurrence = self.occurrence.as_ref().map(|occurrence| occurrence.of(recipient)).transpose()?;
+        let token = |of: &str, to: &Address| self.token((of, occurrence.as_deref()), to);
+        self.build(recipient, rendered, packed, &token)
+            .map_err(|problem| Diagnostic::error(recipient.place(), &problem).into())
     }
 
     /// The files of one message as parts of it.
@@ -370,13 +404,19 @@ impl Composer {
         Ok(parts)
     }
 
-    fn build(&self, recipient: Recipient<'_>, rendered: Rendered, mut parts: Parts) -> Result<Message, MessageProblem> {
+    fn build(
+        &self,
+        recipient: Recipient<'_>,
+        rendered: Rendered,
+        mut parts: Parts,
+        token: &dyn Fn(&str, &Address) -> String,
+    ) -> Result<Message, MessageProblem> {
         let to = self.tester.clone().unwrap_or_else(|| recipient.address());
         let content = content(&rendered, &parts);
         let header = |name: &str| rendered.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         let by_click = header("List-Unsubscribe-Post").and(header("List-Unsubscribe"));
         let unsubscribe = by_click.map(|(_, address)| self.hasher.hash_one(address));
-        let message_id = format!("<{}@{}>", self.token("message-id", &to), rendered.from.address.domain());
+        let message_id = format!("<{}@{}>", token("message-id", &to), rendered.from.address.domain());
         let to_mailbox = Mailbox { name: rendered.to_name, address: to.clone() };
 
         let mut headers = Headers::new();
@@ -395,7 +435,7 @@ impl Composer {
         let mut bytes = headers.to_string().into_bytes();
         let text = SinglePart::plain(encoded::body(&rendered.text));
         let html = rendered.html.map(|html| SinglePart::html(encoded::body(&html)));
-        let boundary = |of: &str| format!("=_{}", self.token(of, &to));
+        let boundary = |of: &str| format!("=_{}", token(of, &to));
         let personal = std::mem::take(&mut parts.personal);
         bytes.extend(parts.around(text, html, boundary));
         if !bytes.ends_with(b"\r\n") {
@@ -414,10 +454,15 @@ impl Composer {
         Ok(Message { row, envelope, message_id, subject, bytes, personal, content, unsubscribe })
     }
 
-    /// 32 hexadecimal digits that are the same each time for a campaign and a recipient. They cannot be guessed
+    /// 32 hexadecimal digits that are the same each time for a campaign, a recipient and an occurrence. They cannot be guessed
     /// from an address, since the whole list went into the seed.
-    fn token(&self, of: &str, to: &Address) -> String {
-        let hash = Sha256::new().chain_update(self.seed).chain_update(of).chain_update(to.key()).finalize();
+    fn token(&self, (of, occurrence): (&str, Option<&str>), to: &Address) -> String {
+        let mut hash = Sha256::new().chain_update(self.seed).chain_update(of).chain_update(to.key());
+        if let Some(occurrence) = occurrence {
+            // No address has a line end.
+            hash = hash.chain_update("\n").chain_update(occurrence);
+        }
+        let hash = hash.finalize();
         let digits = hash.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
         digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
     }

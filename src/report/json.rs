@@ -39,6 +39,8 @@ pub(super) fn line(event: &Event) -> String {
             "connections": connections,
             "reply": without_addresses(reply.text()),
         }),
+        Event::Paused { until, .. } => json!({ "event": "paused", "until": until.to_string() }),
+        Event::Resumed => json!({ "event": "resumed" }),
         Event::FirstDone => json!({ "event": "first_done" }),
         Event::Stopping(reason) => json!({ "event": "stopping", "why": reason_text(reason) }),
     };
@@ -150,13 +152,14 @@ pub(super) fn summary(
     counts: &Counts,
     rows: impl Fn(Outcome) -> Rows,
     stopped: Option<&StopReason>,
-    seconds: f64,
+    (seconds, pauses): (f64, usize),
 ) -> Value {
     let mut object = json!({
         "event": "summary",
         "messages": counts.total(),
         "stopped": stopped.map(reason_text),
         "seconds": seconds,
+        "pauses": pauses,
         "rows": {},
     });
     for outcome in Outcome::ALL {

@@ -46,6 +46,8 @@ pub struct Heard {
     pub in_clear: bool,
     /// How long it took.
     pub time: Duration,
+    /// How often it waited until something might be begun.
+    pub pauses: usize,
 }
 
 /// Writes a campaign that was prepared as a JSON object.
@@ -112,6 +114,7 @@ pub async fn listen(
                         heard.not_sent.push(finished);
                     }
                 }
+                Event::Paused { .. } => heard.pauses += 1,
                 Event::Connected { tls: Some(version), .. } if !heard.tls.contains(&version) => heard.tls.push(version),
                 Event::Connected { tls: None, .. } => heard.in_clear = true,
                 _ => {}

@@ -45,6 +45,8 @@ pub(super) struct Progress {
     not_sent: usize,
     start: Instant,
     line_due: tokio::time::Instant,
+    /// Since when nothing may be begun
+    paused: Option<Instant>,
     /// Objects that are still to be written.
     lines: String,
 }
@@ -68,6 +70,7 @@ impl Progress {
             not_sent: 0,
             start,
             line_due: tokio::time::Instant::now() + LINE_EVERY,
+            paused: None,
             lines: String::new(),
         }
     }
@@ -75,7 +78,7 @@ impl Progress {
     /// When the next line is to be written.
     pub(super) async fn due(&self) {
         match self.style {
-            Style::Lines => tokio::time::sleep_until(self.line_due).await,
+            Style::Lines if self.paused.is_none() => tokio::time::sleep_until(self.line_due).await,
             _ => std::future::pending().await,
         }
     }
@@ -114,6 +117,18 @@ impl Progress {
                 let what = finished.reply.as_ref().map(ToString::to_string);
                 let what = what.or_else(|| finished.why.clone()).unwrap_or_default();
                 self.say(&format!("row {} is put off, and tried again in {}: {what}", finished.row, spoken(*time)));
+            }
+            Event::Paused { said, .. } => {
+                self.paused = Some(Instant::now());
+                self.bar.set_message(format!("until {said}"));
+                self.say(&format!("nothing is begun now; it goes on {said}"));
+            }
+            Event::Resumed => {
+                // It is not slower for that.
+                self.start += self.paused.take().map(|since| since.elapsed()).unwrap_or_default();
+                self.line_due = tokio::time::Instant::now() + LINE_EVERY;
+                self.bar.set_message(self.words());
+                self.say("it goes on");
             }
             // Somebody is asked.
             Event::FirstDone => self.bar.finish_and_clear(),

@@ -8,7 +8,7 @@ use super::{Heard, json, progress::spoken};
 use crate::{
     address::Address,
     delivery::{Finished, StopReason},
-    diagnostic::visible,
+    diagnostic::{counted, visible},
     outbox::{Counts, Outbox, Outcome},
     recipients::{Recipient, RecipientList, Rows},
     sandbox::Proof,
@@ -46,8 +46,8 @@ impl Summary<'_> {
     /// Writes it as the last JSON object.
     pub fn put_json(&self) {
         let rows = |outcome| self.rows(self.outbox.with(&[outcome]));
-        let seconds = self.heard.time.as_secs_f64();
-        json::put(&json::summary(&self.counts(), rows, self.stopped.as_ref(), seconds));
+        let time = (self.heard.time.as_secs_f64(), self.heard.pauses);
+        json::put(&json::summary(&self.counts(), rows, self.stopped.as_ref(), time));
     }
 
     /// The same in few words, for the log: nothing about anybody.
@@ -57,7 +57,9 @@ impl Summary<'_> {
         let known = Outcome::ALL.into_iter().filter(|outcome| counts.of(*outcome) > 0);
         let counts = known.map(|outcome| (outcome.name().to_owned(), Value::from(counts.of(outcome))));
         let why = self.stopped.as_ref().map(|reason| ("why".to_owned(), Value::from(json::reason_text(reason))));
-        Value::Object(counts.chain(why).collect())
+        let pauses = Some(self.heard.pauses).filter(|pauses| *pauses > 0);
+        let pauses = pauses.map(|pauses| ("pauses".to_owned(), Value::from(pauses)));
+        Value::Object(counts.chain(why).chain(pauses).collect())
     }
 
     /// Writes what a sandbox was really sent as a JSON object.
@@ -75,6 +77,10 @@ impl Summary<'_> {
         let (sent, total) = (counts.of(Outcome::Sent), counts.total());
         let mut text = String::new();
         let _ = writeln!(text, "{sent} of {total} messages sent in {}.", spoken(self.heard.time));
+        if self.heard.pauses > 0 {
+            let times = counted(self.heard.pauses, "time");
+            let _ = writeln!(text, "It waited {times} for its window, and sent nothing meanwhile.");
+        }
         if self.heard.in_clear {
             text.push_str("The connection to the relay on this machine had no TLS.\n");
         }

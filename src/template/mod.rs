@@ -19,6 +19,7 @@ mod layout;
 mod lint;
 mod look;
 mod markdown;
+mod occurrence;
 mod partials;
 mod problem;
 mod raw;
@@ -38,6 +39,7 @@ use serde_json::{Map, Value};
 pub use self::branches::{Answers, Branch};
 pub use self::directory::Frozen;
 pub use self::files::AttachedFile;
+pub use self::occurrence::Occurrence;
 pub(crate) use self::text::wrapped;
 use self::{
     body::{Body, Checked},

@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod certificates;
+pub(crate) mod clock;
 pub(crate) mod dkim;
 pub(crate) mod gallery;
 pub(crate) mod lists;

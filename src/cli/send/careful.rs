@@ -4,7 +4,6 @@ use std::{
     fmt::Write as _,
     io::{self, BufRead, IsTerminal, Write as _},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -89,7 +88,8 @@ impl Send {
             signed: signer.as_ref().map(ToString::to_string),
             warnings: Warnings::new(),
             rates: Vec::new(),
-            least: Duration::ZERO,
+            limits: Vec::new(),
+            hours: None,
         };
         confirm(&question, self.confirm, screen)?;
         // Nobody waits for it.
@@ -104,7 +104,7 @@ impl Send {
         let recheck: Recheck = Arc::new(|| Ok(Cleared::for_nobody()));
         let ready =
             Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains };
-        self.run_engine(ready, Some(account), signer, screen).map(|(exit, _)| exit)
+        self.run_engine(ready, Some(account), signer, None, screen).map(|(exit, _)| exit)
     }
 
     /// One who is on the list may get their own message as a test only if nobody else has to approve it first.

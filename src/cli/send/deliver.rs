@@ -14,12 +14,12 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{LEFT, Ready, Send};
+use super::{LEFT, Ready, Recheck, Send};
 use crate::{
     address::Address,
-    campaign::Account,
-    cli::{Exit, Failure, Format, Screen, signals},
-    delivery::{self, Job, Signal, Stop, StopReason},
+    campaign::{Account, Hours},
+    cli::{Exit, Failure, Format, Screen, signals, when::in_a_line},
+    delivery::{self, Job, Schedule, Signal, Stop, StopReason},
     diagnostic::visible,
     message::{Composer, Signer},
     outbox::{Outbox, Outcome},
@@ -36,8 +36,8 @@ impl Send {
         &self,
         ready: Ready,
         account: Option<Account>,
-        secret: Option<SecretString>,
-        signer: Option<Signer>,
+        (secret, signer): (Option<SecretString>, Option<Signer>),
+        hours: Option<Hours>,
         screen: Screen,
     ) -> Result<(Exit, Value), Failure> {
         let Ready { campaign, composer, allowed, outbox, cleared: _, recheck, ledger, domains, .. } = ready;
@@ -65,6 +65,7 @@ impl Send {
             waits: !self.retry.no_wait && self.test.is_none(),
             ledger,
             clock: ZonedDateTime::now,
+            schedule: hours.filter(|_| !self.sandbox).map(|hours| schedule(hours, Arc::clone(&recheck))),
         };
         let stop = Stop::default();
         let over = Arc::new(AtomicBool::new(false));
@@ -166,6 +167,12 @@ impl Send {
     }
 }
 
+/// When a run may begin something, and what is looked at again before it goes on.
+fn schedule(hours: Hours, recheck: Recheck) -> Schedule {
+    let recheck = move || recheck().map(|_| ()).map_err(|failure| in_a_line(&failure));
+    Schedule { hours, recheck: Arc::new(recheck) }
+}
+
 /// Counts down before the first message leaves.
 async fn held(time: Duration, screen: Screen) {
     let end = tokio::time::Instant::now() + time;
@@ -194,7 +201,13 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Unreachable { .. }) => Exit::Unavailable,
         Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
         Some(StopReason::Insecure { .. }) => Exit::Protocol,
-        Some(StopReason::LoginRefused(_) | StopReason::SenderRefused { .. } | StopReason::NotGoneOn) => Exit::Refused,
+        Some(
+            StopReason::LoginRefused(_)
+            | StopReason::SenderRefused { .. }
+            | StopReason::NotGoneOn
+            | StopReason::TooLate { .. }
+            | StopReason::NoLongerAllowed { .. },
+        ) => Exit::Refused,
         Some(StopReason::NoLogin(_) | StopReason::NotSigned { .. }) => Exit::Configuration,
         Some(StopReason::TooLarge { .. }) => Exit::Data,
         Some(StopReason::Changed { .. } | StopReason::Unsound { .. }) => Exit::Software,
@@ -202,8 +215,12 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Interrupted(Signal::Interrupt)) => Exit::Interrupted,
         Some(StopReason::Interrupted(Signal::Terminate)) => Exit::Terminated,
         None if counts.of(Outcome::Failed) + counts.of(Outcome::InDoubt) > 0 => Exit::SomeNotSent,
-        None | Some(StopReason::Unavailable(_) | StopReason::LoginUnavailable(_) | StopReason::SameReply { .. }) => {
-            Exit::TryAgain
-        }
+        None
+        | Some(
+            StopReason::Outside { .. }
+            | StopReason::Unavailable(_)
+            | StopReason::LoginUnavailable(_)
+            | StopReason::SameReply { .. },
+        ) => Exit::TryAgain,
     }
 }

@@ -34,6 +34,8 @@ pub enum StoreError {
     Io(PathBuf, String),
     /// The disk is full.
     Full(PathBuf),
+    /// Others have written into it for so long that there was no turn.
+    Busy(PathBuf),
     /// It may only be read.
     ReadOnly(PathBuf),
     /// Something else that SQLite says.
@@ -117,7 +119,8 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn of(path: &std::path::Path, why: &rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
-            CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure, Unknown,
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, ReadOnly,
+            SystemIoFailure, Unknown,
         };
         let path = path.to_owned();
         match why.sqlite_error_code() {
@@ -125,6 +128,7 @@ impl StoreError {
             Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(path),
             Some(SystemIoFailure) => Self::Io(path, why.to_string()),
             Some(DiskFull) => Self::Full(path),
+            Some(DatabaseBusy | DatabaseLocked) => Self::Busy(path),
             Some(ReadOnly) => Self::ReadOnly(path),
             Some(CannotOpen) => Self::Unopened(path, why.to_string()),
             _ => Self::Sqlite(path, why.to_string()),
@@ -155,6 +159,7 @@ impl fmt::Display for StoreError {
             Self::Io(path, why) => write!(f, "the disk does not read or write the outbox {}: {why}", shown(path)),
             Self::Corrupt(path) => write!(f, "the outbox {} is damaged; it was left as it is", shown(path)),
             Self::Full(path) => write!(f, "there is no room for the outbox {}: the disk is full", shown(path)),
+            Self::Busy(path) => write!(f, "the outbox {} is in use by others all the time", shown(path)),
             Self::ReadOnly(path) => write!(f, "the outbox {} may only be read", shown(path)),
             Self::Sqlite(path, why) => write!(f, "the outbox {} cannot be used: {why}", shown(path)),
             Self::Running { id, holder } => write!(f, "campaign {id} is being sent already: {holder}"),
@@ -233,6 +238,7 @@ impl Complaint for StoreError {
             Self::NobodyInRow(_) => "rows.nobody",
             Self::Corrupt(_) => "outbox.corrupt",
             Self::Full(_) => "outbox.full",
+            Self::Busy(_) => "outbox.busy",
             Self::ReadOnly(_) => "outbox.read-only",
             Self::Sqlite(..) => "outbox.sqlite",
             Self::Running { .. } => "outbox.running",
@@ -315,7 +321,7 @@ impl Complaint for StoreError {
             ),
             Self::NotBrought(_) => "ask for it once more; nothing was kept of this".into(),
             Self::Here(id) => format!("apiece status {id} says what is known of it"),
-            Self::FileChanged(_) => "run the same command again".into(),
+            Self::FileChanged(_) | Self::Busy(_) => "run the same command again".into(),
             Self::LogBroken(_) => "somebody changed the outbox: what it says about the past cannot be relied on".into(),
             Self::NotCarried(_) | Self::Sqlite(..) => return None,
         })

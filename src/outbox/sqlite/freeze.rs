@@ -12,6 +12,7 @@ use super::{
     log::{self, Deed},
     look::already,
     people::Pseudonyms,
+    recur::once,
 };
 use crate::{
     campaign::{CAMPAIGN_FILE, Campaign, Overrides},
@@ -60,6 +61,15 @@ pub struct Snapshot<'s> {
     pub further: &'s Value,
 }
 
+/// What is done about a campaign that is over when it is prepared once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// It is refused: somebody may not know that it was sent.
+    Refused,
+    /// It is found, and has nobody left to send to: a job is started again and again.
+    Found,
+}
+
 /// A campaign that is kept.
 #[derive(Debug, Clone)]
 pub struct Kept {
@@ -95,7 +105,7 @@ impl Store {
     /// The edition of a content that is to be sent: one that was begun, the first, or, `again`, one more than all that were
     /// made of the same template. `composer` made the content: what else was made of its template and list before is no reason
     /// to send everybody something twice.
-    pub fn edition(&self, content: &Digest, composer: &Composer, again: bool) -> Result<u32, StoreError> {
+    pub fn edition(&self, content: &Digest, composer: &Composer, again: bool, over: Over) -> Result<u32, StoreError> {
         let last = self.connection.query_row(
             "SELECT number, id, edition, prepared FROM campaign WHERE content = ? ORDER BY edition DESC LIMIT 1",
             params![content.as_bytes()],
@@ -116,6 +126,9 @@ impl Store {
             return self.next_edition(composer);
         }
         match last {
+            // Who has it is known for each by itself.
+            None if composer.recurs() => Ok(1),
+            Some((_, _, edition, _)) if over == Over::Found => Ok(edition),
             None => self.is_new(&composer.source()).map(|()| 1),
             Some((counts, id, _, prepared)) => Err(StoreError::Done { id, prepared, counts }),
         }
@@ -270,8 +283,8 @@ fn insert(
     let (id, total) = (new_id(change, &content, edition), prepared.len());
     change.execute(
         "INSERT INTO campaign (id, content, edition, source, name, prepared, total, template, made_by, settings, list, largest,
-                               pseudonyms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, randomblob(32))",
+                               pseudonyms, people)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, randomblob(32), ?)",
         params![
             id,
             content.as_bytes(),
@@ -285,11 +298,12 @@ fn insert(
             settings,
             list,
             as_number(prepared.largest()),
+            composer.people().as_bytes(),
         ],
     )?;
     let campaign = change.last_insert_rowid();
     let hash = digest_of(settings, &list, content.as_bytes(), edition);
-    let mut hash = insert_recipients(change, campaign, composer, prepared, hash, progress)?;
+    let mut hash = insert_recipients(change, (campaign, name), composer, prepared, hash, progress)?;
     insert_files(change, campaign, composer, prepared)?;
     if let Some(signers) = signers {
         let digest: [u8; 32] = Sha256::digest(signers).into();
@@ -316,12 +330,13 @@ struct Line {
     fields: String,
     digest: Digest,
     says: u64,
+    occurrence: Option<String>,
 }
 
 /// Writes the recipients while a thread beside makes what is written of the next ones, and goes on with the digest.
 fn insert_recipients(
     change: &Connection,
-    campaign: i64,
+    (campaign, name): (i64, &str),
     composer: &Composer,
     prepared: &mut Prepared,
     mut hash: DigestBuilder,
@@ -330,7 +345,9 @@ fn insert_recipients(
     let list = composer.list();
     let mut person =
         change.prepare("INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)")?;
-    let mut message = change.prepare("INSERT INTO message (campaign, position, digest, says) VALUES (?, ?, ?, ?)")?;
+    let mut message = change.prepare(
+        "INSERT INTO message (campaign, position, digest, says, occurrence, once) VALUES (?, ?, ?, ?, ?, ?)",
+    )?;
     std::thread::scope(|scope| {
         let (sender, steps) = mpsc::sync_channel::<Vec<Line>>(AHEAD);
         let making = scope.spawn(move || {
@@ -339,7 +356,8 @@ fn insert_recipients(
                 let Some(recipient) = list.get(index) else { return Ok(()) };
                 let fields = recipient.kept();
                 digest_recipient(&mut hash, recipient.address().as_str(), &fields, digest.as_bytes());
-                step.push(Line { index, fields, digest, says });
+                let occurrence = composer.occurrence(index);
+                step.push(Line { index, fields, digest, says, occurrence });
                 if step.len() == STEP {
                     let step = std::mem::replace(&mut step, Vec::with_capacity(STEP));
                     // Whoever writes them has given up, and says why.
@@ -351,11 +369,13 @@ fn insert_recipients(
             Ok::<_, Failed>(hash)
         });
         let mut written = 0;
-        for Line { index, fields, digest, says } in steps.into_iter().flatten() {
+        for Line { index, fields, digest, says, occurrence } in steps.into_iter().flatten() {
             let Some(recipient) = list.get(index) else { continue };
             let (position, row) = (as_number(index), i64::try_from(recipient.row()).unwrap_or_default());
             person.execute(params![campaign, position, row, recipient.address().as_str(), fields])?;
-            message.execute(params![campaign, position, digest.as_bytes(), says.cast_signed()])?;
+            let key = recipient.address().key();
+            let once = occurrence.as_ref().map(|occurrence| once(name, &key, occurrence));
+            message.execute(params![campaign, position, digest.as_bytes(), says.cast_signed(), occurrence, once])?;
             written += 1;
             if written % STEP == 0 {
                 progress(written);

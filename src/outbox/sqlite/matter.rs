@@ -10,7 +10,7 @@ use crate::{
     address::Address,
     campaign::{CAMPAIGN_FILE, Campaign, ListSource, Overrides},
     recipients::{RecipientList, Shape},
-    template::Template,
+    template::{Occurrence, Template},
 };
 
 /// What a campaign is about, and what was looked for before it was sent.
@@ -43,6 +43,8 @@ pub struct Matter {
     pub approvals: Option<u32>,
     /// The campaign of the record that its list was made from, if it was: this one follows it up.
     pub follows: Option<String>,
+    /// What each of its messages is of, where it recurs: as the settings say it, and for all at once if it is the same for all.
+    pub occurrence: Option<String>,
 }
 
 /// A file that goes with messages.
@@ -101,6 +103,10 @@ fn matter_of(settings: &str, list: &str, files: Files) -> Option<Matter> {
     let columns = list.columns();
     let template = Template::frozen(&settings.template.to_string_lossy(), Arc::new(files), columns).ok()?;
     let heading = |nth: usize| columns.heading(nth).to_owned();
+    let occurrence = settings.recurring.as_ref().map(|recurring| {
+        let of_all = Occurrence::compile(recurring, columns).ok().and_then(|occurrence| occurrence.of_all());
+        of_all.unwrap_or_else(|| recurring.occurrence.clone())
+    });
     let used: Vec<String> = (0..columns.len()).filter(|nth| template.uses(*nth)).map(heading).collect();
     let unused = (0..columns.len()).filter(|nth| !template.uses(*nth) && *nth != shape.address).count();
     let attached = |(path, personal, shown): (&str, bool, bool)| Attached {
@@ -110,6 +116,7 @@ fn matter_of(settings: &str, list: &str, files: Files) -> Option<Matter> {
         shown,
     };
     Some(Matter {
+        occurrence,
         follows: follows(&settings),
         sensitivity: settings.sensitivity,
         people: settings.people,

@@ -12,6 +12,7 @@ mod matter;
 mod people;
 mod purge;
 mod reach;
+mod recur;
 mod thaw;
 mod trace;
 mod verify;
@@ -29,7 +30,7 @@ pub(crate) use self::people::without_addresses;
 pub use self::{
     carry::{Carried, Luggage},
     error::StoreError,
-    freeze::{Kept, Snapshot},
+    freeze::{Kept, Over, Snapshot},
     journal::{Attempt, Journal},
     ledger::{Ledger, News},
     log::{Chain, Deed, Entry},
@@ -38,6 +39,7 @@ pub use self::{
     people::Pseudonym,
     purge::Purged,
     reach::Reach,
+    recur::Last,
     thaw::Thawed,
     trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
@@ -55,8 +57,13 @@ use crate::{
 const APPLICATION_ID: i64 = 0x6170_6965;
 
 /// Scripts that make a file of one version one of the next.
-const MIGRATIONS: &[&str] =
-    &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql"), include_str!("4.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("1.sql"),
+    include_str!("2.sql"),
+    include_str!("3.sql"),
+    include_str!("4.sql"),
+    include_str!("5.sql"),
+];
 
 /// So long one process waits for another's write.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -11,6 +11,7 @@ use super::{
     look::salted,
     matter::Matter,
     people::{Pseudonyms, own, without_people},
+    recur,
 };
 
 /// What is left of a campaign's people.
@@ -107,8 +108,16 @@ fn remove(
     for (position, says) in said {
         update.execute(params![salted(&salt, says), number, position])?;
     }
+    let mut query = change.prepare("SELECT position, once FROM message WHERE campaign = ? AND once IS NOT NULL")?;
+    let all = query.query_map(params![number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let all = all.collect::<rusqlite::Result<Vec<(i64, Vec<u8>)>>>()?;
+    let mut update =
+        change.prepare("UPDATE message SET occurrence = NULL, once = ? WHERE campaign = ? AND position = ?")?;
+    for (position, once) in all {
+        update.execute(params![recur::salted(&salt, &once), number, position])?;
+    }
     change.execute(
-        "UPDATE campaign SET settings = NULL, list = NULL, salt = ?, purged = ? WHERE number = ?",
+        "UPDATE campaign SET people = NULL, settings = NULL, list = NULL, salt = ?, purged = ? WHERE number = ?",
         params![salt, now.as_millisecond(), number],
     )?;
     // What a regulator asks about a campaign, and what says nothing about anybody.

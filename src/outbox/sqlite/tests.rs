@@ -29,7 +29,7 @@ fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Result<Kept, S
     let prepare = |composer: &Composer| Prepared::make(composer, &guard, all.clone(), &|_| {}).unwrap();
     let mut prepared = prepare(composer);
     let content = prepared.content().unwrap();
-    let edition = store.edition(&content, composer, again)?;
+    let edition = store.edition(&content, composer, again, Over::Refused)?;
     let composer = &composer.clone().with_edition(edition);
     let settings = "template = \"t.txt.hbs\"\nrecipients = \"p.csv\"\n";
     let prepared = &mut prepare(composer);

@@ -18,7 +18,7 @@ use crate::{
     message::{Composer, Digest, DigestBuilder},
     outbox::Outcome,
     recipients::{RecipientList, Shape},
-    template::{Frozen, Template},
+    template::{Frozen, Occurrence, Template},
 };
 
 /// A campaign that was read from the record.
@@ -96,7 +96,10 @@ impl Store {
         let template = Template::frozen(&template, Arc::new(files), list.columns());
         let template = template.map_err(|why| unsound(&why.to_string()))?;
         let composer = Composer::new(template.into(), list.into());
-        let composer = composer.with_limit(settings.max_message_size).with_edition(edition);
+        let occurrence =
+            settings.recurring.as_ref().map(|recurring| Occurrence::compile(recurring, composer.list().columns()));
+        let occurrence = occurrence.transpose().map_err(|why| unsound(&why.to_string()))?;
+        let composer = composer.with_limit(settings.max_message_size).with_edition(edition).with_occurrence(occurrence);
         let signers = self.signers(campaign.number).map_err(sqlite)?;
         if signers.is_some() != settings.approval.is_some() {
             return Err(unsound("the file of those who may approve it is not there"));

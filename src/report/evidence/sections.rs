@@ -253,6 +253,7 @@ pub(super) fn data_facts(facts: Facts, matter: Option<&Matter>) -> Facts {
     facts
         .with("Kind of data", label(&matter.sensitivity))
         .with("Whose data", label(&matter.people))
+        .with_some("Occurrence", matter.occurrence.clone())
         .with("Columns", columns)
         .with_some("Not used", (matter.unused_columns > 0).then(|| counted(matter.unused_columns, "other column")))
         .with_lines("Attachments", if files.is_empty() { vec!["none".into()] } else { files })

@@ -1,0 +1,123 @@
+//! What a job without anybody to look expects of its list, as flags say it; and whether the list is so.
+
+use clap::Args;
+
+use super::{
+    Exit, Failure,
+    load::{Loaded, quoted},
+    record::failed,
+};
+use crate::{
+    campaign::{Between, Empty, Expect, Percent, Unchanged},
+    diagnostic::{Diagnostics, Severity, counted},
+    message::Digest,
+    outbox::{Store, day},
+};
+
+/// What is expected of a list.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is expected of the list")]
+pub(super) struct ExpectArgs {
+    /// Refuse a list of more recipients
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_recipients: Option<u32>,
+    /// Refuse a list that has fewer or more recipients, for example 10..20; send to it without asking if it has not
+    #[arg(long, value_name = "N..M")]
+    expect_between: Option<Between>,
+    /// Refuse a list whose number of recipients changed more since the last run, for example 20%
+    #[arg(long, value_name = "PERCENT")]
+    max_change: Option<Percent>,
+    /// What is done with the very same list as at the last run: send, refuse, finish (nothing to do) [default: send]
+    #[arg(long, value_name = "WHAT")]
+    if_unchanged: Option<Unchanged>,
+    /// What is done with a list of headings and nobody: refuse, finish (nothing to do) [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    if_empty: Option<Empty>,
+}
+
+impl ExpectArgs {
+    /// What is said.
+    pub(super) fn options(&self) -> Expect {
+        let Self { max_recipients, expect_between: _, max_change, if_unchanged, if_empty } = *self;
+        Expect { max_recipients, max_change, if_unchanged, if_empty }
+    }
+
+    /// Whether it says how many are expected: then nobody needs to be asked.
+    pub(super) fn counts(&self) -> bool {
+        self.expect_between.is_some()
+    }
+
+    /// Whether so many recipients are what is expected.
+    pub(super) fn check_count(&self, settings: &Expect, count: usize) -> Result<(), Failure> {
+        let recipients = counted(count, "recipient");
+        if let Some(most) = settings.max_recipients.filter(|most| count > *most as usize) {
+            let message =
+                format!("there are {recipients}, and at most {most} are allowed (max_recipients); nothing was sent");
+            let help = Some("look at the list; if it is right, say --max-recipients N");
+            return Err(Failure::because(Exit::Refused, "expect.too-many", message, help));
+        }
+        if let Some(between) = self.expect_between.filter(|between| !between.contains(count)) {
+            let message =
+                format!("there are {recipients}, and {between} are expected (--expect-between); nothing was sent");
+            let help = Some("look at the list; if it is right, say --expect-between N..M");
+            return Err(Failure::because(Exit::Refused, "expect.count", message, help));
+        }
+        Ok(())
+    }
+
+    /// The same again, for a command that a person can type.
+    pub(super) fn typed(&self) -> String {
+        let mut typed = String::new();
+        let mut flag = |name: &str, value: Option<String>| {
+            typed.extend(value.map(|value| format!("--{name} {} ", quoted(&value))));
+        };
+        flag("max-recipients", self.max_recipients.map(|most| most.to_string()));
+        flag("max-change", self.max_change.map(|most| most.to_string()));
+        flag("if-unchanged", self.if_unchanged.map(|what| what.to_string()));
+        typed
+    }
+}
+
+/// Whether a list is what is expected after the last run of the same job: that of the last campaign of the same name which reached
+/// anybody. What was prepared before is that run, and goes on.
+pub(super) fn check_list(loaded: &Loaded, content: &Digest, store: &Store) -> Result<(), Failure> {
+    let expect = loaded.campaign.expect;
+    if expect.max_change.is_none() && expect.if_unchanged.is_none() || store.knows(content).map_err(failed)? {
+        return Ok(());
+    }
+    let Some(last) = store.last_like(&loaded.campaign.name, content).map_err(failed)? else { return Ok(()) };
+    let (count, before) = (loaded.list().len(), last.total);
+    let run = format!("the last run (campaign {}, prepared {})", last.id, day(last.prepared));
+    if let Some(most) = expect.max_change.filter(|most| !most.allows(before, count)) {
+        let message = format!(
+            "there are {}, and there were {before} at {run}: that is a change of more than {most} (max_change); nothing was sent",
+            counted(count, "recipient"),
+        );
+        let help = Some("look at the list; if it is right, say --max-change PERCENT");
+        return Err(Failure::because(Exit::Refused, "expect.change", message, help));
+    }
+    if last.people != Some(loaded.composer.people()) {
+        return Ok(());
+    }
+    let message = format!("the list of {} is the very same as at {run}", counted(count, "recipient"));
+    match expect.if_unchanged {
+        None | Some(Unchanged::Send) => Ok(()),
+        Some(Unchanged::Finish) => Err(Failure::nothing(&message)),
+        Some(Unchanged::Refuse) => {
+            let message = format!("{message} (if_unchanged); nothing was sent");
+            let help = Some("look whether whatever makes the list has worked; if it is right, say --if-unchanged send");
+            Err(Failure::because(Exit::Refused, "expect.unchanged", message, help))
+        }
+    }
+}
+
+/// That there is nothing to do, where the only thing that is wrong with a list is that nobody is on it, and that is well.
+pub(super) fn if_empty(expect: Expect, why: &Diagnostics) -> Result<(), Failure> {
+    let mut errors = why.iter().filter(|finding| finding.severity() == Severity::Error).peekable();
+    let is_empty =
+        errors.peek().is_some() && errors.all(|error| matches!(error.code(), "list.empty" | "follow.nobody"));
+    match expect.if_empty {
+        Some(Empty::Finish) if is_empty => Err(Failure::nothing("nobody is on the list")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,191 @@
+//! A job that nobody looks at: it asks nothing, what is surprising is refused, and it may be started as often as one likes.
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Stdio},
+};
+
+use crate::support::{
+    Home, Run, people,
+    postfix::Postfix,
+    scripted::{Act, Scripted, Stage},
+};
+
+fn home(server: &Scripted, count: usize, send: &str) -> Home {
+    let home = Home::at_relay(server);
+    home.campaign(&people(count));
+    settings(&home, send);
+    home
+}
+
+fn settings(home: &Home, send: &str) {
+    let all = format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n{send}\n");
+    home.write("c/campaign.toml", all);
+}
+
+fn got(server: &Scripted) -> BTreeMap<String, usize> {
+    let mut times = BTreeMap::new();
+    for one in server.deliveries() {
+        *times.entry(one.rcpt_to[0].clone()).or_default() += 1;
+    }
+    times
+}
+
+/// Starts so many at once, and gives the exit codes, each with how often.
+fn all_at_once(count: usize, start: impl Fn() -> Child) -> BTreeMap<i32, usize> {
+    let children: Vec<Child> = (0..count).map(|_| start()).collect();
+    let mut codes = BTreeMap::new();
+    for child in children {
+        let run = Run::of(child.wait_with_output().unwrap());
+        let documented = [0, 75, 77].contains(&run.code);
+        assert!(documented, "{}\n{}\n{}", run.code, run.stdout, run.stderr);
+        *codes.entry(run.code).or_default() += 1;
+    }
+    codes
+}
+
+fn start(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    let mut command = home.command(arguments);
+    command.envs(environment.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn two_hundred_starts_at_once_send_once() {
+    let server = Scripted::builder().on(Stage::Dot, Act::Delay(std::time::Duration::from_millis(20))).start();
+    let home = home(&server, 30, "recurring = true\noccurrence = \"{{date}}\"");
+    let codes = all_at_once(200, || start(&home, &["send", "c", "--confirm", "30", "--quiet"], &[]));
+    assert!(codes[&0] >= 1, "{codes:?}");
+    assert!(!codes.contains_key(&77), "{codes:?}");
+    let got = got(&server);
+    assert_eq!((got.len(), got.values().max()), (30, Some(&1)), "{codes:?}");
+    // And once more, when all is over.
+    let run = home.run(&["send", "c", "--confirm", "30", "--quiet"]).ended(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
+    assert_eq!(server.deliveries().len(), 30);
+}
+
+#[test]
+fn nor_do_they_through_a_real_server() {
+    let Some(postfix) = Postfix::start() else { return };
+    let home = Home::new();
+    let login = format!("username = \"{}\"\npassword_env = \"P\"", postfix.user());
+    home.config(&crate::support::account(postfix.smtps_port(), postfix.ca_file(), "implicit", &login));
+    home.campaign(&people(20));
+    let count = if std::env::var_os("APIECE_LONG").is_some() { 200 } else { 40 };
+    let codes = all_at_once(count, || start(&home, &["send", "c", "--confirm", "20"], &[("P", postfix.password())]));
+    assert!(codes[&0] >= 1, "{codes:?}");
+    let delivered = postfix.wait_for(20);
+    let mut to: Vec<&str> = delivered.iter().map(|one| one.mailbox.as_str()).collect();
+    to.sort_unstable();
+    to.dedup();
+    assert_eq!((to.len(), delivered.len()), (20, 20), "{codes:?}");
+}
+
+#[test]
+fn too_many_or_not_as_many_as_expected_is_refused() {
+    let server = Scripted::builder().start();
+    let home = home(&server, 12, "[send]\nmax_recipients = 11");
+    let run = home.run(&["send", "c", "--confirm", "12"]).ended(77);
+    assert!(run.stderr.contains("there are 12 recipients, and at most 11 are allowed"), "{}", run.stderr);
+    home.run(&["prepare", "c"]).ended(77);
+    let run = home.run(&["send", "c", "--max-recipients", "12", "--expect-between", "13..20"]).ended(77);
+    assert!(run.stderr.contains("there are 12 recipients, and 13..20 are expected"), "{}", run.stderr);
+    assert!(!run.stderr.contains("@"), "{}", run.stderr);
+    // Without a terminal nobody is asked.
+    let run = home.run(&["send", "c", "--max-recipients", "12"]).ended(77);
+    assert!(run.stderr.contains("there is no terminal"), "{}", run.stderr);
+    assert!(server.connections() == 0);
+    home.run(&["send", "c", "--max-recipients", "12", "--expect-between", "10..20"]).ended(0);
+    assert_eq!(server.accepted().len(), 12);
+    let log = home.run(&["status", &home.last_campaign()]).ended(0).stdout;
+    assert!(log.contains("--expect-between"), "{log}");
+}
+
+#[test]
+fn a_surprising_change_of_size_is_refused() {
+    let server = Scripted::builder().start();
+    let home = home(&server, 10, "[send]\nmax_change = \"20%\"");
+    // There is nothing to compare the first with.
+    home.run(&["send", "c", "--confirm", "10"]).ended(0);
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"Second\"\n+++\nDear {{name}}, again.\n");
+    for count in [7, 13, 100] {
+        home.write("c/people.csv", people(count));
+        let run = home.run(&["send", "c", "--confirm", &count.to_string()]).ended(77);
+        let said = format!("there are {count} recipients, and there were 10 at the last run");
+        assert!(run.stderr.contains(&said) && run.stderr.contains("a change of more than 20%"), "{}", run.stderr);
+        assert!(!run.stderr.contains("@"), "{}", run.stderr);
+    }
+    // What was refused is not what the next one is compared with.
+    home.write("c/people.csv", people(12));
+    home.run(&["send", "c", "--confirm", "12"]).ended(0);
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"Third\"\n+++\nDear {{name}}, again.\n");
+    home.write("c/people.csv", people(14));
+    home.run(&["prepare", "c"]).ended(0);
+    home.write("c/people.csv", people(30));
+    home.run(&["prepare", "c", "--max-change", "200%"]).ended(0);
+    assert_eq!(server.accepted().len(), 22);
+}
+
+#[test]
+fn the_same_list_again_is_what_one_says_it_is() {
+    let server = Scripted::builder().start();
+    let home = home(&server, 4, "[send]\nif_unchanged = \"refuse\"");
+    home.run(&["send", "c", "--confirm", "4"]).ended(0);
+    let new = |nth: usize| {
+        let front = format!("+++\nfrom = \"u@police.example\"\nsubject = \"{nth}\"\n+++\n");
+        home.write("c/t.txt.hbs", front + "Dear {{name}}, news.\n");
+    };
+    new(2);
+    let run = home.run(&["send", "c", "--confirm", "4"]).ended(77);
+    assert!(run.stderr.contains("the list of 4 recipients is the very same as at the last run"), "{}", run.stderr);
+    let run = home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "finish"]).ended(0);
+    assert!(run.stderr.contains("nothing to do: the list of 4 recipients is the very same"), "{}", run.stderr);
+    let run = home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "finish", "--quiet"]).ended(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
+    assert_eq!(server.accepted().len(), 4);
+    home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "send"]).ended(0);
+    assert_eq!(server.accepted().len(), 8);
+    // Exactly the same once more is refused, or there is nothing to do.
+    home.run(&["send", "c", "--confirm", "4"]).ended(77);
+    home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "send"]).ended(77);
+    let run = home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "finish"]).ended(0);
+    assert!(run.stderr.contains("has nobody left to send to: 4 of 4 sent before"), "{}", run.stderr);
+    assert_eq!(server.accepted().len(), 8);
+    home.write("c/people.csv", people(5));
+    home.run(&["send", "c", "--confirm", "5", "--rows", "6"]).ended(77);
+    home.run(&["send", "c", "--confirm", "1", "--rows", "6"]).ended(0);
+}
+
+#[test]
+fn a_list_of_nobody_is_refused_or_nothing_to_do() {
+    let server = Scripted::builder().start();
+    let home = home(&server, 0, "");
+    home.run(&["send", "c", "--confirm", "0"]).ended(65);
+    home.run(&["send", "c", "--confirm", "0", "--if-empty", "refuse"]).ended(65);
+    for arguments in [&["send", "c", "--expect-between", "0..9"][..], &["prepare", "c"]] {
+        let run = home.run(&[arguments, &["--if-empty", "finish"]].concat()).ended(0);
+        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "nothing to do: nobody is on the list\n"));
+        let run = home.run(&[arguments, &["--if-empty", "finish", "--quiet"]].concat()).ended(0);
+        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
+    }
+    // A file with nothing in it is none: whatever writes it broke off.
+    home.write("c/people.csv", "");
+    home.run(&["send", "c", "--expect-between", "0..9", "--if-empty", "finish"]).ended(65);
+    // Nor is there nothing to do where something else is wrong.
+    home.write("c/people.csv", "name,email\n");
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{nme}}\n");
+    home.write("c/people.csv", "name,email\n,\n\n");
+    assert_ne!(home.run(&["send", "c", "--confirm", "1", "--if-empty", "finish"]).code, 77);
+}
+
+#[test]
+fn no_password_is_asked_for_without_a_terminal() {
+    let server = Scripted::builder().tls(crate::support::scripted::Tls::Implicit).auth("ann", "pw").start();
+    let home = Home::new();
+    home.config(&crate::support::account(server.port(), server.ca_file(), "implicit", "username = \"ann\""));
+    home.campaign(&people(2));
+    let run = home.run(&["send", "c", "--confirm", "2"]).ended(77);
+    assert!(run.stderr.contains("there is no terminal to ask at"), "{}", run.stderr);
+    assert!(server.accepted().is_empty());
+}
