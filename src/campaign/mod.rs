@@ -11,6 +11,7 @@ mod domains;
 mod guard;
 pub(crate) mod keys;
 mod list;
+mod notify;
 mod preset;
 mod proxy;
 mod rate;
@@ -35,6 +36,7 @@ pub use dkim::Dkim;
 pub use domains::DomainLimit;
 pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
+pub use notify::{NotifyOn, NotifyOptions};
 pub use preset::Preset;
 pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};
@@ -81,6 +83,8 @@ pub struct Campaign {
     pub domains: Vec<DomainLimit>,
     /// Who must have approved it before it is sent.
     pub approval: Option<ApprovalOptions>,
+    /// Who is told when a run is over.
+    pub notify: NotifyOptions,
     /// What is done about messages that the server puts off.
     pub retry: Retry,
     /// Whether messages go evenly over the time that the rates give, and not as soon as these permit.
@@ -259,6 +263,7 @@ impl Campaign {
             connections: overrides.connections,
             domains: Vec::new(),
             approval: None,
+            notify: NotifyOptions::default(),
             retry: overrides.retry,
             spread: overrides.spread,
             hold: overrides.hold,
@@ -282,6 +287,7 @@ impl Campaign {
         let list = ListOptions { identifying, ..list };
         let domains = domains::read(&mut keys);
         let approval = approval::read(&mut keys, directory);
+        let notify = notify::read(&mut keys);
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
         let (mut patience, mut spread, mut hold) = (Retry::default(), None, None);
         if let Some(mut send) = keys.table("send") {
@@ -329,6 +335,7 @@ impl Campaign {
             connections: overrides.connections.or(connections),
             domains,
             approval,
+            notify,
             retry: overrides.retry.or(patience),
             spread: overrides.spread.or(spread),
             hold: overrides.hold.or(hold),

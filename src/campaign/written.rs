@@ -46,7 +46,7 @@ impl Campaign {
         let duplicates = |what| quoted(if what == Duplicates::First { "first" } else { "refuse" });
         let delimiter = |delimiter: Delimiter| quoted(&char::from(delimiter.byte()).to_string());
         let texts = |all: &[String]| strings(all.iter().map(String::as_str));
-        let sections: [Section<'_>; 4] = [
+        let sections: [Section<'_>; 5] = [
             (
                 "",
                 &[
@@ -91,6 +91,13 @@ impl Campaign {
                     ("spread", self.spread.map(|spread| spread.to_string())),
                     ("hold", self.hold.map(|time| quoted(&time.to_string()))),
                     ("max_message_size", self.max_message_size.map(|size| quoted(&size.to_string()))),
+                ],
+            ),
+            (
+                "[notify]\n",
+                &[
+                    ("email", self.notify.email.as_ref().map(|email| quoted(email.as_str()))),
+                    ("on", self.notify.on.map(|on| quoted(&on.to_string()))),
                 ],
             ),
         ];
@@ -172,6 +179,7 @@ mod tests {
                    allow = [\"h@x.example\", \"x\\ny\"]\ncommon = 5\nopaque_attachments = \"refuse\"\n[send]\n\
                    rate = [\"30/min\", \"2000/day\"]\nconnections = 2\nretry_after = \"5min\"\n\
                    tries = 9\ngive_up_after = \"2d\"\npause_after = 7\nspread = true\nhold = \"30s\"\nmax_message_size = \"5MB\"\n\
+                   [notify]\nemail = \"ops@x.example\"\non = \"trouble\"\n\
                    [approval]\nrequired = 2\nallowed_signers = \"signers\"\napproval_expires = \"2d\"\nrevoked_keys = \"/etc/revoked\"\n\
                    [domains.\"gmail.com\"]\nrate = [\"20/min\"]\nconnections = 2\n[domains.\"web.example\"]\nrate = [\"1/s\", \"9/min\"]\n";
         let followed = "template = \"a.md.hbs\"\nrecipients = \"outbox:3f9a?state=sent,in_doubt\"\n";
