@@ -8,6 +8,7 @@ mod notify;
 
 use std::{
     fmt::Write as _,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -213,7 +214,11 @@ impl Send {
         })?;
         self.so_far.loaded(&loaded.campaign.name, &loaded.campaign.notify, loaded.composer.template().fixed_sender());
         step("loaded");
-        loaded.say_remarks(screen);
+        if io::stderr().is_terminal() {
+            loaded.say_remarks(screen);
+        } else {
+            screen.remark(&loaded.list().remarks().clone().briefly());
+        }
         if let Some(tester) = &self.test {
             return self.send_test(loaded, tester, seen, screen);
         }

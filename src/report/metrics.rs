@@ -139,29 +139,60 @@ impl Metrics {
         };
         let one = |value: Option<f64>| value.map(|value| (String::new(), value)).into_iter().collect::<Vec<_>>();
         #[allow(clippy::cast_precision_loss)]
-        let of = |counts: Counts, outcome: Outcome| (format!(",outcome=\"{}\"", outcome.name()), counts.of(outcome) as f64);
+        let of =
+            |counts: Counts, outcome: Outcome| (format!(",outcome=\"{}\"", outcome.name()), counts.of(outcome) as f64);
         let outcomes = counts.map(|counts| Outcome::ALL.map(|outcome| of(counts, outcome)));
-        family("apiece_messages", "gauge", "Messages of the campaign by outcome.", outcomes.as_ref().map_or(&[], |all| all));
+        family(
+            "apiece_messages",
+            "gauge",
+            "Messages of the campaign by outcome.",
+            outcomes.as_ref().map_or(&[], |all| all),
+        );
         #[allow(clippy::cast_precision_loss)]
         let replies = ["2xx", "4xx", "5xx"].into_iter().zip(self.replies);
         #[allow(clippy::cast_precision_loss)]
         let replies: Vec<_> = replies.map(|(class, count)| (format!(",class=\"{class}\""), count as f64)).collect();
-        family("apiece_server_replies_total", "counter", "Last replies of the server to messages, and to what stopped the run, by class.", &replies);
+        family(
+            "apiece_server_replies_total",
+            "counter",
+            "Last replies of the server to messages, and to what stopped the run, by class.",
+            &replies,
+        );
         #[allow(clippy::cast_precision_loss)]
         let connections = self.connections as f64;
-        family("apiece_connections_opened_total", "counter", "Connections that were ready for mail in this run.", &one(Some(connections)));
+        family(
+            "apiece_connections_opened_total",
+            "counter",
+            "Connections that were ready for mail in this run.",
+            &one(Some(connections)),
+        );
         let due = self.next_due.filter(|_| ended.is_none()).map(seconds);
-        family("apiece_next_due_timestamp_seconds", "gauge", "When the next message that was put off is tried again.", &one(due));
+        family(
+            "apiece_next_due_timestamp_seconds",
+            "gauge",
+            "When the next message that was put off is tried again.",
+            &one(due),
+        );
         family("apiece_run_started_timestamp_seconds", "gauge", "When the run began.", &one(Some(seconds(self.began))));
         let finished = ended.map(|_| seconds(now));
-        family("apiece_run_finished_timestamp_seconds", "gauge", "When the run ended; absent as long as it goes on.", &one(finished));
+        family(
+            "apiece_run_finished_timestamp_seconds",
+            "gauge",
+            "When the run ended; absent as long as it goes on.",
+            &one(finished),
+        );
         let time = self.start.elapsed().as_millis();
         #[allow(clippy::cast_precision_loss)]
         let time = time as f64 / 1000.0;
         family("apiece_run_duration_seconds", "gauge", "How long the run took, or takes by now.", &one(Some(time)));
         let exit = ended.map(|ended| f64::from(ended.exit));
         family("apiece_run_exit_code", "gauge", "The exit code of the run; absent as long as it goes on.", &one(exit));
-        family(LAST_SUCCESS, "gauge", "When a run last ended with exit code 0; absent if none did.", &one(self.last_success));
+        family(
+            LAST_SUCCESS,
+            "gauge",
+            "When a run last ended with exit code 0; absent if none did.",
+            &one(self.last_success),
+        );
         text
     }
 }

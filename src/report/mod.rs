@@ -7,6 +7,7 @@ mod json;
 pub mod log;
 mod metrics;
 mod output;
+mod own;
 mod progress;
 mod summary;
 
@@ -30,6 +31,7 @@ use crate::{
     delivery::{Event, Finished},
     diagnostic::Diagnostics,
     outbox::{Kept, Outbox, Outcome},
+    recipients::RecipientList,
 };
 
 /// So many events at most are told at once.
@@ -76,7 +78,7 @@ pub fn put_checked(findings: &Diagnostics, well: Option<(usize, usize, Vec<&str>
 /// messages are done, if the run waits then.
 pub async fn listen(
     mut events: mpsc::Receiver<Event>,
-    outbox: &Outbox,
+    (outbox, list): (&Outbox, &RecipientList),
     rates: Vec<Rate>,
     style: Style,
     mut metrics: Option<&mut Metrics>,
@@ -95,7 +97,7 @@ pub async fn listen(
             () = due(metrics.as_deref()) => if let Some(metrics) = &mut metrics { metrics.show(outbox) },
         }
         for event in news.drain(..) {
-            progress.show(&event);
+            progress.show(&event, list);
             log::tell(&event);
             if let Some(metrics) = &mut metrics {
                 metrics.hear(&event);

@@ -12,6 +12,7 @@ use crate::{
     campaign::Rate,
     delivery::{Event, StopReason},
     outbox::Outcome,
+    recipients::RecipientList,
 };
 
 /// How progress is shown.
@@ -82,9 +83,9 @@ impl Progress {
         log::progress(self.done, self.total, pace.map_or(0.0, |(rate, _)| rate * 60.0), pace.map(|(_, left)| left));
     }
 
-    pub(super) fn show(&mut self, event: &Event) {
+    pub(super) fn show(&mut self, event: &Event, list: &RecipientList) {
         if self.style == Style::Json {
-            self.lines.push_str(&json::line(event));
+            self.lines.push_str(&json::line(event, list));
         }
         match event {
             Event::Finished(finished) => {

@@ -4,14 +4,17 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use serde_json::Value;
 
-use super::{Heard, json, progress::spoken};
+use super::{
+    Heard, json,
+    own::{own, without},
+    progress::spoken,
+};
 use crate::{
     address::Address,
     delivery::{Finished, StopReason},
     diagnostic::visible,
-    guard::Own,
-    outbox::{Counts, Outbox, Outcome, without_addresses, without_people},
-    recipients::{PersonRow, Recipient, RecipientList, Rows},
+    outbox::{Counts, Outbox, Outcome, without_addresses},
+    recipients::{Recipient, RecipientList, Rows},
     sandbox::Proof,
 };
 
@@ -154,16 +157,9 @@ impl Summary<'_> {
         if self.reader == Reader::Person {
             return told;
         }
-        let own = self.own(finished);
-        let fit = |text: Option<String>| text.map(|text| without_people(&text, &own));
+        let own = own(finished, self.list);
+        let fit = |text: Option<String>| text.map(|text| without(&text, &own));
         Told { to: finished.to.shortened(), said: fit(told.said), why: fit(told.why), ..told }
-    }
-
-    /// Where somebody can be told in a text.
-    fn own(&self, finished: &Finished) -> Own {
-        let person = self.list.index_of_row(finished.row).and_then(|index| self.list.get(index));
-        let cells = person.iter().flat_map(|person| person.rows()).flat_map(PersonRow::fields);
-        Own::of(Some(finished.to.as_str()), cells)
     }
 
     /// A text about all of them, for a log without what is somebody's to whom nothing was sent.
@@ -171,8 +167,8 @@ impl Summary<'_> {
         if self.reader == Reader::Person {
             return text.to_owned();
         }
-        let all = self.heard.not_sent.iter().map(|finished| self.own(finished));
-        all.fold(without_addresses(text), |text, own| without_people(&text, &own))
+        let all = self.heard.not_sent.iter().map(|finished| own(finished, self.list));
+        all.fold(without_addresses(text), |text, own| without(&text, &own))
     }
 
     /// Who may or may not have got it, in full: they are the ones that need a person.

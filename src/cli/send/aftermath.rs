@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// Of the complaint that everybody got it already.
+const DONE: &str = "outbox.done";
+
 /// Who is told afterwards.
 #[derive(Debug, Args)]
 pub(super) struct AftermathArgs {
@@ -151,7 +154,9 @@ impl Send {
 
     fn notify(&self, ended: &Ended, screen: Screen) {
         let own = NotifyOptions { email: self.aftermath.notify_email.clone(), on: self.aftermath.notify_on };
-        let known = self.so_far.with(|known| (known.campaign.clone(), known.account.clone(), known.sender.clone(), known.notify.take()));
+        let known = self
+            .so_far
+            .with(|known| (known.campaign.clone(), known.account.clone(), known.sender.clone(), known.notify.take()));
         let (id, account, sender, notify) = known;
         // Where the list was refused, its settings may still be all right.
         let settings = || self.campaign.settings().map(|settings| (settings.notify, settings.account));
@@ -187,5 +192,6 @@ impl Send {
 
 /// Whether there is something to tell: a job that is started each minute has mostly nothing to do, or is being done already.
 fn is_news(ended: &Ended) -> bool {
-    ended.counts.is_some() || !(ended.exit == Exit::Ok.code() || ended.exit == Exit::TryAgain.code())
+    let is_idle = [Exit::Ok, Exit::TryAgain].iter().any(|exit| exit.code() == ended.exit) || ended.code == Some(DONE);
+    ended.counts.is_some() || !is_idle
 }

@@ -82,7 +82,15 @@ impl Send {
         let mut metrics = self.begin_metrics();
         let (sender, receiver) = mpsc::channel(EVENTS);
         let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
-        let heard = report::listen(receiver, &outbox, rates, self.style(seen, screen), metrics.as_mut(), ask).await;
+        let heard = report::listen(
+            receiver,
+            (&outbox, composer.list()),
+            rates,
+            self.style(seen, screen),
+            metrics.as_mut(),
+            ask,
+        )
+        .await;
         if let Err(error) = engine.await
             && error.is_panic()
         {

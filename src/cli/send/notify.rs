@@ -40,8 +40,22 @@ const MOST_MAIL_TIME: Duration = Duration::from_secs(180);
 
 /// What a program gets of the environment besides: another variable may be a password.
 const INHERITED: [&str; 16] = [
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR",
-    "DBUS_SESSION_BUS_ADDRESS", "SystemRoot", "USERPROFILE", "TEMP",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SystemRoot",
+    "USERPROFILE",
+    "TEMP",
 ];
 
 /// What is to be told: nothing of anybody.
@@ -51,7 +65,10 @@ pub(super) struct News<'n> {
 }
 
 /// The account that an e-mail goes through: that of the run, or the one that it would have been.
-pub(super) fn account(known: Option<Account>, choose: impl FnOnce() -> Result<Account, Failure>) -> Result<Account, String> {
+pub(super) fn account(
+    known: Option<Account>,
+    choose: impl FnOnce() -> Result<Account, Failure>,
+) -> Result<Account, String> {
     known.map_or_else(|| choose().map_err(|failure| words(&failure)), Ok)
 }
 
@@ -71,7 +88,8 @@ impl News<'_> {
             let code = self.ended.code.unwrap_or("unknown");
             return format!("refused before anything was sent ({code})");
         };
-        let stopped = self.ended.stopped.as_ref().map(|reason| format!(", stopped: {}", reason.name().replace('_', " ")));
+        let stopped =
+            self.ended.stopped.as_ref().map(|reason| format!(", stopped: {}", reason.name().replace('_', " ")));
         format!("{} of {} sent{}", counts.of(Outcome::Sent), counts.total(), stopped.unwrap_or_default())
     }
 
@@ -138,7 +156,8 @@ impl News<'_> {
         let message = composer.compose(0).map_err(|why| why.to_string())?;
         let signer = account.dkim.as_ref().map(read_signer).transpose().map_err(|failure| words(&failure))?;
         let signer = signer.filter(|signer| signer.check_sender(&from).is_ok());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
         let secret = read_secret(&account, &runtime).map_err(|failure| words(&failure))?;
         secret.iter().for_each(hide);
         let (only, outcomes) = (Selection::All(1), vec![Outcome::Queued]);
@@ -159,7 +178,7 @@ impl News<'_> {
             ledger: None,
             clock: ZonedDateTime::now,
         };
-        let sent = runtime.block_on(tokio::time::timeout(MOST_MAIL_TIME, deliver(job)));
+        let sent = runtime.block_on(async { tokio::time::timeout(MOST_MAIL_TIME, deliver(job)).await });
         runtime.shutdown_background();
         sent.unwrap_or_else(|_| Err("it took too long".into()))
     }
@@ -178,11 +197,21 @@ impl News<'_> {
         let id = self.id.map(|id| format!("({id})")).unwrap_or_default();
         let (name, what, exit) = (self.name(), self.what(), self.ended.exit.to_string());
         let columns = [
-            ("email", to.as_str()), ("from", from.as_str()), ("name", &name), ("id", &id), ("what", &what), ("exit", &exit), ("ended", &ended),
-            ("counts", counts.trim_end()), ("advice", &advice),
+            ("email", to.as_str()),
+            ("from", from.as_str()),
+            ("name", &name),
+            ("id", &id),
+            ("what", &what),
+            ("exit", &exit),
+            ("ended", &ended),
+            ("counts", counts.trim_end()),
+            ("advice", &advice),
         ];
-        let row = |cells: Vec<String>| cells.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect::<Vec<_>>().join(",");
-        let (headings, cells) = columns.iter().map(|(heading, cell)| ((*heading).to_owned(), (*cell).to_owned())).unzip();
+        let row = |cells: Vec<String>| {
+            cells.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect::<Vec<_>>().join(",")
+        };
+        let (headings, cells) =
+            columns.iter().map(|(heading, cell)| ((*heading).to_owned(), (*cell).to_owned())).unzip();
         let text = format!("{}\n{}\n", row(headings), row(cells));
         let optional = ["id", "counts", "name"].map(str::to_owned).to_vec();
         let options = ListOptions { address: Some("email".into()), optional, ..ListOptions::default() };

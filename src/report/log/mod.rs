@@ -13,11 +13,11 @@ use secrecy::SecretString;
 use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter, span};
 
 pub use self::output::{Lines, Output, is_under_journald};
+pub use self::told::{Ended, ended, sent_no_word, started, step};
 pub(super) use self::{
-    sieve::Sieve,
+    sieve::{Sieve, without_codes},
     told::{progress, tell},
 };
-pub use self::told::{Ended, ended, sent_no_word, started, step};
 
 /// The one that this process writes, if it writes any.
 static LOG: OnceLock<Arc<Shared>> = OnceLock::new();

@@ -140,7 +140,9 @@ fn words(record: &Record) -> String {
     }
     for (name, value) in &record.fields {
         let _ = match value {
-            Value::String(text) if !text.is_empty() && !text.contains([' ', '"', '=']) => write!(words, " {name}={text}"),
+            Value::String(text) if !text.is_empty() && !text.contains([' ', '"', '=']) => {
+                write!(words, " {name}={text}")
+            }
             value => write!(words, " {name}={value}"),
         };
     }

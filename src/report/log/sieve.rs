@@ -169,9 +169,9 @@ impl Sieve {
                 passed.push(format!("{}{CUT}", if is_somebodys(before) { REMOVED } else { before }));
                 break;
             }
-            if is_reply_code(word) {
-                passed.push(word.chars().take(3).collect());
-                let enhanced = word.get(4..).filter(|rest| !rest.is_empty()).or_else(|| words.next());
+            if let Some(reply) = reply_code(word) {
+                passed.extend(reply.get(..3).map(str::to_owned));
+                let enhanced = reply.get(4..).filter(|rest| !rest.is_empty()).or_else(|| words.next());
                 passed.extend(enhanced.filter(|word| is_enhanced(word)).map(str::to_owned));
                 passed.push(CUT.to_owned());
                 break;
@@ -197,7 +197,9 @@ struct Passed<'s> {
 impl Passed<'_> {
     fn pass(&mut self, field: &Field, value: impl FnOnce(&Sieve, Kind) -> Option<Value>) {
         let known = FIELDS.iter().find(|(name, _)| *name == field.name());
-        let Some((name, value)) = known.and_then(|(name, kind)| Some((*name, value(self.sieve, *kind)?))) else { return };
+        let Some((name, value)) = known.and_then(|(name, kind)| Some((*name, value(self.sieve, *kind)?))) else {
+            return;
+        };
         match value {
             Value::String(event) if name == "event" => self.record.event = event,
             value => self.record.fields.push((name, value)),
@@ -232,11 +234,12 @@ impl Visit for Passed<'_> {
     }
 }
 
-/// Whether a word is the code that a reply begins with (RFC 5321 §4.2).
-fn is_reply_code(word: &str) -> bool {
+/// The code that a reply begins with (RFC 5321 §4.2), and what stands at it, if a word is one.
+fn reply_code(word: &str) -> Option<&str> {
     let word = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    word.get(..3).is_some_and(|code| code.starts_with(['2', '3', '4', '5']) && code.bytes().all(|b| b.is_ascii_digit()))
-        && word[3..].chars().next().is_none_or(|c| c == '-')
+    let (code, rest) = word.split_at_checked(3)?;
+    let is_code = code.starts_with(['2', '3', '4', '5']) && code.bytes().all(|byte| byte.is_ascii_digit());
+    (is_code && (rest.is_empty() || rest.starts_with('-'))).then_some(word)
 }
 
 /// Whether a word is an enhanced code (RFC 3463).
@@ -249,14 +252,32 @@ fn is_enhanced(word: &str) -> bool {
 fn is_somebodys(word: &str) -> bool {
     let at_signs = ["@", "＠", "﹫", "&#64", "&#x40", "&#X40", "&commat", "\\u0040", "\\x40", "\\100", "(at)", "[at]"];
     let lower = word.to_lowercase();
-    at_signs.iter().any(|sign| lower.contains(&sign.to_lowercase())) || is_escaped(word) || word.split(['.', ',', ';', ':', '(', ')', '<', '>', '\'']).any(is_code)
+    at_signs.iter().any(|sign| lower.contains(&sign.to_lowercase())) || is_escaped(word) || has_code(word)
+}
+
+/// Whether a part of a word could be base64 of a text, or a token.
+fn has_code(word: &str) -> bool {
+    word.split(['.', ',', ';', ':', '(', ')', '<', '>', '\'', '"']).any(is_code)
+}
+
+/// Lines without what could be a code for an address or a password.
+pub(in crate::report) fn without_codes(text: &str) -> String {
+    let mut left = String::with_capacity(text.len());
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end();
+        left.push_str(if is_escaped(word) || has_code(word) { REMOVED } else { word });
+        left.push_str(&piece[word.len()..]);
+    }
+    left
 }
 
 /// Whether something in a word is written as a number: `=40`, `%40`, an encoded word (RFC 2047), UTF-7's at sign.
 fn is_escaped(word: &str) -> bool {
     let bytes = word.as_bytes();
     let is_number = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
-    word.contains("=?") || word.contains("+AEA") || (0..bytes.len()).any(|at| matches!(bytes[at], b'=' | b'%') && is_number(at))
+    word.contains("=?")
+        || word.contains("+AEA")
+        || (0..bytes.len()).any(|at| matches!(bytes[at], b'=' | b'%') && is_number(at))
 }
 
 /// Whether letters could be base64 of a text, or a token.
@@ -281,4 +302,151 @@ fn coder(alphabet: &base64::alphabet::Alphabet) -> GeneralPurpose {
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
     GeneralPurpose::new(alphabet, config)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE};
+
+    use super::*;
+
+    fn text(said: &str) -> String {
+        Sieve::default().text(said)
+    }
+
+    #[test]
+    fn no_spelling_of_an_address_passes() {
+        let address = "ada.lovelace@one.example";
+        for spelling in [
+            "ada.lovelace@one.example",
+            "ADA.Lovelace@ONE.example",
+            "<ada.lovelace@one.example>:",
+            "mailto:ada.lovelace@one.example,",
+            "\"ada lovelace\"@one.example",
+            "\"ada\\@lovelace\"@one.example",
+            "jörg.lovelace@bücher.example",
+            "lovelace@xn--bcher-kva.example",
+            "lovelace+tag@one.example",
+            "one.example!lovelace@relay.example",
+            "lovelace%one.example@relay.example",
+            "lovelace=40one.example",
+            "lovelace%40one.example",
+            "srs0=x=y=one.example=lovelace@relay.example",
+            "lovelace&#64;one.example",
+            "lovelace&#x40;one.example",
+            "lovelace＠one.example",
+            "lovelace(at)one.example",
+            "=?utf-8?q?lovelace?=",
+            "=?UTF-8?B?bG92ZWxhY2U=?=",
+            "lovelace+AEA-one.example",
+            "a…@lovelace.example",
+            &BASE64_STANDARD.encode(address),
+            &BASE64_STANDARD_NO_PAD.encode("lovelace@one.example"),
+            &BASE64_URL_SAFE.encode("lovelace@one.example"),
+            &format!("(user={})", BASE64_STANDARD.encode("\0lovelace\0secret")),
+        ] {
+            let said = text(&format!("no mailbox {spelling} here"));
+            let lower = said.to_lowercase();
+            for part in ["lovelace", "@", "＠", "bg92zwxh", "wrhlmx", "one.example"] {
+                assert!(!lower.contains(part), "{spelling}: {said}");
+            }
+            assert!(said.starts_with("no mailbox "), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_servers_own_words_do_not_pass_and_its_codes_do() {
+        for (said, passed) in [
+            ("the server answered DATA with 250 2.0.0 Ada Lovelace", "the server answered DATA with 250 2.0.0 […]"),
+            ("the last one because: 421-4.7.0 Ada\n421 4.7.0 Bo", "the last one because: 421 4.7.0 […]"),
+            ("refused STARTTLS: 454 Ada Lovelace", "refused STARTTLS: 454 […]"),
+            ("the server said, unasked: \"Ada Lovelace\"", "the server said, unasked: […]"),
+            ("(554 Ada)", "554 […]"),
+        ] {
+            let got = text(said);
+            assert_eq!(got, passed);
+        }
+    }
+
+    #[test]
+    fn what_happened_can_still_be_read() {
+        for said in [
+            "there is no connection to smtp.one.example:465: Connection refused (os error 111)",
+            "the certificate of smtp.one.example is not trusted (invalid peer certificate: UnknownIssuer)",
+            "the TLS handshake failed (peer is incompatible: no ciphersuites in common)",
+            "the server did not answer within 5 min",
+            "/var/lib/apiece/outbox.sqlite cannot be written: No space left on device (os error 28)",
+            "the login needs SCRAM-SHA-256, which smtp-submission-relay.one.example does not offer",
+        ] {
+            assert_eq!(text(said), said);
+        }
+    }
+
+    #[test]
+    fn one_record_is_one_line_and_moves_no_cursor() {
+        let said =
+            text("a\r\n2026-01-01T00:00:00Z error end exit=0\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}b\u{2028}c\0d %s {0}");
+        assert!(!said.contains(|c: char| c.is_control() || "\u{202e}\u{2028}".contains(c)), "{said:?}");
+        let long = text(&"words ".repeat(10_000));
+        assert!(long.ends_with(CUT) && long.len() < MOST_TEXT + 20);
+    }
+
+    #[test]
+    fn a_text_with_a_password_does_not_pass_in_any_code() {
+        let mut sieve = Sieve::default();
+        for password in ["hunter2-Ünsafe", "two words \"quoted\"", "refused"] {
+            sieve.hide(&SecretString::from(password));
+            for before in ["", "x", "\0case.team\0", "ab"] {
+                let code = BASE64_STANDARD.encode(format!("{before}{password} more"));
+                assert_eq!(sieve.text(&format!("login {code}")), "[removed]", "{password}: {code}");
+            }
+            assert_eq!(sieve.text(&format!("login {password} no")), "[removed]");
+        }
+        assert_eq!(format!("{sieve:?}").matches("hunter2").count(), 0);
+        assert_eq!(sieve.text("the server hung up"), "the server hung up");
+    }
+
+    #[test]
+    fn only_known_fields_pass_each_with_its_kind() {
+        use std::sync::{Arc, Mutex};
+
+        use tracing::{Metadata, Subscriber, span};
+
+        struct Keep(Arc<Mutex<Vec<Record>>>);
+        impl Subscriber for Keep {
+            fn enabled(&self, _: &Metadata<'_>) -> bool {
+                true
+            }
+            fn event(&self, event: &Event<'_>) {
+                self.0.lock().unwrap().push(Sieve::default().sift(event));
+            }
+            fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+                span::Id::from_u64(1)
+            }
+            fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+            fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+            fn enter(&self, _: &span::Id) {}
+            fn exit(&self, _: &span::Id) {}
+        }
+
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        tracing::subscriber::with_default(Keep(Arc::clone(&kept)), || {
+            tracing::warn!(
+                event = "finished",
+                row = 7,
+                subject = "For Ada",
+                to = "ada@one.example",
+                outcome = "Ada Lovelace",
+                peer = "127.0.0.1:465",
+                exit = "Ada",
+                why = "ada@one.example\nis gone",
+                "Dear Ada"
+            );
+        });
+        let record = kept.lock().unwrap().pop().unwrap();
+        assert_eq!(record.event, "finished");
+        let fields: Vec<String> = record.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let wanted = ["row=7", "outcome=\"[removed]\"", "peer=\"127.0.0.1:465\"", "why=\"[removed] is gone\""];
+        assert_eq!(fields, wanted);
+    }
 }

@@ -67,7 +67,7 @@ impl Ended {
 /// That a run begins, with so many messages to send at these rates.
 pub fn started(name: &str, account: &str, messages: usize, rates: &[Rate]) {
     let rates: Vec<String> = rates.iter().map(ToString::to_string).collect();
-    let (rates, version) = (rates.join(","), env!("CARGO_PKG_VERSION"));
+    let (rates, version) = (Some(rates.join(",")).filter(|rates| !rates.is_empty()), env!("CARGO_PKG_VERSION"));
     info!(event = "start", name, account, messages, rates, version);
 }
 
@@ -132,7 +132,8 @@ pub(in crate::report) fn tell(event: &Event) {
             debug!(event = "waiting", connection, seconds = time.as_secs_f64());
         }
         Event::SlowedDown { time, connections, reply } => {
-            let (reply_code, enhanced, connections) = (reply.code(), reply.enhanced(), connections.map(|left| left as u64));
+            let (reply_code, enhanced, connections) =
+                (reply.code(), reply.enhanced(), connections.map(|left| left as u64));
             warn!(event = "slowed_down", seconds = time.as_secs_f64(), connections, reply_code, enhanced);
         }
         Event::PutOff { finished, time } => {
