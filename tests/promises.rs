@@ -25,6 +25,8 @@ mod a_stall_ends;
 mod addresses_in_other_scripts;
 mod an_incident_is_told;
 #[cfg(unix)]
+mod an_operator_is_told;
+#[cfg(unix)]
 mod approved_elsewhere;
 mod at_a_terminal;
 mod bad_input_is_refused_at_once;
@@ -44,6 +46,8 @@ mod it_is_tried_again_later;
 mod jobs_for_schedulers;
 mod lines_break_at_spaces_alone;
 mod lists_as_people_have_them;
+#[cfg(unix)]
+mod logs_name_nobody;
 mod lost_connections_are_opened_again;
 mod messages_are_well_formed;
 #[cfg(unix)]

@@ -15,6 +15,7 @@ mod hours;
 pub(crate) mod keys;
 mod list;
 mod moment;
+mod notify;
 mod preset;
 mod proxy;
 mod rate;
@@ -46,6 +47,7 @@ pub use holidays::Holidays;
 pub use hours::{Hours, Phase, until};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
 pub use moment::{Moment, MomentError};
+pub use notify::{NotifyOn, NotifyOptions};
 pub use preset::Preset;
 pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};
@@ -97,6 +99,8 @@ pub struct Campaign {
     pub domains: Vec<DomainLimit>,
     /// Who must have approved it before it is sent.
     pub approval: Option<ApprovalOptions>,
+    /// Who is told when a run is over.
+    pub notify: NotifyOptions,
     /// What is done about messages that the server puts off.
     pub retry: Retry,
     /// Whether messages go evenly over the time that the rates give, and not as soon as these permit.
@@ -287,6 +291,7 @@ impl Campaign {
             connections: overrides.connections,
             domains: Vec::new(),
             approval: None,
+            notify: NotifyOptions::default(),
             retry: overrides.retry,
             spread: overrides.spread,
             hold: overrides.hold,
@@ -314,6 +319,7 @@ impl Campaign {
         let list = ListOptions { identifying, ..list };
         let domains = domains::read(&mut keys);
         let approval = approval::read(&mut keys, directory);
+        let notify = notify::read(&mut keys);
         let (mut rates, mut connections, mut size) = (Vec::new(), None, None);
         let (mut patience, mut spread, mut hold) = (Retry::default(), None, None);
         let (mut when, mut expect) = (When::default(), Expect::default());
@@ -366,6 +372,7 @@ impl Campaign {
             connections: overrides.connections.or(connections),
             domains,
             approval,
+            notify,
             retry: overrides.retry.or(patience),
             spread: overrides.spread.or(spread),
             hold: overrides.hold.or(hold),

@@ -53,7 +53,7 @@ impl Campaign {
         let delimiter = |delimiter: Delimiter| quoted(&char::from(delimiter.byte()).to_string());
         let texts = |all: &[String]| strings(all.iter().map(String::as_str));
         let (recurring, send) = (self.recurring.as_ref(), self.send_keys());
-        let sections: [Section<'_>; 4] = [
+        let sections: [Section<'_>; 5] = [
             (
                 "",
                 &[
@@ -90,6 +90,13 @@ impl Campaign {
                 ],
             ),
             ("[send]\n", &send),
+            (
+                "[notify]\n",
+                &[
+                    ("email", self.notify.email.as_ref().map(|email| quoted(email.as_str()))),
+                    ("on", self.notify.on.map(|on| quoted(&on.to_string()))),
+                ],
+            ),
         ];
         let mut text = String::new();
         for (heading, keys) in sections {
@@ -198,6 +205,7 @@ mod tests {
                    window = [\"Mon-Fri 09:00-17:00 Europe/London\", \"Sat 22:00-06:00 Europe/London\"]\n\
                    holidays = [\"2026-12-25 Christmas \\\"Day\\\"\", \"2027-01-01\"]\n\
                    max_recipients = 500\nmax_change = \"20%\"\nif_unchanged = \"finish\"\nif_empty = \"refuse\"\nmax_message_size = \"5MB\"\n\
+                   [notify]\nemail = \"ops@x.example\"\non = \"trouble\"\n\
                    [approval]\nrequired = 2\nallowed_signers = \"signers\"\napproval_expires = \"2d\"\nrevoked_keys = \"/etc/revoked\"\n\
                    [domains.\"gmail.com\"]\nrate = [\"20/min\"]\nconnections = 2\n[domains.\"web.example\"]\nrate = [\"1/s\", \"9/min\"]\n";
         let followed = "template = \"a.md.hbs\"\nrecipients = \"outbox:3f9a?state=sent,in_doubt\"\n";

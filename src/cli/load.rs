@@ -132,6 +132,25 @@ impl CampaignArgs {
         Ok(loaded)
     }
 
+    /// What the campaign is called, whether it can be read or not.
+    pub(super) fn name(&self) -> String {
+        let absolute = std::path::absolute(&self.campaign).unwrap_or_else(|_| self.campaign.clone());
+        let name = absolute.file_name().unwrap_or_default().to_string_lossy();
+        let name = if self.campaign.is_dir() { Some(&*name) } else { name.split('.').find(|part| !part.is_empty()) };
+        name.unwrap_or("campaign").to_owned()
+    }
+
+    /// Its settings alone, if these can be read.
+    pub(super) fn settings(&self) -> Option<Campaign> {
+        match self.id() {
+            Some(id) if !self.campaign.exists() => {
+                let (store, overview) = self.record.find(id).ok()?;
+                Some(store.settings(&overview).ok()?.0)
+            }
+            _ => Campaign::load(&self.campaign, self.list.as_deref(), self.overrides()).ok(),
+        }
+    }
+
     /// Reads everything; says everything that is wrong.
     pub(super) fn load(&self, further: impl FnOnce(&mut Overrides)) -> Result<Loaded, Failure> {
         let mut overrides = self.overrides();

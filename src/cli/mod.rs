@@ -212,6 +212,12 @@ impl Failure {
         Self { exit: Exit::Ok, why: Diagnostics::default(), said: format!("nothing to do: {why}\n") }
     }
 
+    /// Shows it.
+    fn say(&self, screen: Screen) {
+        screen.complain(&self.why);
+        screen.note(&self.said);
+    }
+
     /// With words about what was done.
     fn saying(self, said: String) -> Self {
         Self { said, ..self }
@@ -308,6 +314,11 @@ impl Screen {
         }
     }
 
+    /// Says that something beside the matter went wrong.
+    fn warn(self, words: &str) {
+        let _ = writeln!(io::stderr(), "warning: {}", visible(words));
+    }
+
     fn complain(self, diagnostics: &Diagnostics) {
         let _ = io::stderr().write_all(diagnostics.render(self.errors).as_bytes());
     }
@@ -348,8 +359,7 @@ pub fn main() -> ExitCode {
         Command::Man(man) => man.run(screen),
     };
     let exit = result.unwrap_or_else(|failure| {
-        screen.complain(&failure.why);
-        screen.note(&failure.said);
+        failure.say(screen);
         failure.exit
     });
     let exit = if exit == Exit::Ok && report::output_was_lost() { Exit::Io } else { exit };

@@ -1,11 +1,15 @@
 //! `apiece send`
 
+mod aftermath;
 mod careful;
 mod deliver;
 mod job;
+mod log;
+mod notify;
 
 use std::{
     fmt::Write as _,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,6 +19,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::{
+    aftermath::{AftermathArgs, SoFar},
+    log::{LogArgs, Seen},
+};
 use super::{
     Exit, Failure, Format, Screen,
     account::{self, check_senders, read_secret, read_signer},
@@ -36,7 +44,7 @@ use crate::{
     message::{Composer, Digest, Signer},
     outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, Tried},
     recipients::{Rows, Selection},
-    report,
+    report::{self, log::step},
 };
 
 /// So many messages in doubt are told one by one before the run goes on.
@@ -155,7 +163,13 @@ pub(super) struct Send {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    aftermath: AftermathArgs,
+    #[command(flatten)]
     campaign: CampaignArgs,
+    #[arg(skip)]
+    so_far: Arc<SoFar>,
 }
 
 /// Looks once more whether a campaign may be sent: while somebody waits, somebody else may reject it.
@@ -187,10 +201,17 @@ impl Send {
     /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let quiet = screen.quiet;
-        self.send(screen).map_err(|failure| failure.briefly().hushed(quiet))
+        let ended = self.log.start(self.format, screen).and_then(|seen| self.send(seen, screen));
+        let ended = ended.map_err(|failure| failure.briefly().hushed(quiet));
+        if let Err(failure) = &ended {
+            failure.say(screen);
+        }
+        // Last of all, so that it is the last line.
+        self.tell(&ended, screen);
+        Ok(ended.unwrap_or_else(|failure| failure.exit))
     }
 
-    fn send(self, screen: Screen) -> Result<Exit, Failure> {
+    fn send(&self, seen: Seen, screen: Screen) -> Result<Exit, Failure> {
         if self.first.is_some() {
             careful::check_terminal()?;
         }
@@ -206,9 +227,15 @@ impl Send {
             overrides.at.clone_from(&self.at);
             overrides.expect = self.expect.options();
         })?;
-        loaded.say_remarks(screen);
+        self.so_far.loaded(&loaded.campaign.name, &loaded.campaign.notify, loaded.composer.template().fixed_sender());
+        step("loaded");
+        if io::stderr().is_terminal() {
+            loaded.say_remarks(screen);
+        } else {
+            screen.remark(&loaded.list().remarks().clone().briefly());
+        }
         if let Some(tester) = &self.test {
-            return self.send_test(loaded, tester, screen);
+            return self.send_test(loaded, tester, seen, screen);
         }
         let selected = loaded.select(self.rows.as_ref())?;
         let hours = when::hours(&loaded.campaign.when, self.at.as_ref(), started)?;
@@ -234,6 +261,8 @@ impl Send {
         }
         let name = loaded.campaign.account.as_deref();
         let account = if self.sandbox { None } else { Some(account::choose(self.config.as_deref(), name)?) };
+        self.so_far.chosen(account.as_ref());
+        step("account_chosen");
         let server = account.as_ref().map_or("the sandbox in this program; nothing is delivered".into(), server);
         let signer = account.as_ref().and_then(|account| account.dkim.as_ref()).map(read_signer).transpose()?;
         if let Some(signer) = &signer {
@@ -249,6 +278,8 @@ impl Send {
             (Some(origin), None) => origin.id.clone(),
             (None, None) => return Ok(Exit::Software),
         };
+        self.so_far.kept(&id);
+        step("kept");
         let mut ready = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
             Ok(ready) => ready,
             Err(exit) => return Ok(exit),
@@ -263,11 +294,12 @@ impl Send {
         (question.digest, question.warnings) = (ready.digest, ready.warnings.clone());
         let given = self.confirm.or(self.expect.counts().then_some(question.count));
         confirm(&question, given, screen)?;
+        step("confirmed");
         // Somebody may have sat before the question for long.
         ready.cleared = (ready.recheck)()?;
         self.note(&file, &ready, &question)?;
         let id = ready.id.clone();
-        let ended = self.run_engine(ready, account, signer, Some(hours), screen);
+        let ended = self.run_engine(ready, account, signer, Some(hours), seen, screen);
         let (ended, mut details) = match ended {
             Ok((exit, details)) => (Ok(exit), details),
             Err(failure) => (Err(failure), json!({ "why": "it did not begin" })),
@@ -294,12 +326,15 @@ impl Send {
         account: Option<Account>,
         signer: Option<Signer>,
         hours: Option<Hours>,
+        seen: Seen,
         screen: Screen,
     ) -> Result<(Exit, Value), Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
         let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
-        let ended = runtime.block_on(self.deliver(ready, account, (secret, signer), hours, screen));
+        secret.iter().for_each(report::log::hide);
+        step("password_read");
+        let ended = runtime.block_on(self.deliver(ready, account, (secret, signer), hours, (seen, screen)));
         // A name that is still being resolved holds nobody up.
         runtime.shutdown_background();
         ended

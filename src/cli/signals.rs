@@ -68,7 +68,7 @@ impl Signals {
 
 /// Waits for signals as long as the program runs. When `over`, the run has ended and there is nothing to finish.
 /// `last_words` is what is known at the moment, for somebody who leaves at once.
-pub(super) async fn listen(stop: Stop, over: Arc<AtomicBool>, last_words: impl Fn() -> String, screen: Screen) {
+pub(super) async fn listen(stop: Stop, over: Arc<AtomicBool>, last_words: impl Fn(Signal) -> String, screen: Screen) {
     let mut signals = Signals::new();
     let first = signals.next().await;
     if !over.load(Ordering::SeqCst) {
@@ -77,7 +77,7 @@ pub(super) async fn listen(stop: Stop, over: Arc<AtomicBool>, last_words: impl F
         let second = signals.next().await;
         if !over.load(Ordering::SeqCst) {
             let _ = writeln!(io::stderr(), "\nleft at once: what was under way is in doubt\n");
-            Screen::print_always(&last_words());
+            Screen::print_always(&last_words(second));
         }
         leave(second);
     }
@@ -86,6 +86,10 @@ pub(super) async fn listen(stop: Stop, over: Arc<AtomicBool>, last_words: impl F
 
 /// Ends the program.
 pub(super) fn leave(signal: Signal) -> ! {
-    let exit = if signal == Signal::Interrupt { Exit::Interrupted } else { Exit::Terminated };
-    std::process::exit(exit.code().into())
+    std::process::exit(exit_of(signal).code().into())
+}
+
+/// What a run ends with that a signal ended.
+pub(super) fn exit_of(signal: Signal) -> Exit {
+    if signal == Signal::Interrupt { Exit::Interrupted } else { Exit::Terminated }
 }

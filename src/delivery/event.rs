@@ -307,6 +307,69 @@ impl fmt::Display for StopReason {
 }
 
 impl StopReason {
+    /// In a word, for programs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unavailable(_) => "unavailable",
+            Self::Insecure { .. } => "insecure",
+            Self::LoginRefused(_) => "login_refused",
+            Self::LoginUnavailable(_) => "login_unavailable",
+            Self::NoLogin(_) => "no_login",
+            Self::SenderRefused { .. } => "sender_refused",
+            Self::SameReply { .. } => "same_reply",
+            Self::Changed { .. } => "changed",
+            Self::TooLarge { .. } => "too_large",
+            Self::Unsound { .. } => "unsound",
+            Self::NotSigned { .. } => "not_signed",
+            Self::NoRecord { .. } => "no_record",
+            Self::NotGoneOn => "not_gone_on",
+            Self::Outside { .. } => "outside_window",
+            Self::TooLate { .. } => "too_late",
+            Self::NoLongerAllowed { .. } => "no_longer_allowed",
+            Self::Interrupted(Signal::Interrupt) => "interrupted",
+            Self::Interrupted(Signal::Terminate) => "terminated",
+        }
+    }
+
+    /// What the server said, if it is because of that.
+    #[must_use]
+    pub fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Unavailable(reply)
+            | Self::LoginRefused(reply)
+            | Self::LoginUnavailable(reply)
+            | Self::SenderRefused { reply, .. }
+            | Self::SameReply { reply, .. } => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// What happened, where the name alone does not say it. It may repeat what a server said.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable { why, .. }
+            | Self::Insecure { why, .. }
+            | Self::NotSigned { why, .. }
+            | Self::NoRecord { why }
+            | Self::NoLongerAllowed { why }
+            | Self::NoLogin(why) => Some(why),
+            Self::Unsound { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The row of the message that it is because of.
+    #[must_use]
+    pub fn row(&self) -> Option<u64> {
+        match self {
+            Self::Changed { row } | Self::Unsound { row, .. } | Self::NotSigned { row, .. } => Some(*row),
+            _ => None,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {

@@ -27,7 +27,10 @@ pub use self::{
         Traced, Transaction, Tried, Verdict,
     },
 };
-pub(crate) use self::{prepare::inspect, sqlite::without_addresses};
+pub(crate) use self::{
+    prepare::inspect,
+    sqlite::{without_addresses, without_people},
+};
 use crate::{message::Digest, recipients::Selection};
 
 /// What became of a message.

@@ -230,6 +230,21 @@ impl Complaint for ListProblem {
         }
     }
 
+    /// Where nobody looks, the row tells whose it is.
+    fn brief(&self) -> Option<String> {
+        Some(match self {
+            Self::SmtpUtf8(_) => {
+                "the address has letters before the @ that only servers with the extension SMTPUTF8 take".into()
+            }
+            Self::LeftOut { first, .. } => {
+                format!("the address stands in row {first} already, and this row is left out")
+            }
+            Self::Slip { .. } => "the address looks like a slip of the keyboard".into(),
+            Self::OtherPerson { row, .. } => format!("the address looks like that of the person in row {row}"),
+            _ => return None,
+        })
+    }
+
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NotUtf8 { likely, .. } => format!(

@@ -7,19 +7,25 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::{
+    log::without_codes,
+    own::{own, without},
+};
 use crate::{
     delivery::{Event, Finished, Reply, StopReason},
     diagnostic::{Diagnostic, Diagnostics, Place, Severity},
     outbox::{Counts, Kept, Outcome},
-    recipients::Rows,
+    recipients::{RecipientList, Rows},
     sandbox::Proof,
 };
 
 /// The line of an event.
-pub(super) fn line(event: &Event) -> String {
+pub(super) fn line(event: &Event, list: &RecipientList) -> String {
     let object = match event {
-        Event::Finished(finished) => return Message::of("finished", finished, None).line(),
-        Event::PutOff { finished, time } => return Message::of("put_off", finished, Some(time.as_secs_f64())).line(),
+        Event::Finished(finished) => return Message::of("finished", finished, None, list).line(),
+        Event::PutOff { finished, time } => {
+            return Message::of("put_off", finished, Some(time.as_secs_f64()), list).line();
+        }
         Event::Connected { connection, peer, tls, login } => json!({
             "event": "connected",
             "connection": connection,
@@ -28,7 +34,7 @@ pub(super) fn line(event: &Event) -> String {
             "auth": login.map(|mechanism| mechanism.to_string()),
         }),
         Event::ConnectionLost { connection, why } => {
-            json!({ "event": "connection_lost", "connection": connection, "why": without_addresses(why) })
+            json!({ "event": "connection_lost", "connection": connection, "why": without_codes(&without_addresses(why)) })
         }
         Event::Waiting { connection, time } => {
             json!({ "event": "waiting", "connection": connection, "seconds": time.as_secs_f64() })
@@ -37,7 +43,7 @@ pub(super) fn line(event: &Event) -> String {
             "event": "slowed_down",
             "seconds": time.as_secs_f64(),
             "connections": connections,
-            "reply": without_addresses(reply.text()),
+            "reply": without_codes(&without_addresses(reply.text())),
         }),
         Event::Paused { until, .. } => json!({ "event": "paused", "until": until.to_string() }),
         Event::Resumed => json!({ "event": "resumed" }),
@@ -64,20 +70,20 @@ struct Message<'f> {
 }
 
 impl<'f> Message<'f> {
-    fn of(event: &'static str, finished: &'f Finished, seconds: Option<f64>) -> Self {
-        let to = finished.to.shortened();
-        let shorten = |text: &str| shortened(text, finished.to.as_str(), &to);
+    fn of(event: &'static str, finished: &'f Finished, seconds: Option<f64>, list: &RecipientList) -> Self {
+        let own = own(finished, list);
+        let fit = |text: &str| without(text, &own);
         Self {
             code: finished.reply.as_ref().map(Reply::code),
             connection: finished.connection,
             event,
             message_id: &finished.message_id,
             outcome: key(finished.outcome),
-            reply: finished.reply.as_ref().map(|reply| shorten(reply.text())),
+            reply: finished.reply.as_ref().map(|reply| fit(reply.text())),
             row: finished.row,
             seconds,
-            why: finished.why.as_deref().map(shorten),
-            to,
+            to: finished.to.shortened(),
+            why: finished.why.as_deref().map(fit),
         }
     }
 
@@ -188,7 +194,7 @@ pub(super) fn proof(proof: &Proof, directory: &Path) -> Value {
 }
 
 pub(super) fn reason_text(reason: &StopReason) -> String {
-    without_addresses(&reason.to_string())
+    without_codes(&without_addresses(&reason.to_string()))
 }
 
 /// The text with everything before an @ shortened to its first letter.
@@ -213,40 +219,28 @@ fn key(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The text with every occurrence of an address, in upper or lower case, replaced.
-fn shortened(text: &str, address: &str, by: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let address = address.to_ascii_lowercase();
-    let mut result = String::with_capacity(text.len());
-    let mut rest = 0;
-    while let Some(found) = lower[rest..].find(&address) {
-        result.push_str(&text[rest..rest + found]);
-        result.push_str(by);
-        rest += found + address.len();
-    }
-    result.push_str(&text[rest..]);
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_full_address_stands_in_what_a_log_may_keep() {
+        let rows = (2..7).map(|row| format!("p{row}@x.example,P\n")).collect::<String>();
+        let text = format!("email,name\n{rows}Bo.B@two.example,Bo\n");
+        let list = RecipientList::parse("p.csv", &text, &crate::campaign::ListOptions::default()).unwrap();
         let event = Event::Finished(Finished {
             connection: 0,
             row: 7,
             to: "Bo.B@two.example".parse().unwrap(),
             message_id: "<x@police.example>".into(),
             outcome: Outcome::Failed,
-            reply: Reply::parse(b"550-5.1.1 <bo.b@TWO.example>: ?\r\n550 no bo.b@two.example here\r\n"),
+            reply: Reply::parse(b"550-5.1.1 <bo.b@TWO.example>: ?\r\n550 no bo.b@two.example here, Bo\r\n"),
             why: None,
         });
         assert_eq!(without_addresses("421 <ann.b@one.example>: x@y, @ z"), "421 <a…@one.example>: x…@y, @ z");
         assert_eq!(
-            line(&event).trim_end(),
-            r#"{"code":550,"connection":0,"event":"finished","message_id":"<x@police.example>","outcome":"failed","reply":"550-5.1.1 <B…@two.example>: ?\n550 no B…@two.example here","row":7,"to":"B…@two.example","why":null}"#
+            line(&event, &list).trim_end(),
+            r#"{"code":550,"connection":0,"event":"finished","message_id":"<x@police.example>","outcome":"failed","reply":"550-5.1.1 <[removed]>: ?\n550 no [removed] here, [removed]","row":7,"to":"B…@two.example","why":null}"#
         );
     }
 }

@@ -4,7 +4,10 @@
 
 pub mod evidence;
 mod json;
+pub mod log;
+mod metrics;
 mod output;
+mod own;
 mod progress;
 mod summary;
 
@@ -18,15 +21,17 @@ use tokio::sync::mpsc;
 use self::progress::Progress;
 pub use self::{
     evidence::in_words,
+    metrics::Metrics,
     output::{output_was_lost, print},
     progress::{Style, spoken},
-    summary::Summary,
+    summary::{Reader, Summary},
 };
 use crate::{
     campaign::Rate,
     delivery::{Event, Finished},
     diagnostic::Diagnostics,
-    outbox::{Kept, Outcome},
+    outbox::{Kept, Outbox, Outcome},
+    recipients::RecipientList,
 };
 
 /// So many events at most are told at once.
@@ -71,28 +76,34 @@ pub fn put_checked(findings: &Diagnostics, well: Option<(usize, usize, Vec<&str>
     json::put(&json::checked(findings, well));
 }
 
-/// Listens until the run is over, and shows progress for `total` messages at the given rates meanwhile. `ask` is called once the
-/// first messages are done, if the run waits then.
+/// Listens until the run is over: shows progress at the given rates, writes the log and `metrics`. `ask` is called once the first
+/// messages are done, if the run waits then.
 pub async fn listen(
     mut events: mpsc::Receiver<Event>,
-    total: usize,
+    (outbox, list): (&Outbox, &RecipientList),
     rates: Vec<Rate>,
     style: Style,
+    mut metrics: Option<&mut Metrics>,
     mut ask: Option<impl FnOnce(Vec<Finished>)>,
 ) -> Heard {
     let start = Instant::now();
     let mut heard = Heard::default();
     let mut put_off = HashMap::new();
     let mut first = Vec::new();
-    let mut progress = Progress::new(total, rates, style);
+    let mut progress = Progress::new(outbox.len(), rates, style);
     let mut news = Vec::new();
     loop {
         tokio::select! {
             count = events.recv_many(&mut news, MOST_NEWS) => if count == 0 { break },
-            () = progress.due() => progress.repeat(),
+            () = progress.due() => progress.log(),
+            () = due(metrics.as_deref()) => if let Some(metrics) = &mut metrics { metrics.show(outbox) },
         }
         for event in news.drain(..) {
-            progress.show(&event);
+            progress.show(&event, list);
+            log::tell(&event);
+            if let Some(metrics) = &mut metrics {
+                metrics.hear(&event);
+            }
             if let Event::Finished(finished) | Event::PutOff { finished, .. } = &event
                 && ask.is_some()
             {
@@ -127,4 +138,12 @@ pub async fn listen(
     heard.not_sent.sort_by_key(|finished| finished.row);
     heard.time = start.elapsed();
     heard
+}
+
+/// When the metrics are to be written again, if they are.
+async fn due(metrics: Option<&Metrics>) {
+    match metrics {
+        Some(metrics) => metrics.due().await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,4 +1,4 @@
-//! Progress: a bar at a terminal, a line every few seconds elsewhere, JSON for programs, or nothing.
+//! Progress: a bar at a terminal, JSON for programs, or nothing; and now and then a record of the log.
 
 use std::{
     io::Write,
@@ -7,11 +7,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::json;
+use super::{json, log};
 use crate::{
     campaign::Rate,
     delivery::{Event, StopReason},
     outbox::Outcome,
+    recipients::RecipientList,
 };
 
 /// How progress is shown.
@@ -19,16 +20,14 @@ use crate::{
 pub enum Style {
     /// A bar on standard error, which must be a terminal.
     Bar,
-    /// A line on standard error every few seconds.
-    Lines,
     /// An object for each event on standard output.
     Json,
     /// Nothing.
     Quiet,
 }
 
-/// Between two lines.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Between two records of the log.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// A pause that is shorter is not told apart from none.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -44,7 +43,7 @@ pub(super) struct Progress {
     done: usize,
     not_sent: usize,
     start: Instant,
-    line_due: tokio::time::Instant,
+    log_due: tokio::time::Instant,
     /// Since when nothing may be begun
     paused: Option<Instant>,
     /// Objects that are still to be written.
@@ -69,29 +68,30 @@ impl Progress {
             done: 0,
             not_sent: 0,
             start,
-            line_due: tokio::time::Instant::now() + LINE_EVERY,
+            log_due: tokio::time::Instant::now() + LOG_EVERY,
             paused: None,
             lines: String::new(),
         }
     }
 
-    /// When the next line is to be written.
+    /// When the log is to be told how far it is.
     pub(super) async fn due(&self) {
-        match self.style {
-            Style::Lines if self.paused.is_none() => tokio::time::sleep_until(self.line_due).await,
-            _ => std::future::pending().await,
+        match self.paused {
+            None => tokio::time::sleep_until(self.log_due).await,
+            Some(_) => std::future::pending().await,
         }
     }
 
-    /// Writes a line, since it is time for one.
-    pub(super) fn repeat(&mut self) {
-        self.line_due = tokio::time::Instant::now() + LINE_EVERY;
-        self.say(&format!("{}/{} {}", self.done, self.total, self.words()));
+    /// Tells the log how far it is.
+    pub(super) fn log(&mut self) {
+        self.log_due = tokio::time::Instant::now() + LOG_EVERY;
+        let pace = self.pace();
+        log::progress(self.done, self.total, pace.map_or(0.0, |(rate, _)| rate * 60.0), pace.map(|(_, left)| left));
     }
 
-    pub(super) fn show(&mut self, event: &Event) {
+    pub(super) fn show(&mut self, event: &Event, list: &RecipientList) {
         if self.style == Style::Json {
-            self.lines.push_str(&json::line(event));
+            self.lines.push_str(&json::line(event, list));
         }
         match event {
             Event::Finished(finished) => {
@@ -126,7 +126,7 @@ impl Progress {
             Event::Resumed => {
                 // It is not slower for that.
                 self.start += self.paused.take().map(|since| since.elapsed()).unwrap_or_default();
-                self.line_due = tokio::time::Instant::now() + LINE_EVERY;
+                self.log_due = tokio::time::Instant::now() + LOG_EVERY;
                 self.bar.set_message(self.words());
                 self.say("it goes on");
             }
@@ -149,19 +149,26 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    /// Messages a second, and the time left, once that says something.
+    fn pace(&self) -> Option<(f64, Duration)> {
+        let elapsed = self.start.elapsed();
+        if elapsed < RATE_AFTER || self.done == 0 {
+            return None;
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let rate = self.done as f64 / elapsed.as_secs_f64();
+        #[allow(clippy::cast_precision_loss)]
+        let left = (self.total - self.done) as f64 / rate;
+        let at_this_rate = Duration::from_secs_f64(left.min(1e9));
+        Some((rate, at_this_rate.max(Rate::least_time(self.total - self.done + 1, &self.rates))))
+    }
+
     /// Rate, time left and how many were not sent.
     fn words(&self) -> String {
         let mut words = Vec::new();
-        let elapsed = self.start.elapsed();
-        if elapsed >= RATE_AFTER && self.done > 0 {
-            #[allow(clippy::cast_precision_loss)]
-            let rate = self.done as f64 / elapsed.as_secs_f64();
+        if let Some((rate, left)) = self.pace() {
             words.push(if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{:.0}/min", rate * 60.0) });
-            #[allow(clippy::cast_precision_loss)]
-            let left = (self.total - self.done) as f64 / rate;
-            let at_this_rate = Duration::from_secs_f64(left.min(1e9));
-            let at_least = Rate::least_time(self.total - self.done + 1, &self.rates);
-            words.push(format!("{} left", spoken(at_this_rate.max(at_least))));
+            words.push(format!("{} left", spoken(left)));
         }
         if self.not_sent > 0 {
             words.push(format!("{} not sent", self.not_sent));
@@ -169,16 +176,13 @@ impl Progress {
         words.join(", ")
     }
 
-    /// One line for a person, above the bar if there is one.
+    /// One line for a person, above the bar.
     fn say(&self, words: &str) {
-        let words = crate::diagnostic::visible(words);
-        let write = || {
-            let _ = writeln!(std::io::stderr(), "{words}");
-        };
-        match self.style {
-            Style::Bar => self.bar.suspend(write),
-            Style::Lines => write(),
-            Style::Json | Style::Quiet => {}
+        if self.style == Style::Bar {
+            let words = crate::diagnostic::visible(words);
+            self.bar.suspend(|| {
+                let _ = writeln!(std::io::stderr(), "{words}");
+            });
         }
     }
 }

@@ -4,12 +4,16 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use serde_json::Value;
 
-use super::{Heard, json, progress::spoken};
+use super::{
+    Heard, json,
+    own::{own, without},
+    progress::spoken,
+};
 use crate::{
     address::Address,
     delivery::{Finished, StopReason},
     diagnostic::{counted, visible},
-    outbox::{Counts, Outbox, Outcome},
+    outbox::{Counts, Outbox, Outcome, without_addresses},
     recipients::{Recipient, RecipientList, Rows},
     sandbox::Proof,
 };
@@ -19,6 +23,15 @@ const MOST_SHOWN: usize = 50;
 
 /// Rows are named on the line if they can be said in so many ranges; else they are written to a file.
 const MOST_RANGES: usize = 40;
+
+/// Who reads what became of everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody at a terminal.
+    Person,
+    /// A file or a mailbox: nobody is named but by their row.
+    Log,
+}
 
 /// A run that is over.
 pub struct Summary<'r> {
@@ -34,6 +47,8 @@ pub struct Summary<'r> {
     pub command: String,
     /// Who got a message in place of its recipient, if this was a test.
     pub tester: Option<Address>,
+    /// Who reads it.
+    pub reader: Reader,
 }
 
 impl Summary<'_> {
@@ -100,13 +115,13 @@ impl Summary<'_> {
             }
         }
         if let Some(reason) = self.stopped.as_ref().filter(|_| !counts.all_sent()) {
-            let _ = writeln!(text, "\nThe run ended early: {}", visible(&reason.to_string()));
+            let _ = writeln!(text, "\nThe run ended early: {}", visible(&self.of_anybody(&reason.to_string())));
             if let Some(help) = reason.help() {
                 let _ = writeln!(text, "  to do: {help}");
             }
         }
         for finished in self.heard.not_sent.iter().take(MOST_SHOWN) {
-            text.push_str(&detail(finished));
+            text.push_str(&detail(&self.fit(finished)));
         }
         let untold = [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt].map(|outcome| counts.of(outcome));
         let untold = untold.iter().sum::<usize>().saturating_sub(MOST_SHOWN);
@@ -138,6 +153,28 @@ impl Summary<'_> {
             let _ = writeln!(text, "  to do: {help}");
         }
         text
+    }
+
+    /// What is told of a message: to a log nothing that is its recipient's own.
+    fn fit(&self, finished: &Finished) -> Told {
+        let (to, outcome, message_id) = (finished.to.to_string(), finished.outcome, finished.message_id.clone());
+        let said = finished.reply.as_ref().map(|reply| reply.text().to_owned());
+        let told = Told { row: finished.row, to, outcome, message_id, said, why: finished.why.clone() };
+        if self.reader == Reader::Person {
+            return told;
+        }
+        let own = own(finished, self.list);
+        let fit = |text: Option<String>| text.map(|text| without(&text, &own));
+        Told { to: finished.to.shortened(), said: fit(told.said), why: fit(told.why), ..told }
+    }
+
+    /// A text about all of them, for a log without what is somebody's to whom nothing was sent.
+    fn of_anybody(&self, text: &str) -> String {
+        if self.reader == Reader::Person {
+            return text.to_owned();
+        }
+        let all = self.heard.not_sent.iter().map(|finished| own(finished, self.list));
+        all.fold(without_addresses(text), |text, own| without(&text, &own))
     }
 
     /// Who may or may not have got it, in full: they are the ones that need a person.
@@ -187,22 +224,30 @@ fn name(outcome: Outcome) -> &'static str {
     }
 }
 
-fn detail(finished: &Finished) -> String {
-    let mut text = format!("\nrow {}, {}: {}\n", finished.row, finished.to, finished.outcome);
-    if let Some(reply) = &finished.reply {
-        for line in reply.text().lines() {
-            let _ = writeln!(text, "  server: {}", visible(line));
-        }
+/// What is told of a message that was not sent.
+struct Told {
+    row: u64,
+    to: String,
+    outcome: Outcome,
+    message_id: String,
+    said: Option<String>,
+    why: Option<String>,
+}
+
+fn detail(told: &Told) -> String {
+    let mut text = format!("\nrow {}, {}: {}\n", told.row, told.to, told.outcome);
+    for line in told.said.iter().flat_map(|said| said.lines()) {
+        let _ = writeln!(text, "  server: {}", visible(line));
     }
-    if let Some(why) = &finished.why {
+    if let Some(why) = &told.why {
         let _ = writeln!(text, "  what happened: {}", visible(why));
     }
-    let advice = match finished.outcome {
+    let advice = match told.outcome {
         Outcome::Failed => "ask the person whether the address is right; the server will say the same again".into(),
         Outcome::Deferred => "send it again later".into(),
         Outcome::InDoubt => format!(
             "ask the server's administrator for {}, or look into the Sent folder, before sending it again",
-            finished.message_id
+            told.message_id
         ),
         Outcome::Queued | Outcome::Sending | Outcome::Sent | Outcome::Suppressed | Outcome::Cancelled => return text,
     };

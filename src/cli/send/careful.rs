@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Ready, Recheck, Send};
+use super::{Ready, Recheck, Send, log::Seen};
 use crate::{
     address::Address,
     approval::Cleared,
@@ -43,7 +43,13 @@ pub(super) fn check_terminal() -> Result<(), Failure> {
 
 impl Send {
     /// Sends the message that one person would get to somebody else. It is none of the campaign's, and no record knows of it.
-    pub(super) fn send_test(&self, loaded: Loaded, tester: &Address, screen: Screen) -> Result<Exit, Failure> {
+    pub(super) fn send_test(
+        &self,
+        loaded: Loaded,
+        tester: &Address,
+        seen: Seen,
+        screen: Screen,
+    ) -> Result<Exit, Failure> {
         if let Some(origin) = &loaded.origin {
             // It is not this machine's to send, not even to somebody who is to look at it.
             origin.check_own().map_err(failed)?;
@@ -104,7 +110,7 @@ impl Send {
         let recheck: Recheck = Arc::new(|| Ok(Cleared::for_nobody()));
         let ready =
             Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains };
-        self.run_engine(ready, Some(account), signer, None, screen).map(|(exit, _)| exit)
+        self.run_engine(ready, Some(account), signer, None, seen, screen).map(|(exit, _)| exit)
     }
 
     /// One who is on the list may get their own message as a test only if nobody else has to approve it first.

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{LEFT, Ready, Recheck, Send};
+use super::{LEFT, Ready, Recheck, Send, log::Seen};
 use crate::{
     address::Address,
     campaign::{Account, Hours},
@@ -23,7 +23,7 @@ use crate::{
     diagnostic::visible,
     message::{Composer, Signer},
     outbox::{Outbox, Outcome},
-    report::{self, Heard, Style, Summary, spoken},
+    report::{self, Heard, Reader, Style, Summary, spoken},
     sandbox::{Proof, Sandbox},
 };
 
@@ -38,7 +38,7 @@ impl Send {
         account: Option<Account>,
         (secret, signer): (Option<SecretString>, Option<Signer>),
         hours: Option<Hours>,
-        screen: Screen,
+        (seen, screen): (Seen, Screen),
     ) -> Result<(Exit, Value), Failure> {
         let Ready { campaign, composer, allowed, outbox, cleared: _, recheck, ledger, domains, .. } = ready;
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
@@ -50,6 +50,7 @@ impl Send {
         let rates = self.all_rates(&campaign, Some(&account));
         let connections = campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
         let (first, ask) = self.first(outbox.with(&LEFT).len(), Arc::clone(&recheck), screen).unzip();
+        let name = account.name.clone();
         let job = Job {
             account,
             secret,
@@ -76,9 +77,21 @@ impl Send {
             // Somebody may have said no meanwhile.
             recheck()?;
         }
+        let (sent_before, left) = (outbox.counts().of(Outcome::Sent), outbox.with(&LEFT).len());
+        self.so_far.begins(sent_before, left);
+        report::log::started(&campaign.name, &name, left, &rates);
+        let mut metrics = self.begin_metrics();
         let (sender, receiver) = mpsc::channel(EVENTS);
         let engine = tokio::spawn(delivery::run(job, sender, stop.clone()));
-        let heard = report::listen(receiver, outbox.len(), rates, self.style(screen), ask).await;
+        let heard = report::listen(
+            receiver,
+            (&outbox, composer.list()),
+            rates,
+            self.style(seen, screen),
+            metrics.as_mut(),
+            ask,
+        )
+        .await;
         if let Err(error) = engine.await
             && error.is_panic()
         {
@@ -87,7 +100,8 @@ impl Send {
         over.store(true, Ordering::SeqCst);
         let stopped = stop.reason();
         let (list, command, tester) = (composer.list(), self.typed(), self.test.clone());
-        let summary = Summary { outbox: &outbox, list, heard: &heard, stopped, command, tester };
+        self.so_far.over(outbox.counts(), stopped.clone(), metrics);
+        let summary = Summary { outbox: &outbox, list, heard: &heard, stopped, command, tester, reader: reader() };
         let exit = self.conclude(&summary, screen);
         let details = summary.details();
         if let Some(sandbox) = sandbox {
@@ -97,14 +111,16 @@ impl Send {
     }
 
     /// What is known of everybody at the moment, for somebody who leaves at once.
-    fn last_words(&self, composer: &Composer, outbox: &Arc<Outbox>) -> impl Fn() -> String + use<> {
+    fn last_words(&self, composer: &Composer, outbox: &Arc<Outbox>) -> impl Fn(Signal) -> String + use<> {
         let (outbox, composer, command, start) = (Arc::clone(outbox), composer.clone(), self.typed(), Instant::now());
-        let tester = self.test.clone();
-        move || {
+        let (tester, so_far, name) = (self.test.clone(), Arc::clone(&self.so_far), self.campaign.name());
+        move |signal| {
             let heard = Heard { time: start.elapsed(), ..Heard::default() };
-            let stopped = Some(StopReason::Interrupted(Signal::Interrupt));
+            let stopped = Some(StopReason::Interrupted(signal));
+            so_far.over(outbox.counts(), stopped.clone(), None);
+            so_far.log_end(signals::exit_of(signal), None, &name);
             let (list, command, tester) = (composer.list(), command.clone(), tester.clone());
-            Summary { outbox: &outbox, list, heard: &heard, stopped, command, tester }.text()
+            Summary { outbox: &outbox, list, heard: &heard, stopped, command, tester, reader: reader() }.text()
         }
     }
 
@@ -115,13 +131,13 @@ impl Send {
             .map_err(|why| Failure::because(Exit::CannotCreate, "sandbox.start", why.to_string(), None))
     }
 
-    fn style(&self, screen: Screen) -> Style {
+    fn style(&self, seen: Seen, screen: Screen) -> Style {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         match self.format {
             Format::Json => Style::Json,
-            Format::Text if screen.quiet => Style::Quiet,
+            Format::Text if screen.quiet || seen == Seen::Here => Style::Quiet,
             Format::Text if io::stderr().is_terminal() && !dumb => Style::Bar,
-            Format::Text => Style::Lines,
+            Format::Text => Style::Quiet,
         }
     }
 
@@ -190,6 +206,11 @@ async fn held(time: Duration, screen: Screen) {
     if is_seen {
         let _ = writeln!(io::stderr());
     }
+}
+
+/// Who reads the results: what goes to no terminal ends up in logs and in mail.
+fn reader() -> Reader {
+    if io::stdout().is_terminal() { Reader::Person } else { Reader::Log }
 }
 
 fn exit_of(summary: &Summary<'_>) -> Exit {

@@ -26,7 +26,7 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-pub(crate) use self::people::without_addresses;
+pub(crate) use self::people::{without_addresses, without_people};
 pub use self::{
     carry::{Carried, Luggage},
     error::StoreError,

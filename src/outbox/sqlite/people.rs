@@ -143,7 +143,7 @@ fn is_part(c: char) -> bool {
 }
 
 /// A reply without anything that could be somebody's: whatever has an @ in it, and what is the recipient's own.
-pub(super) fn without_people(said: &str, own: &Own) -> String {
+pub(crate) fn without_people(said: &str, own: &Own) -> String {
     let mut left = String::with_capacity(said.len());
     for line in said.split_inclusive('\n') {
         let (codes, rest) = line.split_at(codes(line));
