@@ -5,6 +5,7 @@ mod approval;
 mod approve;
 mod check;
 mod confirm;
+mod doctor;
 mod evidence;
 mod exchange;
 mod export;
@@ -117,6 +118,8 @@ enum Command {
     Report(evidence::Report),
     /// Compare a campaign with what was prepared, and check the log
     Verify(verify::Verify),
+    /// Look at account, server and DNS, and say what would stop a run; sends nothing
+    Doctor(Box<doctor::Doctor>),
     /// Remove the data of a campaign's people, and keep what proves what was done
     Purge(purge::Purge),
 }
@@ -318,6 +321,7 @@ pub fn main() -> ExitCode {
         Command::Export(export) => export.run(screen),
         Command::Report(report) => report.run(screen),
         Command::Verify(verify) => verify.run(screen),
+        Command::Doctor(doctor) => doctor.run(screen),
         Command::Purge(purge) => purge.run(screen),
     };
     let exit = result.unwrap_or_else(|failure| {

@@ -12,9 +12,11 @@ mod login;
 mod offer;
 mod outcome;
 mod pace;
+mod probe;
 mod run;
 mod seat;
 mod stream;
+mod tls;
 mod transaction;
 mod window;
 
@@ -37,6 +39,7 @@ pub use self::{
     connect::check_account,
     event::{Event, Finished, Reply, Signal, StopReason},
     outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
+    probe::{Asked, Entry, Hello, Probe, Trial, addresses, knock, probe},
 };
 use self::{
     connect::{Connection, Connector},

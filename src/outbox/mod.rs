@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 pub use self::{
     prepare::Prepared,
     sqlite::{
-        Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Journal, Kept, Ledger, Luggage, Matter,
+        Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Ledger, Luggage, Matter,
         Messages, Names, News, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError, Thawed, Totals, Traced,
         Transaction, Tried, Verdict,
     },

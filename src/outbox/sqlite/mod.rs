@@ -2,6 +2,7 @@
 
 mod carry;
 mod error;
+mod examine;
 mod freeze;
 mod journal;
 mod ledger;
@@ -29,6 +30,7 @@ pub(crate) use self::people::without_addresses;
 pub use self::{
     carry::{Carried, Luggage},
     error::StoreError,
+    examine::Examined,
     freeze::{Kept, Snapshot},
     journal::{Attempt, Journal},
     ledger::{Ledger, News},
