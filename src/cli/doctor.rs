@@ -21,8 +21,8 @@ use crate::{
     campaign::Account,
     delivery::Trial,
     doctor::{
-        Audience, Cause, Check, Checkup, Names, Rehearsed, Sender, Trouble, Verdict, clock, config, dkim_key, look_at_domain,
-        look_at_server, outbox, password, skip_domain, skip_server, unsubscribe,
+        Audience, Cause, Check, Checkup, Names, Rehearsed, Sender, Trouble, Verdict, clock, config, dkim_key,
+        look_at_domain, look_at_server, outbox, password, skip_domain, skip_server, unsubscribe,
     },
     recipients::Recipient,
     report,
@@ -104,8 +104,9 @@ impl Doctor {
         let name = self.account.as_deref().or(campaign.account.as_deref());
         let account = self.look_at_machine(&mut checkup, name);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "doctor.runtime", why.to_string(), None))?;
-        let secret = secret(&mut checkup, account.as_ref(), &runtime);
+        let runtime =
+            runtime.map_err(|why| Failure::because(Exit::Software, "doctor.runtime", why.to_string(), None))?;
+        let secret = self.secret(&mut checkup, account.as_ref(), &runtime);
         let signer = dkim_key(&mut checkup, account.as_ref().and_then(|account| account.dkim.as_ref()));
         let now = Timestamp::now();
         let last = outbox(&mut checkup, self.record.file().map_err(|why| Trouble::from(&why.why)));
@@ -201,27 +202,33 @@ impl Doctor {
         (Campaign { account, from, largest: Some(largest as u64), audience: Some(audience) }, Some(check))
     }
 
+    /// The password. Without a terminal nobody is asked, and without the network no program that may use it.
+    fn secret(
+        &self,
+        checkup: &mut Checkup<'_>,
+        account: Option<&Account>,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Option<SecretString> {
+        let source = account.and_then(|account| account.login.as_ref()).map(|login| &login.secret);
+        let is_here =
+            matches!(source, Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Credential(_)));
+        let (read, why) = match account {
+            Some(_) if self.offline && !is_here => (Ok(None), OFFLINE),
+            Some(_) if source == Some(&SecretSource::Ask) && !io::stdin().is_terminal() => {
+                (Ok(None), "there is no terminal to ask at")
+            }
+            Some(account) => (read_secret(account, runtime).map_err(|failure| Trouble::from(&failure.why)), ""),
+            None => (Ok(None), ""),
+        };
+        password(checkup, account, read.as_ref().map(|secret| secret.as_ref().map(drop).ok_or(why)));
+        read.ok().flatten()
+    }
+
     /// The address to send from: as it is named, the campaign's, or who logs in.
     fn sender(&self, campaign: &Campaign, account: Option<&Account>) -> Option<Address> {
         let own = || account?.login.as_ref()?.username.parse().ok();
         self.from.clone().or_else(|| campaign.from.clone()).or_else(own)
     }
-}
-
-/// The password, and where it comes from. Without a terminal nobody is asked.
-fn secret(
-    checkup: &mut Checkup<'_>,
-    account: Option<&Account>,
-    runtime: &tokio::runtime::Runtime,
-) -> Option<SecretString> {
-    let asks = account.and_then(|account| account.login.as_ref()).is_some_and(|login| login.secret == SecretSource::Ask);
-    let read = match account {
-        Some(_) if asks && !io::stdin().is_terminal() => Ok(None),
-        Some(account) => read_secret(account, runtime).map_err(|failure| Trouble::from(&failure.why)),
-        None => Ok(None),
-    };
-    password(checkup, account, read.as_ref().map(Option::is_some));
-    read.ok().flatten()
 }
 
 fn exit_of(cause: Cause) -> Exit {

@@ -201,7 +201,7 @@ mod tests {
         let gone = { tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
         // Nobody has this address (RFC 5737).
         let silent = "192.0.2.1:9".parse().unwrap();
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let stream = race([silent, gone, there].into(), None, Duration::from_secs(20)).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), there);
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());

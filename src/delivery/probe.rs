@@ -162,10 +162,7 @@ pub async fn probe(account: &Account, secret: Option<SecretString>, trial: Optio
         Err(reason) => return Probe::of(way, chain, account, Some(reason)),
     };
     let mut probe = Probe::of(way, chain, account, None);
-    probe.limits = Limits {
-        pipelining: connection.pipelines(),
-        chunking: connection.offer.has(Extension::Chunking),
-    };
+    probe.limits = Limits { pipelining: connection.pipelines(), chunking: connection.offer.has(Extension::Chunking) };
     if let Some(wanted) = &account.login {
         probe.mechanism = Some(connection.offer.choose(wanted.mechanism));
         probe.entry = match secret {

@@ -65,12 +65,21 @@ pub fn unsubscribe(checkup: &mut Checkup<'_>, audience: Option<&Audience>, since
         .map(|(_, name)| name)
         .collect();
     checkup.add(if !is_bulk {
-        Check::ok(rules.0, rules.1, format!("{numbers}; they begin at {MANY} a day, over all that is sent from the domain"))
+        Check::ok(
+            rules.0,
+            rules.1,
+            format!("{numbers}; they begin at {MANY} a day, over all that is sent from the domain"),
+        )
     } else if missing.is_empty() {
-        Check::ok(rules.0, rules.1, format!("{numbers}, where they hold: SPF, DKIM and DMARC, which were looked at above"))
+        Check::ok(
+            rules.0,
+            rules.1,
+            format!("{numbers}, where they hold: SPF, DKIM and DMARC, which were looked at above"),
+        )
     } else {
         let finding = format!("{numbers}, which refuses so many without {}", missing.join(", "));
-        Check::failure(rules.0, rules.1, Cause::Configuration, finding).to_do("see above; spread the campaign over more days, if that cannot wait")
+        Check::failure(rules.0, rules.1, Cause::Configuration, finding)
+            .to_do("see above; spread the campaign over more days, if that cannot wait")
     });
     let covered = if signs {
         "the account's DKIM signature covers both headers"
@@ -80,9 +89,13 @@ pub fn unsubscribe(checkup: &mut Checkup<'_>, audience: Option<&Audience>, since
     checkup.add(match (audience.one_click, is_bulk) {
         (true, _) => Check::ok(click.0, click.1, format!("each message has it; {covered}")),
         (false, false) => Check::ok(click.0, click.1, "the messages have none, and so few need none"),
-        (false, true) => Check::warning(click.0, click.1, format!("the messages have none, and {name} wants it of what people have subscribed to"))
-            .to_do("add unsubscribe = \"https://…\" with a value of each person's own to the template's front matter")
-            .to_do("it may be left out where people must be told something, whether they like it or not"),
+        (false, true) => Check::warning(
+            click.0,
+            click.1,
+            format!("the messages have none, and {name} wants it of what people have subscribed to"),
+        )
+        .to_do("add unsubscribe = \"https://…\" with a value of each person's own to the template's front matter")
+        .to_do("it may be left out where people must be told something, whether they like it or not"),
     });
 }
 
@@ -93,7 +106,9 @@ mod tests {
     #[test]
     fn people_are_counted_by_who_keeps_their_mail() {
         let mut audience = Audience::new(false);
-        for address in ["a@gmail.com", "b@GoogleMail.com", "c@yahoo.co.uk", "d@yahoo-mail.example", "e@live.nl", "f@x.example"] {
+        for address in
+            ["a@gmail.com", "b@GoogleMail.com", "c@yahoo.co.uk", "d@yahoo-mail.example", "e@live.nl", "f@x.example"]
+        {
             audience.add(&address.parse().unwrap());
         }
         assert_eq!((audience.recipients, audience.at, audience.most()), (6, [2, 1, 1], ("Google", 2)));

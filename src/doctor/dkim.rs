@@ -14,7 +14,9 @@ pub(super) async fn check(names: &Names, dkim: Option<&Dkim>, signer: Option<&Si
     let (id, what) = ("dkim", "DKIM");
     let Some(dkim) = dkim else {
         return Check::note(id, what, "the account does not sign; whether the server does cannot be known from here")
-            .to_do("send yourself one with apiece send … --test, and look for dkim=pass in its Authentication-Results");
+            .to_do(
+                "send yourself one with apiece send … --test, and look for dkim=pass in its Authentication-Results",
+            );
     };
     let what = format!("DKIM at {}", dkim.record_name());
     let Some(ours) = signer.and_then(Signer::public_key) else {
@@ -35,9 +37,11 @@ pub(super) async fn check(names: &Names, dkim: Option<&Dkim>, signer: Option<&Si
         [] => wrong("no key is published, so that no signature can be checked".into()),
         [only] => match compare(only, &ours) {
             Err(why) => wrong(why),
-            Ok(Published::Testing) => Check::warning(id, what, format!("the published key is ours ({}), in test mode (t=y)", ours.kind()))
-                .to_do("take t=y out: until then receivers may treat signed mail as if it were not")
-                .publish(&name, &ours.record()),
+            Ok(Published::Testing) => {
+                Check::warning(id, what, format!("the published key is ours ({}), in test mode (t=y)", ours.kind()))
+                    .to_do("take t=y out: until then receivers may treat signed mail as if it were not")
+                    .publish(&name, &ours.record())
+            }
             Ok(Published::Well) => Check::ok(id, what, format!("the published key is ours ({})", ours.kind())),
         },
         several => wrong(format!("there are {} records, and receivers take any one of them", several.len())),

@@ -146,16 +146,15 @@ pub(super) async fn check(names: &Names, domain: &str, dkim: Option<&Dkim>) -> [
     let found = match walk(names, domain).await {
         Ok(found) => found,
         Err(why) => {
-            let check = Check::warning("dmarc", what, format!("it could not be looked up: {why}")).to_do("look at the DNS");
+            let check =
+                Check::warning("dmarc", what, format!("it could not be looked up: {why}")).to_do("look at the DNS");
             return [check, Check::skipped("alignment", align, "the DMARC record is not known")];
         }
     };
     let own = &found[0].1;
     let suggestion = format!("v=DMARC1; p=none; rua=mailto:postmaster@{domain}");
     let name = format!("_dmarc.{domain}");
-    let wrong = |why: String| {
-        Check::failure("dmarc", what, Cause::Configuration, why).publish(&name, &suggestion)
-    };
+    let wrong = |why: String| Check::failure("dmarc", what, Cause::Configuration, why).publish(&name, &suggestion);
     let missing = |why: String| {
         Check::warning("dmarc", what, why)
             .publish(&name, &suggestion)
@@ -179,7 +178,8 @@ pub(super) async fn check(names: &Names, domain: &str, dkim: Option<&Dkim>) -> [
             return [check, alignment(names, domain, dkim, &organisation, Alignment::Relaxed).await];
         }
         (At::Nothing, _) => {
-            let check = missing(format!("there is no record for {domain}, so that anybody can write as from there unnoticed"));
+            let check =
+                missing(format!("there is no record for {domain}, so that anybody can write as from there unnoticed"));
             return [check, alignment(names, domain, dkim, &organisation, Alignment::Relaxed).await];
         }
     };
@@ -203,7 +203,8 @@ fn well(policy: &Policy, at: &str, domain: &str) -> Check {
     let mut check = Check::ok("dmarc", "DMARC", format!("p={action}{test}, {reports}{place}"));
     if policy.rua.is_empty() {
         check.verdict = Verdict::Note;
-        check = check.to_do(format!("add rua=mailto:postmaster@{at}: without reports nobody learns who writes as from there"));
+        check = check
+            .to_do(format!("add rua=mailto:postmaster@{at}: without reports nobody learns who writes as from there"));
     }
     if !policy.old.is_empty() {
         check.verdict = Verdict::Note;
@@ -225,7 +226,9 @@ async fn strangers(names: &Names, domain: &str, rua: &[String]) -> Vec<String> {
         if let Ok(texts) = Nothing::or_none(names.texts(&name).await)
             && !texts.iter().any(|text| is_record(text))
         {
-            wrong.push(format!("{host} has not agreed to get reports about {domain}; it has to publish: {name}. TXT \"v=DMARC1\""));
+            wrong.push(format!(
+                "{host} has not agreed to get reports about {domain}; it has to publish: {name}. TXT \"v=DMARC1\""
+            ));
         }
     }
     wrong
@@ -236,7 +239,11 @@ async fn alignment(names: &Names, from: &str, dkim: Option<&Dkim>, organisation:
     let (id, what) = ("alignment", "alignment");
     let spf = "MAIL FROM is the address in From, so that SPF counts where the server leaves it as it is";
     let Some(dkim) = dkim else {
-        return Check::ok(id, what, format!("{spf}; of the server's own signature, d= must be {from} or of the same organisation"));
+        return Check::ok(
+            id,
+            what,
+            format!("{spf}; of the server's own signature, d= must be {from} or of the same organisation"),
+        );
     };
     let domain = dkim.domain.as_str();
     let counts = match wanted {
@@ -251,11 +258,14 @@ async fn alignment(names: &Names, from: &str, dkim: Option<&Dkim>, organisation:
         return Check::ok(id, what, format!("DKIM counts, since it signs for {domain}; {spf}"));
     }
     let why = match wanted {
-        Alignment::Strict => format!("DKIM does not count: the record wants it to sign for {from} itself (adkim=s), and it signs for {domain}"),
+        Alignment::Strict => format!(
+            "DKIM does not count: the record wants it to sign for {from} itself (adkim=s), and it signs for {domain}"
+        ),
         Alignment::Relaxed => format!("DKIM does not count: {domain} is of another organisation than {from}"),
     };
-    let check = Check::warning(id, what, format!("{why}; {spf}"))
-        .to_do(format!("sign for {from}: set domain = \"{from}\" under dkim in the account, and publish the key there"));
+    let check = Check::warning(id, what, format!("{why}; {spf}")).to_do(format!(
+        "sign for {from}: set domain = \"{from}\" under dkim in the account, and publish the key there"
+    ));
     if wanted == Alignment::Strict { check.to_do("or take adkim=s out of the DMARC record") } else { check }
 }
 
@@ -265,9 +275,18 @@ mod tests {
 
     #[test]
     fn policies_are_read_and_slips_are_named() {
-        let policy = Policy::parse("v=DMARC1; p=Reject; sp=none; adkim=s; rua=mailto:a@b.example!10m, mailto:c@d.example; pct=100; x=y").unwrap();
-        assert_eq!((policy.p.as_str(), policy.sp.as_deref(), policy.adkim), ("reject", Some("none"), Alignment::Strict));
-        assert_eq!((policy.rua.join(" ").as_str(), policy.old.as_slice()), ("mailto:a@b.example mailto:c@d.example", ["pct"].as_slice()));
+        let policy = Policy::parse(
+            "v=DMARC1; p=Reject; sp=none; adkim=s; rua=mailto:a@b.example!10m, mailto:c@d.example; pct=100; x=y",
+        )
+        .unwrap();
+        assert_eq!(
+            (policy.p.as_str(), policy.sp.as_deref(), policy.adkim),
+            ("reject", Some("none"), Alignment::Strict)
+        );
+        assert_eq!(
+            (policy.rua.join(" ").as_str(), policy.old.as_slice()),
+            ("mailto:a@b.example mailto:c@d.example", ["pct"].as_slice())
+        );
         for (wrong, why) in [
             ("v=DMARC1", "it says no policy (p=)"),
             ("v=DMARC1; p=block", "p is none, quarantine or reject, and not \"block\""),
@@ -284,17 +303,24 @@ mod tests {
 
     #[test]
     fn the_organisation_is_found_as_the_standard_says() {
-        let with = |psd: Option<char>| {
-            At::One(Policy { psd, ..Policy::parse("v=DMARC1; p=none").unwrap() })
-        };
+        let with = |psd: Option<char>| At::One(Policy { psd, ..Policy::parse("v=DMARC1; p=none").unwrap() });
         let of = |domain: &str, all: &[(&str, At)]| {
             let all: Vec<_> = all.iter().map(|(name, at)| ((*name).to_owned(), at.clone())).collect();
             organisation(domain, &all)
         };
-        assert_eq!(of("a.b.example", &[("a.b.example", At::Nothing), ("b.example", with(None)), ("example", At::Nothing)]), "b.example");
+        assert_eq!(
+            of("a.b.example", &[("a.b.example", At::Nothing), ("b.example", with(None)), ("example", At::Nothing)]),
+            "b.example"
+        );
         assert_eq!(of("a.b.example", &[("a.b.example", with(None)), ("b.example", with(None))]), "b.example");
         assert_eq!(of("a.b.example", &[("a.b.example", with(Some('n'))), ("b.example", with(None))]), "a.b.example");
-        assert_eq!(of("a.b.example", &[("a.b.example", At::Nothing), ("b.example", At::Nothing), ("example", with(Some('y')))]), "b.example");
+        assert_eq!(
+            of(
+                "a.b.example",
+                &[("a.b.example", At::Nothing), ("b.example", At::Nothing), ("example", with(Some('y')))]
+            ),
+            "b.example"
+        );
         assert_eq!(of("a.example", &[("a.example", At::Nothing), ("example", At::Nothing)]), "a.example");
     }
 }

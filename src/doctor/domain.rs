@@ -7,12 +7,7 @@ use super::{
     names::{Names, Nothing},
     spf::{self, MOST_LOOKUPS, MOST_VOIDS, No, Says},
 };
-use crate::{
-    address::Address,
-    campaign::Dkim,
-    diagnostic::{counted, quoted},
-    message::Signer,
-};
+use crate::{address::Address, campaign::Dkim, diagnostic::quoted, message::Signer};
 
 /// Who sends, and how.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +36,12 @@ const CHECKS: [(&str, &str); 6] = [
 
 /// Says why a domain is not looked at.
 pub fn skip_domain(checkup: &mut Checkup<'_>, since: &str) {
-    for (id, what) in CHECKS {
+    skip(checkup, 0, since);
+}
+
+/// Skips all checks but so many.
+fn skip(checkup: &mut Checkup<'_>, done: usize, since: &str) {
+    for (id, what) in CHECKS.into_iter().skip(done) {
         checkup.add(Check::skipped(id, what, since));
     }
 }
@@ -49,7 +49,13 @@ pub fn skip_domain(checkup: &mut Checkup<'_>, since: &str) {
 /// Looks at the domain of the address in From.
 pub async fn look_at_domain(checkup: &mut Checkup<'_>, names: &Names, sender: Sender<'_>) {
     let domain = sender.from.domain().to_ascii_lowercase();
-    checkup.add(mail(names, &domain).await);
+    match mail(names, &domain).await {
+        Ok(check) => checkup.add(check),
+        Err((check, since)) => {
+            checkup.add(check);
+            return skip(checkup, 1, since);
+        }
+    }
     let [record, server] = spf(names, &domain, &sender).await;
     checkup.add(record);
     checkup.add(server);
@@ -71,26 +77,27 @@ pub async fn look_at_domain(checkup: &mut Checkup<'_>, names: &Names, sender: Se
     });
 }
 
-/// Whether answers and bounces find somebody.
-async fn mail(names: &Names, domain: &str) -> Check {
+/// Whether answers and bounces find somebody; with an error nothing else can be known either.
+async fn mail(names: &Names, domain: &str) -> Result<Check, (Check, &'static str)> {
     let (id, what) = ("mx", format!("MX of {domain}"));
     let nobody = |finding: &str| {
         Check::failure(id, what.clone(), Cause::Configuration, finding)
             .to_do("send from a domain that takes mail: receivers refuse senders whom nobody can answer")
     };
+    let silent = |why: &str| (unanswered(id, &what, why), "the DNS does not answer about the domain");
     match names.exchangers(domain).await {
         Ok(all) if all.iter().any(|name| name == ".") => {
-            Check::warning(id, what, "it takes no mail (its MX is .), so that answers and bounces get lost")
-                .to_do("send from a domain that takes mail: some receivers refuse those that do not")
+            Ok(Check::warning(id, what, "it takes no mail (its MX is .), so that answers and bounces get lost")
+                .to_do("send from a domain that takes mail: some receivers refuse those that do not"))
         }
-        Ok(all) => Check::ok(id, what, format!("it takes mail, at {}", listed(&all))),
-        Err(Nothing::NoName) => nobody("there is no such domain"),
+        Ok(all) => Ok(Check::ok(id, what, format!("it takes mail, at {}", listed(&all)))),
+        Err(Nothing::NoName) => Err((nobody("there is no such domain"), "there is no such domain")),
         Err(Nothing::NoRecord) => match names.addresses(domain).await {
-            Ok(_) => Check::ok(id, what, "it has no MX, and an address at which it can take mail"),
-            Err(Nothing::Unanswered(why)) => unanswered(id, &what, &why),
-            Err(_) => nobody("it has neither MX nor address, so that answers and bounces get lost"),
+            Ok(_) => Ok(Check::ok(id, what, "it has no MX, and an address at which it can take mail")),
+            Err(Nothing::Unanswered(why)) => Err(silent(&why)),
+            Err(_) => Ok(nobody("it has neither MX nor address, so that answers and bounces get lost")),
         },
-        Err(Nothing::Unanswered(why)) => unanswered(id, &what, &why),
+        Err(Nothing::Unanswered(why)) => Err(silent(&why)),
     }
 }
 
@@ -116,7 +123,8 @@ fn suggestion(host: Option<&str>) -> (String, Option<&'static str>) {
     if host.ends_with(".gmail.com") || host.ends_with(".google.com") {
         return ("v=spf1 include:_spf.google.com ~all".into(), None);
     }
-    let asks = "your provider says what stands for its servers; a:… is right where mail leaves from that machine itself";
+    let asks =
+        "your provider says what stands for its servers; a:… is right where mail leaves from that machine itself";
     if host.parse::<IpAddr>().is_err() && host.contains('.') {
         return (format!("v=spf1 a:{host} ~all"), Some(asks));
     }
@@ -137,8 +145,9 @@ async fn spf(names: &Names, domain: &str, sender: &Sender<'_>) -> [Check; 2] {
             return [check, server("there is no SPF record")];
         }
         Err(No::Single(count)) => {
-            let check = wrong(format!("there are {count} records, and receivers take that for a mistake and heed none"))
-                .to_do(format!("make one of them: {domain}. TXT \"v=spf1 … ~all\" with the terms of all"));
+            let check =
+                wrong(format!("there are {count} records, and receivers take that for a mistake and heed none"))
+                    .to_do(format!("make one of them: {domain}. TXT \"v=spf1 … ~all\" with the terms of all"));
             return [check, server("there is no single SPF record")];
         }
         Err(No::Answer(why)) => return [unanswered(id, &what, &why), server("the SPF record is not known")],
@@ -164,10 +173,10 @@ async fn spf(names: &Names, domain: &str, sender: &Sender<'_>) -> [Check; 2] {
         let is_known = if found.wrong.is_empty() { "it must be mended first" } else { "the SPF record is wrong" };
         return [help.into_iter().fold(check, Check::to_do), server(is_known)];
     }
-    let lookups = counted(found.lookups, "look-up");
+    let lookups = format!("{} of {MOST_LOOKUPS} look-ups", found.lookups);
     let check = match found.end() {
-        Some(Says::Fail | Says::SoftFail) => Check::ok(id, what, format!("{seen}, {lookups} of {MOST_LOOKUPS}")),
-        _ => Check::warning(id, what, format!("it says nothing about everybody else; it is {seen}, {lookups} of {MOST_LOOKUPS}"))
+        Some(Says::Fail | Says::SoftFail) => Check::ok(id, what, format!("{seen}, {lookups}")),
+        _ => Check::warning(id, what, format!("it says nothing about everybody else; it is {seen}, {lookups}"))
             .to_do(format!("end it in ~all or -all: {domain}. TXT")),
     };
     [check, covers(&found, sender)]

@@ -60,7 +60,11 @@ pub fn config(checkup: &mut Checkup<'_>, file: &Path, account: Result<&Account, 
     }
     match file.metadata() {
         Ok(data) => checkup.add(permissions(file, &data)),
-        Err(why) => checkup.add(Check::skipped("config-permissions", "its permissions", format!("it is not there ({why})"))),
+        Err(why) => checkup.add(Check::skipped(
+            "config-permissions",
+            "permissions of the config file",
+            format!("it is not there ({why})"),
+        )),
     }
 }
 
@@ -68,7 +72,7 @@ pub fn config(checkup: &mut Checkup<'_>, file: &Path, account: Result<&Account, 
 #[cfg(unix)]
 fn permissions(file: &Path, data: &Metadata) -> Check {
     use std::os::unix::fs::MetadataExt;
-    let (id, what) = ("config-permissions", "its permissions");
+    let (id, what) = ("config-permissions", "permissions of the config file");
     let (mode, owner) = (data.mode() & 0o7777, data.uid());
     let own = rustix::process::getuid().as_raw();
     let chmod = format!("chmod 600 {}", file.display());
@@ -89,11 +93,15 @@ fn permissions(file: &Path, data: &Metadata) -> Check {
 
 #[cfg(not(unix))]
 fn permissions(_: &Path, _: &Metadata) -> Check {
-    Check::skipped("config-permissions", "its permissions", "they are not looked at on this system")
+    Check::skipped("config-permissions", "permissions of the config file", "they are not looked at on this system")
 }
 
-/// Where the password comes from, and whether it does. `Ok(false)` where nobody could be asked.
-pub fn password(checkup: &mut Checkup<'_>, account: Option<&Account>, read: Result<bool, &Trouble>) {
+/// Where the password comes from, and whether it does; why it was not read is in `Ok(Err(…))`.
+pub fn password(
+    checkup: &mut Checkup<'_>,
+    account: Option<&Account>,
+    read: Result<Result<(), &'static str>, &Trouble>,
+) {
     let (id, what) = ("password", "password");
     let Some(account) = account else {
         return checkup.add(Check::skipped(id, what, "there is no account"));
@@ -103,12 +111,9 @@ pub fn password(checkup: &mut Checkup<'_>, account: Option<&Account>, read: Resu
     };
     let kind = login.secret.kind();
     checkup.add(match read {
-        Ok(true) => Check::ok(id, what, format!("there is one from {kind}, not shown")),
-        Ok(false) => Check::skipped(id, what, "it is asked for at the terminal, and there is none here")
-            .to_do("run this at a terminal, or add password_command, password_file, password_env or credential to the account"),
-        Err(Trouble { why, help }) => {
-            Check::failure(id, what, Cause::Configuration, why).perhaps(help.as_ref())
-        }
+        Ok(Ok(())) => Check::ok(id, what, format!("there is one from {kind}, not shown")),
+        Ok(Err(why)) => Check::skipped(id, what, format!("it comes from {kind}; {why}")),
+        Err(Trouble { why, help }) => Check::failure(id, what, Cause::Configuration, why).perhaps(help.as_ref()),
     });
 }
 
@@ -135,7 +140,9 @@ pub fn outbox(checkup: &mut Checkup<'_>, file: Result<PathBuf, Trouble>) -> Opti
         Ok(file) => file,
         Err(Trouble { why, help }) => {
             checkup.add(Check::failure("outbox", "outbox", Cause::Configuration, why).perhaps(help));
-            for (id, what) in [("outbox-permissions", "its permissions"), ("outbox-space", "room on its disk")] {
+            for (id, what) in
+                [("outbox-permissions", "permissions of the outbox"), ("outbox-space", "room for the outbox")]
+            {
                 checkup.add(Check::skipped(id, what, "there is no place for it"));
             }
             return None;
@@ -202,7 +209,7 @@ fn directory(file: &Path) -> &Path {
 #[cfg(unix)]
 fn outbox_permissions(file: &Path, is_there: bool) -> Check {
     use std::os::unix::fs::MetadataExt;
-    let (id, what) = ("outbox-permissions", "its permissions");
+    let (id, what) = ("outbox-permissions", "permissions of the outbox");
     let mode = |path: &Path| path.metadata().map(|data| data.mode() & 0o7777);
     let within = directory(file);
     if rustix::fs::access(within, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
@@ -231,12 +238,12 @@ fn outbox_permissions(file: &Path, is_there: bool) -> Check {
 
 #[cfg(not(unix))]
 fn outbox_permissions(_: &Path, _: bool) -> Check {
-    Check::skipped("outbox-permissions", "its permissions", "they are not looked at on this system")
+    Check::skipped("outbox-permissions", "permissions of the outbox", "they are not looked at on this system")
 }
 
 #[cfg(unix)]
 fn space(file: &Path) -> Check {
-    let (id, what) = ("outbox-space", "room on its disk");
+    let (id, what) = ("outbox-space", "room for the outbox");
     match rustix::fs::statvfs(directory(file)) {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize) / (1 << 20);
@@ -254,7 +261,7 @@ fn space(file: &Path) -> Check {
 
 #[cfg(not(unix))]
 fn space(_: &Path) -> Check {
-    Check::skipped("outbox-space", "room on its disk", "it is not looked at on this system")
+    Check::skipped("outbox-space", "room for the outbox", "it is not looked at on this system")
 }
 
 /// Whether the clock can be right: it is not behind what is known to have been.

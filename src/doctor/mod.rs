@@ -147,7 +147,8 @@ impl Check {
     /// With something to do.
     #[must_use]
     pub fn to_do(mut self, help: impl AsRef<str>) -> Self {
-        self.to_do.push(shown(help.as_ref()));
+        let lines = help.as_ref().lines().filter(|line| !line.trim().is_empty());
+        self.to_do.push(lines.map(|line| shown(line.trim())).collect::<Vec<_>>().join("\n"));
         self
     }
 
@@ -170,7 +171,7 @@ impl Check {
         let space = " ".repeat(9_usize.saturating_sub(self.verdict.word().len()));
         let mut text = format!("{word}{space}{}: {}\n", self.what, self.finding);
         for help in &self.to_do {
-            let _ = writeln!(text, "         to do: {help}");
+            let _ = writeln!(text, "         to do: {}", help.replace('\n', "\n                "));
         }
         text
     }
@@ -271,8 +272,9 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_stays_on_its_line_and_has_an_end() {
-        let check = Check::ok("x", "a\nb", "c\u{1b}[2Jd\nok       forged: x").to_do("e\nf");
-        assert_eq!(check.text("ok"), "ok       a b: c<U+001B>[2Jd ok       forged: x\n         to do: e f\n");
+        let check = Check::ok("x", "a\nb", "c\u{1b}[2Jd\nok       forged: x").to_do("e\n\nf");
+        let text = "ok       a b: c<U+001B>[2Jd ok       forged: x\n         to do: e\n                f\n";
+        assert_eq!(check.text("ok"), text);
         assert_eq!(Check::ok("x", "a", "é".repeat(5000)).finding.chars().count(), MOST_CHARACTERS + 1);
     }
 
@@ -287,10 +289,7 @@ mod tests {
         checkup.add(Check::failure("c", "c", Cause::Insecure, ""));
         checkup.add(Check::warning("d", "d", ""));
         assert_eq!(checkup.first_failure(), Some(Cause::Refused));
-        assert_eq!(
-            checkup.counts(),
-            "4 checks: 1 ok, 0 notes, 1 warning, 2 failures, 0 skipped; nothing was sent\n"
-        );
+        assert_eq!(checkup.counts(), "4 checks: 1 ok, 0 notes, 1 warning, 2 failures, 0 skipped; nothing was sent\n");
         assert_eq!(told, ["a", "b", "c", "d"]);
     }
 }

@@ -15,7 +15,7 @@ use hickory_resolver::{
     },
 };
 
-/// A server that does not answer is asked once more after so long.
+/// A server that does not answer in so long is asked once more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// So many records of a name are looked at.
@@ -70,14 +70,19 @@ impl Names {
         let mut builder = builder.map_err(|why| format!("who is to be asked is not known: {why}"))?;
         let options = builder.options_mut();
         options.timeout = PATIENCE;
-        options.attempts = 2;
+        options.attempts = 1;
         options.use_hosts_file = ResolveHosts::Never;
         options.edns0 = true;
         options.try_tcp_on_error = true;
         Ok(Self { resolver: builder.build().map_err(|why| why.to_string())? })
     }
 
-    async fn ask<T>(&self, name: &str, kind: RecordType, take: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, Nothing> {
+    async fn ask<T>(
+        &self,
+        name: &str,
+        kind: RecordType,
+        take: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Vec<T>, Nothing> {
         let mut name = Name::from_utf8(name).map_err(|_| Nothing::NoName)?;
         // As it stands, whatever this machine would add.
         name.set_fqdn(true);
@@ -92,6 +97,10 @@ impl Names {
                 ResponseCode::NoError => Nothing::NoRecord,
                 code => Nothing::Unanswered(code.to_string()),
             }),
+            Err(NetError::Dns(DnsError::ResponseCode(code))) => {
+                Err(Nothing::Unanswered(format!("the DNS server answers {code}")))
+            }
+            Err(NetError::Timeout) => Err(Nothing::Unanswered("no DNS server answers".into())),
             Err(why) => Err(Nothing::Unanswered(why.to_string())),
         }
     }
@@ -138,7 +147,10 @@ impl Names {
             })
             .await?;
         all.sort();
-        Ok(all.into_iter().map(|(_, name)| if name == "." { name } else { name.trim_end_matches('.').to_owned() }).collect())
+        Ok(all
+            .into_iter()
+            .map(|(_, name)| if name == "." { name } else { name.trim_end_matches('.').to_owned() })
+            .collect())
     }
 }
 

@@ -36,7 +36,10 @@ pub(super) fn limits(hello: &Hello, account: &Account, largest: Option<u64>) -> 
     }
     let most = hello.limit("MAILMAX");
     if let Some(most) = most {
-        said.push(format!("it takes {} over a connection (MAILMAX)", counted(usize::try_from(most).unwrap_or(usize::MAX), "message")));
+        said.push(format!(
+            "it takes {} over a connection (MAILMAX)",
+            counted(usize::try_from(most).unwrap_or(usize::MAX), "message")
+        ));
     }
     let rates: Vec<String> = account.rates.iter().map(ToString::to_string).collect();
     said.push(format!(
@@ -52,7 +55,9 @@ pub(super) fn limits(hello: &Hello, account: &Account, largest: Option<u64>) -> 
     }
     let mut help = Vec::new();
     if let Some(most) = most.filter(|most| account.messages_per_connection.is_none_or(|own| own.get() as u64 > *most)) {
-        help.push(format!("set messages_per_connection = {most} in the account, so that the server need not break off"));
+        help.push(format!(
+            "set messages_per_connection = {most} in the account, so that the server need not break off"
+        ));
     }
     let host = account.host.to_ascii_lowercase();
     if let Some(preset) = Preset::ALL.into_iter().find(|preset| preset.host == Some(host.as_str())) {

@@ -26,7 +26,7 @@ pub struct Rehearsed<'r> {
     pub secret: Option<SecretString>,
     /// From whom mail is to be taken.
     pub trial: Option<Trial>,
-    /// How many messages of the campaign there are, at most, over one connection, and what else is known of it.
+    /// What time it is.
     pub now: Timestamp,
 }
 
@@ -232,9 +232,11 @@ impl Seen<'_> {
         let (id, what) = ("connect", "connection");
         match &self.probe.reached {
             Some((peer, time)) => {
-                let way = self.account.proxy.as_ref().map_or(String::new(), |proxy| {
-                    format!(" through the proxy {}:{}", proxy.host, proxy.port)
-                });
+                let way = self
+                    .account
+                    .proxy
+                    .as_ref()
+                    .map_or(String::new(), |proxy| format!(" through the proxy {}:{}", proxy.host, proxy.port));
                 Check::ok(id, what, format!("there is one to {peer}{way}, after {} ms", time.as_millis()))
             }
             None => self.refusal(id, what),
@@ -283,7 +285,8 @@ impl Seen<'_> {
         if apart <= APART {
             return Check::ok(id, what, finding);
         }
-        Check::warning(id, what, finding).to_do("find out which of the two is wrong; set this one with timedatectl set-ntp true")
+        Check::warning(id, what, finding)
+            .to_do("find out which of the two is wrong; set this one with timedatectl set-ntp true")
     }
 
     fn ehlo(&self) -> Check {
@@ -316,7 +319,9 @@ impl Seen<'_> {
         let offered = self.probe.hello.as_ref().map(|hello| hello.mechanisms.join(", ")).unwrap_or_default();
         match &self.probe.mechanism {
             Some(Ok(mechanism)) => Check::ok(id, what, format!("it offers {}; {mechanism} is used", shown(&offered))),
-            Some(Err(why)) => Check::failure(id, what, Cause::Configuration, why).to_do("look at auth and tls of the account"),
+            Some(Err(why)) => {
+                Check::failure(id, what, Cause::Configuration, why).to_do("look at auth and tls of the account")
+            }
             None if self.probe.stopped.is_none() => Check::skipped(id, what, "the account has no username"),
             None => Check::skipped(id, what, self.since()),
         }
@@ -373,9 +378,11 @@ impl Seen<'_> {
     fn recipient(&self, trial: Option<&Trial>) -> Check {
         let (id, what) = ("recipient", "mail to the sender");
         match (&self.probe.recipient, trial) {
-            (Some(Asked::Yes(_)), Some(trial)) => {
-                Check::ok(id, what, format!("the server would take mail to {}; taken back with RSET, nothing was sent", trial.from))
-            }
+            (Some(Asked::Yes(_)), Some(trial)) => Check::ok(
+                id,
+                what,
+                format!("the server would take mail to {}; taken back with RSET, nothing was sent", trial.from),
+            ),
             (Some(Asked::No(reply)), Some(trial)) => {
                 let finding = format!("the server takes no mail to {}: {reply}", trial.from);
                 // Of the address alone (RFC 3463 §3.2), or without a word about what it is.

@@ -120,7 +120,8 @@ fn term_of(term: &str) -> Result<(Says, Mechanism), String> {
 
 /// A domain, or one with macros, which receivers put in.
 fn domain(value: &str) -> Result<String, String> {
-    let fits = !value.is_empty() && value.len() <= 253 && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    let fits =
+        !value.is_empty() && value.len() <= 253 && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
     if fits && (value.contains('%') || value.trim_end_matches('.').contains('.')) {
         Ok(value.trim_end_matches('.').to_ascii_lowercase())
     } else {
@@ -199,12 +200,8 @@ impl Tree {
 
 fn is_in(server: IpAddr, (network, bits): (IpAddr, u8)) -> bool {
     match (server.to_canonical(), network) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => {
-            (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(bits)
-        }
-        (IpAddr::V6(one), IpAddr::V6(other)) => {
-            (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(bits)
-        }
+        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(bits),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(bits),
         _ => false,
     }
 }
@@ -281,7 +278,11 @@ impl Walk<'_> {
             let record = match Record::parse(text) {
                 Ok(record) => record,
                 Err(why) => {
-                    self.wrong.push(if self.path.len() == 1 { why } else { format!("in the record of {domain}, {why}") });
+                    self.wrong.push(if self.path.len() == 1 {
+                        why
+                    } else {
+                        format!("in the record of {domain}, {why}")
+                    });
                     return Tree::default();
                 }
             };
@@ -427,14 +428,20 @@ mod tests {
         ] {
             assert_eq!(Record::parse(wrong), Err(why.into()), "{wrong}");
         }
-        assert!(is_record("V=SPF1") && is_record("v=spf1 -all") && !is_record("v=spf10 -all") && !is_record("spf2.0/pra"));
+        assert!(
+            is_record("V=SPF1") && is_record("v=spf1 -all") && !is_record("v=spf10 -all") && !is_record("spf2.0/pra")
+        );
     }
 
     #[test]
     fn the_first_term_that_means_a_server_counts() {
         let term = |says, address: &str, bits| (says, Matcher::Networks(vec![(address.parse().unwrap(), bits)]));
         let inner = Tree {
-            terms: vec![term(Says::Fail, "192.0.2.7", 32), term(Says::Pass, "192.0.2.0", 24), (Says::Fail, Matcher::All)],
+            terms: vec![
+                term(Says::Fail, "192.0.2.7", 32),
+                term(Says::Pass, "192.0.2.0", 24),
+                (Says::Fail, Matcher::All),
+            ],
             redirect: None,
         };
         let tree = Tree {
@@ -447,7 +454,10 @@ mod tests {
         assert_eq!(about("192.0.2.7"), Some(Says::SoftFail));
         assert_eq!(about("198.51.100.1"), Some(Says::SoftFail));
         assert_eq!(tree.end(), Some(Says::SoftFail));
-        assert_eq!(Tree { terms: vec![(Says::Pass, Matcher::Unknown)], redirect: None }.about("::1".parse().unwrap()), None);
+        assert_eq!(
+            Tree { terms: vec![(Says::Pass, Matcher::Unknown)], redirect: None }.about("::1".parse().unwrap()),
+            None
+        );
         assert!(is_in("2001:db8::1".parse().unwrap(), ("2001:db8::".parse().unwrap(), 32)));
         assert!(!is_in("2001:db9::1".parse().unwrap(), ("2001:db8::".parse().unwrap(), 32)));
         assert!(is_in("1.2.3.4".parse().unwrap(), ("9.9.9.9".parse().unwrap(), 0)));

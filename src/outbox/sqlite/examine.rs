@@ -71,7 +71,8 @@ fn ids(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 fn last(connection: &Connection, version: i64) -> rusqlite::Result<Option<Timestamp>> {
-    let mut tables = vec!["SELECT max(prepared) FROM campaign", "SELECT began FROM attempt ORDER BY number DESC LIMIT 1"];
+    let mut tables =
+        vec!["SELECT max(prepared) FROM campaign", "SELECT began FROM attempt ORDER BY number DESC LIMIT 1"];
     if version > 1 {
         tables.push("SELECT at FROM log ORDER BY number DESC LIMIT 1");
     }
