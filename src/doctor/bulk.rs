@@ -1,7 +1,7 @@
 //! What the large providers want of whoever writes to many of their customers.
 
 use super::{Cause, Check, Checkup, Verdict};
-use crate::address::Address;
+use crate::{address::Address, diagnostic::counted};
 
 /// The rules hold from so many messages a day to one provider (support.google.com/a/answer/14229414).
 const MANY: usize = 5000;
@@ -58,7 +58,10 @@ pub fn unsubscribe(checkup: &mut Checkup<'_>, audience: Option<&Audience>, since
     };
     let (name, count) = audience.most();
     let is_bulk = count >= MANY;
-    let numbers = format!("{count} of {} recipients are at {name}", audience.recipients);
+    let numbers = match count {
+        0 => format!("none of {} is at a provider that has them", counted(audience.recipients, "recipient")),
+        _ => format!("{count} of {} at {name}", counted(audience.recipients, "recipient")),
+    };
     let missing: Vec<&str> = [("spf", "SPF"), ("dkim", "DKIM"), ("dmarc", "DMARC")]
         .into_iter()
         .filter(|(id, _)| matches!(checkup.verdict(id), Some(Verdict::Warning | Verdict::Failure(_))))

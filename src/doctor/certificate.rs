@@ -123,30 +123,25 @@ pub(super) fn check(probe: &Probe, host: &str, now: Timestamp) -> Check {
         return Check::note(id, what, format!("shown, and not refused: {facts}"));
     }
     help.push("nothing is sent over such a connection, and there is no switch to go on without".to_owned());
-    let finding = format!("refused: {}; shown was one of {}, {facts}", wrong.join(", and "), said.subject);
+    let finding = format!("refused: {}; the one shown is {}, {facts}", wrong.join(", and "), said.subject);
     help.iter().fold(Check::failure(id, what, Cause::Insecure, finding), Check::to_do)
 }
 
 /// That nobody whom this machine trusts vouches for it.
 fn unknown(why: Option<&CertificateError>, said: &Said, help: &mut Vec<String>) -> Option<String> {
-    let is_unknown = match why? {
-        CertificateError::UnknownIssuer => true,
-        // A certificate of an authority, which servers of one's own often show.
-        CertificateError::Other(_) => said.is_self_signed,
-        _ => false,
+    let wrong = match why? {
+        CertificateError::UnknownIssuer | CertificateError::Other(_) if said.is_self_signed => {
+            "it is self-signed, so that nobody else vouches for it"
+        }
+        CertificateError::UnknownIssuer => "nobody whom this machine trusts has issued it",
+        CertificateError::BadSignature => "the authority that it names is trusted and has not signed it",
+        _ => return None,
     };
-    if !is_unknown {
-        return None;
-    }
     help.push(
         "if it is a server of your own, name its certification authority with ca_file; else somebody may be in between"
             .to_owned(),
     );
-    Some(if said.is_self_signed {
-        "it is self-signed, so that nobody else vouches for it".into()
-    } else {
-        "nobody whom this machine trusts has issued it".into()
-    })
+    Some(wrong.to_owned())
 }
 
 /// Whole days.

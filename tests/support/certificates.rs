@@ -15,9 +15,13 @@ pub(crate) struct Certificate {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::named("apiece test authority")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).expect("no names");
         // With one name for both the server's certificate would pass for self-signed.
-        authority.distinguished_name.push(DnType::CommonName, "apiece test authority");
+        authority.distinguished_name.push(DnType::CommonName, name);
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("key");
