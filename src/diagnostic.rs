@@ -363,6 +363,28 @@ impl Diagnostic {
         }
     }
 
+    /// Such as `config.toml:3:8`.
+    fn place_in_words(&self) -> Option<String> {
+        match &self.place {
+            Place::Nowhere => None,
+            Place::File(path) => Some(path.display().to_string()),
+            Place::Text(source, span) => {
+                let (line, column) = source.position(span.start);
+                Some(format!("{}:{line}:{column}", source.name))
+            }
+            Place::Row { list, row, column: Some(column) } => {
+                Some(format!("{list}, row {row}, column {}", quoted(column)))
+            }
+            Place::Row { list, row, column: None } => Some(format!("{list}, row {row}")),
+        }
+    }
+
+    /// The sentence behind its place, on one line.
+    pub(crate) fn sentence(&self) -> String {
+        let message = self.message.replace('\n', " ");
+        self.place_in_words().map_or(message.clone(), |place| format!("{place}: {message}"))
+    }
+
     /// Whether it is one line about a row of a list.
     fn fits_a_table(&self) -> bool {
         matches!(self.place, Place::Row { .. }) && !self.message.contains('\n')
@@ -384,18 +406,7 @@ impl Diagnostic {
             }
             return renderer.render(&[report]) + "\n";
         }
-        let place = match &self.place {
-            Place::Nowhere => None,
-            Place::File(path) => Some(path.display().to_string()),
-            Place::Text(source, span) => {
-                let (line, column) = source.position(span.start);
-                Some(format!("{}:{line}:{column}", source.name))
-            }
-            Place::Row { list, row, column: Some(column) } => {
-                Some(format!("{list}, row {row}, column {}", quoted(column)))
-            }
-            Place::Row { list, row, column: None } => Some(format!("{list}, row {row}")),
-        };
+        let place = self.place_in_words();
         let message = place.map_or(message.clone(), |place| format!("{}: {message}", visible(&place)));
         let mut text = renderer.render(&[annotate_snippets::Group::with_title(level.primary_title(message))]) + "\n";
         if !evidence.is_empty() {

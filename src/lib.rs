@@ -16,6 +16,7 @@
 //! | [`delivery`] | SMTP: connections, transactions, pace; speaks in [`delivery::Event`]s |
 //! | [`sandbox`] | an SMTP server that keeps what it is sent, and the proof made from it |
 //! | [`preview`] | messages to look at, in the terminal, as files or as pages for a browser |
+//! | [`doctor`] | looks at settings, record, server and DNS, and says what would stop a run; sends nothing |
 //! | [`report`] | what a person or a program is told: progress, JSON, summary |
 //! | [`schedule`] | a command that a scheduler starts, as systemd, cron, launchd and Windows want it written |
 //! | [`cli`] | one file for each command |
@@ -60,6 +61,8 @@ pub mod delivery;
 pub mod sandbox;
 
 pub mod preview;
+
+pub mod doctor;
 pub mod report;
 pub mod schedule;
 

@@ -88,6 +88,18 @@ impl Complaint for SecretError {
 }
 
 impl SecretSource {
+    /// What kind of place it is, as the key is called; never what the key is set to, which may be a password by mistake.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "password_command",
+            Self::File(_) => "password_file",
+            Self::Env(_) => "password_env",
+            Self::Credential(_) => "credential",
+            Self::Ask => "the terminal",
+        }
+    }
+
     /// Reads the secret. `prompt` is shown where a person is asked. Blocks.
     pub fn read(&self, prompt: &str) -> Result<SecretString, SecretError> {
         match self {

@@ -39,6 +39,8 @@ fn looking_before_sending_opens_no_socket() {
         &["check", &sample],
         &["preview", &sample],
         &["preview", &sample, "--eml", "out"],
+        &["doctor", "--offline", "--account", "work"],
+        &["doctor", &sample, "--offline", "--from", "a@police.example"],
     ] {
         let Some((run, calls)) = network_calls(&home, arguments) else { return };
         run.ended(0);

@@ -74,7 +74,9 @@ mod the_sandbox_proves_it;
 mod the_way_to_the_server;
 mod values_come_back_intact;
 mod what_a_server_may_do;
+mod what_the_dns_says_of_a_sender;
 mod what_was_prepared_is_sent;
+mod what_would_stop_a_run;
 #[cfg(unix)]
 mod who_must_approve;
 mod workbooks;

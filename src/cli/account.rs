@@ -24,16 +24,21 @@ use crate::{
 
 /// The account of a name in the user's config file, or the only one.
 pub(super) fn choose(config: Option<&Path>, name: Option<&str>) -> Result<Account, Failure> {
-    let (file, named) = match config {
-        Some(file) => (file.to_owned(), Named::ByUser),
-        None => (default_config()?, Named::ByDefault),
-    };
+    let (file, named) = config_file(config)?;
     let configuration = |why| Failure::new(Exit::Configuration, why);
     let accounts = Accounts::read(&file, named).map_err(configuration)?;
     let account = accounts.choose(name).map_err(configuration)?;
     delivery::check_account(account)
         .map_err(|why| Failure::because(Exit::Configuration, "account.tls", why.to_string(), why.help().as_deref()))?;
     Ok(account.clone())
+}
+
+/// The config file: the one that is named, or the one in its usual place.
+pub(super) fn config_file(config: Option<&Path>) -> Result<(PathBuf, Named), Failure> {
+    match config {
+        Some(file) => Ok((file.to_owned(), Named::ByUser)),
+        None => Ok((default_config()?, Named::ByDefault)),
+    }
 }
 
 /// `config.toml` in the platform's place for settings.

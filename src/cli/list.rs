@@ -9,7 +9,7 @@ use super::load::quoted;
 use crate::campaign::{ColumnType, Delimiter, Duplicates, Hidden, Limits, ListOptions, encoding};
 
 /// How the list is to be read, each flag as the key of the same name in campaign.toml.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Recipient list")]
 pub(super) struct ListArgs {
     /// The heading of the column with the addresses

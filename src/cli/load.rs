@@ -60,6 +60,21 @@ pub(super) struct CampaignArgs {
 }
 
 impl CampaignArgs {
+    /// A campaign as its settings say.
+    pub(super) fn plain(campaign: PathBuf, list: Option<PathBuf>, record: RecordArgs) -> Self {
+        Self {
+            campaign,
+            list,
+            template: None,
+            recipients: None,
+            max_message_size: None,
+            common: None,
+            opaque_attachments: None,
+            list_args: ListArgs::default(),
+            record,
+        }
+    }
+
     fn overrides(&self) -> Overrides {
         Overrides {
             template: self.template.clone(),

@@ -6,6 +6,7 @@ mod approve;
 mod check;
 mod completions;
 mod confirm;
+mod doctor;
 mod evidence;
 mod exchange;
 mod expect;
@@ -122,6 +123,8 @@ enum Command {
     Report(evidence::Report),
     /// Compare a campaign with what was prepared, and check the log
     Verify(verify::Verify),
+    /// Look at account, server and DNS, and say what would stop a run; sends nothing
+    Doctor(Box<doctor::Doctor>),
     /// Remove the data of a campaign's people, and keep what proves what was done
     Purge(purge::Purge),
     /// Have a campaign sent at a time, or again and again, by systemd, cron, launchd or Windows
@@ -353,6 +356,7 @@ pub fn main() -> ExitCode {
         Command::Export(export) => export.run(screen),
         Command::Report(report) => report.run(screen),
         Command::Verify(verify) => verify.run(screen),
+        Command::Doctor(doctor) => doctor.run(screen),
         Command::Purge(purge) => purge.run(screen),
         Command::Schedule(schedule) => schedule.run(screen),
         Command::Completions(completions) => completions.run(screen),

@@ -16,7 +16,7 @@ use crate::{
 pub(super) const OUTBOX_FILE: &str = "outbox.sqlite";
 
 /// Which record.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct RecordArgs {
     /// The file that keeps what became of each message [default: in your state directory]
     #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]

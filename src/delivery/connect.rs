@@ -6,16 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,11 +25,9 @@ use super::{
     offer::{Extension, Offer},
     outcome::Happening,
     stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply, not_understood},
+    tls::{self, Presented},
 };
-use crate::{
-    campaign::{Account, ClientIdentity, Mechanism, Tls},
-    secret::read_owner_only,
-};
+use crate::campaign::{Account, Mechanism, Tls};
 
 /// How long each step may take (RFC 5321 §4.5.3.2), unless the account says less.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +40,10 @@ impl Deadlines {
         let usual = Duration::from_secs(seconds);
         self.most.map_or(usual, |most| most.min(usual))
     }
-    fn connect(self) -> Duration {
+    pub(super) fn of(account: &Account) -> Self {
+        Self { most: account.timeout }
+    }
+    pub(super) fn connect(self) -> Duration {
         self.at_most(30)
     }
     fn tls(self) -> Duration {
@@ -77,7 +73,28 @@ pub(super) struct Connector {
     account: Account,
     secret: Option<SecretString>,
     tls: Option<TlsConnector>,
+    /// What the server showed last, trusted or not
+    presented: Presented,
     habits: Arc<Habits>,
+}
+
+/// How far the way to a server was gone, and what was seen on it.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// TCP is there, after so long.
+    pub(super) reached: Option<(SocketAddr, Duration)>,
+    /// What the server said first.
+    pub(super) greeting: Option<Reply>,
+    /// Its answer to EHLO before STARTTLS.
+    pub(super) in_clear: Option<Reply>,
+    /// The server agreed to STARTTLS, and put nothing behind that.
+    pub(super) is_agreed: bool,
+    /// TLS is there: its version and the ciphers.
+    pub(super) encrypted: Option<(&'static str, String)>,
+    /// What is wrong with the certificate.
+    pub(super) distrusted: Option<rustls::CertificateError>,
+    /// Its answer to EHLO, under TLS where there is any.
+    pub(super) hello: Option<Reply>,
 }
 
 /// What a server was found to do, whatever it offers.
@@ -138,12 +155,18 @@ pub(super) enum Answer {
 impl Connector {
     /// Checks what can be checked without a network.
     pub(super) fn new(account: &Account, secret: Option<SecretString>) -> Result<Self, StopReason> {
+        let presented = Presented::default();
         let tls = match account.tls {
             Tls::None => None,
-            Tls::Implicit | Tls::StartTls => Some(TlsConnector::from(Arc::new(tls_config(account)?))),
+            Tls::Implicit | Tls::StartTls => Some(TlsConnector::from(Arc::new(tls::config(account, &presented)?))),
         };
         let habits = Habits { is_stepwise: AtomicBool::new(!account.pipelining), ..Habits::default() };
-        Ok(Self { account: account.clone(), secret, tls, habits: Arc::new(habits) })
+        Ok(Self { account: account.clone(), secret, tls, presented, habits: Arc::new(habits) })
+    }
+
+    /// The certificates that the server showed last, its own first, whether or not they were trusted.
+    pub(super) fn presented(&self) -> Vec<CertificateDer<'static>> {
+        self.presented.chain()
     }
 
     pub(super) fn server_name(&self) -> String {
@@ -156,19 +179,32 @@ impl Connector {
 
     /// A connection that is ready for mail, or why there is none.
     pub(super) async fn connect(&self) -> Result<Connection, StopReason> {
-        let deadlines = Deadlines { most: self.account.timeout };
+        let mut connection = self.approach(&mut Way::default()).await?;
+        if let (Some(login), Some(secret)) = (&self.account.login, &self.secret) {
+            login::login(&mut connection, login, secret, &self.server_name()).await?;
+        }
+        Ok(connection)
+    }
+
+    /// A connection over which nobody has logged in yet, or why there is none; what is seen on the way is noted.
+    pub(super) async fn approach(&self, way: &mut Way) -> Result<Connection, StopReason> {
+        let deadlines = self.deadlines();
+        let start = Instant::now();
         let mut tcp = dial(&self.account, deadlines.connect()).await.map_err(|why| self.unreachable(why))?;
         let peer = tcp.peer_addr().map_err(|error| self.unreachable(error))?;
+        way.reached = Some((peer, start.elapsed()));
         let mut greeting = Greeting::Expected;
         if self.account.tls == Tls::StartTls {
-            self.starttls(&mut tcp, deadlines).await?;
+            self.starttls(&mut tcp, deadlines, way).await?;
             greeting = Greeting::Done;
         }
         let (stream, tls): (Box<dyn Duplex>, _) = match &self.tls {
             Some(connector) => {
-                let stream = self.handshake(connector, tcp, deadlines).await?;
-                let version = stream.get_ref().1.protocol_version().and_then(|version| version.as_str());
-                (Box::new(stream), Some(short(version.unwrap_or("TLS"))))
+                let stream = self.handshake(connector, tcp, deadlines, way).await?;
+                let session = stream.get_ref().1;
+                let version = tls::short(session.protocol_version().and_then(|version| version.as_str()));
+                way.encrypted = Some((version, tls::ciphers(session.negotiated_cipher_suite())));
+                (Box::new(stream), Some(version))
             }
             None => (Box::new(tcp), None),
         };
@@ -176,7 +212,9 @@ impl Connector {
         // An address literal: the name of a caseworker's machine is nobody's business.
         let client = ClientId::default();
         let hello = AsyncSmtpConnection::connect_with_transport(Box::new(wire), &client);
-        let smtp = match within(deadlines.greeting(), hello).await {
+        let hello = within(deadlines.greeting(), hello).await;
+        way.greeting = way.greeting.take().or(record.greeting());
+        let smtp = match hello {
             Ok(Ok(smtp)) => smtp,
             Ok(Err(error)) => {
                 let refusal = record.refusal().map(StopReason::Unavailable);
@@ -184,9 +222,10 @@ impl Connector {
             }
             Err(late) => return Err(self.unreachable(format!("no greeting after {late}"))),
         };
-        let offer = record.reply().as_ref().map(Offer::of).unwrap_or_default();
+        way.hello = record.reply();
+        let offer = way.hello.as_ref().map(Offer::of).unwrap_or_default();
         let habits = Arc::clone(&self.habits);
-        let mut connection = Connection {
+        Ok(Connection {
             smtp,
             record,
             deadlines,
@@ -200,18 +239,19 @@ impl Connector {
             is_lost: false,
             is_half_closed: false,
             habits,
-        };
-        if let (Some(login), Some(secret)) = (&self.account.login, &self.secret) {
-            login::login(&mut connection, login, secret, &self.server_name()).await?;
-        }
-        Ok(connection)
+        })
+    }
+
+    pub(super) fn deadlines(&self) -> Deadlines {
+        Deadlines::of(&self.account)
     }
 
     /// The dialogue in clear up to the handshake (RFC 3207). lettre's own takes what an attacker put behind the
     /// 220 for replies under TLS.
-    async fn starttls(&self, tcp: &mut TcpStream, deadlines: Deadlines) -> Result<(), StopReason> {
+    async fn starttls(&self, tcp: &mut TcpStream, deadlines: Deadlines, way: &mut Way) -> Result<(), StopReason> {
         let mut clear = Clear { tcp, buffer: Vec::new(), connector: self };
         let greeting = clear.reply(deadlines.greeting()).await?;
+        way.greeting = Some(greeting.clone());
         if greeting.code() >= 400 {
             return Err(StopReason::Unavailable(greeting));
         }
@@ -219,6 +259,7 @@ impl Connector {
             return Err(self.unreachable(format!("its greeting is not understood: {greeting}")));
         }
         let ehlo = clear.command(&format!("EHLO {}\r\n", ClientId::default()), deadlines.command()).await?;
+        way.in_clear = Some(ehlo.clone());
         if ehlo.code() >= 400 {
             return Err(StopReason::Unavailable(ehlo));
         }
@@ -243,6 +284,7 @@ impl Connector {
                 ),
             });
         }
+        way.is_agreed = true;
         Ok(())
     }
 
@@ -251,12 +293,19 @@ impl Connector {
         connector: &TlsConnector,
         tcp: TcpStream,
         deadlines: Deadlines,
+        way: &mut Way,
     ) -> Result<TlsStream<TcpStream>, StopReason> {
         let host = self.account.host.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(host).map_err(|error| self.unreachable(error))?;
         match within(deadlines.tls(), connector.connect(name, tcp)).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(self.handshake_problem(&error)),
+            Ok(Err(error)) => {
+                way.distrusted = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                    Some(rustls::Error::InvalidCertificate(why)) => Some(why.clone()),
+                    _ => None,
+                };
+                Err(self.handshake_problem(&error))
+            }
             Err(late) => Err(self.unreachable(format!("the TLS handshake is not done after {late}"))),
         }
     }
@@ -445,49 +494,6 @@ impl Clear<'_> {
 /// What is wrong with an account that can be known without a network: its certification authorities.
 pub fn check_account(account: &Account) -> Result<(), StopReason> {
     Connector::new(account, None).map(drop)
-}
-
-/// TLS 1.2 or newer, verified against the platform's roots or the account's own.
-fn tls_config(account: &Account) -> Result<ClientConfig, StopReason> {
-    let problem = |why: String, help: Option<&str>| StopReason::Insecure { why, help: help.map(str::to_owned) };
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| problem(error.to_string(), None))?;
-    let builder = match &account.ca_file {
-        None => builder.with_platform_verifier().map_err(|error| {
-            let why = format!("the certificates of this machine cannot be read: {error}");
-            problem(why, Some("install the package ca-certificates"))
-        })?,
-        Some(file) => {
-            let unreadable =
-                |error: String| problem(format!("the ca_file {} cannot be used: {error}", file.display()), None);
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
-                let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-                roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(unreadable("there is no certificate in it".into()));
-            }
-            builder.with_root_certificates(roots)
-        }
-    };
-    let Some(ClientIdentity { certificate, key }) = &account.client else { return Ok(builder.with_no_client_auth()) };
-    let unusable =
-        |why: String| problem(format!("the client_cert {} cannot be used: {why}", certificate.display()), None);
-    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|why| unusable(why.to_string()))?;
-    let secret = read_owner_only(key, "client_key", "key file").map_err(|why| unusable(why.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(&secret).map_err(|_| unusable("its client_key holds no key".into()))?;
-    builder.with_client_auth_cert(chain, key).map_err(|why| unusable(why.to_string()))
-}
-
-fn short(version: &str) -> &'static str {
-    match version {
-        "TLSv1_2" => "TLSv1.2",
-        "TLSv1_3" => "TLSv1.3",
-        _ => "TLS",
-    }
 }
 
 /// The result, or how long was waited in vain.

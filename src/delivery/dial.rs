@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -45,12 +45,7 @@ pub(super) async fn dial(account: &Account, deadline: Duration) -> Result<TcpStr
 }
 
 async fn to(host: &str, port: u16, account: &Account, deadline: Duration) -> Result<TcpStream, String> {
-    let host = host.trim_matches(['[', ']']);
-    let found: Vec<SocketAddr> = match within(deadline, tokio::net::lookup_host((host, port))).await {
-        Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => return Err(format!("the name cannot be resolved ({error})")),
-        Err(late) => return Err(format!("the name is not resolved after {late}")),
-    };
+    let found = find(host, port, deadline).await?;
     let mut why = "the name has no address".to_owned();
     let mut usable = Vec::new();
     for address in found {
@@ -63,6 +58,26 @@ async fn to(host: &str, port: u16, account: &Account, deadline: Duration) -> Res
         }
     }
     race(in_turn(usable), account.source, deadline).await.map_err(|failed| failed.unwrap_or(why))
+}
+
+/// The addresses behind a name, or why there are none.
+pub(super) async fn find(host: &str, port: u16, deadline: Duration) -> Result<Vec<SocketAddr>, String> {
+    let host = host.trim_matches(['[', ']']);
+    match within(deadline, tokio::net::lookup_host((host, port))).await {
+        Ok(Ok(found)) => Ok(found.collect()),
+        Ok(Err(error)) => Err(format!("the name cannot be resolved ({error})")),
+        Err(late) => Err(format!("the name is not resolved after {late}")),
+    }
+}
+
+/// How long it takes until one address answers; the connection is closed at once.
+pub(super) async fn knock(address: SocketAddr, source: Option<IpAddr>, deadline: Duration) -> Result<Duration, String> {
+    let start = Instant::now();
+    match within(deadline, from(source, address)).await {
+        Ok(Ok(_)) => Ok(start.elapsed()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(late) => Err(format!("no answer after {late}")),
+    }
 }
 
 /// The first kind of address first, and then one of each kind in turn (RFC 8305 §4).
@@ -186,7 +201,7 @@ mod tests {
         let gone = { tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
         // Nobody has this address (RFC 5737).
         let silent = "192.0.2.1:9".parse().unwrap();
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let stream = race([silent, gone, there].into(), None, Duration::from_secs(20)).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), there);
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());

@@ -13,9 +13,11 @@ mod login;
 mod offer;
 mod outcome;
 mod pace;
+mod probe;
 mod run;
 mod seat;
 mod stream;
+mod tls;
 mod transaction;
 mod window;
 
@@ -39,6 +41,7 @@ pub use self::{
     event::{Event, Finished, Reply, Signal, StopReason},
     gate::Schedule,
     outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
+    probe::{Asked, Entry, Hello, Probe, Trial, addresses, knock, probe},
 };
 use self::{
     connect::{Connection, Connector},

@@ -24,7 +24,7 @@ pub(super) struct Offer {
     /// The most octets of a message (RFC 1870 §4), if it wants to know how large each is.
     pub(super) size: Option<u64>,
     extensions: Vec<Extension>,
-    mechanisms: Vec<String>,
+    pub(super) mechanisms: Vec<String>,
 }
 
 impl Offer {

@@ -32,6 +32,7 @@ pub(super) struct Record(Arc<Mutex<Exchange>>);
 
 #[derive(Default)]
 struct Exchange {
+    greeting: Option<Reply>,
     reply: Option<Reply>,
     /// The last 4xx or 5xx, whatever was said since.
     refusal: Option<Reply>,
@@ -73,6 +74,11 @@ impl Record {
         self.exchange().secrets.iter().fold(text, |text, words| {
             if text.contains(words.as_str()) { text.replace(words.as_str(), "…").into() } else { text }
         })
+    }
+
+    /// What was said first, if it was not before TLS.
+    pub(super) fn greeting(&self) -> Option<Reply> {
+        self.exchange().greeting.clone()
     }
 
     /// What was said last since the last commands were written, if anything was.
@@ -167,8 +173,11 @@ impl Wire {
         let Some(reply) = reply else {
             return Poll::Ready(Err(io::Error::other(not_understood(bytes))));
         };
-        self.greeted = true;
+        let is_greeting = !std::mem::replace(&mut self.greeted, true);
         let mut exchange = self.record.exchange();
+        if is_greeting {
+            exchange.greeting = Some(reply.clone());
+        }
         if reply.code() >= 400 {
             exchange.refusal = Some(reply.clone());
         }

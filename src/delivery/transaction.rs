@@ -12,7 +12,7 @@ use super::{
     outcome::{Course, Fate, Happening, Stage},
     pace::Slot,
 };
-use crate::{fault, message::Envelope};
+use crate::{address::Address, fault, message::Envelope};
 
 /// What a message ended with.
 #[derive(Debug)]
@@ -173,14 +173,44 @@ impl Connection {
 
     /// RFC 6531 §3.4, RFC 1870 §5
     pub(super) fn add_mail(&self, parcel: &Parcel, to: &mut String) {
-        let _ = write!(to, "MAIL FROM:<{}>", parcel.mail);
-        if parcel.needs_smtputf8 {
+        self.add_sender(&parcel.mail, parcel.needs_smtputf8, Some(parcel.size()), to);
+    }
+
+    /// MAIL, of a message whose size may not be known.
+    fn add_sender(&self, from: &str, needs_smtputf8: bool, size: Option<u64>, to: &mut String) {
+        let _ = write!(to, "MAIL FROM:<{from}>");
+        if needs_smtputf8 {
             to.push_str(" BODY=8BITMIME SMTPUTF8");
         }
-        if self.offer.size.is_some() {
-            let _ = write!(to, " SIZE={}", parcel.size());
+        if let Some(size) = size.filter(|_| self.offer.size.is_some()) {
+            let _ = write!(to, " SIZE={size}");
         }
         to.push_str("\r\n");
+    }
+
+    /// Asks whether mail would be taken from an address, and for the same address; takes it back, and nothing is sent. Why it cannot
+    /// be asked is in the error.
+    pub(super) async fn rehearse(
+        &mut self,
+        from: &Address,
+        size: Option<u64>,
+    ) -> Result<(Answer, Option<Answer>), String> {
+        if from.needs_smtputf8() && !self.offer.has(Extension::SmtpUtf8) {
+            return Err("the address has letters that only a server with SMTPUTF8 takes".into());
+        }
+        let mut mail = String::new();
+        self.add_sender(from.as_str(), from.needs_smtputf8(), size, &mut mail);
+        let mail = self.say(&mail).await;
+        let rcpt = match &mail {
+            Answer::Yes(reply) if Stage::Mail.hopes_for(reply) => {
+                Some(self.say(&format!("RCPT TO:<{}>\r\n", from.as_str())).await)
+            }
+            _ => None,
+        };
+        if !self.is_lost {
+            let _ = self.say("RSET\r\n").await;
+        }
+        Ok((mail, rcpt))
     }
 
     /// MAIL, RCPT and DATA in one write.
@@ -361,7 +391,6 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Address;
 
     #[test]
     fn lines_that_begin_with_a_dot_get_another() {

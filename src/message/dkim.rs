@@ -4,6 +4,7 @@
 
 mod canonical;
 mod key;
+mod public;
 
 use std::{fmt, path::PathBuf};
 
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use self::key::Key;
+pub use self::public::PublicKey;
 use crate::{address::Address, campaign::Dkim, diagnostic::Complaint, secret::SecretError};
 
 /// A line of the header has at most so many characters (RFC 5322 §2.1.1 advises 78), unless a domain is longer.
@@ -124,6 +126,12 @@ impl Signer {
     /// Reads the key, which stays in memory as long as the signer.
     pub fn read(dkim: &Dkim) -> Result<Self, DkimError> {
         Ok(Self { key: Key::read(&dkim.key_file)?, dkim: dkim.clone() })
+    }
+
+    /// What receivers must find in the DNS, if it can be told.
+    #[must_use]
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.key.public()
     }
 
     /// Whether messages from this address can be signed: it must be of the domain or of one below it, or receivers

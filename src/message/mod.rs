@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use self::digest::DigestBuilder;
 pub use self::{
     digest::Digest,
-    dkim::{DkimError, Signer},
+    dkim::{DkimError, PublicKey, Signer},
 };
 use crate::{
     address::Address,

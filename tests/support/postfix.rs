@@ -40,7 +40,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
-    certificates::Authority,
+    certificates::{Authority, Certificate},
     processes::{end_group, ended, files_below, free_port, patiently},
 };
 use files::Files;
@@ -204,7 +204,18 @@ impl Postfix {
     /// Puts a new certificate in the place of the server's, for those who connect after `restart`. None stands for the
     /// authority of `ca_file`.
     pub(crate) fn renew_certificate(&self, authority: Option<&Authority>) {
-        Files { root: self.directory.path() }.write_certificate(authority.unwrap_or(&self.authority));
+        Files { root: self.directory.path() }.write_certificate(&authority.unwrap_or(&self.authority).vouch());
+    }
+
+    /// Restarts it with another certificate.
+    pub(crate) fn show(&mut self, certificate: &Certificate) {
+        Files { root: self.directory.path() }.write_certificate(certificate);
+        self.restart();
+    }
+
+    /// Who vouches for the certificates.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// All messages delivered until now, ordered by mailbox.
@@ -287,7 +298,7 @@ impl Postfix {
     }
 
     /// What Postfix has accepted and not yet delivered. A file becomes executable with the last byte of its message.
-    fn queued(&self) -> Vec<PathBuf> {
+    pub(crate) fn queued(&self) -> Vec<PathBuf> {
         let queue = self.directory.path().join("queue");
         let accepted = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.mode() & 0o100 != 0);
         // In the order in which messages move, so that none is overlooked on its way.

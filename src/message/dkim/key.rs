@@ -6,11 +6,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::{
     error::KeyRejected,
     rand::SystemRandom,
-    signature::{Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
+    signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
 };
 use secrecy::zeroize::Zeroizing;
 
-use super::DkimError;
+use super::{DkimError, PublicKey};
 use crate::secret;
 
 /// A key file longer than this is not one.
@@ -61,6 +61,14 @@ impl Key {
                 Err(DkimError::Length(path.into()))
             }
             Err(_) => Err(DkimError::Broken(path.into())),
+        }
+    }
+
+    /// The public half.
+    pub(super) fn public(&self) -> Option<PublicKey> {
+        match self {
+            Self::Rsa(key) => PublicKey::rsa(KeyPair::public_key(key).as_ref()),
+            Self::Ed25519(key) => Some(PublicKey::Ed25519(key.public_key().as_ref().to_vec())),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod carry;
 mod error;
+mod examine;
 mod freeze;
 mod journal;
 mod ledger;
@@ -30,6 +31,7 @@ pub(crate) use self::people::{without_addresses, without_people};
 pub use self::{
     carry::{Carried, Luggage},
     error::StoreError,
+    examine::Examined,
     freeze::{Kept, Over, Snapshot},
     journal::{Attempt, Journal},
     ledger::{Ledger, News},

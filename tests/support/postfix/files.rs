@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{Ports, USER};
-use crate::support::certificates::Authority;
+use crate::support::certificates::{Authority, Certificate};
 
 /// Owns the delivered mail: `nobody`, since virtual(8) refuses to deliver as root.
 const MAIL_OWNER: u32 = 65534;
@@ -22,14 +22,13 @@ impl Files<'_> {
     pub(super) fn write_all(&self, ports: &Ports, password: &str, authority: &Authority) {
         self.directory("", 0o755, 0, 0);
         self.write("ca.pem", 0o644, &authority.pem());
-        self.write_certificate(authority);
+        self.write_certificate(&authority.vouch());
         self.write_postfix(ports);
         self.write_dovecot(password);
     }
 
     /// A new certificate for the server, in place of the one that is there.
-    pub(super) fn write_certificate(&self, authority: &Authority) {
-        let made = authority.vouch();
+    pub(super) fn write_certificate(&self, made: &Certificate) {
         self.replace("server.pem", 0o600, &format!("{}{}", made.key, made.certificate));
     }
 
