@@ -11,6 +11,8 @@ mod domains;
 mod guard;
 pub(crate) mod keys;
 mod list;
+mod login;
+mod oauth;
 mod preset;
 mod proxy;
 mod rate;
@@ -28,13 +30,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use account::{Account, Accounts, ClientIdentity, Login, Mechanism, Named, Tls};
+pub use account::{Account, Accounts, ClientIdentity, Named, Tls};
 pub use approval::ApprovalOptions;
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
 pub use domains::DomainLimit;
 pub use guard::{GuardOptions, OpaqueAttachments};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
+pub use login::{Login, LoginSecret, Mechanism};
+pub use oauth::{Issuer, OAuth, TokenPlace};
 pub use preset::Preset;
 pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};

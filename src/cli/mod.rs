@@ -12,6 +12,7 @@ mod follow;
 mod init;
 mod list;
 mod load;
+mod login;
 mod pager;
 mod prepare;
 mod preview;
@@ -117,6 +118,10 @@ enum Command {
     Report(evidence::Report),
     /// Compare a campaign with what was prepared, and check the log
     Verify(verify::Verify),
+    /// Log in with an account once: keep its password in the keyring, or get tokens for it
+    Login(login::Login),
+    /// Forget what an account logs in with
+    Logout(login::Logout),
     /// Remove the data of a campaign's people, and keep what proves what was done
     Purge(purge::Purge),
 }
@@ -318,6 +323,8 @@ pub fn main() -> ExitCode {
         Command::Export(export) => export.run(screen),
         Command::Report(report) => report.run(screen),
         Command::Verify(verify) => verify.run(screen),
+        Command::Login(login) => login.run(screen),
+        Command::Logout(logout) => logout.run(screen),
         Command::Purge(purge) => purge.run(screen),
     };
     let exit = result.unwrap_or_else(|failure| {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -16,7 +17,6 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use rustls_platform_verifier::BuilderVerifierExt;
-use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -32,8 +32,8 @@ use super::{
     stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply, not_understood},
 };
 use crate::{
-    campaign::{Account, ClientIdentity, Mechanism, Tls},
-    secret::read_owner_only,
+    campaign::{Account, ClientIdentity, Login, Mechanism, Tls},
+    secret::{Given, NoSecret, Secrets, read_owner_only},
 };
 
 /// How long each step may take (RFC 5321 §4.5.3.2), unless the account says less.
@@ -75,7 +75,7 @@ impl Deadlines {
 /// Opens connections for one account.
 pub(super) struct Connector {
     account: Account,
-    secret: Option<SecretString>,
+    secret: Option<Arc<dyn Secrets>>,
     tls: Option<TlsConnector>,
     habits: Arc<Habits>,
 }
@@ -99,6 +99,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) tls: Option<&'static str>,
     pub(super) login: Option<Mechanism>,
+    /// When what was logged in with is no longer good.
+    until: Option<Timestamp>,
     pub(super) offer: Offer,
     /// How many were begun.
     pub(super) transactions: usize,
@@ -137,7 +139,7 @@ pub(super) enum Answer {
 
 impl Connector {
     /// Checks what can be checked without a network.
-    pub(super) fn new(account: &Account, secret: Option<SecretString>) -> Result<Self, StopReason> {
+    pub(super) fn new(account: &Account, secret: Option<Arc<dyn Secrets>>) -> Result<Self, StopReason> {
         let tls = match account.tls {
             Tls::None => None,
             Tls::Implicit | Tls::StartTls => Some(TlsConnector::from(Arc::new(tls_config(account)?))),
@@ -156,6 +158,46 @@ impl Connector {
 
     /// A connection that is ready for mail, or why there is none.
     pub(super) async fn connect(&self) -> Result<Connection, StopReason> {
+        let (Some(login), Some(secrets)) = (&self.account.login, &self.secret) else { return self.open().await };
+        // Before the server waits for it: getting a token may take its time.
+        let given = secrets.give(None).await.map_err(StopReason::NoSecret)?;
+        let Some(given) = given else { return Err(StopReason::NoLogin("there is no password".into())) };
+        let (connection, reply) = match self.log_in(login, &given).await? {
+            (connection, None) => return Ok(connection),
+            (connection, Some(reply)) => (connection, reply),
+        };
+        connection.quit().await;
+        // It may have expired before its time. One better one, and not a loop: the account could be locked.
+        match secrets.give(Some(&given.secret)).await.map_err(StopReason::NoSecret)? {
+            None => Err(StopReason::LoginRefused(reply)),
+            Some(better) => match self.log_in(login, &better).await? {
+                (connection, None) => Ok(connection),
+                (_, Some(reply)) => Err(StopReason::NoSecret(NoSecret {
+                    why: format!("the server refused the login with a new token, too: {reply}"),
+                    help: Some(
+                        "a token must be for the mailbox in username and for sending over SMTP, which the provider may have to \
+                         allow first; docs/login.md says how"
+                            .into(),
+                    ),
+                    is_passing: false,
+                })),
+            },
+        }
+    }
+
+    /// A connection with somebody logged in, or the server's refusal of that.
+    async fn log_in(&self, login: &Login, given: &Given) -> Result<(Connection, Option<Reply>), StopReason> {
+        let mut connection = self.open().await?;
+        connection.until = given.until;
+        match login::login(&mut connection, login, &given.secret, &self.server_name()).await {
+            Ok(()) => Ok((connection, None)),
+            Err(StopReason::LoginRefused(reply)) => Ok((connection, Some(reply))),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// A connection on which nobody is logged in yet.
+    async fn open(&self) -> Result<Connection, StopReason> {
         let deadlines = Deadlines { most: self.account.timeout };
         let mut tcp = dial(&self.account, deadlines.connect()).await.map_err(|why| self.unreachable(why))?;
         let peer = tcp.peer_addr().map_err(|error| self.unreachable(error))?;
@@ -186,13 +228,14 @@ impl Connector {
         };
         let offer = record.reply().as_ref().map(Offer::of).unwrap_or_default();
         let habits = Arc::clone(&self.habits);
-        let mut connection = Connection {
+        Ok(Connection {
             smtp,
             record,
             deadlines,
             peer,
             tls,
             login: None,
+            until: None,
             offer,
             transactions: 0,
             is_open: false,
@@ -200,11 +243,7 @@ impl Connector {
             is_lost: false,
             is_half_closed: false,
             habits,
-        };
-        if let (Some(login), Some(secret)) = (&self.account.login, &self.secret) {
-            login::login(&mut connection, login, secret, &self.server_name()).await?;
-        }
-        Ok(connection)
+        })
     }
 
     /// The dialogue in clear up to the handshake (RFC 3207). lettre's own takes what an attacker put behind the
@@ -283,6 +322,11 @@ impl Connector {
 }
 
 impl Connection {
+    /// Whether what was logged in with has expired, and a new connection is better.
+    pub(super) fn has_expired(&self) -> bool {
+        self.until.is_some_and(|until| until <= Timestamp::now())
+    }
+
     /// Whether several commands can be written at once.
     pub(super) fn pipelines(&self) -> bool {
         self.offer.has(Extension::Pipelining) && !self.habits.is_stepwise.load(Ordering::Relaxed)
@@ -445,6 +489,23 @@ impl Clear<'_> {
 /// What is wrong with an account that can be known without a network: its certification authorities.
 pub fn check_account(account: &Account) -> Result<(), StopReason> {
     Connector::new(account, None).map(drop)
+}
+
+/// Connects, logs in and says goodbye; gives how, if it went well.
+pub async fn try_login(account: &Account, secrets: Arc<dyn Secrets>) -> Result<Option<Mechanism>, StopReason> {
+    let connection = Connector::new(account, Some(secrets))?.connect().await?;
+    let mechanism = connection.login;
+    connection.quit().await;
+    Ok(mechanism)
+}
+
+/// A TLS connection for something else than mail, on an account's way, with its deadlines and its trust.
+pub(crate) async fn secure(account: &Account) -> Result<TlsStream<TcpStream>, StopReason> {
+    let connector = Connector::new(account, None)?;
+    let deadlines = Deadlines { most: account.timeout };
+    let tcp = dial(account, deadlines.connect()).await.map_err(|why| connector.unreachable(why))?;
+    let tls = connector.tls.as_ref().ok_or_else(|| connector.unreachable("it is to be had without TLS alone"))?;
+    connector.handshake(tls, tcp, deadlines).await
 }
 
 /// TLS 1.2 or newer, verified against the platform's roots or the account's own.

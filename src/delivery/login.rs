@@ -39,7 +39,7 @@ pub(super) async fn login(
     if connection.tls.is_none() {
         return Err(StopReason::NoLogin("a password is not sent without TLS".into()));
     }
-    let mechanism = connection.offer.choose(login.mechanism).map_err(StopReason::NoLogin)?;
+    let mechanism = connection.offer.choose(&login.mechanisms()).map_err(StopReason::NoLogin)?;
     let mut dialogue = Dialogue { connection, mechanism };
     let done = dialogue.speak(&login.username, secret.expose_secret(), server).await;
     match done {
