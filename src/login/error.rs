@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::https::HttpsError;
 use crate::{
     diagnostic::{Complaint, quoted, visible},
-    secret::{NoSecret, SecretError},
+    secret::{NoSecret, SecretError, keyring::login_command},
 };
 
 /// So much of what an issuer says is shown.
@@ -19,11 +19,11 @@ const MOST_WORDS: usize = 300;
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum LoginError {
-    #[error("nobody has logged in with the account {0} yet")]
+    #[error("nobody has logged in with the account {} yet", quoted(.0))]
     NotLoggedIn(String),
-    #[error("the tokens of the account {0} are for another issuer or client than it has now")]
+    #[error("the tokens of the account {} are for another issuer or client than it has now", quoted(.0))]
     ForSomethingElse(String),
-    #[error("the tokens of the account {account} are no longer good: {why}")]
+    #[error("the tokens of the account {} are no longer good: {why}", quoted(.account))]
     NotRenewed { account: String, why: String },
     #[error("{issuer} refuses: {why}")]
     Refused { issuer: String, why: String },
@@ -41,7 +41,7 @@ pub enum LoginError {
     Secret(#[from] SecretError),
     #[error("the tokens cannot be kept in {place}: {why}")]
     NotKept { place: String, why: String },
-    #[error("another apiece has been renewing the tokens of the account {0} for a minute")]
+    #[error("another apiece has been renewing the tokens of the account {} for a minute", quoted(.0))]
     Busy(String),
     #[error("the browser's answer cannot be waited for on this machine: {0}")]
     NoListener(std::io::Error),
@@ -94,8 +94,8 @@ impl LoginError {
     /// For somebody who wanted to renew the tokens of an account.
     pub(super) fn of_renewal(self, account: &str) -> Self {
         match self {
-            Self::Refused { why, .. } | Self::Denied(why) => Self::NotRenewed { account: quoted(account), why },
-            Self::Late => Self::NotRenewed { account: quoted(account), why: "they have expired".into() },
+            Self::Refused { why, .. } | Self::Denied(why) => Self::NotRenewed { account: account.into(), why },
+            Self::Late => Self::NotRenewed { account: account.into(), why: "they have expired".into() },
             other => other,
         }
     }
@@ -127,7 +127,7 @@ impl Complaint for LoginError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NotLoggedIn(account) | Self::ForSomethingElse(account) | Self::NotRenewed { account, .. } => {
-                Some(format!("log in: apiece login {}", account.trim_matches('"')))
+                Some(format!("log in: {}", login_command(account)))
             }
             Self::Refused { .. } => Some(
                 "look at client_id, tenant, scopes and client_secret_… in the account's oauth; docs/login.md".into(),

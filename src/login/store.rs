@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{LoginError, Token};
 use crate::{
     campaign::{Account, Login, OAuth, TokenPlace},
-    diagnostic::{quoted, visible},
+    diagnostic::visible,
     secret::{
         MOST_BYTES, create_directory, create_file,
         keyring::{self, Item, What},
@@ -86,7 +86,7 @@ impl Store {
 
     /// Gives what is kept.
     pub fn read(&self) -> Result<Token, LoginError> {
-        let nothing = || LoginError::NotLoggedIn(quoted(&self.item.account));
+        let nothing = || LoginError::NotLoggedIn(self.item.account.clone());
         let text = match self.place {
             TokenPlace::Keyring => keyring::read(&self.item)?.ok_or_else(nothing)?,
             TokenPlace::File => {
@@ -161,7 +161,7 @@ impl Store {
             match file.try_lock() {
                 Ok(()) => return Ok(Lock(file)),
                 Err(fs::TryLockError::WouldBlock) if start.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
-                Err(fs::TryLockError::WouldBlock) => return Err(LoginError::Busy(quoted(&self.item.account))),
+                Err(fs::TryLockError::WouldBlock) => return Err(LoginError::Busy(self.item.account.clone())),
                 Err(fs::TryLockError::Error(why)) => return Err(self.not_kept(&why)),
             }
         }

@@ -7,10 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use super::{Client, LoginError, Store, Token};
-use crate::{
-    diagnostic::quoted,
-    secret::{Given, Giving, NoSecret, Secrets},
-};
+use crate::secret::{Given, Giving, NoSecret, Secrets};
 
 /// The tokens of an account, kept in one place by all programs that use them.
 pub struct Tokens(Arc<Known>);
@@ -28,7 +25,7 @@ impl Tokens {
         let known = read(&client, &store)?;
         if !known.is_fresh(Timestamp::now()) && known.refresh.is_none() {
             let (account, why) =
-                (quoted(store.account()), "they have expired, and there is nothing to renew them with");
+                (store.account().to_owned(), "they have expired, and there is nothing to renew them with");
             return Err(LoginError::NotRenewed { account, why: why.into() });
         }
         Ok(Self(Arc::new(Known { client, store, token: Mutex::new(known) })))
@@ -83,7 +80,7 @@ impl Secrets for Tokens {
 
 fn read(client: &Client, store: &Store) -> Result<Token, LoginError> {
     let token = store.read()?;
-    if client.is_of(&token) { Ok(token) } else { Err(LoginError::ForSomethingElse(quoted(store.account()))) }
+    if client.is_of(&token) { Ok(token) } else { Err(LoginError::ForSomethingElse(store.account().to_owned())) }
 }
 
 /// A keyring may take its time.

@@ -112,7 +112,7 @@ mod tests {
     fn a_program_that_fails_is_quoted_but_not_with_the_secret() {
         assert_eq!(
             failed("echo hunter2; printf 'no \\033[31mkey\\nfor hunter2\\n' >&2; exit 2"),
-            "the program of password_command ended with exit status: 2; it said: no \\u{1b}[31mkey / for …"
+            "the program of password_command ended with exit status: 2; it said: no <U+001B>[31mkey / for …"
         );
         let long = failed("head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 1");
         assert!(long.len() < 2200, "{}", long.len());

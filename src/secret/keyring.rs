@@ -56,12 +56,12 @@ impl fmt::Display for Item {
     }
 }
 
-impl Item {
-    /// The command that stores it.
-    #[must_use]
-    pub fn login(&self) -> String {
-        format!("apiece login {}", quoted(&self.account))
-    }
+/// What stores what an account logs in with, to be typed.
+#[must_use]
+pub fn login_command(account: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_word = !account.starts_with('-') && !account.is_empty() && account.chars().all(is_plain);
+    format!("apiece login {}", if is_word { account.to_owned() } else { quoted(account) })
 }
 
 /// Gives what the keyring has, if it has it.
