@@ -88,9 +88,10 @@ fn a_password_is_stored_once_read_by_each_run_and_forgotten() {
 
     // Nobody is there, on a bus and without one.
     keyring.stop();
-    let run = Run::of(keyring.command(&SEND).output().unwrap()).ended(78);
+    let again = [&SEND[..], &["--again"]].concat();
+    let run = Run::of(keyring.command(&again).output().unwrap()).ended(78);
     assert!(run.stderr.contains("error: there is no keyring here: "), "{}", run.stderr);
-    let run = home.run(&SEND).ended(78);
+    let run = home.run(&again).ended(78);
     assert!(run.stderr.contains("error: there is no keyring here: "), "{}", run.stderr);
     let run = piped(home.command(&["login", "work"]), PASSWORD).ended(78);
     assert!(run.stderr.contains("error: there is no keyring here: "), "{}", run.stderr);

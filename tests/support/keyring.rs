@@ -17,6 +17,16 @@ use super::{
 /// Each ends by itself after so many seconds.
 const LONGEST_LIFE: &str = "300";
 
+/// A bus that starts nobody by itself, as a desktop's would.
+const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>@ADDRESS@</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
+</busconfig>
+"#;
+
 /// A running keyring of somebody with this home directory.
 pub(crate) struct Keyring<'h> {
     home: &'h Home,
@@ -40,8 +50,9 @@ impl<'h> Keyring<'h> {
         let runtime = home.path().join("run");
         fs::create_dir(&runtime).expect("a directory");
         fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).expect("its mode");
-        let address = format!("--address={}", Self::address(home));
-        let bus = Self::limited(home, &["dbus-daemon", "--session", "--nofork", "--nopidfile", &address]);
+        let settings = home.write("run/bus.conf", BUS.replace("@ADDRESS@", &Self::address(home)));
+        let settings = format!("--config-file={}", settings.display());
+        let bus = Self::limited(home, &["dbus-daemon", "--nofork", "--nopidfile", &settings]);
         let mut keyring = Self { home, bus, daemon: None };
         assert!(patiently(Duration::from_secs(10), || runtime.join("bus").exists()), "no bus");
         let unlock = ["gnome-keyring-daemon", "--foreground", "--components=secrets", "--unlock"];

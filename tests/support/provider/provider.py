@@ -119,8 +119,11 @@ class Refresh(TokenMixin):
     def get_scope(self):
         return self.scope
 
+    def get_expires_in(self):
+        return state["lifetime"]
 
-def access_token(client, _grant_type, _user, scope):
+
+def access_token(scope="", **_):
     now = time.time()
     claims = {"iss": issuer, "sub": state["subject"], "iat": int(now), "scope": scope, "jti": secrets.token_hex(8)}
     claims["exp"] = int(now) + state["lifetime"]
@@ -233,7 +236,7 @@ class Device(DeviceAuthorizationEndpoint):
         return issuer + "/device"
 
     def save_device_credential(self, client_id, scope, data):
-        kept = {**data, "client_id": client_id, "scope": scope, "expires_at": time.time() + data["expires_in"]}
+        kept = {**data, "client_id": client_id or Client.client_id, "scope": scope, "expires_at": time.time() + data["expires_in"]}
         devices[data["device_code"]] = DeviceCredentialDict(kept)
 
 
