@@ -100,7 +100,8 @@ fn words(said: &Receiver<Zeroizing<Vec<u8>>>, deadline: Instant, output: &Zeroiz
     visible(&lines.join(" / "))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 
