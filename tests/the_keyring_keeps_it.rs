@@ -5,12 +5,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{
-    Home, OUTBOX, Run, account,
-    keyring::Keyring,
-    people,
-    provider::Provider,
-    scripted::{Act, Scripted, Stage, Tls},
+use crate::{
+    at_a_terminal::Terminal,
+    support::{
+        Home, OUTBOX, Run, account,
+        keyring::Keyring,
+        people,
+        provider::Provider,
+        scripted::{Act, Scripted, Stage, Tls},
+    },
 };
 
 const USER: &str = "case.team@police.example";
@@ -148,6 +151,26 @@ fn a_locked_keyring_is_said_to_be_and_nobody_is_asked_without_a_terminal() {
 }
 
 #[test]
+fn at_a_terminal_a_password_is_asked_for_without_being_shown() {
+    let server = server();
+    let home = home(&server);
+    let Some(keyring) = Keyring::start(&home) else { return };
+    let bus = Keyring::address(&home);
+    let environment = [("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
+    let mut terminal = Terminal::run(&home, &["login", "work"], &environment);
+    terminal.wait_for(&format!("Password of {USER} at localhost: "));
+    terminal.type_in(&format!("{PASSWORD}\n"));
+    terminal.ended(0);
+    assert!(!terminal.seen().contains("hunter2"), "{}", terminal.seen());
+    assert_eq!(keyring.tool(&LOOK), (0, PASSWORD.to_owned()));
+    let mut terminal = Terminal::run(&home, &["login", "work"], &environment);
+    terminal.wait_for("Password of");
+    terminal.type_in("half of it\x03");
+    terminal.ended(130);
+    assert_eq!(keyring.tool(&LOOK), (0, PASSWORD.to_owned()));
+}
+
+#[test]
 fn tokens_are_in_the_keyring_unless_they_are_to_be_in_a_file() {
     const KEY: &str = "x";
     let Some(provider) = Provider::start(USER, KEY, "{\"lifetime\": 2, \"padding\": 3000}") else { return };
@@ -157,7 +180,7 @@ fn tokens_are_in_the_keyring_unless_they_are_to_be_in_a_file() {
         .auth(USER, "x")
         .auth_offer("XOAUTH2")
         .on_when(|moment| match moment.stage {
-            Stage::Auth => Act::reply("235 2.7.0 welcome\r\n"),
+            Stage::AuthResponse => Act::reply("235 2.7.0 welcome\r\n"),
             _ => Act::Ok,
         })
         .start();

@@ -7,13 +7,16 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{
-    Home, Run, account, json,
-    other_servers::{Make, Server, USER},
-    people,
-    processes::patiently,
-    provider::Provider,
-    scripted::{Scripted, Tls},
+use crate::{
+    at_a_terminal::Terminal,
+    support::{
+        Home, Run, account, json,
+        other_servers::{Make, Server, USER},
+        people,
+        processes::patiently,
+        provider::Provider,
+        scripted::{Scripted, Tls},
+    },
 };
 
 /// An account at Dovecot's submission service, which takes the provider's tokens as long as they are good.
@@ -264,6 +267,41 @@ fn a_browser_brings_the_answer_and_nobody_else_can() {
     let run2 = send(&home, 2, &[]).ended(0);
     assert_eq!(server.wait_for(2).len(), 2);
     says_no_token(&provider, &home, &[&run, &run2]);
+}
+
+/// The page as one argument, and no shell.
+#[test]
+fn a_browser_is_opened_where_somebody_sits_in_front_of_one() {
+    let Some((server, provider)) = start("{}") else { return };
+    let home = home(&server, &provider, "");
+    let opener = home.write("bin/xdg-open", "#!/bin/sh\nprintf '%s\\n' \"$#\" \"$1\" > \"$HOME/opened\"\n");
+    std::fs::set_permissions(&opener, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", home.path().join("bin").display(), std::env::var("PATH").unwrap());
+    let opened = home.path().join("opened");
+    for (flags, environment, opens) in [
+        (&[][..], &[("PATH", path.as_str()), ("DISPLAY", ":99")][..], true),
+        (&["--no-browser"], &[("PATH", &path), ("DISPLAY", ":99")], false),
+        // Without a display it is a code.
+        (&[], &[("PATH", &path)], false),
+    ] {
+        let _ = std::fs::remove_file(&opened);
+        let mut terminal = Terminal::run(&home, &[&["login", "work"], flags].concat(), environment);
+        terminal.wait_for("Waiting for you");
+        let is_there = || std::fs::read_to_string(&opened).is_ok_and(|opened| opened.lines().count() == 2);
+        assert_eq!(patiently(Duration::from_secs(if opens { 10 } else { 1 }), is_there), opens, "{flags:?}");
+        if opens {
+            let opened = std::fs::read_to_string(&opened).unwrap();
+            let page = opened.strip_prefix("1\n").unwrap().trim_end();
+            assert!(page.starts_with(&format!("{}/authorize?", provider.issuer())), "{page}");
+            provider.order(&format!("browse {page}"));
+            terminal.ended(0);
+        } else {
+            let is_code = terminal.seen().contains("type the code there");
+            assert_eq!(is_code, flags.is_empty(), "{}", terminal.seen());
+            terminal.type_in("\x03");
+            terminal.ended(130);
+        }
+    }
 }
 
 #[test]

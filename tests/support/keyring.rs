@@ -64,7 +64,8 @@ impl<'h> Keyring<'h> {
         Some(keyring)
     }
 
-    fn address(home: &Home) -> String {
+    /// Where its bus is.
+    pub(crate) fn address(home: &Home) -> String {
         format!("unix:path={}", home.path().join("run/bus").display())
     }
 
