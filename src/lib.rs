@@ -14,6 +14,7 @@
 //! | [`outbox`] | what was prepared, and what became of each message |
 //! | [`approval`] | who must have signed what is sent, and whether they did |
 //! | [`delivery`] | SMTP: connections, transactions, pace; speaks in [`delivery::Event`]s |
+//! | [`login`] | OAuth 2.0: tokens are got from an issuer, kept, renewed and given to delivery |
 //! | [`sandbox`] | an SMTP server that keeps what it is sent, and the proof made from it |
 //! | [`preview`] | messages to look at, in the terminal, as files or as pages for a browser |
 //! | [`doctor`] | looks at settings, record, server and DNS, and says what would stop a run; sends nothing |
@@ -58,6 +59,7 @@ pub mod outbox;
 pub mod approval;
 
 pub mod delivery;
+pub mod login;
 pub mod sandbox;
 
 pub mod preview;

@@ -3,22 +3,97 @@
 //! A secret is read at the last moment, from a place that is not an argument and not the configuration, and is
 //! held in a [`SecretString`], which is wiped when dropped and shows nothing in `Debug`.
 
+mod command;
+pub mod keyring;
+
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    pin::Pin,
 };
 
-use secrecy::{SecretString, zeroize::Zeroizing};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use thiserror::Error;
 
+pub(crate) use self::command::run;
+use self::keyring::Item;
 use crate::diagnostic::Complaint;
 
 /// A secret longer than this is not one.
-const MOST_BYTES: u64 = 64 * 1024;
+pub(crate) const MOST_BYTES: u64 = 64 * 1024;
 
-/// Where an account's password or token is to be read.
+/// Gives what somebody logs in with, each time that a connection is opened: a password is always the same, and a token
+/// expires.
+pub trait Secrets: Send + Sync {
+    /// What to log in with now. Where a server did not take what was given before, that is `refused`; then there may be
+    /// nothing better.
+    fn give<'s>(&'s self, refused: Option<&'s SecretString>) -> Giving<'s>;
+
+    /// Waits until nothing is under way that must be finished: a token that was got is kept, whoever still wants it.
+    fn settled(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+}
+
+/// A secret that is on its way.
+pub type Giving<'s> = Pin<Box<dyn Future<Output = Result<Option<Given>, NoSecret>> + Send + 's>>;
+
+/// What to log in with.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The password or token.
+    pub secret: SecretString,
+    /// Until when it is good, if it is known that it expires.
+    pub until: Option<Timestamp>,
+}
+
+/// Why there is nothing to log in with.
+#[derive(Debug, Clone, Error)]
+#[error("{why}")]
+pub struct NoSecret {
+    /// What went wrong; holds no part of a secret.
+    pub why: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// Whether it can be otherwise in a minute.
+    pub is_passing: bool,
+}
+
+/// A password, which is always the same.
+pub struct Password(pub SecretString);
+
+impl Secrets for Password {
+    fn give<'s>(&'s self, refused: Option<&'s SecretString>) -> Giving<'s> {
+        let given = refused.is_none().then(|| Given { secret: self.0.clone(), until: None });
+        Box::pin(async { Ok(given) })
+    }
+}
+
+/// What a secret is, and so how the keys are called that say where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What a person logs in with.
+    Password,
+    /// What a program shows to those who give tokens.
+    ClientSecret,
+}
+
+impl Kind {
+    /// The key for a command, a file, a variable of the environment and a credential.
+    #[must_use]
+    pub const fn keys(self) -> [&'static str; 4] {
+        match self {
+            Self::Password => ["password_command", "password_file", "password_env", "credential"],
+            Self::ClientSecret => {
+                ["client_secret_command", "client_secret_file", "client_secret_env", "client_secret_credential"]
+            }
+        }
+    }
+}
+
+/// Where an account's password is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// The first line that a program prints; program and arguments, no shell.
@@ -29,6 +104,8 @@ pub enum SecretSource {
     Env(String),
     /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
     Credential(String),
+    /// The platform's keyring.
+    Keyring(Item),
     /// The person at the terminal.
     Ask,
 }
@@ -37,37 +114,67 @@ pub enum SecretSource {
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum SecretError {
-    #[error("the program of password_command could not be started: {0}")]
-    CommandNotStarted(io::Error),
-    #[error("the program of password_command ended with {0}")]
-    CommandFailed(std::process::ExitStatus),
+    #[error("the program of {0} could not be started: {1}")]
+    CommandNotStarted(&'static str, io::Error),
+    #[error("the program of {key} ended with {status}{}", said_by(.said))]
+    CommandFailed { key: &'static str, status: std::process::ExitStatus, said: String },
+    #[error("the program of {key} is not done after {seconds} s{}", said_by(.said))]
+    CommandLate { key: &'static str, seconds: u64, said: String },
     #[error("the file named by {0} cannot be read: {1}")]
     FileUnreadable(&'static str, io::Error),
     #[error("what {0} names is not a regular file")]
     NotAFile(&'static str),
     #[error("the {what} {path} can be read by others (its mode is {mode:o})")]
     FileOpenToOthers { what: &'static str, path: PathBuf, mode: u32 },
-    #[error("the environment variable named by password_env is not set")]
-    EnvMissing,
+    #[error("the environment variable named by {0} is not set")]
+    EnvMissing(&'static str),
     #[error("there are no credentials: $CREDENTIALS_DIRECTORY is not set")]
     NoCredentials,
     #[error("no password is configured, and there is no terminal to ask at")]
     NoTerminal,
     #[error("the password could not be read from the terminal: {0}")]
     Terminal(io::Error),
-    #[error("the password from {0} is empty")]
+    #[error("the {} from {} is empty", what_comes_from(.0), .0)]
     Empty(&'static str),
-    #[error("the password from {0} is longer than 64 KiB")]
+    #[error("the {} from {} is longer than 64 KiB", what_comes_from(.0), .0)]
     TooLong(&'static str),
-    #[error("the password from {0} is not UTF-8 or holds a NUL")]
+    #[error("the {} from {} is not UTF-8 or holds a NUL", what_comes_from(.0), .0)]
     NotText(&'static str),
+    #[error("there is no keyring here: {0}")]
+    NoKeyring(String),
+    #[error("the keyring is locked")]
+    KeyringLocked,
+    #[error("the keyring does not answer for {0} s")]
+    KeyringLate(u64),
+    #[error("the keyring refuses: {0}")]
+    KeyringFailed(String),
+    #[error("there is no {0} in the keyring")]
+    NotInKeyring(Item),
+}
+
+/// What the key of this name leads to.
+fn what_comes_from(key: &str) -> &'static str {
+    if key.starts_with("client_secret") {
+        "client secret"
+    } else if key.starts_with("token") {
+        "token"
+    } else {
+        "password"
+    }
+}
+
+fn said_by(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!("; it said: {said}") }
 }
 
 impl Complaint for SecretError {
     fn code(&self) -> &'static str {
         match self {
             Self::FileOpenToOthers { .. } => "secret.file-open-to-others",
-            Self::NoTerminal => "secret.none",
+            Self::NoTerminal | Self::NotInKeyring(_) => "secret.none",
+            Self::NoKeyring(_) | Self::KeyringLocked | Self::KeyringLate(_) | Self::KeyringFailed(_) => {
+                "secret.keyring"
+            }
             _ => "secret.unreadable",
         }
     }
@@ -76,9 +183,19 @@ impl Complaint for SecretError {
         match self {
             Self::FileOpenToOthers { path, .. } => Some(format!("chmod 600 {}", path.display())),
             Self::NoTerminal => Some(
-                "add password_command, password_file, password_env or credential to the account in your config file"
+                "add password_command, password_file, password_env, credential or keyring to the account in your config file"
                     .into(),
             ),
+            Self::NotInKeyring(item) => Some(format!("store it: {}", keyring::login_command(&item.account))),
+            Self::NoKeyring(_) => Some(
+                "a keyring belongs to a desktop session; where there is none, a password has its place in password_command, \
+                 password_file or credential, and tokens in a file (tokens = \"file\" in the account's oauth)"
+                    .into(),
+            ),
+            Self::KeyringLocked | Self::KeyringLate(_) => {
+                Some("unlock it, as logging in to the desktop does, and run the same command again".into())
+            }
+            Self::CommandLate { .. } => Some("whatever it waits for, it must be able to do without you".into()),
             Self::NoCredentials => {
                 Some("systemd sets it for a service with LoadCredential=NAME:/path/of/the/file".into())
             }
@@ -96,47 +213,43 @@ impl SecretSource {
             Self::File(_) => "password_file",
             Self::Env(_) => "password_env",
             Self::Credential(_) => "credential",
+            Self::Keyring(_) => "keyring",
             Self::Ask => "the terminal",
         }
     }
 
     /// Reads the secret. `prompt` is shown where a person is asked. Blocks.
-    pub fn read(&self, prompt: &str) -> Result<SecretString, SecretError> {
+    pub fn read(&self, kind: Kind, prompt: &str) -> Result<SecretString, SecretError> {
+        let [command_key, file_key, env_key, credential_key] = kind.keys();
         match self {
-            Self::Command(command) => from_command(command),
-            Self::File(path) => first_line(&read_owner_only(path, "password_file", "password file")?, "password_file"),
+            Self::Command(command) => run(command, command_key),
+            Self::File(path) => first_line(&read_owner_only(path, file_key, "password file")?, file_key),
             Self::Env(name) => match std::env::var(name) {
-                Ok(value) => first_line(&Zeroizing::new(value.into_bytes()), "password_env"),
-                Err(std::env::VarError::NotPresent) => Err(SecretError::EnvMissing),
-                Err(std::env::VarError::NotUnicode(_)) => Err(SecretError::NotText("password_env")),
+                Ok(value) => first_line(&Zeroizing::new(value.into_bytes()), env_key),
+                Err(std::env::VarError::NotPresent) => Err(SecretError::EnvMissing(env_key)),
+                Err(std::env::VarError::NotUnicode(_)) => Err(SecretError::NotText(env_key)),
             },
             Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
                 Some(directory) => {
                     let path = Path::new(&directory).join(name);
-                    first_line(&read(&path, "credential", Access::AsGiven)?, "credential")
+                    first_line(&read(&path, credential_key, Access::AsGiven)?, credential_key)
                 }
                 None => Err(SecretError::NoCredentials),
+            },
+            Self::Keyring(item) => match keyring::read(item)? {
+                Some(secret) => first_line(&Zeroizing::new(secret.expose_secret().as_bytes().to_vec()), "the keyring"),
+                None => Err(SecretError::NotInKeyring(item.clone())),
             },
             Self::Ask => ask(prompt),
         }
     }
 }
 
-fn from_command(command: &[String]) -> Result<SecretString, SecretError> {
-    let (program, arguments) = command.split_first().ok_or(SecretError::Empty("password_command"))?;
-    let not_started = SecretError::CommandNotStarted;
-    let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().map_err(not_started)?;
-    let mut output = Zeroizing::new(Vec::new());
-    let read = match child.stdout.take() {
-        Some(stdout) => stdout.take(MOST_BYTES + 1).read_to_end(&mut output),
-        None => Ok(0),
-    };
-    let status = child.wait().map_err(not_started)?;
-    read.map_err(not_started)?;
-    if !status.success() {
-        return Err(SecretError::CommandFailed(status));
-    }
-    first_line(&output, "password_command")
+/// The first line of standard input, which is no terminal.
+pub fn from_standard_input() -> Result<SecretString, SecretError> {
+    let mut content = Zeroizing::new(Vec::with_capacity(4096));
+    io::stdin().lock().take(MOST_BYTES + 1).read_to_end(&mut content).map_err(SecretError::Terminal)?;
+    first_line(&content, "standard input")
 }
 
 /// Reads a file that only its owner can read: all of it, or somewhat more than 64 KiB. `key` names it in the config
@@ -193,7 +306,7 @@ fn ask(prompt: &str) -> Result<SecretString, SecretError> {
     first_line(&Zeroizing::new(typed.into_bytes()), "the terminal")
 }
 
-fn first_line(content: &Zeroizing<Vec<u8>>, from: &'static str) -> Result<SecretString, SecretError> {
+pub(crate) fn first_line(content: &Zeroizing<Vec<u8>>, from: &'static str) -> Result<SecretString, SecretError> {
     if content.len() as u64 > MOST_BYTES {
         return Err(SecretError::TooLong(from));
     }
@@ -234,7 +347,10 @@ mod tests {
     use super::*;
 
     fn read(source: &SecretSource) -> Result<String, String> {
-        source.read("Password: ").map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.to_string())
+        source
+            .read(Kind::Password, "Password: ")
+            .map(|secret| secret.expose_secret().to_owned())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -254,7 +370,7 @@ mod tests {
         let path = directory.path().join("password");
         std::fs::write(&path, "pass word \r\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let error = SecretSource::File(path.clone()).read("").unwrap_err();
+        let error = SecretSource::File(path.clone()).read(Kind::Password, "").unwrap_err();
         assert!(matches!(error, SecretError::FileOpenToOthers { mode: 0o640, .. }), "{error}");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(read(&SecretSource::File(path)), Ok("pass word ".into()));

@@ -67,11 +67,15 @@ mod signatures_verify;
 mod starttls_is_safe;
 mod stopping;
 mod templates_share_pieces;
+#[cfg(unix)]
+mod the_keyring_keeps_it;
 mod the_pace_is_kept;
 mod the_record_holds;
 mod the_right_people_are_told;
 mod the_sandbox_proves_it;
 mod the_way_to_the_server;
+#[cfg(unix)]
+mod tokens_are_renewed;
 mod values_come_back_intact;
 mod what_a_server_may_do;
 mod what_the_dns_says_of_a_sender;

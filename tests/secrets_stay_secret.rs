@@ -167,10 +167,50 @@ fn a_password_in_the_config_is_refused_and_not_repeated() {
         format!(
             "error: {}:1:54: a password does not belong into this file, which is copied, shared and backed up\n  \
              help: take it out; in your config file an account says where it is: password_command = \"pass show mail/work\", password_file = \"…\", \
-             password_env = \"…\" or credential = \"…\", or nothing to be asked at the terminal\n",
+             password_env = \"…\", credential = \"…\" or keyring = true, or nothing to be asked at the terminal\n",
             config.display()
         )
     );
+}
+
+/// The account's OAuth 2.0 has places for secrets, and no room for one.
+#[test]
+fn a_secret_among_the_keys_for_tokens_is_refused_and_not_repeated() {
+    let home = Home::new();
+    home.campaign(&people(2));
+    for wrong in [
+        "client_secret = \"hunter2\"",
+        "access_token = \"hunter2\"",
+        "refresh_token = \"hunter2\"",
+        "client_secret_env = \"hunter2 \"",
+        "client_secret_credential = \"/hunter2\"",
+        "client_secret_command = \"'hunter2\"",
+        "tokens = \"hunter2\"",
+        "client_secret_file = { x = \"hunter2\" }",
+    ] {
+        let login = "host = \"localhost\"\nusername = \"u\"\n[account.work.oauth]\nissuer = \"https://localhost\"\nclient_id = \"i\"";
+        home.config(&format!("[account.work]\n{login}\n{wrong}\n"));
+        says_nothing(&home.run(&["login", "work"]).ended(78));
+        let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
+        says_nothing(&run);
+    }
+}
+
+/// A program may complain about what it was given, or about what it gives.
+#[cfg(unix)]
+#[test]
+fn a_program_that_fails_is_quoted_without_the_password() {
+    let server = server();
+    let home = Home::new();
+    home.campaign(&people(2));
+    for (place, code) in [("password_command", 78), ("token_command", 75)] {
+        let script =
+            format!("{place} = [\"sh\", \"-c\", \"echo '{PASSWORD}'; echo 'no key for {PASSWORD}' >&2; exit 1\"]");
+        home.config(&account(server.port(), server.ca_file(), "implicit", &format!("username = \"u\"\n{script}")));
+        let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(code);
+        says_nothing(&run);
+        assert!((run.stdout.clone() + &run.stderr).contains("it said: no key for …"), "{run:?}");
+    }
 }
 
 #[cfg(unix)]

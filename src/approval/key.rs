@@ -17,7 +17,7 @@ use ssh_key::{
 use super::{Agent, ApprovalError, Decision, NAMESPACE, rule::MOST_FILE};
 use crate::{
     diagnostic::visible,
-    secret::{SecretError, SecretSource, read_owner_only},
+    secret::{Kind, SecretError, SecretSource, read_owner_only},
 };
 
 /// Keys, signatures and statements are no larger.
@@ -84,7 +84,7 @@ impl Key {
             return Ok((**private).clone());
         }
         let shown = visible(&path.display().to_string());
-        let passphrase = match SecretSource::Ask.read(&format!("Passphrase of {shown}: ")) {
+        let passphrase = match SecretSource::Ask.read(Kind::Password, &format!("Passphrase of {shown}: ")) {
             Err(SecretError::NoTerminal) => return Err(ApprovalError::NoTerminal(shown)),
             passphrase => passphrase.map_err(ApprovalError::Secret)?,
         };

@@ -9,11 +9,11 @@ use std::{
 
 use crate::{
     campaign::{
-        ApprovalOptions, Dkim, DomainLimit, Preset, Proxy, Rate, approval, dkim, domains,
+        ApprovalOptions, Dkim, DomainLimit, Login, Preset, Proxy, Rate, approval, dkim, domains,
         keys::{At, Keys},
+        login,
     },
     diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
-    secret::SecretSource,
 };
 
 /// How to reach one SMTP submission server, with its limits. Holds no secret, only where to read it.
@@ -67,17 +67,6 @@ pub struct ClientIdentity {
     pub key: PathBuf,
 }
 
-/// Who logs in.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The user name, often an address.
-    pub username: String,
-    /// Where password or token is read.
-    pub secret: SecretSource,
-    /// Chosen from what the server offers if left out.
-    pub mechanism: Option<Mechanism>,
-}
-
 /// How a connection is encrypted. Certificates are always verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
@@ -87,27 +76,6 @@ pub enum Tls {
     StartTls,
     /// In clear; to a loopback address only, and without a password.
     None,
-}
-
-/// SASL mechanisms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mechanism {
-    /// RFC 4616
-    Plain,
-    /// The older one that some servers still ask for.
-    Login,
-    /// The secret is an OAuth 2.0 access token, in the way of Google and Microsoft.
-    XOAuth2,
-    /// The same by the standard (RFC 7628).
-    OAuthBearer,
-    /// The password is not sent, and the server shows that it knows it (RFC 5802, RFC 7677).
-    ScramSha256,
-}
-
-impl Mechanism {
-    /// All of them: those that a password is for, the strongest first, and then those for a token, since a server that takes
-    /// nothing else is not given a password.
-    pub const ALL: [Self; 5] = [Self::ScramSha256, Self::Plain, Self::Login, Self::OAuthBearer, Self::XOAuth2];
 }
 
 impl std::str::FromStr for Tls {
@@ -120,33 +88,6 @@ impl std::str::FromStr for Tls {
             "none" => Ok(Self::None),
             _ => Err("this is \"implicit\" or \"starttls\" (or \"none\" for a relay on a loopback address)"),
         }
-    }
-}
-
-impl std::str::FromStr for Mechanism {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.to_ascii_lowercase().as_str() {
-            "plain" => Ok(Self::Plain),
-            "login" => Ok(Self::Login),
-            "xoauth2" => Ok(Self::XOAuth2),
-            "oauthbearer" => Ok(Self::OAuthBearer),
-            "scram-sha-256" => Ok(Self::ScramSha256),
-            _ => Err("this is \"plain\", \"login\", \"scram-sha-256\", \"xoauth2\" or \"oauthbearer\""),
-        }
-    }
-}
-
-impl std::fmt::Display for Mechanism {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Plain => "PLAIN",
-            Self::Login => "LOGIN",
-            Self::XOAuth2 => "XOAUTH2",
-            Self::OAuthBearer => "OAUTHBEARER",
-            Self::ScramSha256 => "SCRAM-SHA-256",
-        })
     }
 }
 
@@ -264,8 +205,6 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let client = read_client(&mut keys, base);
     let proxy = keys.parsed::<Proxy>("proxy");
     let source = keys.parsed::<IpAddr>("source").map(|source| source.value);
-    let username = keys.string("username");
-    let mechanism = keys.parsed::<Mechanism>("auth");
     let mut rates = read_rates(&mut keys);
     if let Some(preset) = preset.filter(|_| rates.is_empty()) {
         rates = preset.rates.iter().filter_map(|rate| rate.parse().ok()).collect();
@@ -279,7 +218,7 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
     let window = keys.integer("window", 1, 100).and_then(|number| NonZeroUsize::new(number.value as usize));
     let timeout = read_timeout(&mut keys);
     let domains = domains::read(&mut keys);
-    let secret = read_secret(&mut keys, base);
+    let written = login::Written::take(&mut keys, preset, base);
     let dkim = dkim::read(&mut keys, base);
     let approval = approval::read(&mut keys, base);
 
@@ -308,7 +247,7 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
                 "use \"implicit\" or \"starttls\"; \"none\" is for a relay on this machine (host = \"127.0.0.1\")";
             keys.complain(tls.span.clone(), "tls", "mail does not leave this machine without TLS", Some(help.into()));
         }
-        if username.is_some() || secret.is_some() {
+        if written.has_any() {
             keys.complain(
                 tls.span,
                 "tls",
@@ -318,7 +257,7 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
         }
     }
     let needs_login = tls_mode != Tls::None && client.is_none();
-    let login = read_login(&mut keys, (username, secret, mechanism), needs_login);
+    let login = written.login(&mut keys, (&name, &host.value), needs_login);
     let port = port.unwrap_or(match tls_mode {
         Tls::Implicit => 465,
         Tls::StartTls => 587,
@@ -345,38 +284,6 @@ fn read_account(name: String, mut keys: Keys<'_>, base: &Path) -> (Option<Accoun
         approval,
     };
     (Some(account), keys.finish())
-}
-
-/// Who logs in, from the keys for that.
-fn read_login(
-    keys: &mut Keys<'_>,
-    (username, secret, mechanism): (Option<At<String>>, Option<SecretSource>, Option<At<Mechanism>>),
-    needs_login: bool,
-) -> Option<Login> {
-    match (username, secret) {
-        (Some(username), secret) => {
-            if username.value.chars().any(char::is_control) || username.value.is_empty() {
-                keys.complain(username.span, "username", "this is empty or has control characters", None);
-            }
-            Some(Login {
-                username: username.value,
-                secret: secret.unwrap_or(SecretSource::Ask),
-                mechanism: mechanism.map(|m| m.value),
-            })
-        }
-        (None, Some(_)) => {
-            keys.missing("username");
-            None
-        }
-        (None, None) => {
-            if needs_login {
-                keys.missing("username");
-            } else if let Some(mechanism) = mechanism {
-                keys.complain(mechanism.span, "auth", "nobody logs in without TLS", None);
-            }
-            None
-        }
-    }
 }
 
 /// The keys `client_cert` and `client_key`, which belong together.
@@ -424,62 +331,6 @@ fn read_timeout(keys: &mut Keys<'_>) -> Option<Duration> {
             None
         }
     }
-}
-
-fn read_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
-    let mut found: Vec<(Option<SecretSource>, std::ops::Range<usize>)> = Vec::new();
-    let as_list = keys.is_array("password_command");
-    if let Some(command) = keys.strings("password_command") {
-        let words = if as_list {
-            Some(command.value.iter().map(|word| word.value.clone()).collect())
-        } else {
-            command.value.first().and_then(|line| shlex::split(&line.value))
-        };
-        let words: Option<Vec<String>> = words.filter(|words: &Vec<String>| !words.is_empty());
-        if words.is_none() {
-            keys.complain(
-                command.span.clone(),
-                "password_command",
-                "this is empty, or a quotation mark is not closed",
-                None,
-            );
-        }
-        found.push((words.map(SecretSource::Command), command.span));
-    }
-    if let Some(path) = keys.string("password_file") {
-        found.push((Some(SecretSource::File(resolve(base, &path.value))), path.span));
-    }
-    if let Some(name) = keys.string("password_env") {
-        let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.value.is_empty()
-            || !name.value.chars().all(valid)
-            || name.value.starts_with(|c: char| c.is_ascii_digit())
-        {
-            let help = "write the password into that variable, not here";
-            keys.complain(
-                name.span.clone(),
-                "password_env",
-                "this is the name of an environment variable",
-                Some(help.into()),
-            );
-        }
-        found.push((Some(SecretSource::Env(name.value)), name.span));
-    }
-    if let Some(name) = keys.string("credential") {
-        if name.value.is_empty() || name.value.contains(['/', '\0']) || name.value.starts_with('.') {
-            keys.complain(name.span.clone(), "credential", "this is the name of a credential, not a path", None);
-        }
-        found.push((Some(SecretSource::Credential(name.value)), name.span));
-    }
-    for (_, span) in found.iter().skip(1) {
-        keys.complain(
-            span.clone(),
-            "password_…",
-            "there are two places for one password",
-            Some("keep one of them".into()),
-        );
-    }
-    found.into_iter().next().and_then(|(source, _)| source)
 }
 
 /// A path in the config file: `~/` is the home directory, and what is relative is relative to the file.

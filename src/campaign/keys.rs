@@ -71,7 +71,7 @@ impl Complaint for PasswordHere {
     fn help(&self) -> Option<String> {
         Some(
             "take it out; in your config file an account says where it is: password_command = \"pass show mail/work\", password_file = \"…\", \
-             password_env = \"…\" or credential = \"…\", or nothing to be asked at the terminal"
+             password_env = \"…\", credential = \"…\" or keyring = true, or nothing to be asked at the terminal"
                 .into(),
         )
     }

@@ -14,8 +14,10 @@ mod holidays;
 mod hours;
 pub(crate) mod keys;
 mod list;
+mod login;
 mod moment;
 mod notify;
+mod oauth;
 mod preset;
 mod proxy;
 mod rate;
@@ -36,7 +38,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use account::{Account, Accounts, ClientIdentity, Login, Mechanism, Named, Tls};
+pub use account::{Account, Accounts, ClientIdentity, Named, Tls};
 pub use approval::ApprovalOptions;
 pub use column_type::{ColumnType, ColumnTypeError};
 pub use dkim::Dkim;
@@ -46,8 +48,10 @@ pub use guard::{GuardOptions, OpaqueAttachments};
 pub use holidays::Holidays;
 pub use hours::{Hours, Phase, until};
 pub use list::{Delimiter, DelimiterError, Duplicates, Hidden, Limits, ListOptions, encoding};
+pub use login::{Login, LoginSecret, Mechanism};
 pub use moment::{Moment, MomentError};
 pub use notify::{NotifyOn, NotifyOptions};
+pub use oauth::{Issuer, OAuth, TokenPlace};
 pub use preset::Preset;
 pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};

@@ -3,6 +3,8 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
 };
 
 use etcetera::AppStrategy;
@@ -11,15 +13,17 @@ use tokio::runtime::Runtime;
 
 use super::{
     Exit, Failure,
-    record::own_directories,
+    record::{own_directories, state_directory},
     signals::{self, Signals},
 };
 use crate::{
-    campaign::{Account, Accounts, Dkim, Named},
+    campaign::{Account, Accounts, Dkim, Login, LoginSecret, Named, OAuth},
     delivery::{self, Signal},
     diagnostic::{Diagnostic, Diagnostics, Place},
+    login::{Client, LoginError, Store, TokenCommand, Tokens},
     message::{Composer, Signer},
-    secret::{SecretError, SecretSource},
+    report,
+    secret::{Giving, Kind, Password, SecretError, SecretSource, Secrets},
 };
 
 /// The account of a name in the user's config file, or the only one.
@@ -71,22 +75,93 @@ pub(super) fn check_senders(signer: &Signer, composer: &Composer, queued: &[usiz
     problems.checked(Some(())).map_err(|why| Failure::new(Exit::Data, why))
 }
 
-/// Reads the password or token of an account.
-pub(super) fn read_secret(account: &Account, runtime: &Runtime) -> Result<Option<SecretString>, Failure> {
-    let Some(login) = account.login.clone() else { return Ok(None) };
-    let asked = login.secret == SecretSource::Ask;
-    let prompt = format!("Password of {} at {}: ", login.username, account.host);
-    let read = move || login.secret.read(&prompt);
-    let read = if asked { runtime.block_on(unless_interrupted(read)) } else { read() };
-    let secret = read.map_err(|why| {
-        let exit = if asked { Exit::Refused } else { Exit::Configuration };
-        Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))
-    })?;
-    Ok(Some(secret))
+/// Gets ready to log in with an account: reads its password, or looks for its tokens.
+pub(super) fn read_secret(account: &Account, runtime: &Runtime) -> Result<Option<Arc<dyn Secrets>>, Failure> {
+    let Some(login) = &account.login else { return Ok(None) };
+    let secrets: Arc<dyn Secrets> = match &login.secret {
+        LoginSecret::Password(source) => {
+            let (source, prompt) = (source.clone(), password_prompt(account, login));
+            let asked = source == SecretSource::Ask;
+            let read = move || source.read(Kind::Password, &prompt);
+            let read = if asked { runtime.block_on(unless_interrupted(read)) } else { read() };
+            Arc::new(Password(read.map_err(|why| no_secret(&why))?))
+        }
+        LoginSecret::TokenCommand { command, fresh } => Arc::new(TokenCommand::new(command.clone(), *fresh)),
+        LoginSecret::OAuth(oauth) => {
+            let (client, store) = tokens_of(account, login, oauth)?;
+            Arc::new(Tokens::open(client, store).map_err(|why| no_tokens(&why))?)
+        }
+    };
+    Ok(Some(Arc::new(Unlogged(secrets))))
+}
+
+/// What is given is kept out of the log from then on.
+struct Unlogged(Arc<dyn Secrets>);
+
+impl Secrets for Unlogged {
+    fn give<'s>(&'s self, refused: Option<&'s SecretString>) -> Giving<'s> {
+        Box::pin(async move {
+            let given = self.0.give(refused).await;
+            if let Ok(Some(given)) = &given {
+                report::log::hide(&given.secret);
+            }
+            given
+        })
+    }
+
+    fn settled(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.settled()
+    }
+}
+
+pub(super) fn password_prompt(account: &Account, login: &Login) -> String {
+    format!("Password of {} at {}: ", login.username, account.host)
+}
+
+/// Who gets an account's tokens, and where they are kept.
+pub(super) fn tokens_of(account: &Account, login: &Login, oauth: &OAuth) -> Result<(Client, Store), Failure> {
+    let directory = state_directory()?.join("tokens");
+    Ok((Client::new(account, login, oauth), Store::new(account, login, oauth, directory)))
+}
+
+/// There is no password.
+pub(super) fn no_secret(why: &SecretError) -> Failure {
+    Failure::new(exit_of(why), Diagnostic::error(Place::Nowhere, why))
+}
+
+fn exit_of(why: &SecretError) -> Exit {
+    match why {
+        // A person must do something first.
+        SecretError::NoTerminal
+        | SecretError::Terminal(_)
+        | SecretError::NotInKeyring(_)
+        | SecretError::KeyringLocked
+        | SecretError::Empty("the terminal" | "standard input") => Exit::Refused,
+        SecretError::KeyringLate(_) => Exit::TryAgain,
+        _ => Exit::Configuration,
+    }
+}
+
+/// There are no tokens.
+pub(super) fn no_tokens(why: &LoginError) -> Failure {
+    let exit = match why {
+        LoginError::NotLoggedIn(_)
+        | LoginError::ForSomethingElse(_)
+        | LoginError::NotRenewed { .. }
+        | LoginError::Refused { .. }
+        | LoginError::Denied(_)
+        | LoginError::Late => Exit::Refused,
+        LoginError::Unreachable { .. } | LoginError::NoListener(_) => Exit::Unavailable,
+        LoginError::Insecure { .. } | LoginError::Wrong { .. } => Exit::Protocol,
+        LoginError::Secret(why) => exit_of(why),
+        LoginError::NotKept { .. } => Exit::CannotCreate,
+        LoginError::Busy(_) => Exit::TryAgain,
+    };
+    Failure::new(exit, Diagnostic::error(Place::Nowhere, why))
 }
 
 /// Asks at the terminal; Ctrl-C ends the program, with the terminal as it was before.
-async fn unless_interrupted(
+pub(super) async fn unless_interrupted(
     ask: impl FnOnce() -> Result<SecretString, SecretError> + Send + 'static,
 ) -> Result<SecretString, SecretError> {
     #[cfg(unix)]

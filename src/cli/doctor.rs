@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    campaign::Account,
+    campaign::{Account, LoginSecret},
     delivery::Trial,
     doctor::{
         Audience, Cause, Check, Checkup, Names, Rehearsed, Sender, Trouble, Verdict, clock, config, dkim_key,
@@ -26,7 +26,7 @@ use crate::{
     },
     recipients::Recipient,
     report,
-    secret::SecretSource,
+    secret::{NoSecret, SecretSource},
 };
 
 /// Why nothing is asked of the network.
@@ -210,14 +210,16 @@ impl Doctor {
         runtime: &tokio::runtime::Runtime,
     ) -> Option<SecretString> {
         let source = account.and_then(|account| account.login.as_ref()).map(|login| &login.secret);
-        let is_here =
-            matches!(source, Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Credential(_)));
+        let is_here = matches!(
+            source,
+            Some(LoginSecret::Password(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Credential(_)))
+        );
         let (read, why) = match account {
             Some(_) if self.offline && !is_here => (Ok(None), OFFLINE),
-            Some(_) if source == Some(&SecretSource::Ask) && !io::stdin().is_terminal() => {
+            Some(_) if source.is_some_and(LoginSecret::is_asked_for) && !io::stdin().is_terminal() => {
                 (Ok(None), "there is no terminal to ask at")
             }
-            Some(account) => (read_secret(account, runtime).map_err(|failure| Trouble::from(&failure.why)), ""),
+            Some(account) => (given(account, runtime), ""),
             None => (Ok(None), ""),
         };
         password(checkup, account, read.as_ref().map(|secret| secret.as_ref().map(drop).ok_or(why)));
@@ -228,6 +230,21 @@ impl Doctor {
     fn sender(&self, campaign: &Campaign, account: Option<&Account>) -> Option<Address> {
         let own = || account?.login.as_ref()?.username.parse().ok();
         self.from.clone().or_else(|| campaign.from.clone()).or_else(own)
+    }
+}
+
+/// What would be logged in with now: for a token it may take a word with whoever issues it.
+fn given(account: &Account, runtime: &tokio::runtime::Runtime) -> Result<Option<SecretString>, Trouble> {
+    let secrets = read_secret(account, runtime).map_err(|failure| Trouble::from(&failure.why))?;
+    let Some(secrets) = secrets else { return Ok(None) };
+    let given = runtime.block_on(async {
+        let given = secrets.give(None).await;
+        secrets.settled().await;
+        given
+    });
+    match given {
+        Ok(given) => Ok(given.map(|given| given.secret)),
+        Err(NoSecret { why, help, .. }) => Err(Trouble { why, help }),
     }
 }
 

@@ -15,6 +15,7 @@ mod follow;
 mod init;
 mod list;
 mod load;
+mod login;
 mod man;
 mod pager;
 mod prepare;
@@ -125,6 +126,10 @@ enum Command {
     Verify(verify::Verify),
     /// Look at account, server and DNS, and say what would stop a run; sends nothing
     Doctor(Box<doctor::Doctor>),
+    /// Log in with an account once: keep its password in the keyring, or get tokens for it
+    Login(login::Login),
+    /// Forget what an account logs in with
+    Logout(login::Logout),
     /// Remove the data of a campaign's people, and keep what proves what was done
     Purge(purge::Purge),
     /// Have a campaign sent at a time, or again and again, by systemd, cron, launchd or Windows
@@ -357,6 +362,8 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.run(screen),
         Command::Verify(verify) => verify.run(screen),
         Command::Doctor(doctor) => doctor.run(screen),
+        Command::Login(login) => login.run(screen),
+        Command::Logout(logout) => logout.run(screen),
         Command::Purge(purge) => purge.run(screen),
         Command::Schedule(schedule) => schedule.run(screen),
         Command::Completions(completions) => completions.run(screen),

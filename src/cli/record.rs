@@ -29,14 +29,7 @@ impl RecordArgs {
         if let Some(file) = &self.outbox {
             return Ok(file.clone());
         }
-        if let Some(directory) = std::env::var_os("STATE_DIRECTORY").filter(|directory| !directory.is_empty()) {
-            return Ok(PathBuf::from(directory).join(OUTBOX_FILE));
-        }
-        let strategy = own_directories().ok_or_else(|| {
-            let message = "there is no home directory to keep the outbox in";
-            Failure::because(Exit::Configuration, "outbox.no-home", message, Some("say where it is with --outbox FILE"))
-        })?;
-        Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join(OUTBOX_FILE))
+        Ok(state_directory()?.join(OUTBOX_FILE))
     }
 
     /// The file, if it is not in its usual place.
@@ -60,6 +53,18 @@ impl RecordArgs {
         let campaign = store.campaign(id).map_err(failed)?;
         Ok((store, campaign))
     }
+}
+
+/// What is kept from one run to the next: in the place of a service, or of a user.
+pub(super) fn state_directory() -> Result<PathBuf, Failure> {
+    if let Some(directory) = std::env::var_os("STATE_DIRECTORY").filter(|directory| !directory.is_empty()) {
+        return Ok(PathBuf::from(directory));
+    }
+    let strategy = own_directories().ok_or_else(|| {
+        let message = "there is no home directory to keep the outbox in";
+        Failure::because(Exit::Configuration, "outbox.no-home", message, Some("say where it is with --outbox FILE"))
+    })?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()))
 }
 
 /// Who runs this, for the log.

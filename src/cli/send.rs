@@ -332,7 +332,6 @@ impl Send {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
         let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
-        secret.iter().for_each(report::log::hide);
         step("password_read");
         let ended = runtime.block_on(self.deliver(ready, account, (secret, signer), hours, (seen, screen)));
         // A name that is still being resolved holds nobody up.

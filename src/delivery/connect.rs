@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
 use rustls::pki_types::{CertificateDer, ServerName};
-use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -27,7 +27,10 @@ use super::{
     stream::{Duplex, Greeting, MOST_REPLY_BYTES, Record, Wire, end_of_reply, not_understood},
     tls::{self, Presented},
 };
-use crate::campaign::{Account, Mechanism, Tls};
+use crate::{
+    campaign::{Account, Login, Mechanism, Tls},
+    secret::{Given, NoSecret, Secrets},
+};
 
 /// How long each step may take (RFC 5321 §4.5.3.2), unless the account says less.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +74,7 @@ impl Deadlines {
 /// Opens connections for one account.
 pub(super) struct Connector {
     account: Account,
-    secret: Option<SecretString>,
+    secret: Option<Arc<dyn Secrets>>,
     tls: Option<TlsConnector>,
     /// What the server showed last, trusted or not
     presented: Presented,
@@ -116,6 +119,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) tls: Option<&'static str>,
     pub(super) login: Option<Mechanism>,
+    /// When what was logged in with is no longer good.
+    until: Option<Timestamp>,
     pub(super) offer: Offer,
     /// How many were begun.
     pub(super) transactions: usize,
@@ -154,7 +159,7 @@ pub(super) enum Answer {
 
 impl Connector {
     /// Checks what can be checked without a network.
-    pub(super) fn new(account: &Account, secret: Option<SecretString>) -> Result<Self, StopReason> {
+    pub(super) fn new(account: &Account, secret: Option<Arc<dyn Secrets>>) -> Result<Self, StopReason> {
         let presented = Presented::default();
         let tls = match account.tls {
             Tls::None => None,
@@ -179,11 +184,44 @@ impl Connector {
 
     /// A connection that is ready for mail, or why there is none.
     pub(super) async fn connect(&self) -> Result<Connection, StopReason> {
-        let mut connection = self.approach(&mut Way::default()).await?;
-        if let (Some(login), Some(secret)) = (&self.account.login, &self.secret) {
-            login::login(&mut connection, login, secret, &self.server_name()).await?;
+        let (Some(login), Some(secrets)) = (&self.account.login, &self.secret) else {
+            return self.approach(&mut Way::default()).await;
+        };
+        // Before the server waits for it: getting a token may take its time.
+        let given = secrets.give(None).await.map_err(StopReason::NoSecret)?;
+        let Some(given) = given else { return Err(StopReason::NoLogin("there is no password".into())) };
+        let (connection, reply) = match self.log_in(login, &given).await? {
+            (connection, None) => return Ok(connection),
+            (connection, Some(reply)) => (connection, reply),
+        };
+        connection.quit().await;
+        // It may have expired before its time. One better one, and not a loop: the account could be locked.
+        match secrets.give(Some(&given.secret)).await.map_err(StopReason::NoSecret)? {
+            None => Err(StopReason::LoginRefused(reply)),
+            Some(better) => match self.log_in(login, &better).await? {
+                (connection, None) => Ok(connection),
+                (_, Some(reply)) => Err(StopReason::NoSecret(NoSecret {
+                    why: format!("the server refused the login with a new token, too: {reply}"),
+                    help: Some(
+                        "a token must be for the mailbox in username and for sending over SMTP, which the provider may have to \
+                         allow first; docs/login.md says how"
+                            .into(),
+                    ),
+                    is_passing: false,
+                })),
+            },
         }
-        Ok(connection)
+    }
+
+    /// A connection with somebody logged in, or the server's refusal of that.
+    async fn log_in(&self, login: &Login, given: &Given) -> Result<(Connection, Option<Reply>), StopReason> {
+        let mut connection = self.approach(&mut Way::default()).await?;
+        connection.until = given.until;
+        match login::login(&mut connection, login, &given.secret, &self.server_name()).await {
+            Ok(()) => Ok((connection, None)),
+            Err(StopReason::LoginRefused(reply)) => Ok((connection, Some(reply))),
+            Err(why) => Err(why),
+        }
     }
 
     /// A connection over which nobody has logged in yet, or why there is none; what is seen on the way is noted.
@@ -232,6 +270,7 @@ impl Connector {
             peer,
             tls,
             login: None,
+            until: None,
             offer,
             transactions: 0,
             is_open: false,
@@ -332,6 +371,11 @@ impl Connector {
 }
 
 impl Connection {
+    /// Whether what was logged in with has expired, and a new connection is better.
+    pub(super) fn has_expired(&self) -> bool {
+        self.until.is_some_and(|until| until <= Timestamp::now())
+    }
+
     /// Whether several commands can be written at once.
     pub(super) fn pipelines(&self) -> bool {
         self.offer.has(Extension::Pipelining) && !self.habits.is_stepwise.load(Ordering::Relaxed)
@@ -494,6 +538,23 @@ impl Clear<'_> {
 /// What is wrong with an account that can be known without a network: its certification authorities.
 pub fn check_account(account: &Account) -> Result<(), StopReason> {
     Connector::new(account, None).map(drop)
+}
+
+/// Connects, logs in and says goodbye; gives how, if it went well.
+pub async fn try_login(account: &Account, secrets: Arc<dyn Secrets>) -> Result<Option<Mechanism>, StopReason> {
+    let connection = Connector::new(account, Some(secrets))?.connect().await?;
+    let mechanism = connection.login;
+    connection.quit().await;
+    Ok(mechanism)
+}
+
+/// A TLS connection for something else than mail, on an account's way, with its deadlines and its trust.
+pub(crate) async fn secure(account: &Account) -> Result<TlsStream<TcpStream>, StopReason> {
+    let connector = Connector::new(account, None)?;
+    let deadlines = connector.deadlines();
+    let tcp = dial(account, deadlines.connect()).await.map_err(|why| connector.unreachable(why))?;
+    let tls = connector.tls.as_ref().ok_or_else(|| connector.unreachable("it is to be had without TLS alone"))?;
+    connector.handshake(tls, tcp, deadlines, &mut Way::default()).await
 }
 
 /// The result, or how long was waited in vain.

@@ -10,6 +10,7 @@ use crate::{
     campaign::Mechanism,
     diagnostic::visible,
     outbox::{Codes, Outcome},
+    secret::NoSecret,
 };
 
 /// Something happened.
@@ -201,6 +202,8 @@ pub enum StopReason {
     LoginUnavailable(Reply),
     /// The server offers no way to log in that is configured.
     NoLogin(String),
+    /// There is nothing to log in with: no token, or none that the server takes.
+    NoSecret(NoSecret),
     /// The server takes no mail from this sender.
     SenderRefused {
         /// The sender.
@@ -285,6 +288,7 @@ impl fmt::Display for StopReason {
             Self::LoginRefused(reply) => write!(f, "the server refused the login: {reply}"),
             Self::LoginUnavailable(reply) => write!(f, "the server cannot check the login now: {reply}"),
             Self::NoLogin(why) => write!(f, "there is no way to log in: {why}"),
+            Self::NoSecret(why) => why.fmt(f),
             Self::SenderRefused { from, reply } => write!(f, "the server takes no mail from {from}: {reply}"),
             Self::SameReply { count, reply } => {
                 write!(f, "the server refused {count} messages in a row in the same words: {reply}")
@@ -317,6 +321,7 @@ impl StopReason {
             Self::LoginRefused(_) => "login_refused",
             Self::LoginUnavailable(_) => "login_unavailable",
             Self::NoLogin(_) => "no_login",
+            Self::NoSecret(_) => "no_secret",
             Self::SenderRefused { .. } => "sender_refused",
             Self::SameReply { .. } => "same_reply",
             Self::Changed { .. } => "changed",
@@ -356,6 +361,7 @@ impl StopReason {
             | Self::NoRecord { why }
             | Self::NoLongerAllowed { why }
             | Self::NoLogin(why) => Some(why),
+            Self::NoSecret(why) => Some(&why.why),
             Self::Unsound { why, .. } => Some(why),
             _ => None,
         }
@@ -382,6 +388,7 @@ impl StopReason {
                 "look at username and password of the account; some providers want an app password".into()
             }
             Self::NoLogin(_) => "look at auth and tls of the account".into(),
+            Self::NoSecret(why) => return why.help.clone(),
             Self::SenderRefused { .. } => "the address in from must be one that this account may send as".into(),
             Self::SameReply { .. } => {
                 "find out why; then apiece retry ID --failed tries those once more, and the same command goes on".into()

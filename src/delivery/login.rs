@@ -18,6 +18,9 @@ const MOST_ITERATIONS: u32 = 1_000_000;
 /// Fewer rounds are refused: RFC 7677 §4.
 const LEAST_ITERATIONS: u32 = 4096;
 
+/// Octets of a command with its line end (RFC 5321 §4.5.3.1.4).
+const MOST_COMMAND: usize = 512;
+
 /// So many octets of chance, in base64.
 const NONCE: usize = 18;
 
@@ -39,7 +42,7 @@ pub(super) async fn login(
     if connection.tls.is_none() {
         return Err(StopReason::NoLogin("a password is not sent without TLS".into()));
     }
-    let mechanism = connection.offer.choose(login.mechanism).map_err(StopReason::NoLogin)?;
+    let mechanism = connection.offer.choose(&login.mechanisms()).map_err(StopReason::NoLogin)?;
     let mut dialogue = Dialogue { connection, mechanism };
     let done = dialogue.speak(&login.username, secret.expose_secret(), server).await;
     match done {
@@ -126,7 +129,16 @@ impl Dialogue<'_> {
     /// Begins; gives the challenge, if there is one.
     async fn ask(&mut self, initial: Option<&str>) -> Result<Option<String>, Failed> {
         let command = format!("AUTH {}{}", self.mechanism, if initial.is_some() { " " } else { "" });
-        self.send(&command, initial).await
+        match initial {
+            // A command may not be that long, and what answers a challenge may (RFC 4954 §4). Tokens often have thousands of octets.
+            Some(words) if command.len() + words.len().div_ceil(3) * 4 + 2 > MOST_COMMAND => {
+                self.send(command.trim_end(), None).await?.ok_or_else(|| {
+                    Failed::Unfit(format!("the server is content before {} has begun", self.mechanism))
+                })?;
+                self.answer_or_end(words).await
+            }
+            _ => self.send(&command, initial).await,
+        }
     }
 
     async fn answer(&mut self, words: &str) -> Result<(), Failed> {

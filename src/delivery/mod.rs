@@ -30,19 +30,12 @@ use std::{
 };
 
 use jiff::ZonedDateTime;
-use secrecy::SecretString;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 
-pub use self::{
-    connect::check_account,
-    event::{Event, Finished, Reply, Signal, StopReason},
-    gate::Schedule,
-    outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
-    probe::{Asked, Entry, Hello, Probe, Trial, addresses, knock, probe},
-};
+pub(crate) use self::connect::secure;
 use self::{
     connect::{Connection, Connector},
     crew::Crew,
@@ -51,10 +44,18 @@ use self::{
     pace::Pace,
     run::Run,
 };
+pub use self::{
+    connect::{check_account, try_login},
+    event::{Event, Finished, Reply, Signal, StopReason},
+    gate::Schedule,
+    outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
+    probe::{Asked, Entry, Hello, Probe, Trial, addresses, knock, probe},
+};
 use crate::{
     campaign::{Account, DomainLimit, Rate, Retry},
     message::{Composer, Signer},
     outbox::{Ledger, News, Outbox, Outcome, Work},
+    secret::Secrets,
 };
 
 /// So many more connections than the run has, lost one after the other with no answer to any message in between,
@@ -71,8 +72,8 @@ const SIGNATURE: u64 = 1400;
 pub struct Job {
     /// Where to.
     pub account: Account,
-    /// Its password or token.
-    pub secret: Option<SecretString>,
+    /// Gives its password or token.
+    pub secret: Option<Arc<dyn Secrets>>,
     /// Rates besides the account's.
     pub rates: Vec<Rate>,
     /// Whether messages go evenly over the time that the rates give.

@@ -56,11 +56,11 @@ impl Offer {
         is_whole && self.extensions.contains(&extension)
     }
 
-    /// The way to log in that is wanted, or the first of those that apiece knows. Why not, if there is none.
-    pub(super) fn choose(&self, wanted: Option<Mechanism>) -> Result<Mechanism, String> {
-        let usable = wanted.map_or(Mechanism::ALL.to_vec(), |wanted| vec![wanted]);
+    /// The first of these ways to log in that it knows. Why not, if there is none.
+    pub(super) fn choose(&self, usable: &[Mechanism]) -> Result<Mechanism, String> {
         let names: Vec<String> = usable.iter().map(ToString::to_string).collect();
-        usable.into_iter().find(|mechanism| self.mechanisms.contains(&mechanism.to_string())).ok_or_else(|| {
+        let is_offered = |mechanism: &&Mechanism| self.mechanisms.contains(&mechanism.to_string());
+        usable.iter().find(is_offered).copied().ok_or_else(|| {
             if self.mechanisms.is_empty() {
                 "the server offers no AUTH under TLS".into()
             } else {
@@ -86,13 +86,16 @@ mod tests {
     #[test]
     fn what_a_server_offers_is_read_however_it_is_written() {
         let offered = offer("250-mail.example\r\n250-auth LOGIN xoauth2\r\n250-AUTH=LOGIN\r\n250 SIZE\r\n");
-        assert_eq!(offered.choose(None), Ok(Mechanism::Login));
-        assert_eq!(offered.choose(Some(Mechanism::XOAuth2)), Ok(Mechanism::XOAuth2));
+        assert_eq!(offered.choose(&Mechanism::ALL), Ok(Mechanism::Login));
+        assert_eq!(offered.choose(&Mechanism::FOR_TOKENS), Ok(Mechanism::XOAuth2));
         assert_eq!(
-            offered.choose(Some(Mechanism::Plain)),
+            offered.choose(&[Mechanism::Plain]),
             Err("the server offers LOGIN, XOAUTH2, LOGIN, and PLAIN is wanted".into())
         );
-        assert_eq!(offer("250 mail.example\r\n").choose(None), Err("the server offers no AUTH under TLS".into()));
+        assert_eq!(
+            offer("250 mail.example\r\n").choose(&Mechanism::ALL),
+            Err("the server offers no AUTH under TLS".into())
+        );
         assert_eq!((offered.size, offered.extensions.len()), (Some(u64::MAX), 0));
         let offered = offer(
             "250-SIZE.example 5\r\n250-Size 1000\r\n250-pipelining\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n",
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_strongest_way_to_log_in_is_used() {
-        let chosen = |offered: &str| offer(&format!("250-x\r\n250 AUTH {offered}\r\n")).choose(None);
+        let chosen = |offered: &str| offer(&format!("250-x\r\n250 AUTH {offered}\r\n")).choose(&Mechanism::ALL);
         assert_eq!(chosen("LOGIN PLAIN SCRAM-SHA-256 XOAUTH2"), Ok(Mechanism::ScramSha256));
         assert_eq!(chosen("LOGIN PLAIN SCRAM-SHA-1"), Ok(Mechanism::Plain));
         assert_eq!(chosen("XOAUTH2 OAUTHBEARER"), Ok(Mechanism::OAuthBearer));

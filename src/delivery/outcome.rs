@@ -151,8 +151,9 @@ impl StopReason {
             Self::Unavailable(_) => (Stage::Connect, Happening::Temporary),
             Self::Insecure { .. } => (Stage::Tls, Happening::Garbage),
             Self::LoginUnavailable(_) => (Stage::Login, Happening::Temporary),
+            Self::NoSecret(why) if why.is_passing => (Stage::Login, Happening::Temporary),
             // The account could be locked, or this is what an attacker waits for.
-            Self::LoginRefused(_) | Self::NoLogin(_) => (Stage::Login, Happening::Permanent),
+            Self::LoginRefused(_) | Self::NoLogin(_) | Self::NoSecret(_) => (Stage::Login, Happening::Permanent),
             _ => (Stage::Connect, Happening::Closed),
         };
         stage.consequence(happening).run

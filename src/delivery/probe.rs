@@ -164,7 +164,7 @@ pub async fn probe(account: &Account, secret: Option<SecretString>, trial: Optio
     let mut probe = Probe::of(way, chain, account, None);
     probe.limits = Limits { pipelining: connection.pipelines(), chunking: connection.offer.has(Extension::Chunking) };
     if let Some(wanted) = &account.login {
-        probe.mechanism = Some(connection.offer.choose(wanted.mechanism));
+        probe.mechanism = Some(connection.offer.choose(&wanted.mechanisms()));
         probe.entry = match secret {
             None => Entry::NotTried,
             Some(secret) => match login(&mut connection, wanted, &secret, &connector.server_name()).await {

@@ -200,10 +200,15 @@ impl Run {
         self.window.load(Ordering::Relaxed) > 1 && connection.may_take_chunks()
     }
 
+    /// Whether no further message goes over a connection, with so many under way that it has not begun.
+    pub(super) fn is_done(&self, connection: &Connection, under_way: usize) -> bool {
+        connection.transactions + under_way >= self.most_messages || connection.has_expired()
+    }
+
     /// The message that goes behind the one that is under way, if one can go at once over this connection.
     pub(super) async fn following(&self, connection: &Connection, seat: usize) -> Option<(Outgoing, Slot)> {
         let is_next = connection.goes_ahead()
-            && connection.transactions < self.most_messages
+            && !self.is_done(connection, 0)
             && !self.stop.requested()
             && !self.crew.is_too_large()
             && self.work(seat) == Work::Now;

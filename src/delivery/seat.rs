@@ -114,6 +114,9 @@ impl Seat {
     /// Sends a message, and those that can follow at once. Whether to go on.
     async fn deliver_some(&mut self) -> bool {
         let run = Arc::clone(&self.run);
+        if self.connection.as_ref().is_some_and(Connection::has_expired) {
+            self.hang_up().await;
+        }
         if self.connection.is_none() && !run.pace.is_slow() && !self.connect().await {
             return self.has_place || !run.stop.requested();
         }
@@ -137,7 +140,7 @@ impl Seat {
         } else {
             self.deliver(&mut connection, outgoing, slot).await;
         }
-        let is_done = connection.transactions >= run.most_messages;
+        let is_done = run.is_done(&connection, 0);
         if connection.is_lost {
             run.crew.disconnected();
         } else {

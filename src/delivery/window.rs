@@ -50,7 +50,7 @@ impl Seat {
                 let under_way = flights.len() + begun.len();
                 let following = match next.take() {
                     Some(first) => Some(first),
-                    None if connection.transactions + under_way >= run.most_messages => None,
+                    None if run.is_done(connection, under_way) => None,
                     None => run.following(connection, self.number).await,
                 };
                 let Some((outgoing, slot)) = following else { break };

@@ -31,7 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use self::capture::Capture;
 pub use self::proof::Proof;
 use crate::{
-    campaign::{Account, Login, Mechanism, Tls},
+    campaign::{Account, Login, LoginSecret, Mechanism, Tls},
     secret::{self, SecretSource},
 };
 
@@ -129,7 +129,11 @@ impl Sandbox {
             client: None,
             proxy: None,
             source: None,
-            login: Some(Login { username: USER.into(), secret: SecretSource::Ask, mechanism: Some(Mechanism::Plain) }),
+            login: Some(Login {
+                username: USER.into(),
+                secret: LoginSecret::Password(SecretSource::Ask),
+                mechanism: Some(Mechanism::Plain),
+            }),
             domains: Vec::new(),
             rates: Vec::new(),
             connections: NonZeroUsize::MIN.saturating_add(3),

@@ -6,11 +6,15 @@ pub(crate) mod clock;
 pub(crate) mod dkim;
 pub(crate) mod dns;
 pub(crate) mod gallery;
+#[cfg(unix)]
+pub(crate) mod keyring;
 pub(crate) mod lists;
 pub(crate) mod other_servers;
 pub(crate) mod parsers;
 pub(crate) mod postfix;
 pub(crate) mod processes;
+#[cfg(unix)]
+pub(crate) mod provider;
 pub(crate) mod samples;
 pub(crate) mod scripted;
 #[cfg(unix)]

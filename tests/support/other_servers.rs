@@ -178,6 +178,11 @@ impl Server {
         account(port, &self.directory.path().join("ca.pem"), tls, &login)
     }
 
+    /// The authority that vouches for it.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
     pub(crate) fn password(&self) -> &str {
         &self.password
     }

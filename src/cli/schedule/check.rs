@@ -8,6 +8,7 @@ use std::{
 use jiff::{ZonedDateTime, civil::DateTime, tz::TimeZone};
 
 use crate::{
+    campaign::{LoginSecret, TokenPlace},
     cli::{Exit, Failure, send::Send},
     diagnostic::visible,
     schedule::{Calendar, Job, Manager},
@@ -61,7 +62,7 @@ pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure>
     if let Some(account) = send.account_of_job()? {
         let secret = account.login.as_ref().map(|login| &login.secret);
         check_secret(&account.name, secret, manager)?;
-        if let Some(SecretSource::Credential(name)) = secret {
+        if let Some(LoginSecret::Password(SecretSource::Credential(name))) = secret {
             needs.credentials.push(name.clone());
         }
     }
@@ -69,12 +70,24 @@ pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure>
 }
 
 /// A job types nothing.
-fn check_secret(account: &str, secret: Option<&SecretSource>, manager: &Manager) -> Result<(), Failure> {
+fn check_secret(account: &str, secret: Option<&LoginSecret>, manager: &Manager) -> Result<(), Failure> {
     let name = visible(account);
     let why = match (secret, manager) {
-        (Some(SecretSource::Ask), _) => format!("the password of account {name} is asked for at the terminal"),
-        (Some(SecretSource::Env(_)), _) => {
+        (Some(LoginSecret::Password(SecretSource::Ask)), _) => {
+            format!("the password of account {name} is asked for at the terminal")
+        }
+        (Some(LoginSecret::Password(SecretSource::Env(_))), _) => {
             format!("the password of account {name} is in an environment variable, which a job does not have")
+        }
+        (Some(LoginSecret::Password(SecretSource::Keyring(_))), Manager::System { .. }) => {
+            format!(
+                "the password of account {name} is in your keyring, which a job of the machine's systemd does not have"
+            )
+        }
+        (Some(LoginSecret::OAuth(oauth)), Manager::System { .. }) if oauth.tokens == TokenPlace::Keyring => {
+            format!(
+                "the tokens of account {name} are in your keyring, which a job of the machine's systemd does not have"
+            )
         }
         _ => return Ok(()),
     };

@@ -10,7 +10,6 @@ use std::{
 };
 
 use jiff::ZonedDateTime;
-use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -25,6 +24,7 @@ use crate::{
     outbox::{Outbox, Outcome},
     report::{self, Heard, Reader, Style, Summary, spoken},
     sandbox::{Proof, Sandbox},
+    secret::{Password, Secrets},
 };
 
 /// So many events wait to be shown before the engine waits for the screen.
@@ -36,7 +36,7 @@ impl Send {
         &self,
         ready: Ready,
         account: Option<Account>,
-        (secret, signer): (Option<SecretString>, Option<Signer>),
+        (secret, signer): (Option<Arc<dyn Secrets>>, Option<Signer>),
         hours: Option<Hours>,
         (seen, screen): (Seen, Screen),
     ) -> Result<(Exit, Value), Failure> {
@@ -44,13 +44,14 @@ impl Send {
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
         let (account, secret) = match (account, &sandbox) {
             (Some(account), _) => (account, secret),
-            (None, Some(sandbox)) => (sandbox.account(), Some(sandbox.secret())),
+            (None, Some(sandbox)) => (sandbox.account(), Some(Arc::new(Password(sandbox.secret())) as _)),
             (None, None) => return Ok((Exit::Software, Value::Null)),
         };
         let rates = self.all_rates(&campaign, Some(&account));
         let connections = campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
         let (first, ask) = self.first(outbox.with(&LEFT).len(), Arc::clone(&recheck), screen).unzip();
         let name = account.name.clone();
+        let secrets = secret.clone();
         let job = Job {
             account,
             secret,
@@ -96,6 +97,9 @@ impl Send {
             && error.is_panic()
         {
             std::panic::resume_unwind(error.into_panic());
+        }
+        if let Some(secrets) = secrets {
+            secrets.settled().await;
         }
         over.store(true, Ordering::SeqCst);
         let stopped = stop.reason();
@@ -222,8 +226,10 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
         Some(StopReason::Unreachable { .. }) => Exit::Unavailable,
         Some(StopReason::Unavailable(reply)) if reply.is_permanent() => Exit::Unavailable,
         Some(StopReason::Insecure { .. }) => Exit::Protocol,
+        Some(StopReason::NoSecret(why)) if why.is_passing => Exit::TryAgain,
         Some(
             StopReason::LoginRefused(_)
+            | StopReason::NoSecret(_)
             | StopReason::SenderRefused { .. }
             | StopReason::NotGoneOn
             | StopReason::TooLate { .. }

@@ -24,8 +24,7 @@ use crate::{
     message::Composer,
     outbox::{Outbox, Outcome},
     recipients::{RecipientList, Selection},
-    report::log::{Ended, hide, passed},
-    secret::SecretSource,
+    report::log::{Ended, passed},
     template::{Format, Template},
 };
 
@@ -144,8 +143,10 @@ impl News<'_> {
     pub(super) fn to_address(&self, to: &Address, account: Account, sender: Option<&Address>) -> Result<(), String> {
         match &self.ended.stopped {
             // One more wrong login could lock the account.
-            Some(StopReason::LoginRefused(_) | StopReason::NoLogin(_)) => return Err("the login was refused".into()),
-            _ if account.login.as_ref().is_some_and(|login| login.secret == SecretSource::Ask) => {
+            Some(StopReason::LoginRefused(_) | StopReason::NoLogin(_) | StopReason::NoSecret(_)) => {
+                return Err("the login was refused".into());
+            }
+            _ if account.login.as_ref().is_some_and(|login| login.secret.is_asked_for()) => {
                 return Err("the password is asked for at the terminal".into());
             }
             _ => {}
@@ -159,7 +160,6 @@ impl News<'_> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
         let secret = read_secret(&account, &runtime).map_err(|failure| words(&failure))?;
-        secret.iter().for_each(hide);
         let (only, outcomes) = (Selection::All(1), vec![Outcome::Queued]);
         let outbox = Arc::new(Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None));
         let job = Job {
