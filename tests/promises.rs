@@ -63,6 +63,8 @@ mod the_record_holds;
 mod the_right_people_are_told;
 mod the_sandbox_proves_it;
 mod the_way_to_the_server;
+#[cfg(unix)]
+mod this_machine_is_looked_at_first;
 mod values_come_back_intact;
 mod what_a_server_may_do;
 mod what_the_dns_says_of_a_sender;

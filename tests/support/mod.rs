@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod dkim;
 pub(crate) mod dns;
+pub(crate) mod doctor;
 pub(crate) mod gallery;
 pub(crate) mod lists;
 pub(crate) mod other_servers;
