@@ -75,6 +75,8 @@ mod the_right_people_are_told;
 mod the_sandbox_proves_it;
 mod the_way_to_the_server;
 #[cfg(unix)]
+mod this_machine_is_looked_at_first;
+#[cfg(unix)]
 mod tokens_are_renewed;
 mod values_come_back_intact;
 mod what_a_server_may_do;

@@ -1,7 +1,6 @@
-//! `doctor` says what would stop a run, line by line: what is on this machine, and how far one comes with the server. Nothing is sent,
-//! and no password is shown.
+//! `doctor` says what would stop a run, line by line: how far one comes with the server. Nothing is sent, and no password is shown.
 
-use std::{net::TcpListener, path::Path};
+use std::net::TcpListener;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -9,58 +8,11 @@ use crate::support::{
     Home, OUTBOX, Run, account,
     certificates::{Authority, self_signed},
     dns::Dns,
+    doctor::{about, skipped, steady},
     people,
     postfix::Postfix,
     scripted::{Act, Scripted, Stage, Tls},
 };
-
-/// What changes from run to run, by what it is.
-fn steady(home: &Home, text: &str) -> String {
-    let text = text.replace(&home.path().display().to_string(), "~");
-    let lines = text.lines().map(|line| {
-        if line.starts_with("ok       clock: ") {
-            return "ok       clock: …".to_owned();
-        }
-        let words: Vec<&str> = line.split(' ').collect();
-        let word = |nth: usize| {
-            let word = words[nth];
-            let unit =
-                words.get(nth + 1).is_some_and(|next| ["ms", "MiB", "day"].iter().any(|unit| next.starts_with(unit)));
-            let digits = word.trim_start_matches('(');
-            if unit && digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.is_empty() {
-                return word.replace(digits, "N");
-            }
-            let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-            match shape.as_str() {
-                "0000-00-00" => "DAY".to_owned(),
-                _ => match word.split_once("127.0.0.1:") {
-                    Some((before, port)) if port.starts_with(|c: char| c.is_ascii_digit()) => {
-                        format!("{before}127.0.0.1:PORT{}", port.trim_start_matches(|c: char| c.is_ascii_digit()))
-                    }
-                    _ => word.to_owned(),
-                },
-            }
-        };
-        (0..words.len()).map(word).collect::<Vec<_>>().join(" ")
-    });
-    lines.map(|line| line + "\n").collect()
-}
-
-/// The line about something, with what to do.
-#[track_caller]
-fn about(run: &Run, what: &str) -> String {
-    let is_it = |line: &&str| {
-        line.get(9..)
-            .is_some_and(|line| line.starts_with(&format!("{what}: ")) || line.starts_with(&format!("{what} ")))
-    };
-    let mut lines = run.stdout.lines().skip_while(|line| line.starts_with(' ') || !is_it(line));
-    let first = lines.next().unwrap_or_else(|| panic!("{what} in\n{}{}", run.stdout, run.stderr)).to_owned();
-    lines.take_while(|line| line.starts_with(' ')).fold(first, |all, line| all + "\n" + line)
-}
-
-fn skipped(what: &str, since: &str) -> String {
-    format!("skipped  {what}: {since}")
-}
 
 #[track_caller]
 fn says_nothing(run: &Run, password: &str) {
@@ -494,161 +446,4 @@ fn what_a_server_offers_is_compared_with_the_account() {
     let run = doctor(&home, "secret-password", &dns, &[]).ended(77);
     let said = about(&run, "login");
     assert!(said.contains("535 5.7.8 not AUTH PLAIN ") && said.contains(" or …\n"), "{said}");
-}
-
-#[cfg(unix)]
-fn chmod(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-}
-
-#[cfg(unix)]
-#[test]
-fn what_is_on_this_machine_is_looked_at_first() {
-    let home = Home::new();
-    let file = home.path().join(".config/apiece/config.toml");
-    let offline = |home: &Home| Run::of(home.command(&["doctor", "--offline"]).output().unwrap());
-    // No config, and one with a mistake, in which everything else is looked at all the same.
-    let run = offline(&home).ended(78);
-    assert!(about(&run, "config file").contains(": no account is configured in "), "{}", run.stdout);
-    assert!(
-        about(&run, "config file").contains("\n                [account.work]\n                host = "),
-        "{}",
-        run.stdout
-    );
-    home.config("[account.work]\nhost = \"localhost\"\nhots = 1\nusername = \"u\"\npassword = \"hunter2\"\n");
-    let run = offline(&home).ended(78);
-    assert!(about(&run, "config file").contains("config.toml:3:1: "), "{}", run.stdout);
-    assert!(about(&run, "config file").contains("(and 1 more)") && !run.stdout.contains("hunter2"), "{}", run.stdout);
-    assert!(about(&run, "clock").starts_with("ok       clock: "));
-    // Who may write into it decides where the password goes.
-    home.config("[account.work]\nhost = \"localhost\"\nusername = \"u\"\npassword_file = \"~/password\"\n");
-    chmod(&file, 0o666);
-    let run = offline(&home).ended(78);
-    assert_eq!(
-        steady(&home, &about(&run, "permissions of the config file")),
-        "fail     permissions of the config file: others can change it (its mode is 666), and with it where your password goes\n         \
-         to do: chmod 600 ~/.config/apiece/config.toml\n"
-    );
-    chmod(&file, 0o600);
-    let password = home.write("password", "hunter2");
-    chmod(&password, 0o640);
-    let run = offline(&home).ended(78);
-    assert_eq!(
-        about(&run, "permissions of the config file"),
-        "ok       permissions of the config file: nobody else can read or change it (its mode is 600)"
-    );
-    assert_eq!(
-        steady(&home, &about(&run, "password")),
-        "fail     password: the password file ~/password can be read by others (its mode is 640)\n         to do: chmod 600 ~/password\n"
-    );
-    chmod(&password, 0o600);
-    let run = offline(&home).ended(0);
-    assert_eq!(about(&run, "password"), "ok       password: there is one from password_file, not shown");
-    assert!(!run.stdout.contains("hunter2"));
-    for (source, said) in [
-        ("", "it comes from the terminal; there is no terminal to ask at"),
-        ("password_command = \"touch asked\"", "it comes from password_command; --offline: the network is not used"),
-    ] {
-        home.config(&format!("[account.work]\nhost = \"nowhere.invalid\"\nusername = \"u\"\n{source}\n"));
-        let run = if source.is_empty() { home.run(&["doctor"]).ended(69) } else { offline(&home).ended(0) };
-        assert_eq!(about(&run, "password"), skipped("password", said));
-    }
-    assert!(!home.path().join("asked").exists());
-}
-
-#[cfg(unix)]
-#[test]
-fn the_outbox_is_looked_at_and_left_as_it_is() {
-    let home = Home::new();
-    home.config("[account.work]\nhost = \"localhost\"\nusername = \"u\"\npassword_env = \"HOME\"\n");
-    chmod(&home.path().join(".config/apiece/config.toml"), 0o600);
-    home.campaign(&people(3));
-    home.run(&["prepare", "c"]).ended(0);
-    let file = home.path().join(OUTBOX);
-    let offline = || home.run(&["doctor", "--offline"]);
-    let run = offline().ended(0);
-    let outbox = steady(&home, &about(&run, "outbox"));
-    assert!(
-        outbox.starts_with("ok       outbox ~/.local/state/apiece/outbox.sqlite: it opens and is whole; version "),
-        "{outbox}"
-    );
-    assert!(outbox.ends_with(", 1 campaign\n"), "{outbox}");
-    assert_eq!(about(&run, "runs"), "ok       runs: nobody is sending from it");
-    assert_eq!(
-        about(&run, "permissions of the outbox"),
-        "ok       permissions of the outbox: nobody else can read it (its mode is 600)"
-    );
-    // Others can read it, or put another one there; nothing of that is changed by looking.
-    chmod(&file, 0o644);
-    let run = offline().ended(0);
-    assert_eq!(
-        steady(&home, &about(&run, "permissions of the outbox")),
-        "warn     permissions of the outbox: others can read who is on your lists (its mode is 644)\n         \
-         to do: chmod 600 ~/.local/state/apiece/outbox.sqlite\n"
-    );
-    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o644);
-    chmod(&file, 0o600);
-    chmod(file.parent().unwrap(), 0o777);
-    let run = offline().ended(0);
-    assert_eq!(
-        steady(&home, &about(&run, "permissions of the outbox")),
-        "warn     permissions of the outbox: others can put another one in its place: the mode of ~/.local/state/apiece is 777\n         \
-         to do: chmod go-w ~/.local/state/apiece\n"
-    );
-    chmod(file.parent().unwrap(), 0o700);
-    // An entry from the future: this clock, or the one that wrote it, is wrong.
-    let record = rusqlite::Connection::open(&file).unwrap();
-    let later = jiff::Timestamp::now().as_millisecond() + 86_400_000;
-    record
-        .execute(
-            "INSERT INTO log SELECT number + 1, ?, campaign, who, what, details, hash FROM log ORDER BY number DESC LIMIT 1",
-            [later],
-        )
-        .unwrap();
-    let run = offline().ended(78);
-    assert!(about(&run, "clock").starts_with("fail     clock: it says "), "{}", run.stdout);
-    assert!(about(&run, "clock").contains(", and the outbox has an entry of "), "{}", run.stdout);
-    // A version of later, and one of before.
-    let known: i64 = record.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    record.pragma_update(None, "user_version", known + 1).unwrap();
-    let run = offline().ended(73);
-    assert!(about(&run, "outbox").contains(" was written by a later apiece"), "{}", run.stdout);
-    assert_eq!(about(&run, "runs"), skipped("runs", "the outbox cannot be read"));
-    record.pragma_update(None, "user_version", known - 1).unwrap();
-    let run = offline();
-    assert!(about(&run, "outbox").starts_with("note     outbox "), "{}", run.stdout);
-    let version: i64 = record.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, known - 1, "looking does not change it");
-    drop(record);
-    // Damaged, or no outbox at all.
-    let mut bytes = std::fs::read(&file).unwrap();
-    let half = bytes.len() / 2;
-    bytes[4096..half].fill(0x5a);
-    std::fs::write(&file, &bytes).unwrap();
-    let run = offline().ended(65);
-    assert!(about(&run, "outbox").contains(" is damaged; it was left as it is"), "{}", run.stdout);
-    assert_eq!(std::fs::read(&file).unwrap(), bytes);
-    std::fs::write(&file, "my diary").unwrap();
-    let run = offline().ended(73);
-    assert!(about(&run, "outbox").contains(" is no outbox of apiece; it was left as it is"), "{}", run.stdout);
-}
-
-#[test]
-fn whoever_is_sending_is_named() {
-    let server = Scripted::builder().on(Stage::Dot, Act::Stall).start();
-    let home = Home::at_relay(&server);
-    home.campaign(&people(3));
-    let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "3"]);
-    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-    let is_on = crate::support::processes::patiently(std::time::Duration::from_secs(20), || {
-        server.lines().iter().any(|line| line.text == "DATA")
-    });
-    let run = home.run(&["doctor", "--offline"]).ended(0);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(is_on);
-    let runs = about(&run, "runs");
-    assert!(runs.starts_with("note     runs: being sent now: campaign "), "{runs}");
-    assert!(runs.contains(&format!(" by process {} since ", child.id())), "{runs}");
 }

@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod dkim;
 pub(crate) mod dns;
+pub(crate) mod doctor;
 pub(crate) mod gallery;
 #[cfg(unix)]
 pub(crate) mod keyring;
