@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use self::{
     aftermath::{AftermathArgs, SoFar},
-    log::{LogArgs, Seen},
+    log::{Kind, LogArgs, Seen},
 };
 use super::{
     Exit, Failure, Format, Screen,
@@ -190,7 +190,8 @@ pub(super) struct Ready {
 impl Send {
     /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let ended = self.log.start(self.format, screen).and_then(|seen| self.send(seen, screen));
+        let kind = if self.is_real() { Kind::Real } else { Kind::Rehearsal };
+        let ended = self.log.start(self.format, kind, screen).and_then(|seen| self.send(seen, screen));
         let ended = ended.map_err(Failure::briefly);
         if let Err(failure) = &ended {
             failure.say(screen);

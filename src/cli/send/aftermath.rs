@@ -123,7 +123,7 @@ impl SoFar {
 
 impl Send {
     /// Whether this is the real thing, and not a rehearsal of it.
-    fn is_real(&self) -> bool {
+    pub(super) fn is_real(&self) -> bool {
         !self.dry_run && !self.sandbox && self.test.is_none()
     }
 
