@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn no_full_address_stands_in_what_a_log_may_keep() {
-        let rows = (2..7).map(|row| format!("p{row}@x.example,P\n")).collect::<String>();
+        let rows = ["a", "b", "c", "d", "e"].map(|local| format!("{local}@x.example,P\n")).concat();
         let text = format!("email,name\n{rows}Bo.B@two.example,Bolette\n");
         let list = RecipientList::parse("p.csv", &text, &crate::campaign::ListOptions::default()).unwrap();
         let event = Event::Finished(Finished {
