@@ -67,11 +67,11 @@ fn one_refused_recipient_stops_nobody_elses_message() {
     assert_eq!(
         text,
         "  failed      1\n  deferred    1\n\n\
-         row 3, nobody-here@two.example: failed\n  \
-         server: 550 5.1.1 <nobody-here@two.example>: Recipient address rejected: No such person here\n  \
+         row 3, n…@two.example: failed\n  \
+         server: 550 5.1.1 <[removed]>: Recipient address rejected: No such person [removed]\n  \
          to do: ask the person whether the address is right; the server will say the same again\n\n\
-         row 5, try-later@four.example: deferred\n  \
-         server: 450 4.2.0 <try-later@four.example>: Recipient address rejected: Mailbox busy, try again later\n  \
+         row 5, t…@four.example: deferred\n  \
+         server: 450 4.2.0 <[removed]>: Recipient address rejected: Mailbox busy, [removed] again [removed]\n  \
          to do: send it again later\n\n\
          1 may still get theirs. Later, and without changing the list:\n  \
          apiece send c --account work --no-wait --rows 5 --confirm 1\n"

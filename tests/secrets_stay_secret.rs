@@ -163,7 +163,7 @@ fn a_password_in_the_config_is_refused_and_not_repeated() {
     let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
     let config = home.path().join(".config/apiece/config.toml");
     assert_eq!(
-        run.stderr,
+        run.said(),
         format!(
             "error: {}:1:54: a password does not belong into this file, which is copied, shared and backed up\n  \
              help: take it out; in your config file an account says where it is: password_command = \"pass show mail/work\", password_file = \"…\", \
@@ -226,7 +226,7 @@ fn a_password_file_that_others_can_read_is_refused() {
     let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(78);
     let path = file.display();
     assert_eq!(
-        run.stderr,
+        run.said(),
         format!("error: the password file {path} can be read by others (its mode is 644)\n  help: chmod 600 {path}\n")
     );
     assert_eq!(server.connections(), 0);

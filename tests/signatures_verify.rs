@@ -255,7 +255,7 @@ fn a_sender_of_another_domain_is_refused_before_anything_is_sent() {
     let key = Key::new(Kind::Ed25519);
     let fixed = home(&server, &key.settings("other.example"));
     assert_eq!(
-        send(&fixed, &[]).ended(65).stderr,
+        send(&fixed, &[]).ended(65).said(),
         "error: the sender updates@police.example is not of other.example, for which the account signs\n  \
          help: send from an address at other.example, or change domain under dkim in the account\n"
     );
@@ -283,7 +283,7 @@ fn a_key_that_cannot_be_used_is_refused_with_what_to_do() {
     let path = path.display().to_string();
     let says = |why: &str, help: &str| {
         let run = send(&home, &[]).ended(78);
-        assert_eq!(run.stderr, format!("error: {why}\n{help}"));
+        assert_eq!(run.said(), format!("error: {why}\n{help}"));
         assert!(server.accepted().is_empty());
     };
     let make = "  help: make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out dkim.pem\n";

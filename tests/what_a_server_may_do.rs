@@ -559,16 +559,16 @@ fn the_summary_says_of_each_who_got_nothing_why_and_what_to_do() {
   deferred    1
   in doubt    1
 
-row 3, p3@list.example: failed
+row 3, p…@list.example: failed
   server: 550-5.1.1 Unknown,
   server: 550 5.1.1 see hülfe<U+0007>
   to do: ask the person whether the address is right; the server will say the same again
 
-row 4, p4@list.example: deferred
+row 4, p…@list.example: deferred
   server: 450 4.2.2 Mailbox full
   to do: send it again later
 
-row 6, p6@list.example: in doubt
+row 6, p…@list.example: in doubt
   what happened: WHY
   to do: ask the server's administrator for {id}, or look into the Sent folder, before sending it again
 

@@ -323,7 +323,7 @@ impl Screen {
     }
 
     /// Says that something beside the matter went wrong.
-    fn warn(self, words: &str) {
+    fn warn(words: &str) {
         let _ = writeln!(io::stderr(), "warning: {}", visible(words));
     }
 
@@ -348,7 +348,7 @@ pub fn main() -> ExitCode {
         Command::Init(init) => init.run(screen),
         Command::Check(check) => check.run(screen),
         Command::Preview(preview) => preview.run(screen),
-        Command::Send(send) => send.run(screen),
+        Command::Send(send) => Ok(send.run(screen)),
         Command::Prepare(prepare) => prepare.run(screen),
         Command::Approve(approve) => approve.run(screen),
         Command::Reject(reject) => reject.run(screen),

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use self::{
     aftermath::{AftermathArgs, SoFar},
-    log::{LogArgs, Seen},
+    log::{Kind, LogArgs, Seen},
 };
 use super::{
     Exit, Failure, Format, Screen,
@@ -199,16 +199,17 @@ pub(super) struct Ready {
 
 impl Send {
     /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
-    pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
+    pub(super) fn run(self, screen: Screen) -> Exit {
         let quiet = screen.quiet;
-        let ended = self.log.start(self.format, screen).and_then(|seen| self.send(seen, screen));
+        let kind = if self.is_real() { Kind::Real } else { Kind::Rehearsal };
+        let ended = self.log.start(self.format, kind, screen).and_then(|seen| self.send(seen, screen));
         let ended = ended.map_err(|failure| failure.briefly().hushed(quiet));
         if let Err(failure) = &ended {
             failure.say(screen);
         }
         // Last of all, so that it is the last line.
-        self.tell(&ended, screen);
-        Ok(ended.unwrap_or_else(|failure| failure.exit))
+        self.tell(&ended);
+        ended.unwrap_or_else(|failure| failure.exit)
     }
 
     fn send(&self, seen: Seen, screen: Screen) -> Result<Exit, Failure> {

@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn no_full_address_stands_in_what_a_log_may_keep() {
-        let rows = (2..7).map(|row| format!("p{row}@x.example,P\n")).collect::<String>();
-        let text = format!("email,name\n{rows}Bo.B@two.example,Bo\n");
+        let rows = ["a", "b", "c", "d", "e"].map(|local| format!("{local}@x.example,P\n")).concat();
+        let text = format!("email,name\n{rows}Bo.B@two.example,Bolette\n");
         let list = RecipientList::parse("p.csv", &text, &crate::campaign::ListOptions::default()).unwrap();
         let event = Event::Finished(Finished {
             connection: 0,
@@ -234,7 +234,7 @@ mod tests {
             to: "Bo.B@two.example".parse().unwrap(),
             message_id: "<x@police.example>".into(),
             outcome: Outcome::Failed,
-            reply: Reply::parse(b"550-5.1.1 <bo.b@TWO.example>: ?\r\n550 no bo.b@two.example here, Bo\r\n"),
+            reply: Reply::parse(b"550-5.1.1 <bo.b@TWO.example>: ?\r\n550 no bo.b@two.example here, Bolette\r\n"),
             why: None,
         });
         assert_eq!(without_addresses("421 <ann.b@one.example>: x@y, @ z"), "421 <a…@one.example>: x…@y, @ z");

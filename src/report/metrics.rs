@@ -1,4 +1,4 @@
-//! A run in numbers, as a file that node_exporter's textfile collector reads: the Prometheus text format.
+//! A run in numbers, as a file that `node_exporter`'s textfile collector reads: the Prometheus text format.
 //!
 //! Anybody may read it: it has counts, times, and the names of campaign and account, and nothing about anybody.
 

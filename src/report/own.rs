@@ -12,7 +12,8 @@ use crate::{
 pub(super) fn own(finished: &Finished, list: &RecipientList) -> Own {
     let person = list.index_of_row(finished.row).and_then(|index| list.get(index));
     let cells = person.iter().flat_map(|person| person.rows()).flat_map(PersonRow::fields);
-    Own::of(Some(finished.to.as_str()), cells)
+    // The address is looked for as one: the words of its domain are nobody's.
+    Own::of(Some(finished.to.as_str()), cells.filter(|cell| !cell.contains('@')))
 }
 
 /// A text without that, and without what could be a code for it.

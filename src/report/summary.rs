@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     Heard, json,
+    log::without_codes,
     own::{own, without},
     progress::spoken,
 };
@@ -115,7 +116,7 @@ impl Summary<'_> {
             }
         }
         if let Some(reason) = self.stopped.as_ref().filter(|_| !counts.all_sent()) {
-            let _ = writeln!(text, "\nThe run ended early: {}", visible(&self.of_anybody(&reason.to_string())));
+            let _ = writeln!(text, "\nThe run ended early: {}", visible(&self.why(reason)));
             if let Some(help) = reason.help() {
                 let _ = writeln!(text, "  to do: {help}");
             }
@@ -168,13 +169,19 @@ impl Summary<'_> {
         Told { to: finished.to.shortened(), said: fit(told.said), why: fit(told.why), ..told }
     }
 
-    /// A text about all of them, for a log without what is somebody's to whom nothing was sent.
-    fn of_anybody(&self, text: &str) -> String {
+    /// Why it ended early: to a log without what is somebody's to whom nothing was sent. The sender is no recipient.
+    fn why(&self, reason: &StopReason) -> String {
+        let text = reason.to_string();
         if self.reader == Reader::Person {
-            return text.to_owned();
+            return text;
         }
+        let sender = match reason {
+            StopReason::SenderRefused { from, .. } => from.to_string(),
+            _ => String::new(),
+        };
+        let (ours, rest) = text.split_at(text.find(&sender).map_or(0, |at| at + sender.len()));
         let all = self.heard.not_sent.iter().map(|finished| own(finished, self.list));
-        all.fold(without_addresses(text), |text, own| without(&text, &own))
+        ours.to_owned() + &all.fold(without_codes(&without_addresses(rest)), |text, own| without(&text, &own))
     }
 
     /// Who may or may not have got it, in full: they are the ones that need a person.

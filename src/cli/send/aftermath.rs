@@ -29,7 +29,7 @@ const DONE: &str = "outbox.done";
 /// Who is told afterwards.
 #[derive(Debug, Args)]
 pub(super) struct AftermathArgs {
-    /// Write the numbers of the run to this file, as node_exporter's textfile collector reads them
+    /// Write the numbers of the run to this file, as Prometheus' textfile collector reads them
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "sandbox", "test"])]
     metrics: Option<PathBuf>,
     /// Run this program when the run is over, with counts in its environment and as JSON on its standard input
@@ -123,7 +123,7 @@ impl SoFar {
 
 impl Send {
     /// Whether this is the real thing, and not a rehearsal of it.
-    fn is_real(&self) -> bool {
+    pub(super) fn is_real(&self) -> bool {
         !self.dry_run && !self.sandbox && self.test.is_none()
     }
 
@@ -137,7 +137,7 @@ impl Send {
     }
 
     /// Tells whoever is to be told how it ended. None of it changes that.
-    pub(super) fn tell(&self, result: &Result<Exit, Failure>, screen: Screen) {
+    pub(super) fn tell(&self, result: &Result<Exit, Failure>) {
         let exit = match result {
             Ok(Exit::Ok) if report::output_was_lost() => Exit::Io,
             Ok(exit) => *exit,
@@ -148,11 +148,11 @@ impl Send {
             metrics.end(&ended);
         }
         if self.is_real() && is_news(&ended) {
-            self.notify(&ended, screen);
+            self.notify(&ended);
         }
     }
 
-    fn notify(&self, ended: &Ended, screen: Screen) {
+    fn notify(&self, ended: &Ended) {
         let own = NotifyOptions { email: self.aftermath.notify_email.clone(), on: self.aftermath.notify_on };
         let known = self
             .so_far
@@ -172,7 +172,7 @@ impl Send {
         let failed = |how: &'static str, why: String| {
             log::sent_no_word(how, &why);
             let exit = ended.exit;
-            screen.warn(&format!("nobody was notified by {how}: {why}; the run itself ended with exit code {exit}"));
+            Screen::warn(&format!("nobody was notified by {how}: {why}; the run itself ended with exit code {exit}"));
         };
         if let Some(command) = &self.aftermath.notify_command
             && let Err(why) = news.to_command(command)

@@ -60,9 +60,16 @@ pub(super) enum Seen {
     Elsewhere,
 }
 
+/// What is begun: a rehearsal has somebody who looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Real,
+    Rehearsal,
+}
+
 impl LogArgs {
     /// Starts the log, if one is wanted.
-    pub(super) fn start(&self, format: Format, screen: Screen) -> Result<Seen, Failure> {
+    pub(super) fn start(&self, format: Format, kind: Kind, screen: Screen) -> Result<Seen, Failure> {
         let level = match self.log_level {
             Some(LogLevel::Error) => Level::ERROR,
             Some(LogLevel::Warn) => Level::WARN,
@@ -71,7 +78,7 @@ impl LogArgs {
             Some(LogLevel::Debug) => Level::DEBUG,
             Some(LogLevel::Trace) => Level::TRACE,
         };
-        let how = self.log.unwrap_or_else(|| self.usual(format));
+        let how = self.log.unwrap_or_else(|| self.usual(format, kind));
         let lines = match how {
             LogFormat::Off => return Ok(Seen::Elsewhere),
             LogFormat::Journald if self.log_file.is_some() => {
@@ -107,10 +114,11 @@ impl LogArgs {
     }
 
     /// How it is written if nobody says so. At a terminal there is progress, and JSON has all events.
-    fn usual(&self, format: Format) -> LogFormat {
+    fn usual(&self, format: Format, kind: Kind) -> LogFormat {
         let at_terminal = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         match format {
             _ if self.log_file.is_some() => LogFormat::Human,
+            _ if kind == Kind::Rehearsal => LogFormat::Off,
             _ if is_under_journald() => LogFormat::Journald,
             Format::Text if !at_terminal => LogFormat::Human,
             Format::Text | Format::Json => LogFormat::Off,

@@ -1,7 +1,7 @@
 //! The log: a record for each thing that an operator may want to know of afterwards, as lines, as JSON or in the journal.
 //!
 //! Records are `tracing` events of this program; those of the libraries under it are not let through. Each goes through one
-//! [`sieve`](self::sieve), which lets known fields pass alone, and nothing in them that could be somebody's.
+//! `sieve`, which lets known fields pass alone, and nothing in them that could be somebody's.
 
 mod output;
 mod sieve;

@@ -1,6 +1,6 @@
 //! The one place that every record of the log goes through.
 //!
-//! What passes is known beforehand: fields of the table [`FIELDS`], each with values of its kind. Numbers and words of the program's
+//! What passes is known beforehand: fields of the table `FIELDS`, each with values of its kind. Numbers and words of the program's
 //! own say nothing about anybody. A text from outside (what the system or the TLS library said) is cut where a server's own words
 //! begin, since a server repeats what it likes, and loses whatever could be an address, a password or a code for either.
 
