@@ -146,12 +146,22 @@ fn the_same_list_again_is_what_one_says_it_is() {
     assert_eq!(server.accepted().len(), 4);
     home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "send"]).ended(0);
     assert_eq!(server.accepted().len(), 8);
+    // A run that did not come to its end is not taken for one that did.
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"3\"\n+++\nDear {{name}}, more.\n");
+    home.run(&["send", "c", "--rows", "2-3", "--confirm", "2", "--if-unchanged", "send"]).ended(0);
+    new(4);
+    let run = home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "finish"]).ended(77);
+    assert!(run.stderr.contains("and that one did not come to its end; nothing was sent"), "{}", run.stderr);
+    assert_eq!(server.accepted().len(), 10);
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"3\"\n+++\nDear {{name}}, more.\n");
+    home.run(&["send", "c", "--confirm", "2", "--if-unchanged", "send"]).ended(0);
+    new(2);
     // Exactly the same once more is refused, or there is nothing to do.
     home.run(&["send", "c", "--confirm", "4"]).ended(77);
     home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "send"]).ended(77);
     let run = home.run(&["send", "c", "--confirm", "4", "--if-unchanged", "finish"]).ended(0);
     assert!(run.stderr.contains("has nobody left to send to: 4 of 4 sent before"), "{}", run.stderr);
-    assert_eq!(server.accepted().len(), 8);
+    assert_eq!(server.accepted().len(), 12);
     home.write("c/people.csv", people(5));
     home.run(&["send", "c", "--confirm", "5", "--rows", "6"]).ended(77);
     home.run(&["send", "c", "--confirm", "1", "--rows", "6"]).ended(0);
@@ -165,7 +175,7 @@ fn a_list_of_nobody_is_refused_or_nothing_to_do() {
     home.run(&["send", "c", "--confirm", "0", "--if-empty", "refuse"]).ended(65);
     for arguments in [&["send", "c", "--expect-between", "0..9"][..], &["prepare", "c"]] {
         let run = home.run(&[arguments, &["--if-empty", "finish"]].concat()).ended(0);
-        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "nothing to do: nobody is on the list\n"));
+        assert_eq!((run.stdout.as_str(), run.said()), ("", "nothing to do: nobody is on the list\n"));
         let run = home.run(&[arguments, &["--if-empty", "finish", "--quiet"]].concat()).ended(0);
         assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
     }

@@ -398,3 +398,27 @@ fn a_server_that_is_gone_is_said_to_be_and_hides_nothing() {
     assert!(run.stderr.contains("nobody was notified by email: 550 5.1.1 no such person"), "{}", run.stderr);
     assert_eq!(server.accepted().len(), 5);
 }
+
+#[test]
+fn nothing_but_older_numbers_and_logs_is_written_over() {
+    let server = relay();
+    let home = home(&server);
+    let list = std::fs::read(home.path().join("c/people.csv")).unwrap();
+    std::os::unix::fs::symlink(home.path().join("c/people.csv"), home.path().join("link")).unwrap();
+    assert!(Command::new("mkfifo").arg(home.path().join("fifo")).status().unwrap().success());
+    for file in ["c/people.csv", "link", "fifo", "c"] {
+        for flag in ["--metrics", "--log-file"] {
+            let run = home.run(&with(&[flag, file])).ended(73);
+            assert!(run.stderr.contains("cannot be written: what is there is no "), "{file}: {}", run.stderr);
+        }
+    }
+    assert_eq!(std::fs::read(home.path().join("c/people.csv")).unwrap(), list);
+    assert_eq!(server.accepted().len(), 0);
+    // Those of the last run are.
+    for code in [0, 77] {
+        home.run(&with(&["--metrics", "run.prom", "--log-file", "run.log"])).ended(code);
+    }
+    assert_eq!(server.accepted().len(), 5);
+    let log = std::fs::read_to_string(home.path().join("run.log")).unwrap();
+    assert_eq!(log.matches(" end ").count(), 2, "{log}");
+}

@@ -199,12 +199,12 @@ fn what_a_job_could_not_do_is_said_at_once() {
     );
     refused(&["nowhere", "--on-calendar", "daily", "--", "--confirm", "12"], 65, "nowhere");
     refused(&["c", "--on-calendar", "sometimes", "--", "--confirm", "12"], 64, "invalid value 'sometimes'");
-    refused(&["c", "--at", "2020-01-01 09:00", "--", "--confirm", "12"], 64, "2020-01-01 09:00 is past");
-    refused(&["c", "--at", "Mon 09:00", "--", "--confirm", "12"], 64, "\"Mon 09:00\" is not one time");
+    refused(&["c", "--at", "2020-01-01 09:00", "--", "--confirm", "12"], 64, "2020-01-01T09:00:00 is past");
+    refused(&["c", "--at", "Mon 09:00", "--", "--confirm", "12"], 64, "invalid value 'Mon 09:00'");
     refused(
         &["c", "--at", "2031-03-30 01:30 Europe/London", "--", "--confirm", "12"],
         64,
-        "2031-03-30 01:30 Europe/London does not come, or comes twice",
+        "invalid value '2031-03-30 01:30 Europe/London'",
     );
     refused(&["c"], 64, "the following required arguments were not provided");
     home.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\n");
@@ -229,15 +229,19 @@ fn variables_that_are_as_good_as_flags_go_along() {
     let home = home();
     let command = |arguments: &[&str]| {
         let mut command = home.command(&[&["schedule", "c"], arguments, &["--", "--confirm", "12"]].concat());
-        command.env("APIECE_OUTBOX", "o/box.sqlite").env("APIECE_CONFIG", ".config/apiece/config.toml");
+        command
+            .env("XDG_STATE_HOME", "state")
+            .env("APIECE_OUTBOX", "o/box.sqlite")
+            .env("APIECE_CONFIG", ".config/apiece/config.toml");
         Run::of(command.output().unwrap())
     };
     let units = command(&["--at", "2040-06-01 09:00", "--system", "--run-as", "apiece"]).ended(0).stdout;
     let path = home.path().display();
     assert!(units.contains(&format!("\nEnvironment=APIECE_OUTBOX={path}/o/box.sqlite\n")), "{units}");
     assert!(units.contains(&format!("\nEnvironment=APIECE_CONFIG={path}/.config/apiece/config.toml\n")), "{units}");
+    assert!(units.contains(&format!("\nEnvironment=XDG_STATE_HOME={path}/state\n")), "{units}");
     assert!(units.contains(&format!("\nReadWritePaths={path}/o\n")), "{units}");
-    assert!(units.contains("\nOnCalendar=2040-06-01 09:00\n"), "{units}");
+    assert!(units.contains("\nOnCalendar=2040-06-01 09:00:00 UTC\n"), "{units}");
 }
 
 #[test]
@@ -272,6 +276,10 @@ fn units_are_installed_written_over_and_removed() {
     run(&install).ended(0);
     let shared = fs::read_to_string(units.join("apiece-failed@.service")).unwrap();
     assert!(shared.contains("ExecStart=true"), "{shared}");
+    // Nor is a job for another campaign of the same name.
+    home.write("d/c/campaign.toml", "template = \"../../c/t.txt.hbs\"\nrecipients = \"../../c/people.csv\"\n");
+    let refused = run(&["schedule", "d/c", "--on-calendar", "daily", "--install", "--", "--confirm", "12"]).ended(73);
+    assert!(refused.stderr.contains("apiece-c.service starts another campaign"), "{}", refused.stderr);
     // Nobody else's unit is written over.
     home.write(".config/systemd/user/apiece-other.timer", "[Timer]\n");
     let refused =
@@ -316,6 +324,8 @@ fn other_schedulers_files_are_read_by_other_programs() {
         refused.starts_with("error: cron goes by this machine's time zone, and cannot be told Asia/Kathmandu"),
         "{refused}"
     );
+    let arguments = ["schedule", "c", "--on-calendar", "Mon 09:00", "--cron", "--", "--expect-between", "1..20"];
+    assert!(home.run(&arguments).ended(0).stdout.ends_with(" --expect-between 1..20\n"));
     let refused = schedule(&home, &["--at", "2040-06-01 09:00", "--cron"]).ended(64).stderr;
     assert!(refused.starts_with("error: cron cannot be told a year"), "{refused}");
 }

@@ -59,7 +59,7 @@ fn a_password_is_stored_once_read_by_each_run_and_forgotten() {
     let expected = format!(
         "error: there is no password of {USER} at localhost in the keyring\n  help: store it: apiece login work\n"
     );
-    assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
+    assert!(run.said().ends_with(&expected), "{}", run.stderr);
     assert_eq!(server.connections(), 0);
 
     let run = piped(keyring.command(&["login", "work"]), &format!("{PASSWORD}\n")).ended(0);
@@ -144,7 +144,7 @@ fn a_locked_keyring_is_said_to_be_and_nobody_is_asked_without_a_terminal() {
     for arguments in [&SEND[..], &["logout", "work"], &["login", "work"]] {
         let start = std::time::Instant::now();
         let run = piped(keyring.command(arguments), "x\n").ended(77);
-        assert!(run.stderr.ends_with(locked), "{}", run.stderr);
+        assert!(run.said().ends_with(locked), "{}", run.stderr);
         assert!(start.elapsed() < std::time::Duration::from_secs(5));
     }
     assert!(server.accepted().is_empty());

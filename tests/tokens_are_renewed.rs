@@ -400,7 +400,7 @@ fn tokens_are_kept_for_their_owner_and_sent_to_no_other_server() {
     // Nobody has logged in, and nobody is asked.
     let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(77);
     let not_yet = "error: nobody has logged in with the account \"work\" yet\n  help: log in: apiece login work\n";
-    assert!(run.stderr.ends_with(not_yet), "{}", run.stderr);
+    assert!(run.said().ends_with(not_yet), "{}", run.stderr);
     log_in(&home, &provider).ended(0);
     let directory = home.path().join(".local/state/apiece/tokens");
     let files = || -> Vec<_> { directory.read_dir().unwrap().map(|file| file.unwrap().path()).collect() };

@@ -31,6 +31,7 @@ struct Holiday {
 enum HolidayProblem {
     NotADate(String),
     Repeats,
+    Lasts,
     Timed,
     Long,
     TooMany,
@@ -42,6 +43,7 @@ impl fmt::Display for HolidayProblem {
         match self {
             Self::NotADate(text) => write!(f, "{} is not a date", quoted(text)),
             Self::Repeats => f.write_str("this event repeats, and on which days is not worked out"),
+            Self::Lasts => f.write_str("this event says how long it is, and not when it ends, which is not worked out"),
             Self::Timed => f.write_str("this event is not for a whole day"),
             Self::Long => f.write_str("this event ends before it begins, or is longer than a year"),
             Self::TooMany => write!(f, "these are more than {MOST_DAYS} days"),
@@ -61,7 +63,9 @@ impl Complaint for HolidayProblem {
                 Self::NotADate(_) => {
                     "begin each line with a date such as 2026-12-25; a name may follow, and # begins a comment"
                 }
-                Self::Repeats | Self::Timed => "write each day into a file of its own line: 2026-12-25 Christmas Day",
+                Self::Repeats | Self::Lasts | Self::Timed => {
+                    "write each day into a file of its own line: 2026-12-25 Christmas Day"
+                }
                 Self::Long | Self::TooMany => "is this a list of holidays?",
                 Self::None => "write a date such as 2026-12-25 on each line",
             }
@@ -176,6 +180,7 @@ fn of_calendar(text: &str, complain: &mut impl FnMut(usize, &HolidayProblem)) ->
         match (property.split(';').next().unwrap_or_default(), value.trim()) {
             ("BEGIN", "VEVENT") => (event, start, end, name) = (Some(at), None, None, String::new()),
             _ if event.is_none() => {}
+            ("DURATION", _) => complain(at, &HolidayProblem::Lasts),
             ("RRULE" | "RDATE", _) => complain(at, &HolidayProblem::Repeats),
             ("DTSTART", _) => match date() {
                 None => complain(at, &HolidayProblem::Timed),
@@ -258,6 +263,7 @@ mod tests {
             ("DTSTART;VALUE=DATE:20261225\r\nRRULE:FREQ=YEARLY", "repeats"),
             ("DTSTART;VALUE=DATE:20261225\r\nDTEND;VALUE=DATE:20261225", "ends before it begins"),
             ("DTSTART;VALUE=DATE:20261225\r\nDTEND;VALUE=DATE:20301225", "longer than a year"),
+            ("DTSTART;VALUE=DATE:20261225\r\nDURATION:P3D", "says how long it is"),
             ("SUMMARY:x", "there is no date"),
         ] {
             let why = parse(&event(lines)).unwrap_err();

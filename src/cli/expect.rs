@@ -11,7 +11,7 @@ use crate::{
     campaign::{Between, Empty, Expect, Percent, Unchanged},
     diagnostic::{Diagnostics, Severity, counted},
     message::Digest,
-    outbox::{Store, day},
+    outbox::{Outcome, Store, day},
 };
 
 /// What is expected of a list.
@@ -102,7 +102,15 @@ pub(super) fn check_list(loaded: &Loaded, content: &Digest, store: &Store) -> Re
     let message = format!("the list of {} is the very same as at {run}", counted(count, "recipient"));
     match expect.if_unchanged {
         None | Some(Unchanged::Send) => Ok(()),
-        Some(Unchanged::Finish) => Err(Failure::nothing(&message)),
+        Some(Unchanged::Finish) => {
+            let counts = store.campaign(&last.id).map_err(failed)?.counts;
+            if counts.is_unfinished() || counts.of(Outcome::InDoubt) > 0 {
+                let message = format!("{message}, and that one did not come to its end; nothing was sent");
+                let help = format!("finish it: apiece send {}; or see what became of it: apiece status {0}", last.id);
+                return Err(Failure::because(Exit::Refused, "expect.unfinished", message, Some(&help)));
+            }
+            Err(Failure::nothing(&message))
+        }
         Some(Unchanged::Refuse) => {
             let message = format!("{message} (if_unchanged); nothing was sent");
             let help = Some("look whether whatever makes the list has worked; if it is right, say --if-unchanged send");

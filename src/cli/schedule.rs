@@ -13,6 +13,7 @@ use clap::Args;
 use self::install::Place;
 use super::{Exit, Failure, Screen, load::quoted};
 use crate::{
+    campaign::Moment,
     diagnostic::visible,
     schedule::{Calendar, Job, JobError, JobName, Manager, crontab, property_list, task, units},
 };
@@ -73,7 +74,7 @@ pub(super) struct Schedule {
     campaign: Option<String>,
     /// Start it once, then
     #[arg(long, value_name = "TIME", conflicts_with = "on_calendar", required_unless_present_any = ["on_calendar", "remove"])]
-    at: Option<Calendar>,
+    at: Option<Moment>,
     /// Start it again and again, for example 'Mon..Fri 09:00' or '*-*-01 06:00'
     #[arg(long, value_name = "WHEN")]
     on_calendar: Option<Calendar>,
@@ -99,9 +100,10 @@ impl Schedule {
         let job = self.job(&manager)?;
         let written = |why: JobError| Failure::because(Exit::Usage, "schedule.job", why.to_string(), None);
         if self.elsewhere.cron || self.elsewhere.launchd || self.elsewhere.windows_task {
+            let text = self.elsewhere(&job).map_err(written)?;
             self.check_zone(&job)?;
             check::no_credentials(&job)?;
-            screen.print(&self.elsewhere(&job).map_err(written)?);
+            screen.print(&text);
             return Ok(Exit::Ok);
         }
         let times = check::times(&job.when)?;

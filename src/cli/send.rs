@@ -6,6 +6,7 @@ mod deliver;
 mod job;
 mod log;
 mod notify;
+mod pace;
 
 use std::{
     fmt::Write as _,
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use self::{
     aftermath::{AftermathArgs, SoFar},
     log::{Kind, LogArgs, Seen},
+    pace::{PaceArgs, RetryArgs},
 };
 use super::{
     Exit, Failure, Format, Screen,
@@ -39,7 +41,7 @@ use super::{
 use crate::{
     address::Address,
     approval::Cleared,
-    campaign::{self, Account, DomainLimit, Hours, Moment, Rate, Retry, Time},
+    campaign::{self, Account, DomainLimit, Hours, Moment, Rate},
     fault,
     message::{Composer, Digest, Signer},
     outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, Tried},
@@ -52,50 +54,6 @@ const MOST_IN_DOUBT: usize = 10;
 
 /// What is still to be sent.
 const LEFT: [Outcome; 2] = [Outcome::Queued, Outcome::Deferred];
-
-/// How fast.
-#[derive(Debug, Args)]
-struct PaceArgs {
-    /// Never more than so many in any window, for example 30/min; may be given several times
-    #[arg(long, value_name = "RATE", value_delimiter = ',')]
-    rate: Vec<Rate>,
-    /// Send evenly over the time that the rates give, not as soon as they permit
-    #[arg(long)]
-    spread: bool,
-    /// Wait so long before the first message leaves; Ctrl-C meanwhile, and none does
-    #[arg(long, value_name = "TIME")]
-    hold: Option<Time>,
-    /// At most so many connections at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    connections: Option<u16>,
-}
-
-/// What is done about messages that the server puts off.
-#[derive(Debug, Args)]
-struct RetryArgs {
-    /// Try a message that the server puts off again after so long, and after twice as long each time [default: 1min]
-    #[arg(long, value_name = "TIME")]
-    retry_after: Option<Time>,
-    /// Try a message so often at most [default: 12]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    tries: Option<u32>,
-    /// Try a message so long at most [default: 1d]
-    #[arg(long, value_name = "TIME")]
-    give_up_after: Option<Time>,
-    /// Stop when the server refuses so many messages in a row in the same words [default: 20]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pause_after: Option<u32>,
-    /// Do not wait for what the server puts off, nor for a window: it is left for a later run, with exit code 75
-    #[arg(long)]
-    no_wait: bool,
-}
-
-impl RetryArgs {
-    fn retry(&self) -> Retry {
-        let Self { retry_after, tries, give_up_after, pause_after, no_wait: _ } = *self;
-        Retry { retry_after, tries, give_up_after, pause_after }
-    }
-}
 
 /// Arguments of `apiece send`.
 #[derive(Debug, Args)]
@@ -212,12 +170,10 @@ impl Send {
         ended.unwrap_or_else(|failure| failure.exit)
     }
 
-    fn send(&self, seen: Seen, screen: Screen) -> Result<Exit, Failure> {
-        if self.first.is_some() {
-            careful::check_terminal()?;
-        }
-        let (started, when) = (Timestamp::now(), self.when.options()?);
-        let mut loaded = self.campaign.load(|overrides| {
+    /// The campaign, with what the arguments say.
+    fn load(&self) -> Result<Loaded, Failure> {
+        let when = self.when.options()?;
+        self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.pace.rate);
             overrides.connections = self.pace.connections.map(usize::from);
@@ -227,7 +183,15 @@ impl Send {
             overrides.when = when;
             overrides.at.clone_from(&self.at);
             overrides.expect = self.expect.options();
-        })?;
+        })
+    }
+
+    fn send(&self, seen: Seen, screen: Screen) -> Result<Exit, Failure> {
+        if self.first.is_some() {
+            careful::check_terminal()?;
+        }
+        self.check_metrics()?;
+        let (started, mut loaded) = (Timestamp::now(), self.load()?);
         self.so_far.loaded(&loaded.campaign.name, &loaded.campaign.notify, loaded.composer.template().fixed_sender());
         step("loaded");
         if io::stderr().is_terminal() {

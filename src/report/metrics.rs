@@ -221,8 +221,28 @@ fn last_success(file: &Path) -> Option<f64> {
     line.rsplit_once(' ')?.1.parse().ok().filter(|time: &f64| time.is_finite())
 }
 
+/// How a file of ours begins.
+const FIRST: &[u8; 14] = b"# HELP apiece_";
+
+/// Whether numbers may be written there: nothing but older numbers is replaced, whatever somebody typed.
+pub fn check(path: &Path) -> io::Result<()> {
+    let foreign = || io::Error::other("what is there is no file of metrics, and is not replaced");
+    let found = match path.symlink_metadata() {
+        Ok(found) => found,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(why) => return Err(why),
+    };
+    if !found.is_file() {
+        return Err(foreign());
+    }
+    let mut first = [0; FIRST.len()];
+    File::open(path)?.read_exact(&mut first).map_err(|_| foreign())?;
+    if first == *FIRST { Ok(()) } else { Err(foreign()) }
+}
+
 /// Puts a text in place of a file, which is never there by halves.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
+    check(path)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Its name must not end as those that the collector reads.
     let mut file = tempfile::Builder::new().prefix(".apiece-").suffix(".tmp").tempfile_in(directory)?;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use self::progress::Progress;
 pub use self::{
     evidence::in_words,
-    metrics::Metrics,
+    metrics::{Metrics, check as check_metrics},
     output::{output_was_lost, print},
     progress::{Style, spoken},
     summary::{Reader, Summary},

@@ -161,7 +161,7 @@ mod tests {
             "{weekly}"
         );
         assert!(
-            weekly.contains("T09:00:00</StartBoundary>") && weekly.contains("\"a &amp; b\"</Arguments>"),
+            weekly.contains("T09:00:00</StartBoundary>") && weekly.contains("&quot;a &amp; b&quot;</Arguments>"),
             "{weekly}"
         );
         let monthly = task(&job("*-01,07-01 06:30", &["C:\\apiece.exe"])).unwrap();

@@ -121,7 +121,8 @@ impl Run {
     /// What is on standard error without the last line of the log, which says how a run ended.
     pub(crate) fn said(&self) -> &str {
         let last = self.stderr.trim_end().rfind('\n').map_or(0, |at| at + 1);
-        if self.stderr[last..].contains(" error end ") { &self.stderr[..last] } else { &self.stderr }
+        let is_end = [" error end ", " info  end "].iter().any(|end| self.stderr[last..].contains(end));
+        if is_end { &self.stderr[..last] } else { &self.stderr }
     }
 
     /// The run, if it ended with this exit code.

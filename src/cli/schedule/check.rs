@@ -5,13 +5,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use jiff::{ZonedDateTime, civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    campaign::{LoginSecret, TokenPlace},
+    campaign::{LoginSecret, Moment, TokenPlace},
     cli::{Exit, Failure, send::Send},
     diagnostic::visible,
-    schedule::{Calendar, Job, Manager},
+    schedule::{Calendar, CalendarError, Job, Manager},
     secret::SecretSource,
 };
 
@@ -23,11 +23,20 @@ pub(super) struct Needs {
     pub(super) writes: Vec<PathBuf>,
 }
 
-/// Variables that are as good as flags, and that a job would not have.
-const VARIABLES: [&str; 4] = ["APIECE_ACCOUNT", "APIECE_CONFIG", "APIECE_OUTBOX", "APIECE_POLICY"];
+/// Variables that are as good as flags, or say where things are, and that a job would not have: with another record everybody would be
+/// written to once more.
+const VARIABLES: [&str; 7] = [
+    "APIECE_ACCOUNT",
+    "APIECE_CONFIG",
+    "APIECE_OUTBOX",
+    "APIECE_POLICY",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+];
 
-/// Those that name a file.
-const FILES: [&str; 3] = ["APIECE_CONFIG", "APIECE_OUTBOX", "APIECE_POLICY"];
+/// Those that name no file or directory.
+const NAMES: [&str; 1] = ["APIECE_ACCOUNT"];
 
 fn refused(message: impl Into<String>, help: &str) -> Failure {
     Failure::because(Exit::Usage, "schedule.send", message, Some(help))
@@ -50,7 +59,7 @@ pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure>
         if let Ok(value) = std::env::var(name)
             && !value.is_empty()
         {
-            let is_file = FILES.contains(&name);
+            let is_file = !NAMES.contains(&name);
             let value = if is_file { directory.join(&value).to_string_lossy().into_owned() } else { value };
             needs.environment.push((name.into(), value));
         }
@@ -107,27 +116,18 @@ pub(super) fn no_credentials(job: &Job) -> Result<(), Failure> {
     }
 }
 
-/// A time that comes once, and has not come yet, as systemd writes it.
-pub(super) fn once(at: &Calendar) -> Result<Calendar, Failure> {
+/// A time that comes once, and has not come yet, as systemd takes it whatever clocks do until then.
+pub(super) fn once(at: &Moment) -> Result<Calendar, Failure> {
     let wrong = |message: String| {
-        Failure::because(
-            Exit::Usage,
-            "schedule.at",
-            message,
-            Some("for example --at '2026-12-01 09:00'; --on-calendar is for what comes again"),
-        )
+        let help = "for example --at '2026-12-01 09:00'; --on-calendar is for what comes again";
+        Failure::because(Exit::Usage, "schedule.at", message, Some(help))
     };
-    let text = at.to_string();
-    let local = text.strip_suffix(at.zone().unwrap_or_default()).unwrap_or(&text).trim();
-    let local: DateTime = local.parse().map_err(|_| wrong(format!("\"{text}\" is not one time")))?;
-    let zone = at.zone().map_or_else(|| Ok(TimeZone::system()), TimeZone::get);
-    let zone = zone.map_err(|why| wrong(why.to_string()))?;
-    let when = zone.to_ambiguous_zoned_datetime(local).unambiguous();
-    let when = when.map_err(|_| wrong(format!("{text} does not come, or comes twice: clocks change then")))?;
-    if when <= ZonedDateTime::now() {
-        return Err(wrong(format!("{text} is past")));
+    let exact = at.clone().within(&TimeZone::system()).map_err(|why| wrong(why.to_string()))?.timestamp();
+    if exact <= Timestamp::now() {
+        return Err(wrong(format!("{at} is past")));
     }
-    Ok(at.clone())
+    let written = exact.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    written.parse().map_err(|why: CalendarError| wrong(why.to_string()))
 }
 
 /// The next times of a calendar, as systemd works them out, or nothing where it is not there.

@@ -83,8 +83,13 @@ impl Place {
 pub(super) fn write(directory: &Path, units: &[(String, String)]) -> Result<(), Failure> {
     let unwritten = |path: &Path, why: &io::Error| Failure::unwritten("schedule.write", path, why);
     fs::create_dir_all(directory).map_err(|why| unwritten(directory, &why))?;
-    for (name, _) in units {
+    for (name, unit) in units {
         let path = directory.join(name);
+        if is_ours(&path) && fs::read_to_string(&path).is_ok_and(|other| campaign(&other) != campaign(unit)) {
+            let message = format!("{} starts another campaign", visible(&path.display().to_string()));
+            let help = "say another --name, or take that one away: apiece schedule --remove";
+            return Err(Failure::because(Exit::CannotCreate, "schedule.other", message, Some(help)));
+        }
         if path.symlink_metadata().is_ok() && !is_ours(&path) {
             let message = format!("{} is there already, and is not ours", visible(&path.display().to_string()));
             return Err(Failure::because(Exit::CannotCreate, "schedule.write", message, Some("choose another --name")));
@@ -99,6 +104,13 @@ pub(super) fn write(directory: &Path, units: &[(String, String)]) -> Result<(), 
         fs::write(&path, unit).map_err(|why| unwritten(&path, &why))?;
     }
     Ok(())
+}
+
+/// The campaign that a service starts, as it is written there.
+fn campaign(unit: &str) -> Option<String> {
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
+    let words = shlex::split(command)?;
+    (words.get(1).map(String::as_str) == Some("send")).then(|| words.get(2).cloned()).flatten()
 }
 
 fn is_ours(path: &Path) -> bool {

@@ -15,13 +15,16 @@ use crate::{
     campaign::{Account, NotifyOn, NotifyOptions},
     cli::{Exit, Failure, Screen},
     delivery::StopReason,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, visible},
     outbox::Counts,
     report::{
         self, Metrics,
         log::{self, Ended},
     },
 };
+
+/// The code of a file of metrics that cannot be written.
+const METRICS: &str = "metrics.file";
 
 /// Of the complaint that everybody got it already.
 const DONE: &str = "outbox.done";
@@ -136,6 +139,15 @@ impl Send {
         }))
     }
 
+    /// Whether the numbers can be written at the end, said before anything is done.
+    pub(super) fn check_metrics(&self) -> Result<(), Failure> {
+        let Some(file) = &self.aftermath.metrics else { return Ok(()) };
+        report::check_metrics(file).map_err(|why| {
+            let message = format!("the metrics {} cannot be written: {why}", visible(&file.display().to_string()));
+            Failure::because(Exit::CannotCreate, METRICS, message, Some("choose another name, which ends in .prom"))
+        })
+    }
+
     /// Tells whoever is to be told how it ended. None of it changes that.
     pub(super) fn tell(&self, result: &Result<Exit, Failure>) {
         let exit = match result {
@@ -144,7 +156,9 @@ impl Send {
             Err(failure) => failure.exit,
         };
         let ended = self.so_far.log_end(exit, result.as_ref().err(), &self.campaign.name());
-        if let Some(mut metrics) = self.so_far.with(|known| known.metrics.take()).or_else(|| self.begin_metrics()) {
+        if ended.code != Some(METRICS)
+            && let Some(mut metrics) = self.so_far.with(|known| known.metrics.take()).or_else(|| self.begin_metrics())
+        {
             metrics.end(&ended);
         }
         if self.is_real() && is_news(&ended) {

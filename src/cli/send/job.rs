@@ -23,7 +23,9 @@ impl Send {
     /// Why a job cannot do this.
     pub(in crate::cli) fn wants_a_person(&self) -> Option<&'static str> {
         match self {
-            Self { confirm: None, .. } => Some("a job asks nobody, and it is not said how many people it may write to"),
+            Self { confirm: None, expect, .. } if !expect.counts() => {
+                Some("a job asks nobody, and it is not said how many people it may write to")
+            }
             Self { first: Some(_), .. } => {
                 Some("--first asks before the others get theirs, and nobody is there to answer")
             }
@@ -41,7 +43,7 @@ impl Send {
 
     /// The account that the job will send through, if it is no rehearsal. Reads the campaign, which must be there and right.
     pub(in crate::cli) fn account_of_job(&self) -> Result<Option<Account>, Failure> {
-        let loaded = self.campaign.load(|overrides| overrides.account.clone_from(&self.account))?;
+        let loaded = self.load()?;
         if self.sandbox {
             return Ok(None);
         }

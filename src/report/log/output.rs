@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -60,6 +60,22 @@ pub fn is_under_journald() -> bool {
 impl Output {
     /// A file that records are added to; a new one is its owner's alone.
     pub fn file(path: &Path, lines: Lines) -> io::Result<Self> {
+        let foreign = || io::Error::other("what is there is no log, and nothing is added to it");
+        match path.symlink_metadata() {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Ok(found) if found.is_file() && found.len() == 0 => {}
+            Ok(found) if found.is_file() => {
+                let mut first = [0; 5];
+                File::open(path)?.read_exact(&mut first).map_err(|_| foreign())?;
+                // A time, or a JSON object
+                let is_time = first[..4].iter().all(u8::is_ascii_digit) && first[4] == b'-';
+                if !is_time && first[..2] != *b"{\"" {
+                    return Err(foreign());
+                }
+            }
+            Ok(_) => return Err(foreign()),
+            Err(why) => return Err(why),
+        }
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]

@@ -52,7 +52,7 @@ enum Kind {
 }
 
 /// The fields that a record may have.
-const FIELDS: [(&str, Kind); 33] = [
+const FIELDS: [(&str, Kind); 34] = [
     ("event", Kind::Word),
     ("account", Kind::Text),
     ("auth", Kind::Word),
@@ -84,6 +84,7 @@ const FIELDS: [(&str, Kind); 33] = [
     ("stopped", Kind::Word),
     ("suppressed", Kind::Number),
     ("tls", Kind::Word),
+    ("until", Kind::Text),
     ("version", Kind::Word),
     ("why", Kind::Text),
 ];

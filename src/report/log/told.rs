@@ -10,6 +10,9 @@ use crate::{
     outbox::{Counts, Outcome},
 };
 
+/// The exit code of a run that may go better later (sysexits.h).
+const TRY_AGAIN: u8 = 75;
+
 /// A wait that is as long is worth a word.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -97,6 +100,8 @@ pub fn ended(end: &Ended) {
     }
     match (end.exit, &end.stopped) {
         (0, _) => end!(info),
+        // It could not begin yet: a job that is started each minute tries again.
+        (TRY_AGAIN, _) if end.counts.is_none() => end!(info),
         (_, None | Some(StopReason::Interrupted(_) | StopReason::NotGoneOn)) if end.code.is_none() => end!(warn),
         _ => end!(error),
     }
@@ -142,7 +147,7 @@ pub(in crate::report) fn tell(event: &Event) {
             warn!(event = "put_off", row, reply_code, enhanced, why, seconds);
         }
         Event::Finished(finished) => finish(finished),
-        Event::Paused { until, .. } => info!(event = "paused", until = until.to_string()),
+        Event::Paused { said, .. } => info!(event = "paused", until = said),
         Event::Resumed => info!(event = "resumed"),
         Event::FirstDone => info!(event = "first_done"),
         Event::Stopping(reason) => stop(reason),
@@ -169,7 +174,7 @@ fn stop(reason: &StopReason) {
     let (why, row) = (reason.cause(), reason.row());
     match reason {
         StopReason::Interrupted(_) | StopReason::NotGoneOn | StopReason::Outside { .. } => {
-            warn!(event = "stopping", stopped)
+            warn!(event = "stopping", stopped);
         }
         StopReason::SameReply { count, .. } => {
             error!(event = "stopping", stopped, messages = count, reply_code, enhanced);
