@@ -207,6 +207,16 @@ fn what_a_job_could_not_do_is_said_at_once() {
         "invalid value '2031-03-30 01:30 Europe/London'",
     );
     refused(&["c"], 64, "the following required arguments were not provided");
+    refused(
+        &["c", "--on-calendar", "daily", "--", "--confirm", "99"],
+        77,
+        "--confirm 99 is said, and there are 12 recipients",
+    );
+    refused(
+        &["c", "--on-calendar", "daily", "--", "--confirm", "12", "--max-recipients", "3"],
+        77,
+        "there are 12 recipients",
+    );
     home.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\n");
     refused(
         &[&daily[..], &["--", "--confirm", "12"]].concat(),

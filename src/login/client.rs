@@ -25,6 +25,9 @@ use crate::{
 };
 
 /// The longest pause between two questions whether somebody has logged in, where the issuer does not answer.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// So long somebody may take to log in, whatever the issuer says.
@@ -111,7 +114,9 @@ impl Client {
         let device_code = SecretString::from(code.details.device_code().secret().as_str());
         let secrets = [Some(&device_code), self.secret().await?].into_iter().flatten().collect::<Vec<_>>();
         let https = self.https();
-        let told = asked.request_async(&https, tokio::time::sleep, Some(TIME_TO_LOG_IN)).await;
+        // Whatever the issuer says, it is not asked all the time.
+        let pause = |time: Duration| tokio::time::sleep(time.max(SHORTEST_PAUSE));
+        let told = asked.request_async(&https, pause, Some(TIME_TO_LOG_IN)).await;
         self.token(&told.map_err(|why| LoginError::of(why, &self.issuer(), &secrets))?, None)
     }
 

@@ -52,6 +52,7 @@ impl Day {
 enum OccurrenceProblem {
     Syntax,
     Empty,
+    Adjacent,
     NoColumn { name: String, nearest: Option<String> },
     Ambiguous(&'static str),
     EmptyCell(String),
@@ -66,6 +67,7 @@ impl fmt::Display for OccurrenceProblem {
                 "occurrence may hold names of columns and of the day, {{invoice}} or {{date}}, and nothing else",
             ),
             Self::Empty => f.write_str("occurrence is empty"),
+            Self::Adjacent => f.write_str("occurrence: something must stand between two columns, to tell them apart"),
             Self::NoColumn { name, .. } => write!(f, "occurrence: there is no column for {{{{{name}}}}}"),
             Self::Ambiguous(name) => {
                 write!(f, "occurrence: {{{{{name}}}}} is the day, and the list has a column of that name, too")
@@ -91,6 +93,7 @@ impl Complaint for OccurrenceProblem {
                 Some("besides columns there are {{date}}, {{week}}, {{month}} and {{year}}".into())
             }
             Self::Ambiguous(_) => Some("give the column another heading".into()),
+            Self::Adjacent => Some("for example occurrence = \"{{invoice}} {{reminder}}\"".into()),
             Self::Empty | Self::Syntax => Some("for example occurrence = \"{{date}}\"".into()),
             _ => None,
         }
@@ -112,6 +115,9 @@ impl Occurrence {
             let is_name = |c: char| c.is_alphanumeric() || c == '_';
             if name.is_empty() || !name.chars().all(is_name) {
                 return Err(wrong(OccurrenceProblem::Syntax));
+            }
+            if before.is_empty() && matches!(parts.last(), Some(Part::Column(_))) {
+                return Err(wrong(OccurrenceProblem::Adjacent));
             }
             parts.push(Part::Text(before.to_owned()));
             let column = (0..columns.len()).find(|nth| columns.name(*nth) == name);
@@ -163,17 +169,35 @@ impl Occurrence {
                 let problem = OccurrenceProblem::Disagree(heading());
                 return Err(Diagnostic::error(other.place_in(column), &problem).into());
             }
+            let value = alike(value);
             if value.is_empty() {
                 let problem = OccurrenceProblem::EmptyCell(heading());
                 return Err(Diagnostic::error(recipient.place(), &problem).into());
             }
-            occurrence.push_str(value);
+            self.push(&mut occurrence, &value);
         }
         if occurrence.chars().count() > MOST {
             return Err(Diagnostic::error(recipient.place(), &OccurrenceProblem::Long).into());
         }
         Ok(occurrence)
     }
+
+    /// Adds a value. Where several columns have a part, one that could be read together with the text between them is put into quotation marks: `1 "2 3"` is not `"1 2" 3`.
+    fn push(&self, occurrence: &mut String, value: &str) {
+        let columns = self.parts.iter().filter(|part| matches!(part, Part::Column(_))).count();
+        let is_text = |c: char| self.parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains(c)));
+        if columns > 1 && value.contains(|c| c == '"' || is_text(c)) {
+            *occurrence += &format!("\"{}\"", value.replace('"', "\"\""));
+        } else {
+            *occurrence += value;
+        }
+    }
+}
+
+/// What looks alike is alike: white space and accents may be written in several ways.
+fn alike(value: &str) -> String {
+    let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    icu_normalizer::ComposingNormalizer::new_nfc().normalize(&value).into_owned()
 }
 
 #[cfg(test)]
@@ -186,6 +210,20 @@ mod tests {
         let recurring = Recurring { occurrence: occurrence.into(), date: date.parse().ok() };
         let occurrence = Occurrence::compile(&recurring, list.columns()).map_err(|why| why.to_string())?;
         occurrence.of(list.get(0).unwrap()).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn different_ones_are_told_apart_and_the_same_one_is_the_same() {
+        let of = |text: &str, a: &str, b: &str| of(text, &format!("email,a,b\nx@one.example,{a},{b}\n"), "2026-12-31");
+        for text in ["{{a}} {{b}}", "{{a}}-{{b}}", "{{a}}x{{b}}"] {
+            for (one, other) in
+                [(("1", "2 3"), ("1 2", "3")), (("1", "2-3"), ("1-2", "3")), (("1", "2x3"), ("1x2", "3"))]
+            {
+                assert_ne!(of(text, one.0, one.1).unwrap(), of(text, other.0, other.1).unwrap(), "{text}");
+            }
+        }
+        assert!(of("{{a}}{{b}}", "1", "2").unwrap_err().contains("between"));
+        assert_eq!(of("{{a}}", "R\u{e9} 1", "x"), of("{{a}}", "Re\u{301}\u{a0} 1", "x"));
     }
 
     #[test]

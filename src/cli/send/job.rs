@@ -7,7 +7,8 @@ use clap::{CommandFactory, FromArgMatches};
 use super::Send;
 use crate::{
     campaign::Account,
-    cli::{Cli, Command, Failure, account},
+    cli::{Cli, Command, Exit, Failure, account},
+    diagnostic::counted,
 };
 
 impl Send {
@@ -44,6 +45,13 @@ impl Send {
     /// The account that the job will send through, if it is no rehearsal. Reads the campaign, which must be there and right.
     pub(in crate::cli) fn account_of_job(&self) -> Result<Option<Account>, Failure> {
         let loaded = self.load()?;
+        let count = loaded.select(self.rows.as_ref())?.len();
+        self.expect.check_count(&loaded.campaign.expect, count)?;
+        if let Some(number) = self.confirm.filter(|number| *number != count) {
+            let message = format!("--confirm {number} is said, and there are {}", counted(count, "recipient"));
+            let help = "where the list varies, say --expect-between A..B";
+            return Err(Failure::because(Exit::Refused, "schedule.count", message, Some(help)));
+        }
         if self.sandbox {
             return Ok(None);
         }
