@@ -32,6 +32,7 @@ fn zones(keys: &[(String, String)]) -> Vec<String> {
         "open.example TXT v=spf1 +all",
         "_dmarc.open.example TXT v=DMARC1; p=none; rua=mailto:a@good.example,mailto:b@reports.example; pct=50",
         "open.example._report._dmarc.reports.example TXT v=DMARC1",
+        "world.example TXT v=spf1 ip4:0.0.0.0/0 -all",
         "shrug.example TXT v=spf1 ip4:192.0.2.1",
         "slip.example TXT v=spf1 ip4:192.0.2.1/33 -all",
         "circle.example TXT v=spf1 include:circle.example include:none.good.example -all",
@@ -42,7 +43,8 @@ fn zones(keys: &[(String, String)]) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    for domain in ["good", "elsewhere", "two", "many", "voids", "open", "shrug", "slip", "circle", "post.org"] {
+    for domain in ["good", "elsewhere", "two", "many", "voids", "open", "world", "shrug", "slip", "circle", "post.org"]
+    {
         records.push(format!("{domain}.example MX 10 mail.good.example."));
     }
     records.push("mail.good.example A 127.0.0.1".into());
@@ -176,6 +178,13 @@ fn what_is_wrong_with_spf_is_said_with_what_to_publish() {
             78,
             "fail     SPF of open.example: it ends in +all, so that anybody in the world may send as this domain; it is \"v=spf1 +all\"\n         \
              to do: end it in ~all or -all",
+        ),
+        (
+            "world.example",
+            78,
+            "fail     SPF of world.example: it lets addresses send that nobody can have, and so perhaps the whole world; it is \
+             \"v=spf1 ip4:0.0.0.0/0 -all\"\n         \
+             to do: name the networks of your own servers alone",
         ),
         (
             "shrug.example",

@@ -1,6 +1,6 @@
 //! The sender's domain: whether it takes mail, and what it says in the DNS about mail from it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     Cause, Check, Checkup, dkim, dmarc,
@@ -23,6 +23,17 @@ pub struct Sender<'s> {
     /// Its addresses.
     pub servers: &'s [IpAddr],
 }
+
+/// Addresses that no mail can come from: in networks that are shared by all (RFC 6598), kept for later (RFC 1112 §4), or for what is thrown
+/// away (RFC 6666). A record that lets them send names far too much.
+const NOBODYS: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(100, 64, 0, 1)),
+    IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),
+];
+
+/// How to see what receivers make of it.
+const SEE: &str = "send yourself one with apiece send … --test, and look for spf=pass in its Authentication-Results";
 
 /// All checks of a domain, with what they are about.
 const CHECKS: [(&str, &str); 6] = [
@@ -166,6 +177,10 @@ async fn spf(names: &Names, domain: &str, sender: &Sender<'_>) -> [Check; 2] {
         problems.push("it ends in +all, so that anybody in the world may send as this domain".into());
         help.push("end it in ~all or -all");
     }
+    if found.end() != Some(Says::Pass) && NOBODYS.iter().any(|address| found.about(*address) == Some(Says::Pass)) {
+        problems.push("it lets addresses send that nobody can have, and so perhaps the whole world".into());
+        help.push("name the networks of your own servers alone");
+    }
     let seen = quoted_record(&found.text);
     if !problems.is_empty() {
         let check = wrong(format!("{}; it is {seen}", problems.join("; ")));
@@ -199,8 +214,11 @@ fn covers(found: &spf::Found, sender: &Sender<'_>) -> Check {
     if about.iter().all(|(_, says)| *says == Some(Says::Pass)) {
         return Check::ok(id, what, format!("the addresses of {host} may send for the domain; {only}"));
     }
+    if about.iter().any(|(_, says)| says.is_none()) {
+        let check = Check::note(id, what, format!("whether it names {host} cannot be told from here; {only}"));
+        return check.to_do(SEE);
+    }
     let not: Vec<String> =
         about.iter().filter(|(_, says)| *says != Some(Says::Pass)).map(|(server, _)| server.to_string()).collect();
-    Check::note(id, what, format!("{} of {host} is not in the record; {only}", listed(&not)))
-        .to_do("send yourself one with apiece send … --test, and look for spf=pass in its Authentication-Results")
+    Check::note(id, what, format!("{} of {host} is not in the record; {only}", listed(&not))).to_do(SEE)
 }
