@@ -16,6 +16,7 @@ use super::{
     record::{RecordArgs, failed},
     when,
 };
+pub(super) use crate::schedule::quoted;
 use crate::{
     address::Address,
     campaign::{CAMPAIGN_FILE, Campaign, GuardOptions, ListOptions, ListSource, OpaqueAttachments, Overrides, Size},
@@ -301,11 +302,6 @@ impl Rejected {
             Err(why) => format!("{shown} cannot be written: {why}\n"),
         }
     }
-}
-
-/// An argument as a shell reads it.
-pub(super) fn quoted(argument: &str) -> String {
-    shlex::try_quote(argument).map_or_else(|_| argument.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// What a campaign of the record was found to be, besides what makes its messages.

@@ -14,7 +14,8 @@ pub fn crontab(job: &Job) -> Result<String, JobError> {
     Ok(format!("# apiece: {}\n{when} {command}\n", job.description))
 }
 
-fn quoted(word: &str) -> String {
+/// A word as a shell reads it.
+pub(crate) fn quoted(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub(crate) use self::cron::quoted;
 pub use self::{
     calendar::{Calendar, CalendarError},
     cron::crontab,
