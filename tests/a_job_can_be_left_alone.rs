@@ -11,6 +11,8 @@ use crate::support::{
     scripted::{Act, Scripted, Stage},
 };
 
+const TEMPLATE: &str = "+++\nfrom = \"u@police.example\"\nsubject = \"For {{name}}\"\n+++\nDear {{name}},\nhello.\n";
+
 fn home(server: &Scripted, count: usize, send: &str) -> Home {
     let home = Home::at_relay(server);
     home.campaign(&people(count));
@@ -186,7 +188,68 @@ fn a_list_of_nobody_is_refused_or_nothing_to_do() {
     home.write("c/people.csv", "name,email\n");
     home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{nme}}\n");
     home.write("c/people.csv", "name,email\n,\n\n");
-    assert_ne!(home.run(&["send", "c", "--confirm", "1", "--if-empty", "finish"]).code, 77);
+    assert_ne!(home.run(&["send", "c", "--expect-between", "0..1", "--if-empty", "finish"]).code, 77);
+}
+
+#[test]
+fn whoever_says_how_many_there_are_did_not_mean_nobody() {
+    let server = Scripted::builder().start();
+    let home = home(&server, 0, "[send]\nif_empty = \"finish\"\nif_unchanged = \"finish\"");
+    for (arguments, said) in [
+        (&["send", "c", "--expect-between", "10..20"][..], "there are 0 recipients, and 10..20 are expected"),
+        (&["send", "c", "--confirm", "12"], "--confirm says 12, and the number of recipients is 0"),
+        (&["prepare", "c", "--expect-between", "1..20"], "there are 0 recipients, and 1..20 are expected"),
+    ] {
+        let run = home.run(arguments).ended(77);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    home.run(&["send", "c", "--confirm", "0"]).ended(0);
+    home.run(&["send", "c", "--expect-between", "0..20"]).ended(0);
+    // Nor the list of the last run, if that was for others.
+    home.write("c/people.csv", people(3));
+    home.run(&["send", "c", "--confirm", "3"]).ended(0);
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{name}}\n");
+    for number in ["2", "4"] {
+        let run = home.run(&["send", "c", "--confirm", number]).ended(77);
+        assert!(run.stderr.contains(&format!("--confirm says {number}, and the number")), "{}", run.stderr);
+    }
+    home.run(&["send", "c", "--confirm", "3"]).ended(0);
+    assert_eq!(server.deliveries().len(), 3);
+}
+
+#[test]
+fn a_job_is_not_compared_with_another_one_of_its_name() {
+    let server = Scripted::builder().start();
+    let home = Home::at_relay(&server);
+    for place in ["a", "b"] {
+        home.write(&format!("{place}/job/t.txt.hbs"), TEMPLATE);
+        home.write(&format!("{place}/job/people.csv"), people(3));
+        let settings = "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n";
+        home.write(&format!("{place}/job/campaign.toml"), settings);
+    }
+    let send = |place: &str, more: &[&str]| {
+        home.run(&[&["send", place, "--confirm", "3", "--if-unchanged", "finish"], more].concat())
+    };
+    send("a/job", &[]).ended(0);
+    home.write("b/job/t.txt.hbs", TEMPLATE.replace("hello", "good bye"));
+    let run = send("b/job", &[]).ended(77);
+    for said in ["b/job/campaign.toml", "a/job/campaign.toml", "name = \"…\"", "--moved"] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    let named = "name = \"other job\"\ntemplate = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n";
+    home.write("b/job/campaign.toml", named);
+    send("b/job", &[]).ended(0);
+    assert_eq!(server.deliveries().len(), 6);
+    let status = home.run(&["status"]).ended(0).stdout;
+    assert!(status.contains("other job"), "{status}");
+    // It was moved, and is the same.
+    std::fs::rename(home.path().join("a"), home.path().join("z")).unwrap();
+    home.write("z/job/t.txt.hbs", TEMPLATE.replace("hello", "welcome"));
+    send("z/job", &[]).ended(77);
+    let run = send("z/job", &["--moved"]).ended(0);
+    assert!(run.stderr.contains("nothing to do: the list of 3 recipients is the very same"), "{}", run.stderr);
+    send("z/job", &[]).ended(0);
+    assert_eq!(server.deliveries().len(), 6);
 }
 
 #[test]

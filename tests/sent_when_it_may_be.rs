@@ -182,8 +182,32 @@ fn a_time_that_is_named_is_waited_for_and_one_that_is_over_is_refused() {
     let child = command(&home, &clock, &at("2026-12-01T08:30:00Z")).spawn().unwrap();
     wait_for(&home, "Tue 2026-12-01 08:30");
     clock.set("2026-12-01 08:30:00 Europe/London");
-    ended(&home, child, 0);
+    let waited = ended(&home, child, 0).stdout;
+    assert!(waited.contains("It waited 1 time until it might be sent") && !waited.contains("window"), "{waited}");
     everybody_once(&server, 3);
+}
+
+#[test]
+fn a_window_that_never_opens_is_said_to_be_none() {
+    let server = Scripted::builder().start();
+    let home =
+        home(&server, 3, &format!("window = \"Tue 09:00-10:00 UTC\"\nholidays = [{}]", all_tuesdays().join(", ")));
+    let Some(clock) = Clock::at(&home, "2026-12-01 08:00 Europe/London") else { return };
+    let refused = run(&home, &clock, &["send", "c", "--confirm", "3"]).ended(77).stderr;
+    assert!(refused.contains("no window ever opens") && refused.contains("holidays"), "{refused}");
+    assert!(!refused.contains("after ;"), "{refused}");
+    assert_eq!(server.connections(), 0);
+}
+
+/// So many that nobody looks further ahead.
+fn all_tuesdays() -> Vec<String> {
+    let mut day: jiff::civil::Date = "2026-12-01".parse().unwrap();
+    let mut all = Vec::new();
+    for _ in 0..130 {
+        all.push(format!("\"{day}\""));
+        day = day.checked_add(jiff::ToSpan::days(7)).unwrap();
+    }
+    all
 }
 
 #[test]

@@ -79,8 +79,10 @@ const MOST_LABEL: usize = 100;
 /// One template mailed to one recipient list, as checked settings; nothing is read yet.
 #[derive(Debug, Clone)]
 pub struct Campaign {
-    /// What it is called: the directory's name, or the template's without its endings.
+    /// What it is called: as its settings say, or else the directory's name, or the template's without its endings.
     pub name: String,
+    /// Whether its settings say so.
+    pub is_named: bool,
     /// The template's file.
     pub template: PathBuf,
     /// Where the recipient list is.
@@ -284,6 +286,7 @@ impl Campaign {
         let list = list.map_err(|why| Diagnostics::from(Diagnostic::error(Place::Nowhere, &why)))?;
         Ok(Self {
             name: name_of(campaign),
+            is_named: false,
             template: overrides.template.unwrap_or_else(|| campaign.to_owned()),
             recipients: list,
             account: overrides.account,
@@ -316,7 +319,7 @@ impl Campaign {
         let template = keys.string("template");
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
-        let (sensitivity, people) = (label(&mut keys, "sensitivity"), label(&mut keys, "people"));
+        let [said_name, sensitivity, people] = ["name", "sensitivity", "people"].map(|key| label(&mut keys, key));
         let recurring = recurring::read(&mut keys);
         let list = list::read(&mut keys);
         let (guard, identifying) = guard::read(&mut keys);
@@ -357,14 +360,13 @@ impl Campaign {
             (None, None) => None,
         };
         let canonical = std::path::absolute(directory).ok();
-        let name = canonical
-            .as_deref()
-            .and_then(Path::file_name)
-            .map_or("campaign".into(), |name| one_line(&name.to_string_lossy()));
+        let own_name = canonical.as_deref().and_then(Path::file_name);
+        let own_name = || own_name.map_or("campaign".into(), |name| one_line(&name.to_string_lossy()));
         let when = overrides.when.or(when).settled(&TimeZone::system());
         let when = when.map_err(|wrong| keys.adopt(wrong)).ok();
         let campaign = template.zip(recipients).map(|(template, recipients)| Self {
-            name,
+            is_named: said_name.is_some(),
+            name: said_name.unwrap_or_else(own_name),
             template,
             recipients,
             account: overrides.account.or(account),
@@ -394,7 +396,11 @@ fn label(keys: &mut Keys<'_>, key: &'static str) -> Option<String> {
     let At { value, span } = keys.string(key)?;
     let label = value.trim();
     if label.is_empty() || label.chars().count() > MOST_LABEL || label.chars().any(char::is_control) {
-        let help = Some("for example sensitivity = \"special category\", people = \"patients\"".to_owned());
+        let example = match key {
+            "name" => "name = \"reminders\"",
+            _ => "sensitivity = \"special category\", people = \"patients\"",
+        };
+        let help = Some(format!("for example {example}"));
         keys.complain(span, key, format!("a few words in one line are wanted, {MOST_LABEL} characters at most"), help);
         return None;
     }

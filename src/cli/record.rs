@@ -88,6 +88,8 @@ pub(super) fn failed(why: StoreError) -> Failure {
         StoreError::Done { .. }
         | StoreError::Changed { .. }
         | StoreError::Already { .. }
+        | StoreError::Namesake { .. }
+        | StoreError::Renamed { .. }
         | StoreError::Purged(_)
         | StoreError::NoSnapshot(_)
         | StoreError::Elsewhere { .. }

@@ -29,7 +29,7 @@ use super::{
     Exit, Failure, Format, Screen,
     account::{self, check_senders, read_secret, read_signer},
     approval::{ByArgs, Witness, clear},
-    confirm::{Question, Warnings, confirm, server, shown},
+    confirm::{Question, Warnings, check_most, confirm, server, shown, unless_counted},
     expect::ExpectArgs,
     follow,
     load::{CampaignArgs, Frozen, Loaded, quoted},
@@ -42,9 +42,12 @@ use crate::{
     address::Address,
     approval::Cleared,
     campaign::{self, Account, DomainLimit, Hours, Moment, Rate},
+    diagnostic::counted,
     fault,
     message::{Composer, Digest, Signer},
-    outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, Tried},
+    outbox::{
+        Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, TakenBack, Tried,
+    },
     recipients::{Rows, Selection},
     report::{self, log::step},
 };
@@ -173,7 +176,7 @@ impl Send {
     /// The campaign, with what the arguments say.
     fn load(&self) -> Result<Loaded, Failure> {
         let when = self.when.options()?;
-        self.campaign.load(|overrides| {
+        let loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.pace.rate);
             overrides.connections = self.pace.connections.map(usize::from);
@@ -183,7 +186,8 @@ impl Send {
             overrides.when = when;
             overrides.at.clone_from(&self.at);
             overrides.expect = self.expect.options();
-        })
+        });
+        loaded.map_err(|why| unless_counted(self.confirm, 0, self.expect.unless_counted(why)))
     }
 
     fn send(&self, seen: Seen, screen: Screen) -> Result<Exit, Failure> {
@@ -208,6 +212,7 @@ impl Send {
             check_time(&hours, Timestamp::now(), !self.retry.no_wait)?;
         }
         self.expect.check_count(&loaded.campaign.expect, selected.len())?;
+        check_most(self.confirm, selected.len())?;
         if self.dry_run {
             return self.rehearse(&loaded, selected, screen);
         }
@@ -238,7 +243,9 @@ impl Send {
         let id = match (&loaded.origin, prepared) {
             (_, Some(prepared)) => {
                 let witness = self.witness(&loaded, account.as_ref())?;
-                freeze(&mut loaded, prepared, &selected, self.again, &witness, &mut store, screen)?.id
+                self.expect.note_move(&loaded, &mut store)?;
+                let kept = freeze(&mut loaded, prepared, &selected, self.again, &witness, &mut store, screen);
+                kept.map_err(|why| unless_counted(self.confirm, selected.len(), why))?.id
             }
             (Some(origin), None) => origin.id.clone(),
             (None, None) => return Ok(Exit::Software),
@@ -372,7 +379,8 @@ impl Send {
         };
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
-        let messages = store.leave_out(&overview, messages, &who(), now).map_err(failed)?;
+        let (messages, taken_back) = store.leave_out(&overview, messages, &who(), now).map_err(failed)?;
+        screen.note(&taken_back.map(|back| left_out(&overview.id, &back)).unwrap_or_default());
         // What is sent is what was read, and what was approved.
         if messages.digest() != frozen.messages {
             let why = "it changed meanwhile".to_owned();
@@ -551,6 +559,15 @@ fn instead_of(other: &Overview) -> String {
         other.counts.of(Outcome::Sent),
         other.counts.total(),
         id = other.id,
+    )
+}
+
+/// That some messages are not sent because somebody took back what they are of.
+fn left_out(id: &str, TakenBack { count, from }: &TakenBack) -> String {
+    let (messages, were) = (counted(*count, "message"), if *count == 1 { "was" } else { "were" });
+    format!(
+        "{messages} {were} left out: somebody took this back from them (campaign {from}).\nTo send it to them after all: \
+         apiece retry {id} --cancelled; then: apiece send {id}\n"
     )
 }
 

@@ -258,8 +258,8 @@ pub enum StopReason {
     },
     /// Nothing may be begun any more.
     TooLate {
-        /// When it might have been at the latest.
-        end: String,
+        /// When it might have been at the latest; none where no window opens any more.
+        end: Option<String>,
     },
     /// What might be sent when the run began may not be sent any more.
     NoLongerAllowed {
@@ -302,7 +302,8 @@ impl fmt::Display for StopReason {
             Self::NoRecord { why } => write!(f, "nothing is sent that cannot be written down: {why}"),
             Self::NotGoneOn => f.write_str("the others were not to go yet"),
             Self::Outside { opens } => write!(f, "nothing is begun outside of its window, which opens {opens}"),
-            Self::TooLate { end } => write!(f, "it is too late: nothing is begun after {end}"),
+            Self::TooLate { end: Some(end) } => write!(f, "it is too late: nothing is begun after {end}"),
+            Self::TooLate { end: None } => f.write_str("no window opens any more, as far as its holidays are known"),
             Self::NoLongerAllowed { why } => write!(f, "it may not be sent any more: {why}"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),

@@ -22,9 +22,9 @@ use tokio::sync::oneshot;
 pub use self::{
     prepare::Prepared,
     sqlite::{
-        Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
+        Aside, Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
         Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError,
-        Thawed, Totals, Traced, Transaction, Tried, Verdict,
+        TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };
 pub(crate) use self::{

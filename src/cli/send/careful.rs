@@ -24,7 +24,7 @@ use crate::{
     delivery::{Finished, First},
     diagnostic::visible,
     guard::untagged,
-    outbox::{Outbox, Outcome},
+    outbox::{Aside, Outbox, Outcome, Store},
     recipients::{Recipient, Selection},
 };
 
@@ -108,9 +108,20 @@ impl Send {
         // No recipient gets it.
         let (id, cleared) = (String::new(), Cleared::for_nobody());
         let recheck: Recheck = Arc::new(|| Ok(Cleared::for_nobody()));
+        let _counted = self.aside(&account)?;
         let ready =
             Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains };
         self.run_engine(ready, Some(account), signer, None, seen, screen).map(|(exit, _)| exit)
+    }
+
+    /// Has a message that is none of the campaign's count for the limits of its account, where anything does. What is written down of
+    /// it is that it was.
+    pub(super) fn aside(&self, account: &Account) -> Result<Option<Aside>, Failure> {
+        let file = self.campaign.record.file()?;
+        if account.rates.is_empty() && !file.exists() {
+            return Ok(None);
+        }
+        Store::open(&file).and_then(|store| store.aside(&account.name)).map(Some).map_err(failed)
     }
 
     /// One who is on the list may get their own message as a test only if nobody else has to approve it first.

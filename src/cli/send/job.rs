@@ -32,6 +32,7 @@ impl Send {
             }
             Self { test: Some(_), .. } => Some("--test is for somebody who looks at what comes"),
             Self { dry_run: true, .. } => Some("--dry-run sends nothing, and nobody would look at it"),
+            Self { expect, .. } if expect.is_moved() => Some("--moved is said once, by whoever moved the campaign"),
             _ if self.campaign.reads_input() => Some("the list is standard input, and a job has none"),
             _ => None,
         }

@@ -12,7 +12,7 @@ use super::{
     log::{self, Deed},
     look::already,
     people::Pseudonyms,
-    recur::once,
+    recur::{check_home, once},
 };
 use crate::{
     campaign::{CAMPAIGN_FILE, Campaign, Overrides},
@@ -37,6 +37,10 @@ pub(super) const SIGNERS: &str = "/allowed_signers";
 pub struct Snapshot<'s> {
     /// What people call it.
     pub name: &'s str,
+    /// Whether its settings call it so; otherwise it is called as its directory is.
+    pub is_named: bool,
+    /// The file of its settings, or else its template, where it is on this machine.
+    pub home: Option<&'s str>,
     /// As a `campaign.toml`.
     pub settings: &'s str,
     /// The file of those who may approve it, if its settings name one.
@@ -166,6 +170,10 @@ impl Store {
         };
         let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        if let Some(home) = snapshot.home.filter(|_| snapshot.composer.recurs()) {
+            let template = (!snapshot.is_named).then(|| template_of(snapshot.composer));
+            check_home(&change, snapshot.name, home, template.as_ref()).map_err(sqlite)?.map_or(Ok(()), Err)?;
+        }
         let known = change.query_row(
             "SELECT number, id, digest FROM campaign WHERE content = ? AND edition = ?",
             params![snapshot.content.as_bytes(), snapshot.edition],
@@ -278,13 +286,13 @@ fn insert(
     now: Timestamp,
     progress: &dyn Fn(usize),
 ) -> Result<(i64, Kept), Failed> {
-    let Snapshot { name, settings, signers, composer, prepared, content, edition, who, further, .. } = snapshot;
+    let Snapshot { name, home, settings, signers, composer, prepared, content, edition, who, further, .. } = snapshot;
     let list = serde_json::to_string(&composer.list().shape()).unwrap_or_default();
     let (id, total) = (new_id(change, &content, edition), prepared.len());
     change.execute(
         "INSERT INTO campaign (id, content, edition, source, name, prepared, total, template, made_by, settings, list, largest,
-                               pseudonyms, people)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, randomblob(32), ?)",
+                               pseudonyms, people, home)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, randomblob(32), ?, ?)",
         params![
             id,
             content.as_bytes(),
@@ -299,6 +307,7 @@ fn insert(
             list,
             as_number(prepared.largest()),
             composer.people().as_bytes(),
+            home,
         ],
     )?;
     let campaign = change.last_insert_rowid();

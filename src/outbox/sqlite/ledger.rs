@@ -11,10 +11,47 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Campaign, StoreError, connect, lock::RunLock};
+use super::{Campaign, Store, StoreError, connect, lock::RunLock};
 
 /// Attempts are written down in the order in which they begin, and are over within so long.
 const LONGEST_ATTEMPT: Duration = Duration::from_hours(2);
+
+/// Stands for a campaign where a transaction belongs to none.
+const NONE: i64 = 0;
+
+/// A transaction that is none of a campaign's, a test or a notification: it counts for the limits of its account from now on, and is
+/// over when this is dropped.
+#[derive(Debug)]
+pub struct Aside {
+    store: Store,
+    slot: i64,
+}
+
+impl Store {
+    /// One that is about to go through an account, which waits for nothing.
+    pub fn aside(self, account: &str) -> Result<Aside, StoreError> {
+        let now = Timestamp::now().as_millisecond();
+        let sql = "INSERT INTO slot (account, campaign, taken) VALUES (?, ?, ?)";
+        self.connection.execute(sql, params![account, NONE, now]).map_err(|why| self.error(&why))?;
+        let slot = self.connection.last_insert_rowid();
+        Ok(Aside { store: self, slot })
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let now = Timestamp::now().as_millisecond();
+        // If that cannot be written down it counts for longer.
+        let _ = self.store.connection.execute("UPDATE slot SET over = ? WHERE number = ?", params![now, self.slot]);
+    }
+}
+
+/// Those of programs that have died without saying so were over long ago.
+pub(super) fn end_asides(change: &Connection, now: i64) -> rusqlite::Result<usize> {
+    let longest = i64::try_from(LONGEST_ATTEMPT.as_millis()).unwrap_or(i64::MAX);
+    let sql = "UPDATE slot SET over = taken WHERE campaign = ? AND over IS NULL AND taken < ?";
+    change.execute(sql, params![NONE, now - longest])
+}
 
 /// What other programs did with an account.
 #[derive(Debug, Default)]
@@ -45,6 +82,8 @@ struct Inner {
     /// The campaign that this run sends: what it begins itself it knows already
     campaign: i64,
     seen_slot: i64,
+    /// Those up to this one that were over when it began are known
+    past_slot: i64,
     seen_attempt: i64,
     /// Of other runs
     open: HashMap<Key, Open>,
@@ -85,6 +124,7 @@ impl Ledger {
             account: account.to_owned(),
             campaign: campaign.number,
             seen_slot: 0,
+            past_slot: 0,
             seen_attempt: 0,
             open: HashMap::new(),
         };
@@ -207,6 +247,8 @@ impl Inner {
         for (slot, number, campaign) in open {
             self.note_open(slot, number, campaign);
         }
+        let newest = "SELECT coalesce(max(number), 0) FROM slot";
+        self.past_slot = self.connection.query_row(newest, [], |row| row.get(0))?;
         // Slots of runs that have ended count from when that was found out.
         let mut query = self.connection.prepare("SELECT over FROM slot WHERE account = ? AND over > ?")?;
         for over in query.query_map(params![self.account, over_since], |row| row.get(0))? {
@@ -240,9 +282,9 @@ impl Inner {
         {
             let mut query = self.connection.prepare_cached(
                 "SELECT number, campaign FROM slot
-                 WHERE number > ? AND account = ? AND campaign <> ? AND over IS NULL ORDER BY number",
+                 WHERE number > ? AND account = ? AND campaign <> ? AND (over IS NULL OR number > ?) ORDER BY number",
             )?;
-            let mut slots = query.query(params![self.seen_slot, self.account, self.campaign])?;
+            let mut slots = query.query(params![self.seen_slot, self.account, self.campaign, self.past_slot])?;
             while let Some(slot) = slots.next()? {
                 self.seen_slot = slot.get(0)?;
                 let open = Open { campaign: slot.get(1)?, attempt: None };
@@ -297,6 +339,10 @@ impl Inner {
     }
 
     fn is_running(&self, campaign: i64) -> rusqlite::Result<bool> {
+        if campaign == NONE {
+            // It says itself when it is over.
+            return Ok(true);
+        }
         let mut query = self.connection.prepare_cached("SELECT id FROM campaign WHERE number = ?")?;
         let id: Option<String> = query.query_row(params![campaign], |row| row.get(0)).optional()?;
         Ok(id.is_some_and(|id| RunLock::holder(&self.path, &id).is_some()))

@@ -205,10 +205,15 @@ impl Store {
             meant.sort_unstable();
             // Whatever is decided, the server's patience begins anew.
             let mut update = change.prepare(
-                "UPDATE message SET state = ?, tries = 0, since = NULL, due = NULL WHERE campaign = ? AND position = ?",
+                "UPDATE message SET state = ?, tries = 0, since = NULL, due = NULL, taken_back = ? WHERE campaign = ? AND position = ?",
             )?;
+            let taken_back = match to {
+                Outcome::Cancelled => Some(1),
+                Outcome::Queued => Some(0),
+                _ => None,
+            };
             for (position, _) in &meant {
-                update.execute(params![to.name(), campaign.number, position])?;
+                update.execute(params![to.name(), taken_back, campaign.number, position])?;
             }
             drop(update);
             let rows: Vec<u64> = meant.into_iter().map(|(_, row)| row).collect();

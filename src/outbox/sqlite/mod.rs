@@ -34,14 +34,14 @@ pub use self::{
     examine::Examined,
     freeze::{Kept, Over, Snapshot},
     journal::{Attempt, Journal},
-    ledger::{Ledger, News},
+    ledger::{Aside, Ledger, News},
     log::{Chain, Deed, Entry},
     look::{Overview, Tried},
     matter::{Attached, Matter},
     people::Pseudonym,
     purge::Purged,
     reach::Reach,
-    recur::Last,
+    recur::{Last, TakenBack},
     thaw::Thawed,
     trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
@@ -65,6 +65,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("3.sql"),
     include_str!("4.sql"),
     include_str!("5.sql"),
+    include_str!("6.sql"),
 ];
 
 /// So long one process waits for another's write.
@@ -386,6 +387,7 @@ fn found_sending(change: &Connection, number: i64, now: Timestamp) -> rusqlite::
     )?;
     let now = now.as_millisecond();
     change.execute("UPDATE slot SET over = ? WHERE campaign = ? AND over IS NULL", params![now, number])?;
+    ledger::end_asides(change, now)?;
     change.execute("DELETE FROM slot WHERE over < ?", params![now - SLOTS_KEPT])?;
     change
         .execute("UPDATE message SET state = 'in_doubt' WHERE campaign = ? AND state = 'sending'", params![number])?;

@@ -35,6 +35,8 @@ fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Result<Kept, S
     let prepared = &mut prepare(composer);
     let snapshot = Snapshot {
         name: "c",
+        is_named: false,
+        home: None,
         settings,
         signers: None,
         is_bound: false,
