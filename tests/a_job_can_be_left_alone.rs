@@ -215,6 +215,12 @@ fn whoever_says_how_many_there_are_did_not_mean_nobody() {
     }
     home.run(&["send", "c", "--confirm", "3"]).ended(0);
     assert_eq!(server.deliveries().len(), 3);
+    // Nor where nobody is left, since all have it.
+    settings(&home, "recurring = true\noccurrence = \"x\"");
+    for (number, code) in [("3", 0), ("3", 0), ("4", 77)] {
+        home.run(&["send", "c", "--confirm", number]).ended(code);
+    }
+    assert_eq!(server.deliveries().len(), 6);
 }
 
 #[test]

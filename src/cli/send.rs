@@ -212,8 +212,6 @@ impl Send {
             check_time(&hours, Timestamp::now(), !self.retry.no_wait)?;
         }
         self.expect.check_count(&loaded.campaign.expect, selected.len())?;
-        // What was prepared is looked at first: it may not be this machine's to send.
-        check_most(self.confirm.filter(|_| loaded.origin.is_none()), selected.len())?;
         if self.dry_run {
             return self.rehearse(&loaded, selected, screen);
         }
@@ -253,9 +251,10 @@ impl Send {
         };
         self.so_far.kept(&id);
         step("kept");
+        let all = selected.len();
         let mut ready = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
             Ok(ready) => ready,
-            Err(exit) => return Ok(exit),
+            Err(exit) => return check_most(self.confirm, all).map(|()| exit),
         };
         let queued = ready.outbox.with(&LEFT);
         let asked = (queued.as_slice(), ready.outbox.len());
