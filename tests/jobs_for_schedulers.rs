@@ -202,7 +202,7 @@ fn what_a_job_could_not_do_is_said_at_once() {
     refused(
         &["c", "--at", "2020-01-01 09:00", "--", "--confirm", "12"],
         64,
-        "--at is over: it was Wed 2020-01-01 09:00 UTC, and it is ",
+        "--at is over: it was Wed 2020-01-01 09:00 ",
     );
     refused(&["c", "--at", "Mon 09:00", "--", "--confirm", "12"], 64, "invalid value 'Mon 09:00'");
     refused(
@@ -226,13 +226,16 @@ fn what_a_job_could_not_do_is_said_at_once() {
         64,
         "--again in a job that comes again would send everybody the same each time",
     );
+    refused(
+        &[&daily[..], &["--", "--confirm", "12", "--at", "2040-06-01 09:00"]].concat(),
+        64,
+        "--at for a job that comes again is over at its second time",
+    );
     schedule_again_once(&home);
     let late = ["--confirm", "12", "--not-after", "2020-01-01 09:00 UTC"];
     let run = home.run(&[&["schedule"], &daily[..], &["--"], &late].concat()).ended(77).stderr;
-    assert!(
-        run.contains("nothing is begun after Wed 2020-01-01 09:00 UTC (not_after): such a job would always be refused"),
-        "{run}"
-    );
+    assert!(run.contains(", and nothing is begun after Wed 2020-01-01 09:00 "), "{run}");
+    assert!(run.contains(" (not_after): such a job would always be refused\n"), "{run}");
     home.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\n");
     refused(
         &[&daily[..], &["--", "--confirm", "12"]].concat(),

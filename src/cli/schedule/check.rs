@@ -62,8 +62,9 @@ pub(super) fn job(words: &[String], comes: Comes, manager: &Manager) -> Result<N
     if let Some(why) = send.wants_a_person() {
         return Err(refused(why, "what stands after -- is for apiece send, for example: -- --confirm 12"));
     }
-    if comes == Comes::Again && send.sends_again() {
-        let why = "--again in a job that comes again would send everybody the same each time";
+    if comes == Comes::Again
+        && let Some(why) = send.is_for_once()
+    {
         return Err(refused(why, "leave it out; or start it once, with --at TIME in place of --on-calendar"));
     }
     let mut needs = Needs::default();

@@ -50,9 +50,15 @@ impl Send {
         self.campaign.record.named()
     }
 
-    /// Whether everybody is to get once more what they have.
-    pub(in crate::cli) fn sends_again(&self) -> bool {
-        self.again
+    /// Why a job cannot do this more than once.
+    pub(in crate::cli) fn is_for_once(&self) -> Option<&'static str> {
+        match self {
+            Self { again: true, .. } => {
+                Some("--again in a job that comes again would send everybody the same each time")
+            }
+            Self { at: Some(_), .. } => Some("--at for a job that comes again is over at its second time"),
+            _ => None,
+        }
     }
 
     /// What the job will find. Reads the campaign, which must be there and right.
