@@ -98,6 +98,10 @@ fn too_many_or_not_as_many_as_expected_is_refused() {
     let run = home.run(&["send", "c", "--max-recipients", "12"]).ended(77);
     assert!(run.stderr.contains("there is no terminal"), "{}", run.stderr);
     assert!(server.connections() == 0);
+    // Whom it is sent to counts, not who else is on the list.
+    home.run(&["send", "c", "--rows", "2-4", "--max-recipients", "2", "--confirm", "3"]).ended(77);
+    home.run(&["send", "c", "--rows", "2-4", "--max-recipients", "3", "--expect-between", "4..20"]).ended(77);
+    home.run(&["send", "c", "--rows", "2-4", "--max-recipients", "3", "--expect-between", "3..3"]).ended(0);
     home.run(&["send", "c", "--max-recipients", "12", "--expect-between", "10..20"]).ended(0);
     assert_eq!(server.accepted().len(), 12);
     let log = home.run(&["status", &home.last_campaign()]).ended(0).stdout;

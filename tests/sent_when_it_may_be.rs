@@ -304,4 +304,12 @@ fn wrong_times_are_said_with_their_place() {
         let run = home(&server, 1, send).run(&["check", "c"]).ended(65);
         assert!(run.stderr.contains(said), "{send}: {}", run.stderr);
     }
+    // What a campaign says is data; what is said on the command line is how this run is set up.
+    let home = home(&server, 1, "holidays = \"none.txt\"");
+    home.run(&["send", "c", "--confirm", "1"]).ended(65);
+    home.write("days.txt", "2026-12-25\n25.12.2027\n");
+    for file in ["none.txt", "days.txt"] {
+        home.run(&["send", "c", "--confirm", "1", "--holidays", file]).ended(78);
+    }
+    assert!(server.deliveries().is_empty());
 }

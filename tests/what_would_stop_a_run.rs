@@ -34,6 +34,7 @@ fn home_for(postfix: &Postfix, tls: &str, more: &str) -> Home {
 fn dns() -> Option<Dns> {
     let records = [
         "police.example MX 10 mail.police.example.",
+        "mail.police.example A 192.0.2.25",
         "police.example TXT v=spf1 ip4:127.0.0.1 -all",
         "_dmarc.police.example TXT v=DMARC1; p=reject; rua=mailto:postmaster@police.example",
     ];

@@ -19,10 +19,10 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is expected of the list")]
 pub(super) struct ExpectArgs {
-    /// Refuse a list of more recipients
+    /// Refuse to send to more recipients
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_recipients: Option<u32>,
-    /// Refuse a list that has fewer or more recipients, for example 10..20; send to it without asking if it has not
+    /// Refuse to send to fewer or more recipients, for example 10..20; send without asking to as many
     #[arg(long, value_name = "N..M")]
     expect_between: Option<Between>,
     /// Refuse a list whose number of recipients changed more since the last run, for example 20%
