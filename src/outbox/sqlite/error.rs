@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf};
 use jiff::Timestamp;
 
 use crate::{
-    diagnostic::{Complaint, counted, quoted},
+    diagnostic::{Bare, Complaint, counted, quoted},
     outbox::{Counts, Outcome, day},
     recipients::Rows,
 };
@@ -259,6 +259,17 @@ impl Complaint for StoreError {
             Self::FileChanged(_) => "outbox.file-changed",
             Self::LogBroken(_) => "outbox.log-broken",
         }
+    }
+
+    fn bare(&self) -> Bare {
+        let message = match self {
+            // Why may be what was said of its list, and a file may be named after somebody.
+            Self::Unsound { id, .. } => format!("what is kept of campaign {id} does not fit together"),
+            Self::NotBrought(_) => "this is no campaign that can be taken in".into(),
+            Self::FileChanged(_) => "a file changed while the campaign was being prepared".into(),
+            _ => return Bare::Whole,
+        };
+        Bare::said(message, self.help())
     }
 
     fn help(&self) -> Option<String> {
