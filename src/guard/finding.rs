@@ -168,11 +168,13 @@ impl Complaint for Finding {
 
     /// Whose message it is, its row tells; the part may have the name of a file, which may be somebody's.
     fn bare(&self) -> Bare {
-        let place = |leak: &Leak| if leak.is_in_file { ", in an attachment" } else { "" };
+        let place = |leak: &Leak| if leak.is_in_file { "an attachment".to_owned() } else { leak.part.clone() };
         let message = match &self.fault {
-            Fault::OtherAddress(leak) => format!("the message holds the address of row {}{}", leak.row, place(leak)),
+            Fault::OtherAddress(leak) => {
+                format!("the message holds the address of row {}, in {}", leak.row, place(leak))
+            }
             Fault::OtherValue { heading, leak } => {
-                format!("the message holds {} of row {}{}", quoted(heading), leak.row, place(leak))
+                format!("the message holds {} of row {}, in {}", quoted(heading), leak.row, place(leak))
             }
             Fault::Structure(what) => format!("the message is not for one recipient: {what}"),
             Fault::Unreadable => "the finished message cannot be parsed".into(),

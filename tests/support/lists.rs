@@ -24,10 +24,7 @@ pub(crate) fn refused(list: impl AsRef<[u8]>, more: &[&str], said: &str) -> Home
     let run = check(&home, more).ended(65);
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", said));
     let send = [&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "2", "--color", "never"], more].concat();
-    let mut terminal = Terminal::run(&home, &send, &[]);
-    terminal.wait_for(said);
-    terminal.ended(65);
-    assert_eq!(terminal.seen(), said);
+    assert_eq!(Terminal::all(&home, &send, 65), said);
     home
 }
 

@@ -264,9 +264,8 @@ impl Complaint for StoreError {
     fn bare(&self) -> Bare {
         let message = match self {
             // Why may be what was said of its list, and a file may be named after somebody.
-            Self::Unsound { id, .. } => format!("what is kept of campaign {id} does not fit together"),
-            Self::NotBrought(_) => "this is no campaign that can be taken in".into(),
-            Self::FileChanged(_) => "a file changed while the campaign was being prepared".into(),
+            Self::NotBrought(_) => "this is no campaign that can be taken in",
+            Self::FileChanged(_) => "a file changed while the campaign was being prepared",
             _ => return Bare::Whole,
         };
         Bare::said(message, self.help())
