@@ -295,7 +295,9 @@ fn a_program_is_told_in_counts_and_knows_no_password() {
     assert!(!run.stdout.contains("mixed") && json(&run).last().unwrap()["event"] == "summary", "{}", run.stdout);
     let warning = "warning: nobody was notified by command: the program ended with exit status: 3; the run itself ended with exit code 1\n";
     assert_eq!(run.stderr, warning);
-    let run = home.run(&with(&["--again", "--notify-command", "./nothing there"])).ended(1);
+    // What is there may still turn out not to run.
+    home.write("notified", "#!/nonesuch\n");
+    let run = home.run(&with(&["--again", "--notify-command", "./notified there"])).ended(1);
     assert!(run.stderr.contains("nobody was notified by command: it could not be started"), "{}", run.stderr);
     let run = home.run(&with(&["--again", "--notify-command", "'open"])).ended(1);
     assert!(run.stderr.contains("a quotation mark is not closed"), "{}", run.stderr);
