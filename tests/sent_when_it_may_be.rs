@@ -11,7 +11,7 @@ use crate::{
     support::{
         Home, Run,
         clock::Clock,
-        json, people,
+        json,
         processes::patiently,
         scripted::{Act, Scripted, Stage},
     },
