@@ -81,7 +81,7 @@ fn all() -> Vec<Broken> {
         address("a number", "zzbo@[192.0.2.77]", "an IP address in place of a domain"),
         address("a quotation mark", "\"zz bo\"@zztwo.example", "the address"),
         address("empty", "", "there is no address"),
-        address("twice", "ZZADA@zzone.example", "the address stands in rows 2, 3"),
+        address("twice", "ZZADA@zzone.example", "the address stands in rows 2 and 3"),
         Broken { is_sent: true, ..address("a slip", "zzbo@gmial.com", "looks like a slip of the keyboard") },
         Broken {
             is_sent: true,
