@@ -194,11 +194,7 @@ fn all() -> Vec<Broken> {
             "no column looks like",
         ),
         broken("a heading too few", "name,email\nAda,zzada@zzone.example,zzmore\n", "the row has 3 cells"),
-        broken(
-            "no heading",
-            "name,email,\nAda,zzada@zzone.example,zzmore\n",
-            "column 3 has no heading, and row 2 has something",
-        ),
+        broken("no heading", "name,email,\nAda,zzada@zzone.example,zzmore\n", "the row has 3 cells"),
         broken("two headings", "Zz A,email,zz_a\nAda,zzada@zzone.example,zzmore\n", "two headings are the same"),
         broken("latin-1", b"name,email\nZz\xe4da,zzada@zzone.example\n".to_vec(), "this is not UTF-8 text"),
         broken(
@@ -261,7 +257,9 @@ fn no_cell_stands_in_what_a_job_says() {
             &["prepare", "c"],
         ];
         for job in jobs {
-            let run = home.run(job);
+            let mut run = home.run(job);
+            // Its name is made up of any letters.
+            run.stderr = run.stderr.replace(&home.path().display().to_string(), "");
             let command = job.join(" ");
             if !broken.is_sent && (run.code != 65 || named(&run.stdout).is_some()) {
                 complain("code or output", &command, &format!("{}\n{}", run.code, run.stdout));
