@@ -13,18 +13,6 @@ use crate::support::{
 
 const TEMPLATE: &str = "+++\nfrom = \"u@police.example\"\nsubject = \"For {{name}}\"\n+++\nDear {{name}},\nhello.\n";
 
-fn home(server: &Scripted, count: usize, send: &str) -> Home {
-    let home = Home::at_relay(server);
-    home.campaign(&people(count));
-    settings(&home, send);
-    home
-}
-
-fn settings(home: &Home, send: &str) {
-    let all = format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n{send}\n");
-    home.write("c/campaign.toml", all);
-}
-
 fn got(server: &Scripted) -> BTreeMap<String, usize> {
     let mut times = BTreeMap::new();
     for one in server.deliveries() {
@@ -55,7 +43,7 @@ fn start(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Child
 #[test]
 fn two_hundred_starts_at_once_send_once() {
     let server = Scripted::builder().on(Stage::Dot, Act::Delay(std::time::Duration::from_millis(20))).start();
-    let home = home(&server, 30, "recurring = true\noccurrence = \"{{date}}\"");
+    let home = Home::of_a_job(&server, 30, "recurring = true\noccurrence = \"{{date}}\"");
     let codes = all_at_once(200, || start(&home, &["send", "c", "--confirm", "30", "--quiet"], &[]));
     assert!(codes[&0] >= 1, "{codes:?}");
     assert!(!codes.contains_key(&77), "{codes:?}");
@@ -87,7 +75,7 @@ fn nor_do_they_through_a_real_server() {
 #[test]
 fn too_many_or_not_as_many_as_expected_is_refused() {
     let server = Scripted::builder().start();
-    let home = home(&server, 12, "[send]\nmax_recipients = 11");
+    let home = Home::of_a_job(&server, 12, "[send]\nmax_recipients = 11");
     let run = home.run(&["send", "c", "--confirm", "12"]).ended(77);
     assert!(run.stderr.contains("there are 12 recipients, and at most 11 are allowed"), "{}", run.stderr);
     home.run(&["prepare", "c"]).ended(77);
@@ -111,7 +99,7 @@ fn too_many_or_not_as_many_as_expected_is_refused() {
 #[test]
 fn a_surprising_change_of_size_is_refused() {
     let server = Scripted::builder().start();
-    let home = home(&server, 10, "[send]\nmax_change = \"20%\"");
+    let home = Home::of_a_job(&server, 10, "[send]\nmax_change = \"20%\"");
     // There is nothing to compare the first with.
     home.run(&["send", "c", "--confirm", "10"]).ended(0);
     home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"Second\"\n+++\nDear {{name}}, again.\n");
@@ -136,7 +124,7 @@ fn a_surprising_change_of_size_is_refused() {
 #[test]
 fn the_same_list_again_is_what_one_says_it_is() {
     let server = Scripted::builder().start();
-    let home = home(&server, 4, "[send]\nif_unchanged = \"refuse\"");
+    let home = Home::of_a_job(&server, 4, "[send]\nif_unchanged = \"refuse\"");
     home.run(&["send", "c", "--confirm", "4"]).ended(0);
     let new = |nth: usize| {
         let front = format!("+++\nfrom = \"u@police.example\"\nsubject = \"{nth}\"\n+++\n");
@@ -176,7 +164,7 @@ fn the_same_list_again_is_what_one_says_it_is() {
 #[test]
 fn a_list_of_nobody_is_refused_or_nothing_to_do() {
     let server = Scripted::builder().start();
-    let home = home(&server, 0, "");
+    let home = Home::of_a_job(&server, 0, "");
     home.run(&["send", "c", "--confirm", "0"]).ended(65);
     home.run(&["send", "c", "--confirm", "0", "--if-empty", "refuse"]).ended(65);
     for arguments in [&["send", "c", "--expect-between", "0..9"][..], &["prepare", "c"]] {

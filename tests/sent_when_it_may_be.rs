@@ -11,7 +11,7 @@ use crate::{
     support::{
         Home, Run,
         clock::Clock,
-        json, people,
+        json,
         processes::patiently,
         scripted::{Act, Scripted, Stage},
     },
@@ -21,12 +21,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn home(server: &Scripted, count: usize, send: &str) -> Home {
-    let home = Home::at_relay(server);
-    home.campaign(&people(count));
-    let settings =
-        format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n[send]\n{send}\n");
-    home.write("c/campaign.toml", settings);
-    home
+    Home::of_a_job(server, count, &format!("[send]\n{send}"))
 }
 
 fn command(home: &Home, clock: &Clock, arguments: &[&str]) -> Command {

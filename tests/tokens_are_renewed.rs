@@ -187,7 +187,7 @@ fn what_the_issuer_refuses_ends_the_run_and_what_it_cannot_do_now_is_tried_again
     let run = send(&home, 4, &[]).ended(77);
     let summary = json(&run).pop().unwrap();
     let stopped = summary["stopped"].as_str().unwrap();
-    let expected = "the tokens of the account \"work\" are no longer good: AADSTS700082: expired … (invalid_grant)";
+    let expected = "the tokens are no longer good: AADSTS700082: expired … (invalid_grant) (account \"work\")";
     assert_eq!(stopped, expected);
     assert_eq!(summary["queued"], 4, "{summary}");
     let run = home.run(&["send", "c", "--account", "work", "--confirm", "4"]).ended(77);

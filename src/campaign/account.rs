@@ -13,7 +13,7 @@ use crate::{
         keys::{At, Keys},
         login,
     },
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Source},
 };
 
 /// How to reach one SMTP submission server, with its limits. Holds no secret, only where to read it.
@@ -134,6 +134,10 @@ impl Complaint for NoAccount {
             Self::Unknown { known, .. } => format!("the accounts are {}", known.join(", ")),
             Self::NotNamed(_) => "say which with --account NAME, or with account = \"NAME\" in campaign.toml".into(),
         })
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -65,7 +65,7 @@ pub use window::{Window, WindowError};
 use jiff::tz::TimeZone;
 
 use self::keys::{At, Keys};
-use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source};
+use crate::diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Source};
 
 /// The name of the file that makes a directory a campaign.
 pub const CAMPAIGN_FILE: &str = "campaign.toml";
@@ -217,6 +217,10 @@ impl Complaint for Unreadable {
     fn code(&self) -> &'static str {
         "file.unreadable"
     }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 #[derive(Debug)]
@@ -252,6 +256,10 @@ impl Complaint for NotACampaign {
             }
             .into(),
         )
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

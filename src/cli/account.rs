@@ -19,7 +19,7 @@ use super::{
 use crate::{
     campaign::{Account, Accounts, Dkim, Login, LoginSecret, Named, OAuth},
     delivery::{self, Signal},
-    diagnostic::{Diagnostic, Diagnostics, Place},
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place},
     login::{Client, LoginError, Store, TokenCommand, Tokens},
     message::{Composer, Signer},
     report,
@@ -61,9 +61,11 @@ pub(super) fn read_signer(dkim: &Dkim) -> Result<Signer, Failure> {
 
 /// Whether the messages of some people come from the domain that the account signs for.
 pub(super) fn check_senders(signer: &Signer, composer: &Composer, queued: &[usize]) -> Result<(), Failure> {
-    let wrong = |place, why| Failure::new(Exit::Data, Diagnostic::error(place, &why));
     if let Some(from) = composer.template().fixed_sender() {
-        return signer.check_sender(from).map_err(|why| wrong(Place::Nowhere, why));
+        // This one is the template's, and nobody's on the list.
+        return signer
+            .check_sender(from)
+            .map_err(|why| Failure::because(Exit::Data, why.code(), why.to_string(), why.help().as_deref()));
     }
     let mut problems = Diagnostics::default();
     for index in queued.iter().copied() {

@@ -10,7 +10,6 @@ mod pace;
 
 use std::{
     fmt::Write as _,
-    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -159,7 +158,7 @@ pub(super) struct Ready {
 }
 
 impl Send {
-    /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
+    /// What it says of other people is short, also at a terminal; `check` says all of it.
     pub(super) fn run(self, screen: Screen) -> Exit {
         let quiet = screen.quiet;
         let kind = if self.is_real() { Kind::Real } else { Kind::Rehearsal };
@@ -168,6 +167,7 @@ impl Send {
         if let Err(failure) = &ended {
             failure.say(screen);
         }
+        Screen::say_where_to_look();
         // Last of all, so that it is the last line.
         self.tell(&ended);
         ended.unwrap_or_else(|failure| failure.exit)
@@ -194,15 +194,12 @@ impl Send {
         if self.first.is_some() {
             careful::check_terminal()?;
         }
-        self.check_metrics()?;
+        self.check_aftermath(&self.campaign.name())?;
         let (started, mut loaded) = (Timestamp::now(), self.load()?);
+        self.check_aftermath(&loaded.campaign.name)?;
         self.so_far.loaded(&loaded.campaign.name, &loaded.campaign.notify, loaded.composer.template().fixed_sender());
         step("loaded");
-        if io::stderr().is_terminal() {
-            loaded.say_remarks(screen);
-        } else {
-            screen.remark(&loaded.list().remarks().clone().briefly());
-        }
+        loaded.say_remarks(screen);
         if let Some(tester) = &self.test {
             return self.send_test(loaded, tester, seen, screen);
         }

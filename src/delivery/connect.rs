@@ -202,6 +202,7 @@ impl Connector {
                 (connection, None) => Ok(connection),
                 (_, Some(reply)) => Err(StopReason::NoSecret(NoSecret {
                     why: format!("the server refused the login with a new token, too: {reply}"),
+                    code: "login.refused",
                     help: Some(
                         "a token must be for the mailbox in username and for sending over SMTP, which the provider may have to \
                          allow first; docs/login.md says how"

@@ -368,6 +368,15 @@ impl StopReason {
         }
     }
 
+    /// The code of what is wrong, where that is no reply's.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::NoSecret(why) => Some(why.code),
+            _ => None,
+        }
+    }
+
     /// The row of the message that it is because of.
     #[must_use]
     pub fn row(&self) -> Option<u64> {

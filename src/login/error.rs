@@ -8,22 +8,22 @@ use thiserror::Error;
 
 use super::https::HttpsError;
 use crate::{
-    diagnostic::{Complaint, quoted, visible},
+    diagnostic::{Bare, Complaint, quoted, visible},
     secret::{NoSecret, SecretError, keyring::login_command},
 };
 
 /// So much of what an issuer says is shown.
 const MOST_WORDS: usize = 300;
 
-/// Why there are no tokens. Never holds any part of one.
+/// Why there are no tokens. Never holds any part of one. What is quoted stands at the end, since the log cuts it off with what follows.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum LoginError {
     #[error("nobody has logged in with the account {} yet", quoted(.0))]
     NotLoggedIn(String),
-    #[error("the tokens of the account {} are for another issuer or client than it has now", quoted(.0))]
+    #[error("the tokens are for another issuer or client than the account has now, {}", quoted(.0))]
     ForSomethingElse(String),
-    #[error("the tokens of the account {} are no longer good: {why}", quoted(.account))]
+    #[error("the tokens are no longer good: {why} (account {})", quoted(.account))]
     NotRenewed { account: String, why: String },
     #[error("{issuer} refuses: {why}")]
     Refused { issuer: String, why: String },
@@ -41,7 +41,7 @@ pub enum LoginError {
     Secret(#[from] SecretError),
     #[error("the tokens cannot be kept in {place}: {why}")]
     NotKept { place: String, why: String },
-    #[error("another apiece has been renewing the tokens of the account {} for a minute", quoted(.0))]
+    #[error("another apiece has been renewing the tokens for a minute, those of the account {}", quoted(.0))]
     Busy(String),
     #[error("the browser's answer cannot be waited for on this machine: {0}")]
     NoListener(std::io::Error),
@@ -143,10 +143,14 @@ impl Complaint for LoginError {
             Self::NoListener(_) => Some("use --device, if the issuer offers that".into()),
         }
     }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 impl From<LoginError> for NoSecret {
     fn from(why: LoginError) -> Self {
-        Self { help: why.help(), is_passing: why.is_passing(), why: why.to_string() }
+        Self { help: why.help(), code: why.code(), is_passing: why.is_passing(), why: why.to_string() }
     }
 }

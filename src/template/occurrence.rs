@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::{
     campaign::Recurring,
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, nearest, quoted},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, nearest, quoted},
     recipients::{Columns, Recipient, in_one_form},
 };
 
@@ -97,6 +97,10 @@ impl Complaint for OccurrenceProblem {
             Self::Empty | Self::Syntax => Some("for example occurrence = \"{{date}}\"".into()),
             _ => None,
         }
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf};
 use jiff::Timestamp;
 
 use crate::{
-    diagnostic::{Complaint, counted, quoted, visible},
+    diagnostic::{Bare, Complaint, counted, quoted, visible},
     outbox::{Counts, Outcome, day},
     recipients::Rows,
 };
@@ -295,6 +295,16 @@ impl Complaint for StoreError {
             Self::FileChanged(_) => "outbox.file-changed",
             Self::LogBroken(_) => "outbox.log-broken",
         }
+    }
+
+    fn bare(&self) -> Bare {
+        let message = match self {
+            // Why may be what was said of its list, and a file may be named after somebody.
+            Self::NotBrought(_) => "this is no campaign that can be taken in",
+            Self::FileChanged(_) => "a file changed while the campaign was being prepared",
+            _ => return Bare::Whole,
+        };
+        Bare::said(message, self.help())
     }
 
     fn help(&self) -> Option<String> {
