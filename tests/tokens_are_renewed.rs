@@ -591,3 +591,27 @@ fn an_issuer_that_repeats_what_it_was_told_is_not_quoted_with_it() {
     let complaint = run.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
     assert!(!complaint.contains(&state) && complaint.contains("(its words are not shown:"), "{complaint}");
 }
+
+/// Two accounts may be one user's at one server, with a client each: what one has is neither the other's nor forgotten with it.
+#[test]
+fn each_account_has_its_own_login() {
+    let Some((server, provider)) = start("{}") else { return };
+    let home = home(&server, &provider, "");
+    let file = home.path().join(".config/apiece/config.toml");
+    let work = std::fs::read_to_string(&file).unwrap();
+    let other = work.replace("[account.work", "[account.other").replace("apiece-test", "another-client");
+    std::fs::write(&file, format!("{work}\n{other}")).unwrap();
+    log_in(&home, &provider).ended(0);
+    // Nobody has logged in with the other one, and nothing is there to be forgotten.
+    let run = home.run(&["send", "c", "--account", "other", "--confirm", "2"]).ended(77);
+    assert!(run.stderr.contains("nobody has logged in with the account \"other\" yet"), "{}", run.stderr);
+    let run = home.run(&["logout", "other"]).ended(0);
+    assert_eq!(run.stdout, format!("There was no login of {USER} at localhost.\n"));
+    send(&home, 2, &[]).ended(0);
+    // Which one is meant is the argument of these commands.
+    for command in ["login", "logout"] {
+        let run = home.run(&[command]).ended(78);
+        let said = "error: several accounts are configured (other, work) and none is named\n";
+        assert_eq!(run.stderr, format!("{said}  help: say which: apiece {command} NAME\n"));
+    }
+}

@@ -11,6 +11,9 @@ pub(crate) const NOT_SHOWN: &str = "(its words are not shown: they repeat a pass
 /// A shorter secret, or form of one, is in too many words.
 const SHORTEST: usize = 4;
 
+/// In so many ways a text is read.
+const READINGS: usize = 3;
+
 /// So many are known at most; of tokens that are renewed the latest.
 const MOST: usize = 32;
 
@@ -22,32 +25,32 @@ pub(crate) struct Unsaid(Vec<Secret>);
 #[derive(Clone)]
 struct Secret {
     plain: Zeroizing<String>,
-    /// In small letters and without spaces, forwards and backwards
-    dense: [Zeroizing<String>; 2],
-    /// Letters and digits of it, and of its hexadecimal, decimal and base64 code, forwards and backwards
-    letters: Vec<Zeroizing<String>>,
+    /// What is looked for in each of a text's readings
+    forms: [Vec<Zeroizing<String>>; READINGS],
 }
 
 impl Secret {
     fn new(plain: &str) -> Self {
         let octets = plain.as_bytes();
-        let dense = dense(plain);
+        let [dense, signless, letters] = readings(plain);
         let mut letters = vec![
-            letters(plain),
+            letters,
             Zeroizing::new(octets.iter().map(|octet| format!("{octet:02x}")).collect()),
             Zeroizing::new(octets.iter().map(u8::to_string).collect()),
         ];
         letters.extend((0..3).map(|before| core(octets, before)));
-        let backwards: Vec<_> = letters.iter().map(|form| reversed(form)).collect();
-        letters.extend(backwards);
-        letters.retain(|form| form.len() >= SHORTEST);
-        Self { plain: Zeroizing::new(plain.to_owned()), dense: [reversed(&dense), dense], letters }
+        let forms = [vec![dense], vec![signless], letters].map(|mut forms| {
+            forms.retain(|form| form.len() >= SHORTEST);
+            let backwards: Vec<_> = forms.iter().map(|form| reversed(form)).collect();
+            forms.extend(backwards);
+            forms
+        });
+        Self { plain: Zeroizing::new(plain.to_owned()), forms }
     }
 
-    /// Whether a text has it in another form. Its reading is given without spaces, and without all but letters and digits.
-    fn is_in(&self, dense: &str, letters: &str) -> bool {
-        self.dense.iter().any(|form| form.len() >= SHORTEST && dense.contains(form.as_str()))
-            || self.letters.iter().any(|form| letters.contains(form.as_str()))
+    /// Whether a text has it in another form.
+    fn is_in(&self, text: &[Zeroizing<String>; READINGS]) -> bool {
+        self.forms.iter().zip(text).any(|(forms, text)| forms.iter().any(|form| text.contains(form.as_str())))
     }
 }
 
@@ -93,24 +96,27 @@ impl Unsaid {
         if self.0.is_empty() {
             return false;
         }
-        let read = |text: &str| {
-            let (dense, letters) = (dense(text), letters(text));
-            self.0.iter().any(|secret| secret.is_in(&dense, &letters))
+        let has = |text: &str| {
+            let text = readings(text);
+            self.0.iter().any(|secret| secret.is_in(&text))
         };
         let words = without_codes(text);
-        read(&words) || unescaped(&words).is_some_and(|words| read(&words))
+        [Some(text), words.as_deref()]
+            .into_iter()
+            .flatten()
+            .any(|text| has(text) || unescaped(text).is_some_and(|text| has(&text)))
     }
 }
 
-/// In small letters, without spaces.
-fn dense(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect())
-}
-
-/// Letters and digits in ASCII, in small letters. Others are left out: they come back in whichever encoding.
-fn letters(text: &str) -> Zeroizing<String> {
-    let kept = text.chars().filter(char::is_ascii_alphanumeric);
-    Zeroizing::new(kept.map(|c| c.to_ascii_lowercase()).collect())
+/// A text in small letters: without spaces; with letters and digits alone; and with those in ASCII alone, since others come back in
+/// whichever encoding.
+fn readings(text: &str) -> [Zeroizing<String>; READINGS] {
+    let small = || text.chars().flat_map(char::to_lowercase);
+    [
+        Zeroizing::new(small().filter(|c| !c.is_whitespace()).collect()),
+        Zeroizing::new(small().filter(|c| c.is_alphanumeric()).collect()),
+        Zeroizing::new(small().filter(char::is_ascii_alphanumeric).collect()),
+    ]
 }
 
 fn reversed(text: &str) -> Zeroizing<String> {
@@ -121,29 +127,29 @@ fn reversed(text: &str) -> Zeroizing<String> {
 fn core(octets: &[u8], before: usize) -> Zeroizing<String> {
     let all = Zeroizing::new([&[0; 2][..before], octets].concat());
     let code = Zeroizing::new(BASE64_STANDARD_NO_PAD.encode(&*all));
-    letters(code.get((before * 8).div_ceil(6)..all.len() * 8 / 6).unwrap_or_default())
+    let [_, _, letters] = readings(code.get((before * 8).div_ceil(6)..all.len() * 8 / 6).unwrap_or_default());
+    letters
 }
 
-/// A reply's lines without their codes (RFC 5321 §4.2, RFC 2034 §4), which could stand in the midst of a secret.
-fn without_codes(text: &str) -> Cow<'_, str> {
-    let is_code = |code: &str| code.bytes().all(|octet| octet.is_ascii_digit());
-    if !text.get(..3).is_some_and(is_code) {
-        return text.into();
-    }
-    let words = |line: &'_ str| -> String {
-        let rest = line.get(..3).filter(|code| is_code(code)).and_then(|_| line.get(4..)).unwrap_or(line);
-        let (first, others) = rest.split_once(' ').unwrap_or((rest, ""));
-        let is_enhanced = first.split('.').count() == 3 && first.split('.').all(|part| is_code(part) && part.len() < 4);
-        if is_enhanced { others } else { rest }.to_owned()
+/// A reply's lines without their codes (RFC 5321 §4.2, RFC 2034 §4), which could stand in the midst of a secret; none where there are
+/// no lines with codes.
+fn without_codes(text: &str) -> Option<String> {
+    let is_number = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit());
+    let words = |line: &'_ str| -> Option<String> {
+        let (code, rest) = line.split_once([' ', '-']).filter(|(code, _)| code.len() == 3 && is_number(code))?;
+        let (enhanced, words) = rest.split_once(' ').unwrap_or((rest, ""));
+        let is_enhanced = enhanced.split('.').count() == 3 && enhanced.split('.').all(is_number);
+        Some(if is_enhanced { words } else { rest }.to_owned())
     };
-    text.lines().map(words).collect::<Vec<_>>().join("\n").into()
+    text.lines()
+        .any(|line| words(line).is_some())
+        .then(|| text.lines().map(|line| words(line).unwrap_or_else(|| line.to_owned())).collect::<Vec<_>>().join("\n"))
 }
 
 /// With what is percent-encoded (or quoted-printable) decoded, and without HTML's entities and the signs that announce a number; none
 /// where there is no such thing.
 fn unescaped(text: &str) -> Option<String> {
-    let is_sign = |octet: &u8| matches!(octet, b'%' | b'=' | b'&' | b'\\' | b'x');
-    if !text.bytes().any(|octet| is_sign(&octet)) {
+    if !text.contains(['%', '=', '&', '\\']) && !text.contains("0x") && !text.contains("0X") {
         return None;
     }
     let octets = text.as_bytes();
@@ -159,7 +165,10 @@ fn unescaped(text: &str) -> Option<String> {
             (b'&', _) if let Some(length) = entity(&octets[at..]) => {
                 // Of a number the digits stay: many together are a code.
                 read.extend(
-                    octets[at..at + length].iter().filter(|_| octets[at + 1] == b'#').filter(|octet| **octet != b'x'),
+                    octets[at..at + length]
+                        .iter()
+                        .filter(|_| octets[at + 1] == b'#')
+                        .filter(|octet| !matches!(octet, b'x' | b'X')),
                 );
                 length
             }
@@ -217,7 +226,11 @@ mod tests {
             each(u8::to_string, " "),
             secret
                 .bytes()
-                .map(|octet| if octet % 2 == 0 { format!("%{octet:02x}") } else { char::from(octet).into() })
+                .map(
+                    |octet| {
+                        if octet % 2 == 0 || octet > 126 { format!("%{octet:02x}") } else { char::from(octet).into() }
+                    },
+                )
                 .collect(),
             form_urlencoded::byte_serialize(octets).collect(),
             secret.bytes().map(char::from).collect(),
@@ -239,7 +252,7 @@ mod tests {
                 ]);
             }
         }
-        // Without a small letter, for example, it is not altered.
+        // What has no letters is the same in capitals.
         all.retain(|form| !form.contains(secret));
         all
     }
@@ -250,8 +263,10 @@ mod tests {
         {
             let unsaid = unsaid(&["another one", secret]);
             for form in altered(secret) {
-                // What was lost with another encoding is found by its letters alone.
-                if letters(secret).len() < SHORTEST && form.chars().eq(secret.bytes().map(char::from)) {
+                // Of signs alone, or of other letters in the wrong encoding, too little is left.
+                let is_lost = form.chars().eq(secret.bytes().map(char::from)) || form.contains("-$-");
+                let [_, _, letters] = readings(secret);
+                if letters.len() < SHORTEST && is_lost {
                     continue;
                 }
                 for text in [form.clone(), format!("535 5.7.8 no: {form} it is"), format!("535-x\n535 <{form}>.")] {
