@@ -234,3 +234,94 @@ fn page(request: &Request<Incoming>, answer: Option<&Answer>) -> Response<Full<B
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    const ISSUER: &str = "https://login.example";
+
+    /// One that waits for an answer, and its port.
+    async fn waiting(says_iss: bool) -> (u16, JoinHandle<Option<Answer>>) {
+        let loopback = Loopback::open().await.unwrap();
+        let (port, host) = (loopback.port, loopback.host("http://127.0.0.1"));
+        let expected = Expected { host, state: "s".into(), issuer: Some(ISSUER.into()), says_iss };
+        (port, tokio::spawn(async move { loopback.hear(&expected).await }))
+    }
+
+    /// What a browser gets.
+    async fn ask(port: u16, target: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(Duration::from_secs(8), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_answers_to_its_own_name_alone() {
+        let (port, heard) = waiting(true).await;
+        let target = format!("/?state=s&code=c&iss={ISSUER}");
+        for wrong in [
+            String::new(),
+            "Host: evil.example\r\n".into(),
+            "Host: 127.0.0.1\r\n".into(),
+            format!("Host: evil.example:{port}\r\n"),
+            format!("Host: localhost:{port}\r\n"),
+            format!("Host: 127.0.0.1:{port}\r\nHost: 127.0.0.1:{port}\r\n"),
+        ] {
+            let answer = ask(port, &target, &wrong).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
+        }
+        let own = format!("Host: 127.0.0.1:{port}\r\n");
+        let answer = ask(port, &format!("http://evil.example{target}"), &own).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        let answer = ask(port, &target, &own).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("apiece has the answer."), "{answer}");
+        assert!(matches!(heard.await.unwrap(), Some(Answer::Code(code)) if code.expose_secret() == "c"));
+    }
+
+    #[tokio::test]
+    async fn it_says_that_it_has_the_answer_when_it_knows_whose_it_is() {
+        for (says_iss, iss, is_taken) in [
+            (true, "&iss=https://login.example", true),
+            (true, "&iss=https://evil.example", false),
+            (true, "", false),
+            (false, "&iss=https://evil.example", false),
+            (false, "", true),
+        ] {
+            let (port, heard) = waiting(says_iss).await;
+            let answer = ask(port, &format!("/?state=s&code=c{iss}"), &format!("Host: 127.0.0.1:{port}\r\n")).await;
+            assert_eq!(answer.contains("apiece has the answer."), is_taken, "{iss}: {answer}");
+            let heard = heard.await.unwrap();
+            assert_eq!(matches!(heard, Some(Answer::Code(_))), is_taken);
+            assert_eq!(matches!(heard, Some(Answer::Foreign)), !is_taken);
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_keep_nobody_out() {
+        let (port, heard) = waiting(true).await;
+        let mut strangers = Vec::new();
+        for nth in 0..300 {
+            let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+            if nth % 2 == 0 {
+                stranger.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+            }
+            strangers.push(stranger);
+        }
+        let start = Instant::now();
+        let target = format!("/?state=s&code=c&iss={ISSUER}");
+        let answer = ask(port, &target, &format!("Host: 127.0.0.1:{port}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(matches!(heard.await.unwrap(), Some(Answer::Code(_))));
+        // None of them is waited for, to its end or at all.
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+}
