@@ -136,7 +136,7 @@ fn core(octets: &[u8], before: usize) -> Zeroizing<String> {
 fn without_codes(text: &str) -> Option<String> {
     let is_number = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit());
     let words = |line: &'_ str| -> Option<String> {
-        let (code, rest) = line.split_once([' ', '-']).filter(|(code, _)| code.len() == 3 && is_number(code))?;
+        let (_, rest) = line.split_once([' ', '-']).filter(|(code, _)| code.len() == 3 && is_number(code))?;
         let (enhanced, words) = rest.split_once(' ').unwrap_or((rest, ""));
         let is_enhanced = enhanced.split('.').count() == 3 && enhanced.split('.').all(is_number);
         Some(if is_enhanced { words } else { rest }.to_owned())
