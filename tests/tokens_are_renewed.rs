@@ -338,7 +338,7 @@ fn an_answer_that_is_not_from_who_was_asked_is_not_taken() {
     assert!(!run.stderr.contains(&code), "{}", run.stderr);
     // A person may say no.
     provider.order("set refuse \"no\"");
-    let run = try_with("x=y").ended(77);
+    let run = try_with("x=y").1.ended(77);
     assert!(run.stderr.contains("\nerror: the login was not allowed: "), "{}", run.stderr);
     assert_eq!(provider.grants("authorization_code"), 0);
     assert!(
