@@ -5,6 +5,7 @@
 
 mod command;
 pub mod keyring;
+mod unsaid;
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
@@ -17,8 +18,11 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use thiserror::Error;
 
-pub(crate) use self::command::run;
 use self::keyring::Item;
+pub(crate) use self::{
+    command::run,
+    unsaid::{NOT_SHOWN, Unsaid},
+};
 use crate::diagnostic::{Bare, Complaint};
 
 /// A secret longer than this is not one.

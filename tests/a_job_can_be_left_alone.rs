@@ -186,7 +186,7 @@ fn a_list_of_nobody_is_refused_or_nothing_to_do() {
 #[test]
 fn whoever_says_how_many_there_are_did_not_mean_nobody() {
     let server = Scripted::builder().start();
-    let home = home(&server, 0, "[send]\nif_empty = \"finish\"\nif_unchanged = \"finish\"");
+    let home = Home::of_a_job(&server, 0, "[send]\nif_empty = \"finish\"\nif_unchanged = \"finish\"");
     for (arguments, said) in [
         (&["send", "c", "--expect-between", "10..20"][..], "there are 0 recipients, and 10..20 are expected"),
         (&["send", "c", "--confirm", "12"], "--confirm says 12, and the number of recipients is 0"),
@@ -208,7 +208,7 @@ fn whoever_says_how_many_there_are_did_not_mean_nobody() {
     home.run(&["send", "c", "--confirm", "3"]).ended(0);
     assert_eq!(server.deliveries().len(), 3);
     // Nor where nobody is left, since all have it.
-    settings(&home, "recurring = true\noccurrence = \"x\"");
+    home.settings("recurring = true\noccurrence = \"x\"");
     for (number, code) in [("3", 0), ("3", 0), ("4", 77)] {
         home.run(&["send", "c", "--confirm", number]).ended(code);
     }

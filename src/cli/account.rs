@@ -28,10 +28,22 @@ use crate::{
 
 /// The account of a name in the user's config file, or the only one.
 pub(super) fn choose(config: Option<&Path>, name: Option<&str>) -> Result<Account, Failure> {
+    chosen(config, |accounts| accounts.choose(name))
+}
+
+/// The same for a command that takes the name as its argument.
+pub(super) fn choose_for(command: &'static str, config: Option<&Path>, name: Option<&str>) -> Result<Account, Failure> {
+    chosen(config, |accounts| accounts.choose_for(command, name))
+}
+
+fn chosen(
+    config: Option<&Path>,
+    choose: impl FnOnce(&Accounts) -> Result<&Account, Diagnostics>,
+) -> Result<Account, Failure> {
     let (file, named) = config_file(config)?;
     let configuration = |why| Failure::new(Exit::Configuration, why);
     let accounts = Accounts::read(&file, named).map_err(configuration)?;
-    let account = accounts.choose(name).map_err(configuration)?;
+    let account = choose(&accounts).map_err(configuration)?;
     delivery::check_account(account)
         .map_err(|why| Failure::because(Exit::Configuration, "account.tls", why.to_string(), why.help().as_deref()))?;
     Ok(account.clone())

@@ -10,7 +10,7 @@ use crate::{
     campaign::Mechanism,
     diagnostic::visible,
     outbox::{Codes, Outcome},
-    secret::NoSecret,
+    secret::{NOT_SHOWN, NoSecret, Unsaid},
 };
 
 /// Something happened.
@@ -139,6 +139,18 @@ impl Reply {
         let (class, subject, detail) = (parts.next()?, parts.next()?, parts.next()?);
         let fits = matches!(class, "2" | "4" | "5") && is_number(subject) && is_number(detail);
         (fits && parts.next().is_none()).then_some(word)
+    }
+
+    /// What may be shown and kept of it: its codes at least.
+    pub(super) fn without(&self, unsaid: &Unsaid) -> Self {
+        let text = match unsaid.left_of(&self.text) {
+            Some(left) => left.into_owned(),
+            None => {
+                let codes = self.enhanced().map(|enhanced| format!("{enhanced} ")).unwrap_or_default();
+                format!("{} {codes}{NOT_SHOWN}", self.code)
+            }
+        };
+        Self { code: self.code, text }
     }
 
     /// Both codes, for the record.

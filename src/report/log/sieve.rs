@@ -11,14 +11,14 @@ use base64::{
     alphabet::{STANDARD, URL_SAFE},
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tracing::{
     Event, Level,
     field::{Field, Visit},
 };
 
-use crate::diagnostic::visible;
+use crate::{diagnostic::visible, secret::Unsaid};
 
 /// What stands for what does not pass.
 const REMOVED: &str = "[removed]";
@@ -31,9 +31,6 @@ const MOST_TEXT: usize = 500;
 
 /// Longer words are none of ours.
 const MOST_WORD: usize = 100;
-
-/// A shorter secret is in too many words.
-const SHORTEST_SECRET: usize = 4;
 
 /// So many letters of base64 and more can be something.
 const SHORTEST_CODE: usize = 8;
@@ -102,38 +99,15 @@ pub(super) struct Record {
 }
 
 /// Lets pass what may be written.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in crate::report) struct Sieve {
-    /// Passwords and tokens, and how they look in base64
-    secrets: Vec<Zeroizing<String>>,
-}
-
-/// Shows none of them.
-impl fmt::Debug for Sieve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sieve").field("secrets", &self.secrets.len()).finish()
-    }
+    unsaid: Unsaid,
 }
 
 impl Sieve {
     /// A text with this in it does not pass.
     pub(super) fn hide(&mut self, secret: &SecretString) {
-        let secret = secret.expose_secret();
-        if secret.len() < SHORTEST_SECRET {
-            return;
-        }
-        self.secrets.push(Zeroizing::new(secret.to_owned()));
-        // However many octets stand before it, some part of its base64 is the same.
-        for before in 0..3 {
-            let padded = Zeroizing::new([&b"\0\0\0"[..before], secret.as_bytes()].concat());
-            let code = Zeroizing::new(coder(&STANDARD).encode(&*padded));
-            let inner = code.trim_end_matches('=').get(before.div_ceil(3) * 4..).unwrap_or_default();
-            // The last letter may hold bits of what follows.
-            let inner = inner.get(..inner.len().saturating_sub(1)).unwrap_or_default();
-            if inner.len() >= SHORTEST_SECRET {
-                self.secrets.push(Zeroizing::new(inner.to_owned()));
-            }
-        }
+        self.unsaid.add(secret.expose_secret());
     }
 
     /// What may be written of a record.
@@ -154,7 +128,7 @@ impl Sieve {
     /// A name that the operator chose, whole and in one line, unless it holds an address or a secret: names that differ must not
     /// become the same.
     pub(in crate::report) fn name(&self, name: &str) -> String {
-        if holds_address(name) || self.secrets.iter().any(|secret| name.contains(secret.as_str())) {
+        if holds_address(name) || self.unsaid.is_repeated_in(name) {
             return REMOVED.to_owned();
         }
         visible(name).replace('\n', "<U+000A>").replace('\t', "<U+0009>")
@@ -162,7 +136,7 @@ impl Sieve {
 
     /// A text from outside in one line, without what could be somebody's.
     pub(in crate::report) fn text(&self, text: &str) -> String {
-        if self.secrets.iter().any(|secret| text.contains(secret.as_str())) {
+        if self.unsaid.is_repeated_in(text) {
             // A gap in a sentence that everybody knows would tell what was in it.
             return REMOVED.to_owned();
         }
