@@ -428,7 +428,7 @@ fn tokens_are_kept_for_their_owner_and_sent_to_no_other_server() {
     let settings = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, settings.replace("apiece-test", "another")).unwrap();
     let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(77);
-    assert!(run.stderr.contains("are for another issuer or client than it has now"), "{}", run.stderr);
+    assert!(run.stderr.contains("are for another issuer or client than the account has now"), "{}", run.stderr);
     std::fs::write(&file, settings).unwrap();
     // Somebody else could have read them.
     std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o640)).unwrap();
