@@ -44,7 +44,9 @@ use crate::{
     campaign::{self, Account, DomainLimit, Hours, Moment, Rate},
     fault,
     message::{Composer, Digest, Signer},
-    outbox::{Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, Tried},
+    outbox::{
+        Counts, Deed, Entry, Journal, Ledger, Location, News, Outbox, Outcome, Overview, Store, StoreError, Tried,
+    },
     recipients::{Rows, Selection},
     report::{self, log::step},
 };
@@ -272,7 +274,7 @@ impl Send {
         if report::output_was_lost() {
             details["told"] = false.into();
         }
-        let stopped = |mut store: Store| {
+        let stopped = |store: Store| {
             let logged = store.log(&id, Deed { who: &who(), what: "stopped", details: &details }, Timestamp::now());
             store.settle();
             logged
@@ -306,9 +308,9 @@ impl Send {
 
     /// Writes down that a person confirmed it, and that it is begun.
     fn note(&self, file: &Path, ready: &Ready, question: &Question) -> Result<(), Failure> {
-        let mut store = Store::open(file).map_err(failed)?;
+        let store = Store::open(file).map_err(failed)?;
         let who = who();
-        let mut log = |what, details: Value| {
+        let log = |what, details: Value| {
             store.log(&ready.id, Deed { who: &who, what, details: &details }, Timestamp::now()).map_err(failed)
         };
         let how = match (self.confirm, self.expect.counts()) {
@@ -402,7 +404,7 @@ impl Send {
             let left = selected.iter().filter(is_left);
             follow::check_still(&store, &frozen.settings.recipients, composer.list(), left, screen)?;
         }
-        let recheck = self.recheck(store.path(), id, frozen, (&campaign, account));
+        let recheck = self.recheck(store.location(), id, frozen, (&campaign, account));
         let cleared = recheck()?;
         let rates = self.all_rates(&campaign, account);
         let name = account.map_or("sandbox", |account| account.name.as_str());
@@ -422,7 +424,7 @@ impl Send {
     /// Whether a campaign of the record may be sent with some settings; what goes into the sandbox goes to nobody.
     fn recheck(
         &self,
-        file: &Path,
+        place: &Location,
         id: &str,
         frozen: Frozen,
         (settings, account): (&campaign::Campaign, Option<&Account>),
@@ -430,8 +432,8 @@ impl Send {
         if self.sandbox {
             return Arc::new(|| Ok(Cleared::for_nobody()));
         }
-        let (file, id, settings, account) = (file.to_owned(), id.to_owned(), settings.clone(), account.cloned());
-        Arc::new(move || clear(&Store::open(&file).map_err(failed)?, &id, &frozen, &settings, account.as_ref()))
+        let (place, id, settings, account) = (place.clone(), id.to_owned(), settings.clone(), account.cloned());
+        Arc::new(move || clear(&Store::open(&place).map_err(failed)?, &id, &frozen, &settings, account.as_ref()))
     }
 
     /// Who prepares, and whether somebody else must approve it. What goes into the sandbox goes to nobody.

@@ -34,7 +34,7 @@ use self::problem::ListProblem;
 pub use self::{
     columns::{Columns, ROWS},
     file::ListFile,
-    frozen::{ColumnShape, Shape},
+    frozen::{ColumnShape, Restored, Shape},
     rows::{Rows, RowsError, Selection},
     typed::{as_number, is_zero, iso_date, yes_or_no},
 };

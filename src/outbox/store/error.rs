@@ -1,12 +1,16 @@
 //! What can be wrong with an outbox.
 
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, io};
 
 use jiff::Timestamp;
 
 use crate::{
     diagnostic::{Complaint, counted, quoted},
-    outbox::{Counts, Outcome, day},
+    outbox::{
+        Counts, Outcome,
+        database::{Fault, Location},
+        day,
+    },
     recipients::Rows,
 };
 
@@ -17,29 +21,29 @@ const MOST_ROWS: usize = 200;
 #[derive(Debug, Clone)]
 pub enum StoreError {
     /// The file or its directory cannot be made or opened.
-    Unopened(PathBuf, String),
+    Unopened(Location, String),
     /// It is another program's file, or no database at all.
-    Foreign(PathBuf),
+    Foreign(Location),
     /// A later version of the program wrote it.
-    Newer(PathBuf, i64),
+    Newer(Location, i64),
     /// It lies where the writes of one machine are not seen by another in their order.
-    Network(PathBuf),
+    Network(Location),
     /// It has a second name, under which another run would not see the lock of this one.
-    Linked(PathBuf),
+    Linked(Location),
     /// It was moved, removed or replaced during a run.
-    Moved(PathBuf),
+    Moved(Location),
     /// SQLite says that it is damaged, or something in it is not what it can be.
-    Corrupt(PathBuf),
+    Corrupt(Location),
     /// The disk does not read or write it.
-    Io(PathBuf, String),
+    Io(Location, String),
     /// The disk is full.
-    Full(PathBuf),
+    Full(Location),
     /// Others have written into it for so long that there was no turn.
-    Busy(PathBuf),
+    Busy(Location),
     /// It may only be read.
-    ReadOnly(PathBuf),
+    ReadOnly(Location),
     /// Something else that SQLite says.
-    Sqlite(PathBuf, String),
+    Sqlite(Location, String),
     /// Another process is sending the campaign.
     Running {
         /// The campaign's id.
@@ -87,7 +91,7 @@ pub enum StoreError {
     /// Some of its messages are still to be sent.
     Unfinished(String),
     /// What was removed is out of the record, and still in the bytes of its file.
-    NotShrunk(PathBuf),
+    NotShrunk(Location),
     /// What is kept of a campaign does not fit together.
     Unsound {
         /// The campaign's id.
@@ -117,36 +121,37 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn of(path: &std::path::Path, why: &rusqlite::Error) -> Self {
+    pub(in crate::outbox) fn of(place: &Location, why: &Fault) -> Self {
         use rusqlite::ErrorCode::{
             CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, ReadOnly,
             SystemIoFailure, Unknown,
         };
-        let path = path.to_owned();
+        let place = place.clone();
+        let Fault::Sqlite(why) = why else { return Self::Corrupt(place) };
         match why.sqlite_error_code() {
-            Some(NotADatabase) => Self::Foreign(path),
-            Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(path),
-            Some(SystemIoFailure) => Self::Io(path, why.to_string()),
-            Some(DiskFull) => Self::Full(path),
-            Some(DatabaseBusy | DatabaseLocked) => Self::Busy(path),
-            Some(ReadOnly) => Self::ReadOnly(path),
-            Some(CannotOpen) => Self::Unopened(path, why.to_string()),
-            _ => Self::Sqlite(path, why.to_string()),
+            Some(NotADatabase) => Self::Foreign(place),
+            Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(place),
+            Some(SystemIoFailure) => Self::Io(place, why.to_string()),
+            Some(DiskFull) => Self::Full(place),
+            Some(DatabaseBusy | DatabaseLocked) => Self::Busy(place),
+            Some(ReadOnly) => Self::ReadOnly(place),
+            Some(CannotOpen) => Self::Unopened(place, why.to_string()),
+            _ => Self::Sqlite(place, why.to_string()),
         }
     }
 
-    pub(super) fn io(path: &std::path::Path, why: &io::Error) -> Self {
+    pub(in crate::outbox) fn io(place: &Location, why: &io::Error) -> Self {
         match why.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path.to_owned()),
-            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path.to_owned()),
-            _ => Self::Unopened(path.to_owned(), why.to_string()),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(place.clone()),
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(place.clone()),
+            _ => Self::Unopened(place.clone(), why.to_string()),
         }
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |path: &PathBuf| quoted(&path.display().to_string());
+        let shown = |place: &Location| quoted(&place.to_string());
         match self {
             Self::Unopened(path, why) => write!(f, "the outbox {} cannot be opened: {why}", shown(path)),
             Self::Foreign(path) => write!(f, "{} is no outbox of apiece; it was left as it is", shown(path)),

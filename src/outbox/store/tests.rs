@@ -1,11 +1,19 @@
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::{Connection, params};
 
 use super::*;
 use crate::{
     campaign::ListOptions,
     guard::Guard,
     message::Composer,
-    outbox::Prepared,
+    outbox::{
+        Prepared,
+        database::{APPLICATION_ID, MIGRATIONS},
+    },
     recipients::RecipientList,
     template::{Format, Template},
 };
@@ -107,7 +115,7 @@ fn what_was_written_is_there_again() {
     assert_eq!(messages.outcomes, [Outcome::Sent, Outcome::Failed, Outcome::Deferred, Outcome::InDoubt]);
     assert_eq!(messages.put_off.into_iter().collect::<Vec<_>>(), [(2, put_off)], "it waits until it is due");
     let tried: Vec<(i64, String, Option<i64>)> = store
-        .connection
+        .sqlite()
         .prepare("SELECT position, outcome, code FROM attempt ORDER BY number")
         .unwrap()
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -139,7 +147,7 @@ fn what_cannot_be_written_down_of_one_is_no_fault_of_the_others() {
         write(&journal, position, begins()).unwrap();
     }
     // All of it waits for another program's write, and becomes one commit.
-    blocker.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    blocker.sqlite().execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting = [
         journal.write(0, begins()),
         journal.write(0, ends(Outcome::Sent)),
@@ -149,7 +157,7 @@ fn what_cannot_be_written_down_of_one_is_no_fault_of_the_others() {
         journal.write(2, ends(Outcome::Queued)),
     ];
     std::thread::sleep(Duration::from_millis(50));
-    blocker.connection.execute_batch("COMMIT").unwrap();
+    blocker.sqlite().execute_batch("COMMIT").unwrap();
     let written = waiting.map(|written| written.blocking_recv().unwrap().is_ok());
     assert_eq!(written, [false, true, false, true, true]);
     drop(journal);
@@ -233,9 +241,9 @@ fn what_was_kept_makes_the_same_messages_and_every_change_is_found() {
     .enumerate()
     {
         let other = copy(&format!("{nth}.sqlite"));
-        store.connection.execute("VACUUM INTO ?", params![other.to_str().unwrap()]).unwrap();
+        store.sqlite().execute("VACUUM INTO ?", params![other.to_str().unwrap()]).unwrap();
         let other = Store::open(&other).unwrap();
-        other.connection.execute_batch(sql).unwrap();
+        other.sqlite().execute_batch(sql).unwrap();
         let found = other.verify(&overview, &|_| {});
         assert!(found.is_err() || found.is_ok_and(|verdict| !verdict.holds()), "{sql}");
         assert_eq!(other.verify_files(&overview).unwrap().is_empty(), nth != 4, "{sql}");
@@ -247,13 +255,13 @@ fn what_was_kept_makes_the_same_messages_and_every_change_is_found() {
     for (nth, sql) in
         ["UPDATE log SET who = 'bo' WHERE number = 2", "DELETE FROM log WHERE number = 2"].into_iter().enumerate()
     {
-        let refused = store.connection.execute(sql, []).unwrap_err().to_string();
+        let refused = store.sqlite().execute(sql, []).unwrap_err().to_string();
         assert!(refused.contains("only added to"), "{refused}");
         let other = copy(&format!("log{nth}.sqlite"));
-        store.connection.execute("VACUUM INTO ?", params![other.to_str().unwrap()]).unwrap();
+        store.sqlite().execute("VACUUM INTO ?", params![other.to_str().unwrap()]).unwrap();
         let other = Store::open(&other).unwrap();
-        other.connection.execute_batch("DROP TRIGGER log_is_not_changed; DROP TRIGGER log_is_not_cut").unwrap();
-        other.connection.execute(sql, []).unwrap();
+        other.sqlite().execute_batch("DROP TRIGGER log_is_not_changed; DROP TRIGGER log_is_not_cut").unwrap();
+        other.sqlite().execute(sql, []).unwrap();
         assert!(matches!(other.verify_log(), Err(StoreError::LogBroken(2))), "{sql}");
     }
 }
@@ -275,12 +283,12 @@ fn the_database_itself_refuses_what_is_not_in_the_table() {
         ),
         ("INSERT INTO message (campaign, position, digest) VALUES (7, 7, x'00')", "FOREIGN KEY"),
     ] {
-        let refused = store.connection.execute(sql, []).unwrap_err().to_string();
+        let refused = store.sqlite().execute(sql, []).unwrap_err().to_string();
         assert!(refused.contains(why), "{sql}: {refused}");
     }
     for (before, after) in Outcome::ALL.into_iter().flat_map(|one| Outcome::ALL.map(|other| (one, other))) {
         let sql = "SELECT count(*) FROM transition WHERE before = ? AND after = ?";
-        let known: i64 = store.connection.query_row(sql, [before.name(), after.name()], |row| row.get(0)).unwrap();
+        let known: i64 = store.sqlite().query_row(sql, [before.name(), after.name()], |row| row.get(0)).unwrap();
         assert_eq!(known == 1, before.may_become(after), "{before} {after}");
     }
 }
@@ -316,12 +324,12 @@ fn an_outbox_of_version_1_is_taken_over() {
     assert!(matches!(freeze(&mut store, &composer, false), Err(StoreError::Changed { sent: 1, .. })));
     // And it is like one that is made today.
     let schema = |store: &Store| {
-        let mut query = store.connection.prepare("SELECT sql FROM sqlite_master ORDER BY name").unwrap();
+        let mut query = store.sqlite().prepare("SELECT sql FROM sqlite_master ORDER BY name").unwrap();
         let all = query.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
         all.collect::<rusqlite::Result<Vec<_>>>().unwrap()
     };
     assert_eq!(schema(&store), schema(&Store::open(&directory.path().join("new.sqlite")).unwrap()));
-    assert_eq!(store.connection.query_row("SELECT count(*) FROM state", [], |row| row.get::<_, i64>(0)).unwrap(), 8);
+    assert_eq!(store.sqlite().query_row("SELECT count(*) FROM state", [], |row| row.get::<_, i64>(0)).unwrap(), 8);
 }
 
 #[test]
@@ -364,7 +372,7 @@ fn nothing_about_anybody_is_left_after_a_purge() {
     let tried = store.tried(&after, Outcome::Failed, 1).unwrap();
     assert_eq!(tried[0].said, "550 5.1.1 <[removed]> ([removed]) is unknown");
     let (key, person): (Vec<u8>, Vec<u8>) = store
-        .connection
+        .sqlite()
         .query_row("SELECT pseudonyms, person FROM campaign, recipient WHERE position = 3", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
@@ -394,11 +402,11 @@ fn what_is_no_outbox_is_left_as_it_is() {
     assert!(matches!(refused(&file("other.sqlite")), StoreError::Foreign(_)));
     assert_eq!(std::fs::read(file("other.sqlite")).unwrap(), before);
     let newer = file("newer.sqlite");
-    Store::open(&newer).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
+    Store::open(&newer).unwrap().sqlite().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(refused(&newer), StoreError::Newer(_, 99)));
     let damaged = file("damaged.sqlite");
     let store = Store::open(&damaged).unwrap();
-    store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    store.sqlite().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(store);
     let mut bytes = std::fs::read(&damaged).unwrap();
     bytes[100..4096].fill(0xff);
@@ -464,7 +472,7 @@ fn what_is_carried_here_is_taken_in_only_if_it_could_be_from_this_program() {
     *row += 7;
     let why = bring(&luggage, &moved).unwrap_err().to_string();
     assert!(why.contains("in another row"), "{why}");
-    let content: [u8; 32] = store.connection.query_row("SELECT content FROM campaign", [], |row| row.get(0)).unwrap();
+    let content: [u8; 32] = store.sqlite().query_row("SELECT content FROM campaign", [], |row| row.get(0)).unwrap();
     let nothing = freeze::digest_of(&luggage.settings, &luggage.list, &content, 1).finish().to_string();
     let why = bring(&Luggage { digest: nothing, ..luggage.clone() }, &[]).unwrap_err().to_string();
     assert!(why.contains("it is for nobody"), "{why}");

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde_json::json;
 
 use super::{
@@ -11,7 +10,11 @@ use super::{
     log::{self, Deed},
     look::time,
 };
-use crate::{message::Digest, recipients::Rows};
+use crate::{
+    message::Digest,
+    outbox::database::{Database, Done, Fault, values},
+    recipients::Rows,
+};
 
 /// What tells a message of a campaign that recurs from all others: 16 octets of a hash.
 pub(super) type Once = [u8; 16];
@@ -51,9 +54,9 @@ fn short(digest: &Digest) -> Once {
 }
 
 /// Whether a campaign recurs.
-pub(super) fn recurs(connection: &Connection, campaign: i64) -> rusqlite::Result<bool> {
+pub(super) fn recurs(database: &Database, campaign: i64) -> Done<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE campaign = ? AND once IS NOT NULL)";
-    connection.query_row(sql, params![campaign], |row| row.get(0))
+    database.one(sql, values![campaign], |row| row.get(0))
 }
 
 /// A message that is still to be sent.
@@ -75,34 +78,33 @@ struct Had {
 impl Store {
     /// The last campaign of a name that reached anybody, and does not have that content.
     pub fn last_like(&self, name: &str, content: &Digest) -> Result<Option<Last>, StoreError> {
-        let last = self.connection.query_row(
+        let last = self.database.perhaps(
             "SELECT id, prepared, total, people FROM campaign WHERE name = ? AND content <> ? AND origin IS NULL AND EXISTS
-             (SELECT 1 FROM message WHERE campaign = number AND state IN ('sent', 'in_doubt', 'sending'))
+             (SELECT 1 FROM message WHERE message.campaign = campaign.number AND state IN ('sent', 'in_doubt', 'sending'))
              ORDER BY number DESC LIMIT 1",
-            params![name, content.as_bytes()],
+            values![name, content.as_bytes()],
             |row| {
                 Ok(Last {
                     id: row.get("id")?,
                     prepared: time(row, "prepared")?.unwrap_or_default(),
-                    total: usize::try_from(row.get::<_, i64>("total")?).unwrap_or_default(),
-                    people: row.get::<_, Option<[u8; 32]>>("people")?.map(Digest::from),
+                    total: usize::try_from(row.get::<i64>("total")?).unwrap_or_default(),
+                    people: row.get::<Option<[u8; 32]>>("people")?.map(Digest::from),
                 })
             },
         );
-        last.optional().map_err(|why| self.error(&why))
+        last.map_err(|why| self.error(&why))
     }
 
     /// Whether something with that content was prepared before.
     pub fn knows(&self, content: &Digest) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM campaign WHERE content = ?)";
-        self.connection.query_row(sql, params![content.as_bytes()], |row| row.get(0)).map_err(|why| self.error(&why))
+        self.database.one(sql, values![content.as_bytes()], |row| row.get(0)).map_err(|why| self.error(&why))
     }
 
     /// The occurrences of a campaign's messages, if it recurs: how many different ones, and that of all if it is one.
     pub fn occurrences(&self, campaign: &Overview) -> Result<(usize, Option<String>), StoreError> {
         let sql = "SELECT count(DISTINCT occurrence), min(occurrence) FROM message WHERE campaign = ?";
-        let all =
-            self.connection.query_row(sql, params![campaign.number], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+        let all = self.database.one(sql, values![campaign.number], |row| Ok((row.get::<i64>(0)?, row.get(1)?)));
         let (count, first) = all.map_err(|why| self.error(&why))?;
         Ok((usize::try_from(count).unwrap_or_default(), if count == 1 { first } else { None }))
     }
@@ -111,22 +113,21 @@ impl Store {
     /// already: their messages are cancelled, and that is written down. What another program is sending at this moment waits for
     /// that one.
     pub fn leave_out(
-        &mut self,
+        &self,
         campaign: &Overview,
         messages: Messages,
         who: &str,
         now: Timestamp,
     ) -> Result<Messages, StoreError> {
-        let path = self.path.clone();
-        let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
-        if !recurs(&self.connection, campaign.number).map_err(sqlite)? {
+        let failed = |why: Fault| self.error(&why);
+        if !recurs(&self.database, campaign.number).map_err(failed)? {
             return Ok(messages);
         }
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        let left = left(&change, campaign.number).map_err(sqlite)?;
-        let had = had(&change, campaign, &left).map_err(sqlite)?;
+        let change = self.database.change().map_err(failed)?;
+        let left = left(&change, campaign.number).map_err(failed)?;
+        let had = had(&change, campaign, &left).map_err(failed)?;
         for id in had.left.into_values() {
-            if let Some(holder) = RunLock::holder(&path, &id) {
+            if let Some(holder) = RunLock::holder(&self.location, &id) {
                 return Err(StoreError::Running { id, holder });
             }
         }
@@ -135,45 +136,40 @@ impl Store {
             return Ok(messages);
         }
         let write = || {
-            let mut update = change.prepare(
-                "UPDATE message SET state = 'cancelled', tries = 0, since = NULL, due = NULL WHERE campaign = ? AND position = ?",
-            )?;
+            let sql = "UPDATE message SET state = 'cancelled', tries = 0, since = NULL, due = NULL WHERE campaign = ? AND position = ?";
+            let mut update = change.batch();
             for left in &over {
-                update.execute(params![campaign.number, left.position])?;
+                update.add(sql, values![campaign.number, left.position])?;
             }
+            update.end()?;
             let rows = Rows::of(over.iter().map(|left| left.row)).to_string();
             let details = &json!({ "rows": rows, "now": "cancelled", "why": "they have this occurrence already" });
             log::add(&change, &campaign.id, Deed { who, what: "left out", details }, now)
         };
-        write().map_err(sqlite)?;
-        change.commit().map_err(sqlite)?;
+        write().map_err(failed)?;
+        change.commit().map_err(failed)?;
         let unsound = || StoreError::Unsound { id: campaign.id.clone(), why: "some messages are missing".to_owned() };
-        self.messages(campaign.number).map_err(sqlite)?.ok_or_else(unsound)
+        self.messages(campaign.number).map_err(failed)?.ok_or_else(unsound)
     }
 }
 
 /// The messages of a campaign that are still to be sent, but for what somebody wants to be sent again.
-fn left(change: &Connection, campaign: i64) -> rusqlite::Result<Vec<Left>> {
-    let mut query = change.prepare(
-        "SELECT position, row, once FROM message JOIN recipient USING (campaign, position)
-         WHERE campaign = ? AND state IN ('queued', 'deferred') AND NOT again AND once IS NOT NULL ORDER BY position",
-    )?;
-    let all = query.query_map(params![campaign], |row| {
-        let number = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+fn left(change: &Database, campaign: i64) -> Done<Vec<Left>> {
+    let sql = "SELECT position, row, once FROM message JOIN recipient USING (campaign, position)
+         WHERE campaign = ? AND state IN ('queued', 'deferred') AND again = 0 AND once IS NOT NULL ORDER BY position";
+    change.all(sql, values![campaign], |row| {
+        let number = u64::try_from(row.get::<i64>(1)?).unwrap_or_default();
         Ok(Left { position: row.get(0)?, row: number, once: row.get(2)? })
-    })?;
-    all.collect()
+    })
 }
 
-fn had(change: &Connection, campaign: &Overview, left: &[Left]) -> rusqlite::Result<Had> {
+fn had(change: &Database, campaign: &Overview, left: &[Left]) -> Done<Had> {
     let mut had = Had::default();
-    let mut query = change.prepare(
-        "SELECT state, campaign, (SELECT id FROM campaign WHERE number = campaign) FROM message WHERE once = ? AND campaign <> ?",
-    )?;
+    let others = "SELECT state, campaign, id FROM message JOIN campaign ON campaign.number = message.campaign
+         WHERE once = ? AND campaign <> ?";
     for one in left {
-        let mut others = query.query(params![one.once, campaign.number])?;
-        while let Some(other) = others.next()? {
-            match other.get_ref(0)?.as_str()? {
+        change.each(others, values![one.once, campaign.number], |other| {
+            match other.text(0)? {
                 "sent" | "in_doubt" | "sending" => {
                     had.over.insert(one.once.clone());
                 }
@@ -182,20 +178,17 @@ fn had(change: &Connection, campaign: &Overview, left: &[Left]) -> rusqlite::Res
                 }
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
     }
     // Those who were removed stand under other names.
-    let mut purged = change.prepare(
-        "SELECT number, salt FROM campaign WHERE purged IS NOT NULL AND salt IS NOT NULL AND name = ? AND number <> ?",
-    )?;
-    let purged = purged.query_map(params![campaign.name, campaign.number], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut query = change.prepare(
-        "SELECT once FROM message WHERE campaign = ? AND once IS NOT NULL AND state IN ('sent', 'in_doubt')",
-    )?;
-    for campaign in purged {
-        let (number, salt): (i64, Vec<u8>) = campaign?;
-        let known = query.query_map(params![number], |row| row.get::<_, Vec<u8>>(0))?;
-        let known = known.collect::<rusqlite::Result<HashSet<_>>>()?;
+    let purged =
+        "SELECT number, salt FROM campaign WHERE purged IS NOT NULL AND salt IS NOT NULL AND name = ? AND number <> ?";
+    let purged: Vec<(i64, Vec<u8>)> =
+        change.all(purged, values![campaign.name, campaign.number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let known = "SELECT once FROM message WHERE campaign = ? AND once IS NOT NULL AND state IN ('sent', 'in_doubt')";
+    for (number, salt) in purged {
+        let known: HashSet<Vec<u8>> = change.all(known, values![number], |row| row.get(0))?.into_iter().collect();
         if known.is_empty() {
             continue;
         }

@@ -3,13 +3,14 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
 use jiff::Timestamp;
 
 use super::StoreError;
+use crate::outbox::database::Location;
 
 /// What a process may write about itself is no longer than this.
 const LONGEST: u64 = 200;
@@ -30,9 +31,9 @@ pub(super) struct RunLock {
 
 impl RunLock {
     /// Takes it, or says who has it.
-    pub(super) fn take(outbox: &Path, id: &str, now: Timestamp) -> Result<Self, StoreError> {
+    pub(super) fn take(outbox: &Location, id: &str, now: Timestamp) -> Result<Self, StoreError> {
         let path = Self::path_of(outbox, id);
-        let io = |why: std::io::Error| StoreError::io(&path, &why);
+        let io = |why: std::io::Error| StoreError::io(&path.as_path().into(), &why);
         let mut patience = PATIENCE;
         loop {
             let mut options = OpenOptions::new();
@@ -71,12 +72,13 @@ impl RunLock {
 
 impl RunLock {
     /// What the process that has it wrote about itself, if one has.
-    pub(super) fn holder(outbox: &Path, id: &str) -> Option<String> {
+    pub(super) fn holder(outbox: &Location, id: &str) -> Option<String> {
         let file = File::open(Self::path_of(outbox, id)).ok()?;
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| said_in(file))
     }
 
-    fn path_of(outbox: &Path, id: &str) -> PathBuf {
+    fn path_of(outbox: &Location, id: &str) -> PathBuf {
+        let Location::File(outbox) = outbox;
         let mut path = outbox.as_os_str().to_owned();
         path.push(format!("-{id}.lock"));
         path.into()
@@ -97,7 +99,7 @@ impl Drop for RunLock {
 }
 
 #[cfg(unix)]
-fn is_still_there(file: &File, path: &Path) -> bool {
+fn is_still_there(file: &File, path: &std::path::Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let place = |data: std::fs::Metadata| (data.dev(), data.ino());
     matches!((file.metadata().map(place), path.metadata().map(place)), (Ok(one), Ok(other)) if one == other)
@@ -106,20 +108,4 @@ fn is_still_there(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_still_there(_: &File, _: &Path) -> bool {
     true
-}
-
-/// Whether a directory lies on another machine, where SQLite's write-ahead log does not work
-/// (<https://sqlite.org/wal.html>).
-#[cfg(target_os = "linux")]
-pub(super) fn is_on_network(directory: &Path) -> bool {
-    // NFS, SMB, CIFS, SMB2, AFS, Coda, 9P, Ceph (statfs(2))
-    const KINDS: [u32; 8] =
-        [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x7375_7245, 0x0102_1997, 0x00c3_6400];
-    let kind = rustix::fs::statfs(directory).map(|system| system.f_type);
-    kind.is_ok_and(|kind| KINDS.iter().any(|known| i128::from(*known) == i128::from(kind) & 0xffff_ffff))
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn is_on_network(_: &Path) -> bool {
-    false
 }
