@@ -20,6 +20,8 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+#[cfg(feature = "postgres")]
+pub use self::database::{Server, ServerError};
 pub use self::{
     database::Location,
     prepare::Prepared,

@@ -309,7 +309,8 @@ impl Place {
     #[cfg(unix)]
     pub(in crate::outbox) fn of(location: &Location) -> Self {
         use std::os::unix::fs::MetadataExt;
-        let Location::File(path) = location;
+        #[cfg_attr(not(feature = "postgres"), allow(irrefutable_let_patterns, reason = "there are no others"))]
+        let Location::File(path) = location else { return Self([None; 2]) };
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let place = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));

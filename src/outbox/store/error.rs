@@ -30,6 +30,12 @@ pub enum StoreError {
     Network(Location),
     /// It has a second name, under which another run would not see the lock of this one.
     Linked(Location),
+    /// The server is not there, or does not let one in, or cannot be trusted.
+    Unreached(Location, String),
+    /// Its tables are not there, or are those of an earlier version, by its number.
+    NotMigrated(Location, i64),
+    /// Another program has the campaign that was one's own: it was not heard of for too long.
+    Lost(Location),
     /// It was moved, removed or replaced during a run.
     Moved(Location),
     /// SQLite says that it is damaged, or something in it is not what it can be.
@@ -127,7 +133,19 @@ impl StoreError {
             SystemIoFailure, Unknown,
         };
         let place = place.clone();
-        let Fault::Sqlite(why) = why else { return Self::Corrupt(place) };
+        let why = match why {
+            Fault::Sqlite(why) => why,
+            #[cfg(feature = "postgres")]
+            Fault::Postgres(why) => return Self::of_postgres(place, why),
+            #[cfg(feature = "postgres")]
+            Fault::Unreached(why) => return Self::Unreached(place, why.clone()),
+            #[cfg(feature = "postgres")]
+            Fault::Lost => return Self::Lost(place),
+            why @ Fault::Random(_) => return Self::Unopened(place, why.to_string()),
+            #[cfg(feature = "postgres")]
+            why @ Fault::Nested => return Self::Sqlite(place, why.to_string()),
+            Fault::Odd | Fault::NoRow | Fault::Changed(_) => return Self::Corrupt(place),
+        };
         match why.sqlite_error_code() {
             Some(NotADatabase) => Self::Foreign(place),
             Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(place),
@@ -137,6 +155,24 @@ impl StoreError {
             Some(ReadOnly) => Self::ReadOnly(place),
             Some(CannotOpen) => Self::Unopened(place, why.to_string()),
             _ => Self::Sqlite(place, why.to_string()),
+        }
+    }
+
+    /// By the codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+    #[cfg(feature = "postgres")]
+    fn of_postgres(place: Location, why: &tokio_postgres::Error) -> Self {
+        let said = Fault::said(why);
+        let Some(code) = why.code() else { return Self::Unreached(place, said) };
+        match code.code() {
+            "25006" => Self::ReadOnly(place),
+            "53100" => Self::Full(place),
+            "55P03" | "40001" | "40P01" => Self::Busy(place),
+            "XX001" | "XX002" => Self::Corrupt(place),
+            "42501" | "3D000" => Self::Unopened(place, said),
+            code if ["08", "28", "53", "57"].iter().any(|class| code.starts_with(class)) => {
+                Self::Unreached(place, said)
+            }
+            _ => Self::Sqlite(place, said),
         }
     }
 
@@ -160,6 +196,18 @@ impl fmt::Display for StoreError {
             }
             Self::Network(path) => write!(f, "the outbox {} would lie on a network file system", shown(path)),
             Self::Linked(path) => write!(f, "the outbox {} has a second name (a hard link)", shown(path)),
+            Self::Unreached(place, why) => write!(f, "the outbox {} cannot be reached: {why}", shown(place)),
+            Self::NotMigrated(place, 0) => write!(f, "there is no outbox in {} yet", shown(place)),
+            Self::NotMigrated(place, version) => {
+                write!(f, "the outbox {} is that of an earlier apiece (its version is {version})", shown(place))
+            }
+            Self::Lost(place) => {
+                write!(
+                    f,
+                    "another program has taken over the campaign: the outbox {} did not hear from this one",
+                    shown(place)
+                )
+            }
             Self::Moved(path) => write!(f, "the outbox {} was moved, removed or replaced", shown(path)),
             Self::Io(path, why) => write!(f, "the disk does not read or write the outbox {}: {why}", shown(path)),
             Self::Corrupt(path) => write!(f, "the outbox {} is damaged; it was left as it is", shown(path)),
@@ -238,6 +286,9 @@ impl Complaint for StoreError {
             Self::Newer(..) => "outbox.newer",
             Self::Network(_) => "outbox.network",
             Self::Linked(_) => "outbox.linked",
+            Self::Unreached(..) => "outbox.unreached",
+            Self::NotMigrated(..) => "outbox.not-migrated",
+            Self::Lost(_) => "outbox.lost",
             Self::Moved(_) => "outbox.moved",
             Self::Io(..) => "outbox.io",
             Self::NobodyInRow(_) => "rows.nobody",
@@ -275,6 +326,9 @@ impl Complaint for StoreError {
                 "a crash could lose the record there: name a file on a disk of this machine with --outbox".into()
             }
             Self::Linked(_) => "under it, another run would not see that this one is there: remove the second name".into(),
+            Self::Unreached(..) => "look whether the database runs, who may use it, and the address; then run the same command again".into(),
+            Self::NotMigrated(..) => "somebody who may make tables there runs: apiece outbox migrate".into(),
+            Self::Lost(_) => "look at what the other does: apiece status".into(),
             Self::Moved(_) => "put it back with its -wal file, if it is still there, and run the same command again".into(),
             Self::Io(..) => {
                 "look at the disk, at limits on the size of files, and at the system's log; then run the same command again"

@@ -29,7 +29,8 @@ impl Store {
         let failed = |why: Fault| StoreError::of(&location, &why);
         let is_made = versions.0 > 0;
         let ids = if is_made { ids(&database).map_err(failed)? } else { Vec::new() };
-        let running = ids.iter().filter_map(|id| Some((id.clone(), RunLock::holder(&location, id)?))).collect();
+        let running =
+            ids.iter().filter_map(|id| Some((id.clone(), RunLock::holder(&database, &location, id)?))).collect();
         let last = if is_made { last(&database, versions.0).map_err(failed)? } else { None };
         Ok(Examined { versions, campaigns: ids.len(), running, last })
     }

@@ -15,7 +15,7 @@ use crate::{
     fault,
     outbox::{
         Codes, Outcome, PutOff,
-        database::{Batch, Database, Done, Place, values},
+        database::{Batch, Database, Done, Fence, Place, values},
     },
 };
 
@@ -69,6 +69,9 @@ pub enum Attempt {
     },
 }
 
+/// The number of the campaign that is one's own, and what must be so for that.
+type Own<'c> = (i64, Option<&'c Fence>);
+
 struct Entry {
     position: usize,
     attempt: Attempt,
@@ -86,9 +89,13 @@ impl Journal {
     pub fn start(store: Store, campaign: Campaign, account: Option<String>) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let number = campaign.number;
+        #[cfg(feature = "postgres")]
+        let fence = campaign.lock.fence();
+        #[cfg(not(feature = "postgres"))]
+        let fence = None;
         let writer = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || write(store, number, account.as_deref(), &receiver))?;
+            .spawn(move || write(&store, (number, fence.as_ref()), account.as_deref(), &receiver))?;
         Ok(Self { sender: Some(sender), writer: Some(writer), _campaign: campaign })
     }
 
@@ -113,7 +120,7 @@ impl Drop for Journal {
     }
 }
 
-fn write(store: Store, campaign: i64, account: Option<&str>, entries: &Receiver<Entry>) {
+fn write(store: &Store, campaign: Own<'_>, account: Option<&str>, entries: &Receiver<Entry>) {
     // Messages that were begun and are not over
     let mut open = 0_i64;
     let mut place = None;
@@ -152,9 +159,12 @@ fn write(store: Store, campaign: i64, account: Option<&str>, entries: &Receiver<
     }
 }
 
-fn commit(database: &Database, campaign: i64, account: Option<&str>, entries: &[Entry]) -> Done<()> {
-    let change = database.change()?;
+fn commit(database: &Database, (campaign, fence): Own<'_>, account: Option<&str>, entries: &[Entry]) -> Done<()> {
+    let change = database.change_own()?;
     let mut batch = change.batch();
+    if let Some(fence) = fence {
+        batch.fence(fence)?;
+    }
     for Entry { position, attempt, .. } in entries {
         let position = i64::try_from(*position).unwrap_or(i64::MAX);
         match attempt {

@@ -284,6 +284,6 @@ impl Seen {
     fn is_running(&self, database: &Database, campaign: i64) -> Done<bool> {
         let sql = "SELECT id FROM campaign WHERE number = ?";
         let id: Option<String> = database.perhaps(sql, values![campaign], |row| row.get(0))?;
-        Ok(id.is_some_and(|id| RunLock::holder(&self.location, &id).is_some()))
+        Ok(id.is_some_and(|id| RunLock::holder(database, &self.location, &id).is_some()))
     }
 }

@@ -259,7 +259,7 @@ impl Store {
     /// Who is sending a campaign, and since when, if somebody is.
     #[must_use]
     pub fn running(&self, campaign: &Overview) -> Option<String> {
-        RunLock::holder(&self.location, &campaign.id)
+        RunLock::holder(&self.database, &self.location, &campaign.id)
     }
 
     pub(super) fn counts(&self, number: i64) -> Done<Counts> {
@@ -310,7 +310,7 @@ pub(super) fn already(
          AND (state IN ('sent', 'in_doubt', 'sending') OR ?2 = 1 AND state IN ('queued', 'deferred'))";
     database.each(others, values![campaign], |other| {
         let number: i64 = other.get(0)?;
-        let is_running = RunLock::holder(location, other.text(1)?).is_some();
+        let is_running = RunLock::holder(database, location, other.text(1)?).is_some();
         let mut says = HashSet::new();
         database.each(said, values![number, is_running], |row| {
             says.insert(row.get(0)?);

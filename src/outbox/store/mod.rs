@@ -64,7 +64,7 @@ pub struct Campaign {
     number: i64,
     /// Where the record is
     location: Location,
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 impl Campaign {
@@ -113,6 +113,11 @@ impl Store {
         Ok(Self { database, location })
     }
 
+    /// Makes the tables of this version; gives the versions before and after. Only a database of PostgreSQL's needs it.
+    pub fn migrate(location: &Location) -> Result<(i64, i64), StoreError> {
+        Database::migrate(location)
+    }
+
     /// Puts all of it where it belongs, as far as nobody uses it.
     pub fn settle(&self) {
         self.database.settle();
@@ -127,8 +132,11 @@ impl Store {
     /// The database itself, if it is SQLite's.
     #[cfg(test)]
     fn sqlite(&self) -> &rusqlite::Connection {
-        let Database::Sqlite(session) = &self.database;
-        session.connection()
+        match &self.database {
+            Database::Sqlite(session) => session.connection(),
+            #[cfg(feature = "postgres")]
+            Database::Postgres(_) => panic!("it is PostgreSQL's"),
+        }
     }
 
     fn error(&self, why: &Fault) -> StoreError {
@@ -153,7 +161,7 @@ impl Store {
         if self.was_sent_already(campaign.number).map_err(failed)? {
             return Err(unsound("a message that was sent is to be sent again"));
         }
-        Ok((Campaign { number: campaign.number, location: self.location.clone(), _lock: lock }, messages))
+        Ok((Campaign { number: campaign.number, location: self.location.clone(), lock }, messages))
     }
 
     /// Whether anything of a campaign was tried before.
@@ -213,5 +221,7 @@ fn found_sending(change: &Database, number: i64, now: Timestamp) -> Done<()> {
     Ok(())
 }
 
+#[cfg(test)]
+mod both;
 #[cfg(test)]
 mod tests;

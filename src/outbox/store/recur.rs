@@ -127,7 +127,7 @@ impl Store {
         let left = left(&change, campaign.number).map_err(failed)?;
         let had = had(&change, campaign, &left).map_err(failed)?;
         for id in had.left.into_values() {
-            if let Some(holder) = RunLock::holder(&self.location, &id) {
+            if let Some(holder) = RunLock::holder(&self.database, &self.location, &id) {
                 return Err(StoreError::Running { id, holder });
             }
         }
