@@ -11,7 +11,7 @@ mod pace;
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -235,8 +235,8 @@ impl Send {
         if let Some(signer) = &signer {
             check_senders(signer, &loaded.composer, &selected.iter().collect::<Vec<_>>())?;
         }
-        let (file, _gone_at_the_end) = self.record()?;
-        let mut store = Store::open(&file).map_err(failed)?;
+        let (place, _gone_at_the_end) = self.record()?;
+        let mut store = Store::open(&place).map_err(failed)?;
         let id = match (&loaded.origin, prepared) {
             (_, Some(prepared)) => {
                 let witness = self.witness(&loaded, account.as_ref())?;
@@ -264,7 +264,7 @@ impl Send {
         step("confirmed");
         // Somebody may have sat before the question for long.
         ready.cleared = (ready.recheck)()?;
-        self.note(&file, &ready, &question)?;
+        self.note(&place, &ready, &question)?;
         let id = ready.id.clone();
         let ended = self.run_engine(ready, account, signer, Some(hours), seen, screen);
         let (ended, mut details) = match ended {
@@ -279,7 +279,7 @@ impl Send {
             store.settle();
             logged
         };
-        match (Store::open(&file).and_then(stopped), ended) {
+        match (Store::open(&place).and_then(stopped), ended) {
             (Err(why), Ok(Exit::Ok)) => Err(Failure { exit: Exit::Io, ..failed(why) }),
             // Why that cannot be written was said.
             (_, ended) => ended,
@@ -307,8 +307,8 @@ impl Send {
     }
 
     /// Writes down that a person confirmed it, and that it is begun.
-    fn note(&self, file: &Path, ready: &Ready, question: &Question) -> Result<(), Failure> {
-        let store = Store::open(file).map_err(failed)?;
+    fn note(&self, place: &Location, ready: &Ready, question: &Question) -> Result<(), Failure> {
+        let store = Store::open(place).map_err(failed)?;
         let who = who();
         let log = |what, details: Value| {
             store.log(&ready.id, Deed { who: &who, what, details: &details }, Timestamp::now()).map_err(failed)
@@ -442,14 +442,14 @@ impl Send {
     }
 
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
-    fn record(&self) -> Result<(PathBuf, Option<TempDir>), Failure> {
+    fn record(&self) -> Result<(Location, Option<TempDir>), Failure> {
         if !self.sandbox {
-            return Ok((self.campaign.record.file()?, None));
+            return Ok((self.campaign.record.location_by(self.config.as_deref())?, None));
         }
         let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir();
         let directory =
             directory.map_err(|why| Failure::because(Exit::CannotCreate, "outbox.sandbox", why.to_string(), None))?;
-        Ok((directory.path().join(OUTBOX_FILE), Some(directory)))
+        Ok((directory.path().join(OUTBOX_FILE).into(), Some(directory)))
     }
 
     /// Rates besides the account's. The sandbox is in no hurry, and nobody's limits are at stake.

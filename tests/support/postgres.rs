@@ -170,6 +170,40 @@ impl Cluster {
         self.address(&name)
     }
 
+    /// Gives a file to the user that the server runs as, and to nobody else.
+    pub fn give(file: &Path) {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+        let given = Command::new("chown").arg("postgres:").arg(file).status().unwrap();
+        assert!(given.success() || std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) != 0);
+    }
+
+    /// Lets others reach what they know to be in a directory.
+    pub fn open_to_search(directory: &Path) {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).unwrap();
+    }
+
+    /// Who may come in over the network, as lines of pg_hba.conf.
+    pub fn allow(&self, lines: &str) {
+        let file = self.directory.join("data/pg_hba.conf");
+        let before = fs::read_to_string(&file).unwrap();
+        let local = before.lines().filter(|line| line.starts_with("local")).collect::<Vec<_>>().join("\n");
+        fs::write(&file, format!("{local}\n{lines}\n")).unwrap();
+        self.say(ADMIN, "SELECT pg_reload_conf()");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    /// What is said to a role about a statement that it may not carry out.
+    pub fn refused(&self, database: &str, role: &str, sql: &str) -> String {
+        let host = self.directory.display().to_string();
+        let said = Command::new(bin().join("psql"))
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", &host, "-p", &self.port.to_string(), "-U", role])
+            .args(["-d", database, "-c", sql])
+            .output()
+            .unwrap();
+        assert!(!said.status.success(), "{sql} was carried out for {role}");
+        String::from_utf8(said.stderr).unwrap()
+    }
+
     /// How apiece is told where a database is.
     pub fn address(&self, database: &str) -> String {
         format!("postgres://{ADMIN}@/{database}?host={}&port={}", self.directory.display(), self.port)

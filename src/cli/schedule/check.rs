@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     campaign::{LoginSecret, Moment, TokenPlace},
-    cli::{Exit, Failure, send::Send},
+    cli::{Exit, Failure, record::is_database, send::Send},
     diagnostic::visible,
     schedule::{Calendar, CalendarError, Job, Manager},
     secret::SecretSource,
@@ -59,7 +59,7 @@ pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure>
         if let Ok(value) = std::env::var(name)
             && !value.is_empty()
         {
-            let is_file = !NAMES.contains(&name);
+            let is_file = !NAMES.contains(&name) && !is_database(Path::new(&value));
             let value = if is_file { directory.join(&value).to_string_lossy().into_owned() } else { value };
             needs.environment.push((name.into(), value));
         }

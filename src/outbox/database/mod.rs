@@ -322,6 +322,11 @@ impl Database {
         }
     }
 
+    /// Whether what others write is seen in the order of its numbers, since they write one after the other.
+    pub(super) fn is_ordered(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     /// What is written from now on is seen by others at once, and a power cut may take back the last of it.
     pub(super) fn hurry(&self) -> Done<()> {
         match self {

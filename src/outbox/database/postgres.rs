@@ -279,6 +279,10 @@ impl Session {
         // Each goes on its way when it is asked for the first time, in this order, and their answers come in the same.
         let all = std::future::poll_fn(|context| {
             for nth in first..under_way.len() {
+                if changed[nth].is_some() {
+                    first = if first == nth { nth + 1 } else { first };
+                    continue;
+                }
                 match under_way[nth].as_mut().poll(context) {
                     Poll::Ready(Ok(rows)) => {
                         changed[nth] = Some(rows);

@@ -158,6 +158,12 @@ pub(super) fn sent_to(location: &Location, domain: &str, account: &str, longest:
     Ok(News { over, ..News::default() })
 }
 
+/// The attempt that was made of a slot, and when it was over.
+fn attempt_of(database: &Database, slot: i64) -> Done<Option<(i64, Option<i64>)>> {
+    let sql = "SELECT number, ended FROM attempt WHERE slot = ? ORDER BY number DESC LIMIT 1";
+    database.perhaps(sql, values![slot], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// One look at what others did.
 struct Look {
     now: Timestamp,
@@ -256,7 +262,7 @@ impl Seen {
 
     /// Finds out which of those that were open no longer are.
     fn close(&mut self, database: &Database, look: &mut Look) -> Done<()> {
-        let mut closed = Vec::new();
+        let (mut closed, mut became) = (Vec::new(), Vec::new());
         for (key, open) in &self.open {
             // No row, or a time at which it was over, or none.
             let (sql, number) = match (open.attempt, key) {
@@ -265,6 +271,20 @@ impl Seen {
             };
             let row: Option<Option<i64>> = database.perhaps(sql, values![number], |row| row.get(0))?;
             let over = match row {
+                // The slot may have become an attempt that was not seen.
+                None if open.attempt.is_none()
+                    && !database.is_ordered()
+                    && let Some((attempt, ended)) = attempt_of(database, number)? =>
+                {
+                    match ended {
+                        Some(ended) => Some(look.age(ended)),
+                        None if self.is_running(database, open.campaign)? => {
+                            became.push((*key, attempt));
+                            continue;
+                        }
+                        None => Some(Duration::ZERO),
+                    }
+                }
                 None => None,
                 Some(Some(over)) => Some(look.age(over)),
                 // A run that has ended cannot begin anything any more, and nobody knows when it did.
@@ -277,6 +297,11 @@ impl Seen {
         }
         for key in closed {
             self.open.remove(&key);
+        }
+        for (key, attempt) in became {
+            if let Some(open) = self.open.get_mut(&key) {
+                open.attempt = Some(attempt);
+            }
         }
         Ok(())
     }

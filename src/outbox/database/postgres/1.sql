@@ -80,6 +80,7 @@ CREATE TABLE attempt (
     FOREIGN KEY (campaign, position) REFERENCES message (campaign, position)
 ) WITH (fillfactor = 70);
 CREATE INDEX attempt_of_message ON attempt (campaign, position);
+CREATE INDEX attempt_of_slot ON attempt (slot) WHERE slot IS NOT NULL;
 
 -- The texts of the template and the files that go with messages, each content once.
 CREATE TABLE content (

@@ -9,10 +9,19 @@ use std::{
 use jiff::Timestamp;
 
 use super::{Server, Session};
-use crate::outbox::database::{Done, Fault, Location, StoreError, random, value::values};
+use crate::{
+    message::Digest,
+    outbox::database::{Done, Fault, Location, StoreError, random, value::values},
+};
 
 /// A run that nobody heard of for so long is over.
 const TERM: &str = "interval '30 seconds'";
+
+/// It is tried so often before somebody is said to have it, with pauses.
+const PATIENCE: u32 = 5;
+
+/// A pause between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// So often it says that it is there.
 const BEAT: Duration = Duration::from_secs(8);
@@ -39,14 +48,17 @@ impl Lease {
             machine().map(|name| format!(" on {name}")).unwrap_or_default(),
             now.strftime("%Y-%m-%dT%H:%M:%SZ")
         );
-        let sql = format!(
-            "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, clock_timestamp() + {TERM})
-             ON CONFLICT (campaign) DO UPDATE SET token = excluded.token, holder = excluded.holder, until = excluded.until
-             WHERE run.until < clock_timestamp()"
-        );
-        if session.run(&sql, values![campaign, token, about]).map_err(failed)? == 0 {
-            let holder = holder(&session, campaign).map_err(failed)?.unwrap_or_default();
-            return Err(StoreError::Running { id: campaign.to_owned(), holder });
+        let mut patience = PATIENCE;
+        while !try_to_take(&session, campaign, token, &about).map_err(failed)? {
+            let holder = holder(&session, campaign).map_err(failed)?;
+            match (holder, patience) {
+                (Some(holder), 0) => return Err(StoreError::Running { id: campaign.to_owned(), holder }),
+                // Somebody may only be looking whether it is taken.
+                _ => {
+                    patience = patience.saturating_sub(1);
+                    std::thread::sleep(PAUSE);
+                }
+            }
         }
         let mut lease =
             Self { server: server.clone(), campaign: campaign.to_owned(), token, end: Arc::default(), beating: None };
@@ -62,6 +74,30 @@ impl Lease {
     pub(in crate::outbox) fn fence(&self) -> Fence {
         Fence { campaign: self.campaign.clone(), token: self.token }
     }
+}
+
+/// What stands for a campaign among the locks of a database.
+fn key(campaign: &str) -> i64 {
+    let mut hash = Digest::builder();
+    hash.add_part(b"apiece run");
+    hash.add_part(campaign.as_bytes());
+    hash.finish().first_octets().cast_signed()
+}
+
+/// Whether a lock of the session's own is had, which the database takes back with the session: whoever had it before is gone.
+fn locks(session: &Session, campaign: &str) -> Done<bool> {
+    let rows = session.rows("SELECT pg_try_advisory_lock(?)", values![key(campaign)])?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+}
+
+/// Takes it, if it is free: nobody has it, or who had it was not heard of for too long.
+fn try_to_take(session: &Session, campaign: &str, token: [u8; 16], about: &str) -> Done<bool> {
+    let is_free = if locks(session, campaign)? { "" } else { "WHERE run.until < clock_timestamp()" };
+    let sql = format!(
+        "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, clock_timestamp() + {TERM})
+         ON CONFLICT (campaign) DO UPDATE SET token = excluded.token, holder = excluded.holder, until = excluded.until {is_free}"
+    );
+    Ok(session.run(&sql, values![campaign, token, about])? == 1)
 }
 
 /// What must still be so whenever something is written about a campaign.
@@ -95,7 +131,10 @@ fn beat(session: Session, server: &Server, campaign: &str, token: [u8; 16], end:
         }
         drop(is_over);
         // A database that was away for a while may be there again.
-        let connected = session.take().map_or_else(|| Session::connect(server), Ok);
+        let connected = session.take().map_or_else(
+            || Session::connect(server).and_then(|session| locks(&session, campaign).map(|_| session)),
+            Ok,
+        );
         if let Ok(connected) = connected {
             match connected.run(Fence::SQL, values![campaign, token]) {
                 Ok(0) => return,
@@ -124,7 +163,12 @@ impl Drop for Lease {
 pub(in crate::outbox) fn holder(session: &Session, campaign: &str) -> Done<Option<String>> {
     let sql = "SELECT holder FROM run WHERE campaign = ? AND until > clock_timestamp()";
     let rows = session.rows(sql, values![campaign])?;
-    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+    let Some(holder) = rows.first().map(|row| row.try_get(0)).transpose()? else { return Ok(None) };
+    // Whose session is gone is gone, too, or will find out.
+    let sql = "SELECT pg_try_advisory_lock_shared(?1) AND pg_advisory_unlock_shared(?1)";
+    let rows = session.rows(sql, values![key(campaign)])?;
+    let is_gone = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false);
+    Ok(if is_gone { None } else { holder })
 }
 
 /// What this machine calls itself.
