@@ -95,6 +95,8 @@ fn freeze(composer: &Composer, mut prepared: Prepared, file: &Path) -> (Store, S
     let (prepared, edition, who) = (&mut prepared, 1, "bench");
     let snapshot = Snapshot {
         name: "bench",
+        is_named: false,
+        home: None,
         settings,
         signers: None,
         is_bound: false,

@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt};
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use thiserror::Error;
 
-use crate::diagnostic::{Complaint, quoted};
+use crate::diagnostic::{Bare, Complaint, quoted};
 
 /// One address, in the form in which it travels: the domain as A-labels (RFC 5890), everything ASCII but, rarely, what
 /// stands before the @ ([`Address::needs_smtputf8`]).
@@ -100,6 +100,44 @@ impl Complaint for AddressError {
             Self::NoDot(_) => "address.no-dot",
             Self::Literal(_) => "address.literal",
         }
+    }
+
+    fn bare(&self) -> Bare {
+        let message = match self {
+            Self::Empty => "there is no address",
+            Self::NoAt { .. } => "the address has no @",
+            Self::Several(_) => "the cell holds more than one address",
+            Self::TwoAts(_) => "the address has more than one @",
+            Self::DisplayName { .. } => "there is a name around the address",
+            Self::Mailto { .. } => "the address begins with mailto:",
+            Self::Character { .. } => "the address has a character inside which no address may hold",
+            Self::CurlyQuote { .. } => "the address has a curly quotation mark",
+            Self::NoLocal(_) => "the address has nothing before the @",
+            Self::NoDomain(_) => "the address has nothing behind the @",
+            Self::Dots { .. } => {
+                "the address has a dot at the beginning or end of the part before the @, or two dots in a row"
+            }
+            Self::TooLong(_) => "the address is too long: at most 64 octets before the @ and 254 in all",
+            Self::DomainDots { .. } => {
+                "the address has a dot at the beginning or end of its domain, or two dots in a row"
+            }
+            Self::DomainCharacter { .. } => "the address has a character in its domain which no domain may hold",
+            Self::Domain(_) => "the address has a domain that cannot exist",
+            Self::TopLevel { .. } => "the address has a domain with an ending that no domain has",
+            Self::NoDot(_) => "the address has no dot in its domain",
+            Self::Literal(_) => "the address has an IP address in place of a domain",
+        };
+        let help = match self {
+            Self::DisplayName { .. } | Self::Mailto { .. } => Some("write the address alone".into()),
+            Self::Character { .. }
+            | Self::NoAt { .. }
+            | Self::CurlyQuote { .. }
+            | Self::DomainDots { .. }
+            | Self::DomainCharacter { .. }
+            | Self::Dots { .. } => Some("correct it, or ask the person".into()),
+            _ => self.help(),
+        };
+        Bare::said(message, help)
     }
 
     fn help(&self) -> Option<String> {

@@ -25,9 +25,33 @@ pub trait Complaint: fmt::Display {
         None
     }
 
-    /// The sentence without other people's data, for logs; the same if it holds none.
+    /// The sentence with other people's data shortened; the same if it holds none.
     fn brief(&self) -> Option<String> {
         None
+    }
+
+    /// What is said of it where nobody looks. There is no default: whoever adds something that can be wrong decides it.
+    fn bare(&self) -> Bare;
+}
+
+/// What is said of something that is wrong where it ends up in a log, in cron's mail or in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bare {
+    /// All of it: it holds nothing of what stands in a list's cells, and nobody's address.
+    Whole,
+    /// This in its place, which holds nothing of the kind.
+    Said {
+        /// The sentence.
+        message: String,
+        /// What to do.
+        help: Option<String>,
+    },
+}
+
+impl Bare {
+    /// A sentence and an advice with nothing of a list in them.
+    pub(crate) fn said(message: impl Into<String>, help: Option<String>) -> Self {
+        Self::Said { message: message.into(), help }
     }
 }
 
@@ -122,8 +146,11 @@ pub struct Diagnostic {
     severity: Severity,
     code: &'static str,
     message: String,
-    /// Without other people's data
+    /// With other people's data shortened
     brief: Option<String>,
+    bare: Bare,
+    /// Whether no line of the text is shown
+    is_bare: bool,
     place: Place,
     help: Option<String>,
 }
@@ -150,6 +177,8 @@ impl Diagnostic {
             code: complaint.code(),
             message: complaint.to_string(),
             brief: complaint.brief(),
+            bare: complaint.bare(),
+            is_bare: false,
             place,
             help: complaint.help(),
         }
@@ -167,7 +196,7 @@ impl Diagnostic {
         &self.message
     }
 
-    /// The sentence as it may stand in a log: other people's data are shortened.
+    /// The sentence with other people's data shortened.
     #[must_use]
     pub fn brief(&self) -> &str {
         self.brief.as_deref().unwrap_or(&self.message)
@@ -213,7 +242,23 @@ impl Diagnostics {
         self.0.extend(other.0);
     }
 
-    /// With sentences as they may stand in a log.
+    /// With nothing of what stands in a list's cells, nor of the texts that are meant; and whether that leaves anything out.
+    #[must_use]
+    pub fn barely(mut self) -> (Self, bool) {
+        let mut left_out = false;
+        for diagnostic in &mut self.0 {
+            let shows_text = matches!(&diagnostic.place, Place::Text(source, _) if !source.secret);
+            left_out |= shows_text && !std::mem::replace(&mut diagnostic.is_bare, true);
+            if let Bare::Said { message, help } = std::mem::replace(&mut diagnostic.bare, Bare::Whole) {
+                left_out |= diagnostic.message != message || diagnostic.help != help;
+                diagnostic.brief = None;
+                (diagnostic.message, diagnostic.help) = (message, help);
+            }
+        }
+        (self, left_out)
+    }
+
+    /// With other people's data shortened.
     #[must_use]
     pub fn briefly(mut self) -> Self {
         for diagnostic in &mut self.0 {
@@ -397,6 +442,7 @@ impl Diagnostic {
         let message = visible(message);
         if let Place::Text(source, span) = &self.place
             && !source.secret
+            && !self.is_bare
         {
             let annotation = AnnotationKind::Primary.span(source.clip(span));
             let snippet = Snippet::source(&source.text).path(visible(&source.name)).annotation(annotation);
@@ -514,6 +560,9 @@ mod tests {
         fn help(&self) -> Option<String> {
             Some("did you mean \"subject\"?".into())
         }
+        fn bare(&self) -> Bare {
+            Bare::said("unknown key", None)
+        }
     }
 
     #[test]
@@ -531,6 +580,14 @@ mod tests {
         let source = Source::secret("config.toml", "a = 1\npassword = \"hunter2\"\n");
         let shown = Diagnostics::from(Diagnostic::error(Place::Text(source, 6..14), &Typo)).to_string();
         assert_eq!(shown, "error: config.toml:2:1: unknown key \"subjct\"\n  help: did you mean \"subject\"?\n");
+    }
+
+    #[test]
+    fn where_nobody_looks_the_place_is_said_and_nothing_that_stands_there() {
+        let source = Source::new("update.md.hbs", "+++\nsubjct = \"x\"\n");
+        let (bare, left_out) = Diagnostics::from(Diagnostic::error(Place::Text(source, 4..10), &Typo)).barely();
+        assert_eq!(bare.to_string(), "error: update.md.hbs:2:1: unknown key\n");
+        assert!(left_out && !bare.barely().1);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod command;
 pub mod keyring;
+mod unsaid;
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
@@ -17,9 +18,12 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use thiserror::Error;
 
-pub(crate) use self::command::run;
 use self::keyring::Item;
-use crate::diagnostic::Complaint;
+pub(crate) use self::{
+    command::run,
+    unsaid::{NOT_SHOWN, Unsaid},
+};
+use crate::diagnostic::{Bare, Complaint};
 
 /// A secret longer than this is not one.
 pub(crate) const MOST_BYTES: u64 = 64 * 1024;
@@ -55,10 +59,19 @@ pub struct Given {
 pub struct NoSecret {
     /// What went wrong; holds no part of a secret.
     pub why: String,
+    /// The same as a short, stable name, for logs.
+    pub code: &'static str,
     /// What to do.
     pub help: Option<String>,
     /// Whether it can be otherwise in a minute.
     pub is_passing: bool,
+}
+
+impl NoSecret {
+    /// What should not be.
+    pub(crate) fn fault() -> Self {
+        Self { why: "a fault in apiece".into(), code: "login.fault", help: None, is_passing: false }
+    }
 }
 
 /// A password, which is always the same.
@@ -201,6 +214,10 @@ impl Complaint for SecretError {
             }
             _ => None,
         }
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

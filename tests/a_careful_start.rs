@@ -110,9 +110,9 @@ fn a_test_needs_a_person_an_address_and_a_yes() {
     let run = send(&home, &["--test", "me@office.example"]).ended(77);
     assert!(run.stderr.contains("add --confirm 1"), "{}", run.stderr);
     let run = send(&home, &["--test", "P4@list.example", "--row", "2", "--confirm", "1"]).ended(64);
-    assert!(run.stderr.contains("is the address of row 4, who must not get row 2's message"), "{}", run.stderr);
+    assert!(run.stderr.contains("the address of row 4, who must not get row 2's message"), "{}", run.stderr);
     let run = send(&home, &["--test", "p4+x@list.example", "--row", "2", "--confirm", "1"]).ended(64);
-    assert!(run.stderr.contains("is the address of row 4"), "{}", run.stderr);
+    assert!(run.stderr.contains("names the address of row 4"), "{}", run.stderr);
     assert!(server.deliveries().is_empty());
     // One's own message is fine.
     send(&home, &["--test", "p2@list.example", "--row", "2", "--confirm", "1"]).ended(0);

@@ -11,17 +11,7 @@ use crate::support::{
     scripted::{Act, Scripted, Stage},
 };
 
-fn home(server: &Scripted, count: usize, send: &str) -> Home {
-    let home = Home::at_relay(server);
-    home.campaign(&people(count));
-    settings(&home, send);
-    home
-}
-
-fn settings(home: &Home, send: &str) {
-    let all = format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n{send}\n");
-    home.write("c/campaign.toml", all);
-}
+const TEMPLATE: &str = "+++\nfrom = \"u@police.example\"\nsubject = \"For {{name}}\"\n+++\nDear {{name}},\nhello.\n";
 
 fn got(server: &Scripted) -> BTreeMap<String, usize> {
     let mut times = BTreeMap::new();
@@ -53,7 +43,7 @@ fn start(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Child
 #[test]
 fn two_hundred_starts_at_once_send_once() {
     let server = Scripted::builder().on(Stage::Dot, Act::Delay(std::time::Duration::from_millis(20))).start();
-    let home = home(&server, 30, "recurring = true\noccurrence = \"{{date}}\"");
+    let home = Home::of_a_job(&server, 30, "recurring = true\noccurrence = \"{{date}}\"");
     let codes = all_at_once(200, || start(&home, &["send", "c", "--confirm", "30", "--quiet"], &[]));
     assert!(codes[&0] >= 1, "{codes:?}");
     assert!(!codes.contains_key(&77), "{codes:?}");
@@ -85,7 +75,7 @@ fn nor_do_they_through_a_real_server() {
 #[test]
 fn too_many_or_not_as_many_as_expected_is_refused() {
     let server = Scripted::builder().start();
-    let home = home(&server, 12, "[send]\nmax_recipients = 11");
+    let home = Home::of_a_job(&server, 12, "[send]\nmax_recipients = 11");
     let run = home.run(&["send", "c", "--confirm", "12"]).ended(77);
     assert!(run.stderr.contains("there are 12 recipients, and at most 11 are allowed"), "{}", run.stderr);
     home.run(&["prepare", "c"]).ended(77);
@@ -96,6 +86,10 @@ fn too_many_or_not_as_many_as_expected_is_refused() {
     let run = home.run(&["send", "c", "--max-recipients", "12"]).ended(77);
     assert!(run.stderr.contains("there is no terminal"), "{}", run.stderr);
     assert!(server.connections() == 0);
+    // Whom it is sent to counts, not who else is on the list.
+    home.run(&["send", "c", "--rows", "2-4", "--max-recipients", "2", "--confirm", "3"]).ended(77);
+    home.run(&["send", "c", "--rows", "2-4", "--max-recipients", "3", "--expect-between", "4..20"]).ended(77);
+    home.run(&["send", "c", "--rows", "2-4", "--max-recipients", "3", "--expect-between", "3..3"]).ended(0);
     home.run(&["send", "c", "--max-recipients", "12", "--expect-between", "10..20"]).ended(0);
     assert_eq!(server.accepted().len(), 12);
     let log = home.run(&["status", &home.last_campaign()]).ended(0).stdout;
@@ -105,7 +99,7 @@ fn too_many_or_not_as_many_as_expected_is_refused() {
 #[test]
 fn a_surprising_change_of_size_is_refused() {
     let server = Scripted::builder().start();
-    let home = home(&server, 10, "[send]\nmax_change = \"20%\"");
+    let home = Home::of_a_job(&server, 10, "[send]\nmax_change = \"20%\"");
     // There is nothing to compare the first with.
     home.run(&["send", "c", "--confirm", "10"]).ended(0);
     home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"Second\"\n+++\nDear {{name}}, again.\n");
@@ -130,7 +124,7 @@ fn a_surprising_change_of_size_is_refused() {
 #[test]
 fn the_same_list_again_is_what_one_says_it_is() {
     let server = Scripted::builder().start();
-    let home = home(&server, 4, "[send]\nif_unchanged = \"refuse\"");
+    let home = Home::of_a_job(&server, 4, "[send]\nif_unchanged = \"refuse\"");
     home.run(&["send", "c", "--confirm", "4"]).ended(0);
     let new = |nth: usize| {
         let front = format!("+++\nfrom = \"u@police.example\"\nsubject = \"{nth}\"\n+++\n");
@@ -170,7 +164,7 @@ fn the_same_list_again_is_what_one_says_it_is() {
 #[test]
 fn a_list_of_nobody_is_refused_or_nothing_to_do() {
     let server = Scripted::builder().start();
-    let home = home(&server, 0, "");
+    let home = Home::of_a_job(&server, 0, "");
     home.run(&["send", "c", "--confirm", "0"]).ended(65);
     home.run(&["send", "c", "--confirm", "0", "--if-empty", "refuse"]).ended(65);
     for arguments in [&["send", "c", "--expect-between", "0..9"][..], &["prepare", "c"]] {
@@ -186,7 +180,74 @@ fn a_list_of_nobody_is_refused_or_nothing_to_do() {
     home.write("c/people.csv", "name,email\n");
     home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{nme}}\n");
     home.write("c/people.csv", "name,email\n,\n\n");
-    assert_ne!(home.run(&["send", "c", "--confirm", "1", "--if-empty", "finish"]).code, 77);
+    assert_ne!(home.run(&["send", "c", "--expect-between", "0..1", "--if-empty", "finish"]).code, 77);
+}
+
+#[test]
+fn whoever_says_how_many_there_are_did_not_mean_nobody() {
+    let server = Scripted::builder().start();
+    let home = Home::of_a_job(&server, 0, "[send]\nif_empty = \"finish\"\nif_unchanged = \"finish\"");
+    for (arguments, said) in [
+        (&["send", "c", "--expect-between", "10..20"][..], "there are 0 recipients, and 10..20 are expected"),
+        (&["send", "c", "--confirm", "12"], "--confirm says 12, and the number of recipients is 0"),
+        (&["prepare", "c", "--expect-between", "1..20"], "there are 0 recipients, and 1..20 are expected"),
+    ] {
+        let run = home.run(arguments).ended(77);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    home.run(&["send", "c", "--confirm", "0"]).ended(0);
+    home.run(&["send", "c", "--expect-between", "0..20"]).ended(0);
+    // Nor the list of the last run, if that was for others.
+    home.write("c/people.csv", people(3));
+    home.run(&["send", "c", "--confirm", "3"]).ended(0);
+    home.write("c/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\nDear {{name}}\n");
+    for number in ["2", "4"] {
+        let run = home.run(&["send", "c", "--confirm", number]).ended(77);
+        assert!(run.stderr.contains(&format!("--confirm says {number}, and the number")), "{}", run.stderr);
+    }
+    home.run(&["send", "c", "--confirm", "3"]).ended(0);
+    assert_eq!(server.deliveries().len(), 3);
+    // Nor where nobody is left, since all have it.
+    home.settings("recurring = true\noccurrence = \"x\"");
+    for (number, code) in [("3", 0), ("3", 0), ("4", 77)] {
+        home.run(&["send", "c", "--confirm", number]).ended(code);
+    }
+    assert_eq!(server.deliveries().len(), 6);
+}
+
+#[test]
+fn a_job_is_not_compared_with_another_one_of_its_name() {
+    let server = Scripted::builder().start();
+    let home = Home::at_relay(&server);
+    for place in ["a", "b"] {
+        home.write(&format!("{place}/job/t.txt.hbs"), TEMPLATE);
+        home.write(&format!("{place}/job/people.csv"), people(3));
+        let settings = "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n";
+        home.write(&format!("{place}/job/campaign.toml"), settings);
+    }
+    let send = |place: &str, more: &[&str]| {
+        home.run(&[&["send", place, "--confirm", "3", "--if-unchanged", "finish"], more].concat())
+    };
+    send("a/job", &[]).ended(0);
+    home.write("b/job/t.txt.hbs", TEMPLATE.replace("hello", "good bye"));
+    let run = send("b/job", &[]).ended(77);
+    for said in ["b/job/campaign.toml", "a/job/campaign.toml", "name = \"…\"", "--moved"] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    let named = "name = \"other job\"\ntemplate = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n";
+    home.write("b/job/campaign.toml", named);
+    send("b/job", &[]).ended(0);
+    assert_eq!(server.deliveries().len(), 6);
+    let status = home.run(&["status"]).ended(0).stdout;
+    assert!(status.contains("other job"), "{status}");
+    // It was moved, and is the same.
+    std::fs::rename(home.path().join("a"), home.path().join("z")).unwrap();
+    home.write("z/job/t.txt.hbs", TEMPLATE.replace("hello", "welcome"));
+    send("z/job", &[]).ended(77);
+    let run = send("z/job", &["--moved"]).ended(0);
+    assert!(run.stderr.contains("nothing to do: the list of 3 recipients is the very same"), "{}", run.stderr);
+    send("z/job", &[]).ended(0);
+    assert_eq!(server.deliveries().len(), 6);
 }
 
 #[test]

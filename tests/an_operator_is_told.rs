@@ -14,7 +14,7 @@ use crate::{
     support::{
         Home, Run, account, json, people,
         postfix::Postfix,
-        scripted::{Act, Scripted, Stage},
+        scripted::{Act, Scripted, Stage, Tls},
         skip,
     },
 };
@@ -295,10 +295,76 @@ fn a_program_is_told_in_counts_and_knows_no_password() {
     assert!(!run.stdout.contains("mixed") && json(&run).last().unwrap()["event"] == "summary", "{}", run.stdout);
     let warning = "warning: nobody was notified by command: the program ended with exit status: 3; the run itself ended with exit code 1\n";
     assert_eq!(run.stderr, warning);
-    let run = home.run(&with(&["--again", "--notify-command", "./nothing there"])).ended(1);
+    // What is there may still turn out not to run.
+    home.write("notified", "#!/nonesuch\n");
+    let run = home.run(&with(&["--again", "--notify-command", "./notified there"])).ended(1);
     assert!(run.stderr.contains("nobody was notified by command: it could not be started"), "{}", run.stderr);
-    let run = home.run(&with(&["--again", "--notify-command", "'open"])).ended(1);
-    assert!(run.stderr.contains("a quotation mark is not closed"), "{}", run.stderr);
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_said_before_anything_is_sent() {
+    let server = relay();
+    let home = home(&server);
+    home.write("script", "#!/bin/sh\n");
+    for (command, said) in [
+        ("nonesuch --quick", "there is no program \"nonesuch\""),
+        ("./nonesuch", "there is no program \"./nonesuch\""),
+        ("./c", "there is no program \"./c\""),
+        ("./script", "\"./script\" may not be run as a program"),
+        ("\"script", "a quotation mark is not closed"),
+    ] {
+        let run = home.run(&with(&["--notify-command", command])).ended(78);
+        assert!(run.stderr.contains(said), "{command}: {}", run.stderr);
+        assert!(last_line(&run).contains("how=refused exit=78 code=notify.command"), "{}", run.stderr);
+        assert!(!run.stderr.contains("nobody was notified"), "{}", run.stderr);
+    }
+    assert!(server.accepted().is_empty());
+}
+
+#[test]
+fn two_campaigns_have_two_names_for_a_monitor() {
+    let server = relay();
+    let home = home(&server);
+    let numbers = |name: &str, code: i32| {
+        let from = home.path().join("c");
+        std::fs::create_dir(home.path().join(name)).unwrap();
+        for file in ["campaign.toml", "people.csv", "t.txt.hbs"] {
+            std::fs::copy(from.join(file), home.path().join(name).join(file)).unwrap();
+        }
+        let run = home.run(&["send", name, "--account", "work", "--confirm", "5", "--again", "--metrics", "m.prom"]);
+        (run.ended(code), std::fs::read_to_string(home.path().join("m.prom")).unwrap_or_default())
+    };
+    let (run, _) = numbers("about ada@one.example", 78);
+    assert!(run.stderr.contains("the campaign's name holds one") && !run.stderr.contains("ada@"), "{}", run.stderr);
+    assert!(!home.path().join("m.prom").exists());
+    for name in ["500 club", "500 klub", "UmVwb3J0MTIzNDU2Nzg5MA", "UmVwb3J0MTIzNDU2Nzg5MQ"] {
+        let (run, text) = numbers(name, 0);
+        assert!(text.contains(&format!("{{campaign=\"{name}\",account=\"work\"")), "{text}");
+        assert!(
+            last_line(&run)
+                .contains(&format!("name={}", if name.contains(' ') { format!("{name:?}") } else { name.into() })),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn why_there_was_no_token_is_in_the_log() {
+    let server = Scripted::builder().tls(Tls::Implicit).start();
+    let home = home(&server);
+    for (program, code, why) in [
+        ("false", 75, "why=\"the program of token_command ended with exit status: 1\""),
+        ("true", 77, "why=\"the token from token_command is empty\""),
+    ] {
+        let login = format!("username = \"case.team\"\ntoken_command = [\"{program}\"]");
+        home.config(&account(server.port(), server.ca_file(), "implicit", &login));
+        let run = home.run(&with(&["--no-wait"])).ended(code);
+        let stopping = run.stderr.lines().find(|line| line.contains(" stopping ")).unwrap();
+        assert!(stopping.contains("stopped=no_secret code=secret.unreadable") && stopping.contains(why), "{stopping}");
+        assert!(last_line(&run).contains("how=no_secret"), "{}", run.stderr);
+        assert!(last_line(&run).contains("code=secret.unreadable"), "{}", run.stderr);
+    }
 }
 
 #[test]

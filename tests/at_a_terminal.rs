@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     io::{Read, Write},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,7 @@ pub(crate) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keyboard: Box<dyn Write + Send>,
     seen: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
     _master: Box<dyn MasterPty + Send>,
 }
 
@@ -44,13 +46,24 @@ impl Terminal {
         drop(pair.slave);
         let seen = Arc::new(Mutex::new(String::new()));
         let (mut screen, into) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&seen));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
                 into.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        Self { child, keyboard: pair.master.take_writer().unwrap(), seen, _master: pair.master }
+        Self { child, keyboard: pair.master.take_writer().unwrap(), seen, reader, _master: pair.master }
+    }
+
+    /// All that is said by a command that asks nothing and ends with this exit code.
+    #[track_caller]
+    pub(crate) fn all(home: &Home, arguments: &[&str], code: u32) -> String {
+        let mut terminal = Self::run(home, arguments, &[]);
+        terminal.ended(code);
+        let Self { reader, seen, .. } = terminal;
+        // Where everybody has closed it, reading ends.
+        reader.join().unwrap();
+        seen.lock().unwrap().replace("\r\n", "\n")
     }
 
     pub(crate) fn seen(&self) -> String {

@@ -1,6 +1,9 @@
 //! Bad input: every mistake at once, in words that tell what to do, and nothing is sent.
 
-use crate::support::{Home, Run};
+use crate::{
+    at_a_terminal::Terminal,
+    support::{Home, Run},
+};
 
 const TEMPLATE: &str =
     "+++\nfrom = \"Updates <updates@police.example>\"\nsubject = \"For {{name}}\"\n+++\nDear {{name}},\nhello.\n";
@@ -19,7 +22,8 @@ fn refused(home: &Home, campaign: &[&str], code: i32) -> String {
     let run = |command: &[&str]| -> Run { home.run(&[command, campaign].concat()).ended(code) };
     let checked = run(&["check"]);
     assert_eq!(checked.stdout, "");
-    let sent = run(&["send", "--sandbox", "--confirm", "2"]).stderr;
+    let send = [&["send", "--color", "never", "--sandbox", "--confirm", "2"], campaign].concat();
+    let sent = Terminal::all(home, &send, code as u32);
     // What `send` says of other people is short, since it ends up in logs.
     if checked.stderr.contains("the message to ada@one.example holds") {
         assert!(

@@ -197,3 +197,119 @@ fn two_with_different_lists_at_once_send_nobody_the_same_twice() {
     send(&home, &clock).ended(0);
     assert_eq!((got(&server).len(), server.deliveries().len()), (22, 22));
 }
+
+#[test]
+fn what_a_person_took_back_does_not_come_back_by_itself() {
+    let server = Scripted::builder().start();
+    let home = home(&server, "{{date}}", &people(3));
+    let Some(clock) = Clock::at(&home, "2026-11-27 09:00 Europe/London") else { return };
+    at(&home, &clock, &["prepare", "c"]).ended(0);
+    let first = home.last_campaign();
+    let cancelled = at(&home, &clock, &["cancel", &first, "--row", "2-3"]).ended(0).stdout;
+    assert!(cancelled.contains("not sent to them later either"), "{cancelled}");
+    // The next start has another list, and so would prepare them anew.
+    home.write("c/people.csv", people(4));
+    let run = send(&home, &clock).ended(0);
+    let said = "2 messages were left out: somebody took this back from them";
+    assert!(run.stderr.contains(said) && run.stderr.contains(&first), "{}", run.stderr);
+    assert_eq!(got(&server), [("p4".into(), 1), ("p5".into(), 1)].into());
+    let second = home.last_campaign();
+    at(&home, &clock, &["verify", &second]).ended(0);
+    send(&home, &clock).ended(0);
+    assert_eq!(server.deliveries().len(), 2);
+    // Until a person wants it: the one as it is now, the other as it was then, and nobody twice.
+    at(&home, &clock, &["retry", &second, "--cancelled", "--row", "2"]).ended(0);
+    at(&home, &clock, &["send", &second, "--expect-between", "1..4"]).ended(0);
+    assert_eq!(got(&server)["p2"], 1);
+    at(&home, &clock, &["retry", &first, "--cancelled"]).ended(0);
+    at(&home, &clock, &["send", &first, "--expect-between", "1..4"]).ended(0);
+    home.write("c/people.csv", people(5));
+    send(&home, &clock).ended(0);
+    assert_eq!(got(&server), (2..7).map(|row| (format!("p{row}"), 1)).collect());
+    // Another day is another matter.
+    clock.set("2026-11-28 09:00 Europe/London");
+    send(&home, &clock).ended(0);
+    assert_eq!(server.deliveries().len(), 10);
+}
+
+#[test]
+fn what_was_taken_back_stays_so_when_its_people_are_removed() {
+    let server = Scripted::builder().start();
+    let home = home(&server, "{{date}}", &people(3));
+    let Some(clock) = Clock::at(&home, "2026-11-27 09:00 Europe/London") else { return };
+    at(&home, &clock, &["prepare", "c"]).ended(0);
+    let id = home.last_campaign();
+    at(&home, &clock, &["cancel", &id]).ended(0);
+    at(&home, &clock, &["purge", &id, "--confirm", "3"]).ended(0);
+    home.write("c/people.csv", people(4));
+    send(&home, &clock).ended(0);
+    assert_eq!(got(&server), [("p5".into(), 1)].into());
+}
+
+#[test]
+fn two_campaigns_of_one_name_do_not_take_each_others_people_for_their_own() {
+    let server = Scripted::builder().start();
+    let home = home(&server, "welcome", &people(2));
+    let Some(clock) = Clock::at(&home, "2026-11-27 09:00 Europe/London") else { return };
+    let place = |place: &str| home.path().join(place);
+    let moved = |from: &str, to: &str| {
+        std::fs::create_dir_all(place(to).parent().unwrap()).unwrap();
+        std::fs::rename(place(from), place(to)).unwrap();
+    };
+    moved("c", "a/job");
+    home.write("b/job/campaign.toml", std::fs::read(place("a/job/campaign.toml")).unwrap());
+    home.write("b/job/t.txt.hbs", "+++\nfrom = \"u@police.example\"\nsubject = \"Other\"\n+++\nDear {{name}}.\n");
+    home.write("b/job/people.csv", people(3));
+    let send =
+        |place: &str, more: &[&str]| at(&home, &clock, &[&["send", place, "--expect-between", "1..9"], more].concat());
+    send("a/job", &[]).ended(0);
+    let run = send("b/job", &[]).ended(77);
+    for said in ["b/job/campaign.toml", "a/job/campaign.toml", "name = \"…\"", "--moved"] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    at(&home, &clock, &["prepare", "b/job"]).ended(77);
+    assert_eq!(server.deliveries().len(), 2);
+    let settings = std::fs::read_to_string(place("b/job/campaign.toml")).unwrap();
+    home.write("b/job/campaign.toml", format!("name = \"another\"\n{settings}"));
+    send("b/job", &[]).ended(0);
+    assert_eq!(server.deliveries().len(), 5);
+    assert!(home.run(&["status"]).ended(0).stdout.contains("another"));
+    // One that was only moved goes on where it was, once somebody says that it is the same.
+    moved("a/job", "d/job");
+    let run = send("d/job", &[]).ended(77);
+    assert!(run.stderr.contains("a/job/campaign.toml"), "{}", run.stderr);
+    send("d/job", &["--moved"]).ended(0);
+    send("d/job", &[]).ended(0);
+    // And one that has another name now does not begin anew without a word.
+    moved("d/job", "d/task");
+    let run = send("d/task", &[]).ended(77);
+    assert!(run.stderr.contains("seems to be \"job\"") && run.stderr.contains("name = \"job\""), "{}", run.stderr);
+    let settings = std::fs::read_to_string(place("d/task/campaign.toml")).unwrap();
+    home.write("d/task/campaign.toml", format!("name = \"job\"\n{settings}"));
+    send("d/task", &["--moved"]).ended(0);
+    assert_eq!(server.deliveries().len(), 5);
+    home.write("d/task/people.csv", people(4));
+    send("d/task", &[]).ended(0);
+    assert_eq!(server.deliveries().len(), 7);
+    // A link is another way to the same place.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(place("d/task"), place("job")).unwrap();
+        send("job", &[]).ended(0);
+        assert_eq!(server.deliveries().len(), 7);
+    }
+}
+
+#[test]
+fn a_date_is_the_same_however_it_is_shown() {
+    let server = Scripted::builder().start();
+    let home =
+        home(&server, "{{due}}", "name,email,Due\nAda,ada@one.example,2026-12-24\nBo,bo@one.example,2026-12-25\n");
+    let Some(clock) = Clock::at(&home, "2026-11-27 09:00 Europe/London") else { return };
+    let settings = std::fs::read_to_string(home.path().join("c/campaign.toml")).unwrap();
+    for form in ["date", "date %d.%m.%Y", "date %-d %B %Y"] {
+        home.write("c/campaign.toml", format!("{settings}[columns]\nDue = \"{form}\"\n"));
+        send(&home, &clock).ended(0);
+        assert_eq!(server.deliveries().len(), 2, "{form}");
+    }
+}

@@ -252,3 +252,29 @@ fn evenly_means_never_two_close_together() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] > Duration::from_millis(60)), "{times:?}");
     assert!(times[7] - times[0] < Duration::from_millis(1600), "{:?}", times[7] - times[0]);
 }
+
+#[test]
+fn without_waiting_a_server_that_wants_a_pause_ends_the_run() {
+    for refusal in ["421 4.3.2 Too many connections\r\n", "450 4.7.1 Slow down\r\n"] {
+        let seen = AtomicUsize::new(0);
+        let server = Scripted::builder().on_when(move |moment| {
+            if moment.stage == Stage::Mail && seen.fetch_add(1, Ordering::SeqCst) == 1 {
+                if refusal.starts_with("421") { Act::reply_then_drop(refusal) } else { Act::reply(refusal) }
+            } else {
+                Act::Ok
+            }
+        });
+        let server = server.start();
+        let home = home(&server, 4, "connections = 1");
+        let start = Instant::now();
+        let run = home.run(&["send", "c", "--account", "work", "--confirm", "4", "--no-wait"]).ended(75);
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        assert_eq!(server.accepted().len(), 1);
+        let said = refusal.trim_end();
+        assert!(run.stdout.contains("1 of 4 messages sent") && run.stdout.contains(said), "{}", run.stdout);
+        // What is left is sent by the next run.
+        let id = home.last_campaign();
+        home.run(&["send", &id, "--account", "work", "--confirm", "4", "--no-wait"]);
+        assert!(server.accepted().len() >= 3, "{}", server.accepted().len());
+    }
+}

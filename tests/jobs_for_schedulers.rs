@@ -199,7 +199,11 @@ fn what_a_job_could_not_do_is_said_at_once() {
     );
     refused(&["nowhere", "--on-calendar", "daily", "--", "--confirm", "12"], 65, "nowhere");
     refused(&["c", "--on-calendar", "sometimes", "--", "--confirm", "12"], 64, "invalid value 'sometimes'");
-    refused(&["c", "--at", "2020-01-01 09:00", "--", "--confirm", "12"], 64, "2020-01-01T09:00:00 is past");
+    refused(
+        &["c", "--at", "2020-01-01 09:00", "--", "--confirm", "12"],
+        64,
+        "--at is over: it was Wed 2020-01-01 09:00 ",
+    );
     refused(&["c", "--at", "Mon 09:00", "--", "--confirm", "12"], 64, "invalid value 'Mon 09:00'");
     refused(
         &["c", "--at", "2031-03-30 01:30 Europe/London", "--", "--confirm", "12"],
@@ -217,6 +221,21 @@ fn what_a_job_could_not_do_is_said_at_once() {
         77,
         "there are 12 recipients",
     );
+    refused(
+        &[&daily[..], &["--", "--confirm", "12", "--again"]].concat(),
+        64,
+        "--again in a job that comes again would send everybody the same each time",
+    );
+    refused(
+        &[&daily[..], &["--", "--confirm", "12", "--at", "2040-06-01 09:00"]].concat(),
+        64,
+        "--at for a job that comes again is over at its second time",
+    );
+    schedule_again_once(&home);
+    let late = ["--confirm", "12", "--not-after", "2020-01-01 09:00 UTC"];
+    let run = home.run(&[&["schedule"], &daily[..], &["--"], &late].concat()).ended(77).stderr;
+    assert!(run.contains(", and nothing is begun after Wed 2020-01-01 09:00 "), "{run}");
+    assert!(run.contains(" (not_after): such a job would always be refused\n"), "{run}");
     home.config("[account.work]\nhost = \"smtp.example.org\"\nusername = \"u\"\n");
     refused(
         &[&daily[..], &["--", "--confirm", "12"]].concat(),
@@ -232,6 +251,67 @@ fn what_a_job_could_not_do_is_said_at_once() {
     home.write("c/people.csv", "name,email\nA,not an address\n");
     let list = format!("{}/c/people.csv, row 2", home.path().canonicalize().unwrap().display());
     refused(&[&daily[..], &["--", "--confirm", "1"]].concat(), 65, &list);
+}
+
+/// Once is what a person has looked at.
+fn schedule_again_once(home: &Home) {
+    home.run(&["schedule", "c", "--at", "2040-06-01 09:00", "--", "--confirm", "12", "--again"]).ended(0);
+}
+
+#[test]
+fn a_time_is_read_as_send_reads_it_and_where_it_can_never_be_it_is_refused() {
+    let home = home();
+    let settings = fs::read_to_string(home.path().join("c/campaign.toml")).unwrap();
+    let when = "[send]\nwindow = \"Mon-Fri 09:00-17:00 America/New_York\"\nnot_after = \"2040-06-04 12:00\"\n";
+    home.write("c/campaign.toml", format!("{settings}\n{when}"));
+    let holiday = home.write("days", "2040-06-01 Founder's Day\n").display().to_string();
+    let at = |time: &str, more: &[&str]| {
+        home.run(&[&["schedule", "c", "--at", time, "--", "--confirm", "12"], more].concat())
+    };
+    // Nine o'clock there is 13:00 UTC.
+    let open = at("2040-06-01 09:00", &[]).ended(0);
+    assert!(open.stdout.contains("\nOnCalendar=2040-06-01 13:00:00 UTC\n"), "{}", open.stdout);
+    assert!(open.stderr.starts_with("It begins Fri 2040-06-01 09:00 America/New_York.\n"), "{}", open.stderr);
+    let zoned = at("2040-06-01 15:00 Europe/London", &[]).ended(0);
+    assert!(zoned.stderr.starts_with("It begins Fri 2040-06-01 10:00 America/New_York.\n"), "{}", zoned.stderr);
+    let window = "Mon-Fri 09:00-17:00 America/New_York";
+    let end = "not after Mon 2040-06-04 12:00 America/New_York";
+    let monday = "it begins Mon 2040-06-04 09:00 America/New_York.\n";
+    let closed = at("2040-06-02 10:00", &[]).ended(0).stderr;
+    let said = format!(
+        "It starts Sat 2040-06-02 10:00 America/New_York, when nothing may be begun ({window}; {end}): {monday}"
+    );
+    assert!(closed.starts_with(&said), "{closed}");
+    let free = at("2040-06-01 09:00", &["--holidays", &holiday]).ended(0).stderr;
+    let said = format!(
+        "It starts Fri 2040-06-01 09:00 America/New_York, when nothing may be begun ({window}; not on 1 holidays; {end}): {monday}"
+    );
+    assert!(free.starts_with(&said), "{free}");
+    let late = "nothing is begun after Mon 2040-06-04 12:00 America/New_York (not_after), nor outside of its windows: such a job would \
+                always be refused\n";
+    for (time, shown) in [("2040-06-05 09:00", "Tue 2040-06-05 09:00"), ("2040-06-04 18:00", "Mon 2040-06-04 18:00")] {
+        let refused = at(time, &[]).ended(77);
+        assert_eq!(refused.stdout, "");
+        let said = format!("error: --at is {shown} America/New_York, and {late}");
+        assert!(refused.stderr.starts_with(&said), "{}", refused.stderr);
+    }
+    // What docs advise for a machine that may go down: it comes again, on that day alone.
+    let run = home.run(&[
+        "schedule",
+        "c",
+        "--on-calendar",
+        "2040-06-01 09..16:0/15",
+        "--",
+        "--confirm",
+        "12",
+        "--if-unchanged",
+        "finish",
+    ]);
+    assert!(run.ended(0).stdout.contains("\nOnCalendar=2040-06-01 09..16:0/15\n"));
+    // The same where the units are written.
+    let run =
+        home.run(&["schedule", "c", "--at", "2040-06-01 09:00", "--to", "units", "--", "--confirm", "12"]).ended(0);
+    assert_eq!(run.stdout, "3 units written to units\nIt begins Fri 2040-06-01 09:00 America/New_York.\n");
 }
 
 #[test]
@@ -297,8 +377,35 @@ fn units_are_installed_written_over_and_removed() {
     assert!(refused.ended(73).stderr.contains("apiece-other.timer is there already, and is not ours"));
     let failed = run(&["schedule", "--remove", "other"]).ended(64).stderr;
     assert!(failed.starts_with("error: there is no job other in"), "{failed}");
-    assert_eq!(run(&["schedule", "--remove", "c"]).ended(0).stdout, "apiece-c.timer is off, and its units are gone\n");
+    fs::remove_file(&told).unwrap();
+    let removed = run(&["schedule", "--remove", "c"]).ended(0);
+    assert_eq!(
+        (removed.stdout.as_str(), removed.stderr.as_str()),
+        ("apiece-c.timer is off, and its units are gone\n", "")
+    );
     assert_eq!(names(), ["apiece-failed@.service", "apiece-other.timer"]);
+    // The timer's stamp goes, while it is there and off; the service keeps its state: that is the outbox.
+    assert_eq!(
+        fs::read_to_string(&told).unwrap(),
+        "--user disable --now apiece-c.timer\n--user clean --what=state apiece-c.timer\n--user daemon-reload\n"
+    );
+    // An old systemd cannot; the job is gone all the same.
+    run(&install).ended(0);
+    home.write(
+        "bin/systemctl",
+        "#!/bin/sh\ncase \"$*\" in *clean*) echo 'Unknown operation clean.' >&2; exit 1;; esac\n",
+    );
+    let removed = run(&["schedule", "--remove", "c"]).ended(0);
+    assert_eq!(removed.stdout, "apiece-c.timer is off, and its units are gone\n");
+    let stamp = home.path().join(".local/share/systemd/timers/stamp-apiece-c.timer");
+    let said = format!(
+        "systemctl --user clean --what=state apiece-c.timer failed: Unknown operation clean.\nWhen the job came last stays written down, \
+         if it did: {} can be deleted.\n",
+        stamp.display()
+    );
+    assert_eq!(removed.stderr, said);
+    assert_eq!(names(), ["apiece-failed@.service", "apiece-other.timer"]);
+    home.write("bin/systemctl", format!("#!/bin/sh\necho \"$@\" >> {}\ntest ! -e fail\n", told.display()));
     home.write("fail", "");
     let failed = run(&install).ended(69).stderr;
     assert!(failed.starts_with("error: systemctl --user daemon-reload failed"), "{failed}");

@@ -104,7 +104,7 @@ fn nobody_on_the_list_gets_a_test_before_it_is_approved() {
     for what in [id.as_str(), "c"] {
         for own in ["p2@list.example", "P2+x@list.example"] {
             let said = test(what, own).ended(77).stderr;
-            assert!(said.contains("is the address of row 2, and nothing may be sent to the list before"), "{said}");
+            assert!(said.contains("the address of row 2, and nothing may be sent to the list before"), "{said}");
         }
     }
     assert!(server.deliveries().is_empty());

@@ -31,6 +31,7 @@ mod approved_elsewhere;
 mod at_a_terminal;
 mod bad_input_is_refused_at_once;
 mod bytes_on_the_wire;
+mod complaints_where_nobody_looks;
 mod docs_are_true;
 mod dry_run_opens_no_socket;
 mod each_domain_has_its_limits;

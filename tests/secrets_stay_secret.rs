@@ -120,6 +120,65 @@ fn a_server_that_repeats_the_password_is_not_quoted_with_it() {
     }
 }
 
+/// ... nor is it where it says it otherwise: nothing of its words is left but the codes.
+#[test]
+fn a_server_that_repeats_the_password_altered_is_not_quoted_at_all() {
+    let octets = |form: fn(u8) -> String| PASSWORD.bytes().map(form).collect::<String>();
+    let (front, back) = PASSWORD.split_at(7);
+    let spaced: Vec<String> = PASSWORD.chars().map(String::from).collect();
+    for (nth, (form, part)) in [
+        (PASSWORD.to_uppercase(), "HUNTER2"),
+        (PASSWORD.chars().rev().collect(), "2retnuh"),
+        (octets(|octet| format!("{octet:02x}")), "68756e746572"),
+        (spaced.join(" "), "h u n t e r"),
+        (format!("{front}\r\nCODE {back}"), "er2-Ü"),
+        (octets(|octet| format!("%{octet:02X}")), "%68%75%6E"),
+        ("eFp3JWh1bnRlcjItw5xuc2FmZQ==".into(), "h1bnRlcj"),
+        ("eHhadyVodW50ZXIyLcOcbnNhZmU=".into(), "odW50ZXIy"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (stage, code, exit) in [(Stage::AuthResponse, "535 5.7.8", 77), (Stage::Rcpt, "450 4.2.0", 75)] {
+            let said = form.replace("CODE", code);
+            let server = Scripted::builder()
+                .tls(Tls::Implicit)
+                .auth("case.team", PASSWORD)
+                .auth_offer("LOGIN")
+                .on_when(move |moment| match moment.stage {
+                    now if now == stage && said.contains('\n') => {
+                        Act::reply(format!("{} {said}\r\n", code.replacen(' ', "-", 1)))
+                    }
+                    now if now == stage => Act::reply(format!("{code} not {said} here\r\n")),
+                    // It was told over an earlier connection.
+                    Stage::Connect if moment.connection > 0 && !said.contains('\n') => {
+                        Act::reply(format!("220 {said}\r\n"))
+                    }
+                    _ => Act::Ok,
+                })
+                .start();
+            let home = Home::new();
+            home.campaign(&people(2));
+            let login = "username = \"case.team\"\npassword_env = \"SMTP_PASSWORD\"";
+            home.config(&account(server.port(), server.ca_file(), "implicit", login));
+            let format = if nth % 2 == 0 { "text" } else { "json" };
+            let arguments = ["send", "c", "--account", "work", "--no-wait", "--confirm", "2", "--format", format];
+            let mut command = home.command(&arguments);
+            command.args(["--notify-email", "case.team@police.example"]).env("SMTP_PASSWORD", PASSWORD);
+            let run = Run::of(command.output().unwrap()).ended(exit);
+            says_nothing(&run);
+            let kept = std::fs::read(home.path().join(OUTBOX)).unwrap();
+            for output in [run.stdout.as_bytes(), run.stderr.as_bytes(), &kept] {
+                let is_there = output.windows(part.len()).any(|octets| octets == part.as_bytes());
+                assert!(!is_there, "{part} after {stage:?}:\n{run:?}");
+            }
+            let left = format!("{code} (its words are not shown: they repeat a password, a token or a code)");
+            assert!(format!("{}{}", run.stdout, run.stderr).contains(&left), "{form}: {run:?}");
+            assert!(run.stderr.contains("warning: "), "nobody could be told: {}", run.stderr);
+        }
+    }
+}
+
 #[test]
 fn a_password_in_the_config_is_refused_and_not_repeated() {
     let home = Home::new();
@@ -210,6 +269,18 @@ fn a_program_that_fails_is_quoted_without_the_password() {
         let run = home.run(&["send", "c", "--account", "work", "--confirm", "2"]).ended(code);
         says_nothing(&run);
         assert!((run.stdout.clone() + &run.stderr).contains("it said: no key for …"), "{run:?}");
+        // As another program writes it, or from the environment
+        for script in [
+            format!("echo '{PASSWORD}'; echo 'no key for {PASSWORD}' | tr a-z A-Z >&2; exit 1"),
+            "env >&2; exit 1".to_owned(),
+        ] {
+            let login = format!("username = \"u\"\n{place} = [\"sh\", \"-c\", \"{script}\"]");
+            home.config(&account(server.port(), server.ca_file(), "implicit", &login));
+            let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "2"]);
+            let run = Run::of(command.env("OTHER_PASSWORD", PASSWORD).output().unwrap()).ended(code);
+            says_nothing(&run);
+            assert!(!(run.stdout.clone() + &run.stderr).contains("HUNTER2"), "{run:?}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     support::{
         Home, Run,
         clock::Clock,
-        json, people,
+        json,
         processes::patiently,
         scripted::{Act, Scripted, Stage},
     },
@@ -21,12 +21,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn home(server: &Scripted, count: usize, send: &str) -> Home {
-    let home = Home::at_relay(server);
-    home.campaign(&people(count));
-    let settings =
-        format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n[send]\n{send}\n");
-    home.write("c/campaign.toml", settings);
-    home
+    Home::of_a_job(server, count, &format!("[send]\n{send}"))
 }
 
 fn command(home: &Home, clock: &Clock, arguments: &[&str]) -> Command {
@@ -182,8 +177,32 @@ fn a_time_that_is_named_is_waited_for_and_one_that_is_over_is_refused() {
     let child = command(&home, &clock, &at("2026-12-01T08:30:00Z")).spawn().unwrap();
     wait_for(&home, "Tue 2026-12-01 08:30");
     clock.set("2026-12-01 08:30:00 Europe/London");
-    ended(&home, child, 0);
+    let waited = ended(&home, child, 0).stdout;
+    assert!(waited.contains("It waited 1 time until it might be sent") && !waited.contains("window"), "{waited}");
     everybody_once(&server, 3);
+}
+
+#[test]
+fn a_window_that_never_opens_is_said_to_be_none() {
+    let server = Scripted::builder().start();
+    let home =
+        home(&server, 3, &format!("window = \"Tue 09:00-10:00 UTC\"\nholidays = [{}]", all_tuesdays().join(", ")));
+    let Some(clock) = Clock::at(&home, "2026-12-01 08:00 Europe/London") else { return };
+    let refused = run(&home, &clock, &["send", "c", "--confirm", "3"]).ended(77).stderr;
+    assert!(refused.contains("no window ever opens") && refused.contains("holidays"), "{refused}");
+    assert!(!refused.contains("after ;"), "{refused}");
+    assert_eq!(server.connections(), 0);
+}
+
+/// So many that nobody looks further ahead.
+fn all_tuesdays() -> Vec<String> {
+    let mut day: jiff::civil::Date = "2026-12-01".parse().unwrap();
+    let mut all = Vec::new();
+    for _ in 0..130 {
+        all.push(format!("\"{day}\""));
+        day = day.checked_add(jiff::ToSpan::days(7)).unwrap();
+    }
+    all
 }
 
 #[test]
@@ -280,4 +299,12 @@ fn wrong_times_are_said_with_their_place() {
         let run = home(&server, 1, send).run(&["check", "c"]).ended(65);
         assert!(run.stderr.contains(said), "{send}: {}", run.stderr);
     }
+    // What a campaign says is data; what is said on the command line is how this run is set up.
+    let home = home(&server, 1, "holidays = \"none.txt\"");
+    home.run(&["send", "c", "--confirm", "1"]).ended(65);
+    home.write("days.txt", "2026-12-25\n25.12.2027\n");
+    for file in ["none.txt", "days.txt"] {
+        home.run(&["send", "c", "--confirm", "1", "--holidays", file]).ended(78);
+    }
+    assert!(server.deliveries().is_empty());
 }

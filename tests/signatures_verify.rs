@@ -265,8 +265,8 @@ fn a_sender_of_another_domain_is_refused_before_anything_is_sent() {
     let list = "unit,email\na@north.police.example,ann@list.example\nb@evil.example,bo@list.example\n";
     column.write("c/people.csv", list);
     let refused = send(&column, &[]).ended(65).stderr;
-    assert!(refused.contains("the sender b@evil.example is not of police.example"), "{refused}");
-    assert!(refused.contains("row 3") && !refused.contains("north.police"), "{refused}");
+    assert!(refused.contains("a sender is not of police.example"), "{refused}");
+    assert!(refused.contains("row 3") && !refused.contains("north.police") && !refused.contains("evil"), "{refused}");
     assert!(server.accepted().is_empty());
     column.write("c/people.csv", list.replace("evil.example", "POLICE.example"));
     send(&column, &[]).ended(0);

@@ -67,6 +67,22 @@ fn runs_one_after_the_other_keep_it_together() {
 }
 
 #[test]
+fn a_test_and_a_notification_count() {
+    let server = Scripted::builder().start();
+    let home = Home::new();
+    home.campaign(&people(2));
+    home.config(&account(server.port(), server.ca_file(), "none", "rate = \"1/s\""));
+    let send = |arguments: &[&str]| home.run(&[&["send", "c", "--account", "work"], arguments].concat()).ended(0);
+    send(&["--test", "me@office.example", "--confirm", "1"]);
+    send(&["--rows", "2", "--confirm", "1", "--notify-email", "me@office.example"]);
+    send(&["--rows", "3", "--confirm", "1"]);
+    let times = arrivals(&server);
+    assert_eq!(times.len(), 4);
+    assert!(times[1] - times[0] >= SECOND, "the run waits for the test: {:?}", times[1] - times[0]);
+    assert!(times[3] - times[2] >= SECOND, "and for the notification: {:?}", times[3] - times[2]);
+}
+
+#[test]
 fn several_campaigns_at_once_keep_it_together() {
     let server = Scripted::builder().on(Stage::Mail, Act::Delay(Duration::from_millis(30))).start();
     let home = Home::new();

@@ -187,7 +187,7 @@ fn what_the_issuer_refuses_ends_the_run_and_what_it_cannot_do_now_is_tried_again
     let run = send(&home, 4, &[]).ended(77);
     let summary = json(&run).pop().unwrap();
     let stopped = summary["stopped"].as_str().unwrap();
-    let expected = "the tokens of the account \"work\" are no longer good: AADSTS700082: expired … (invalid_grant)";
+    let expected = "the tokens are no longer good: AADSTS700082: expired … (invalid_grant) (account \"work\")";
     assert_eq!(stopped, expected);
     assert_eq!(summary["queued"], 4, "{summary}");
     let run = home.run(&["send", "c", "--account", "work", "--confirm", "4"]).ended(77);
@@ -255,7 +255,11 @@ fn a_browser_brings_the_answer_and_nobody_else_can() {
     }
     assert!(page.contains("redirect_uri=http%3A%2F%2F127.0.0.1%3A"), "{page}");
     let is_none = "400 <!doctype html><meta charset=\"utf-8\"><title>apiece</title><p>This is not the answer that apiece waits for.</p>";
-    for tampered in ["state=guessed", "state=", "code="] {
+    let port = page.split("127.0.0.1%3A").nth(1).unwrap().split('%').next().unwrap().to_owned();
+    let foreign =
+        ["evil.example", "127.0.0.1", "127.0.0.1:1", "127.0.0.1.:PORT", "localhost:PORT", "evil.example:PORT"];
+    let foreign = foreign.map(|host| format!("HOST={}", host.replace("PORT", &port)));
+    for tampered in ["state=guessed", "state=", "code="].into_iter().chain(foreign.iter().map(String::as_str)) {
         assert_eq!(provider.order(&format!("tamper {page} {tampered}")), is_none, "{tampered}");
     }
     let answer = provider.order(&format!("browse {page}"));
@@ -311,11 +315,12 @@ fn an_answer_that_is_not_from_who_was_asked_is_not_taken() {
     let try_with = |change: &str| {
         let mut waiting = Waiting::start(&home, &["--no-browser"]);
         let page = waiting.shown();
-        provider.order(&format!("tamper {page} {change}"));
-        waiting.end()
+        (provider.order(&format!("tamper {page} {change}")), waiting.end())
     };
     for change in ["iss=https://evil.example", "iss="] {
-        let run = try_with(change).ended(76);
+        let (page, run) = try_with(change);
+        assert!(page.starts_with("400 ") && page.contains("apiece does not take it."), "{page}");
+        let run = run.ended(76);
         assert!(run.stderr.contains("the browser's answer is from another issuer"), "{}", run.stderr);
     }
     // Somebody else's code does not fit to this question (PKCE), whatever is known of it.
@@ -327,12 +332,13 @@ fn an_answer_that_is_not_from_who_was_asked_is_not_taken() {
         page
     };
     let code = provider.order(&format!("code {other}"));
-    let run = try_with(&format!("code={code}")).ended(77);
+    let (_, run) = try_with(&format!("code={code}"));
+    let run = run.ended(77);
     assert!(run.stderr.contains("refuses"), "{}", run.stderr);
     assert!(!run.stderr.contains(&code), "{}", run.stderr);
     // A person may say no.
     provider.order("set refuse \"no\"");
-    let run = try_with("x=y").ended(77);
+    let run = try_with("x=y").1.ended(77);
     assert!(run.stderr.contains("\nerror: the login was not allowed: "), "{}", run.stderr);
     assert_eq!(provider.grants("authorization_code"), 0);
     assert!(
@@ -524,4 +530,88 @@ fn another_program_may_get_the_tokens_and_is_asked_again_when_one_is_old_or_refu
     let (run, _) = asked(0, 75);
     let stopped = json(&run).pop().unwrap()["stopped"].as_str().unwrap().to_owned();
     assert_eq!(stopped, "the program of token_command ended with exit status: 3; it said: no <U+001B>[31mnetwork");
+}
+
+/// Anybody on the machine can connect.
+#[test]
+fn strangers_do_not_keep_the_browser_out() {
+    let Some((server, provider)) = start("{}") else { return };
+    let home = home(&server, &provider, "");
+    let mut waiting = Waiting::start(&home, &["--no-browser"]);
+    let page = waiting.shown();
+    let port: u16 = page.split("127.0.0.1%3A").nth(1).unwrap().split('%').next().unwrap().parse().unwrap();
+    let mut idle: Vec<_> = (0..300).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    for stranger in idle.iter_mut().skip(1).step_by(2) {
+        let _ = std::io::Write::write_all(stranger, b"GET / HTTP/1.1\r\nHost: ");
+    }
+    let start = std::time::Instant::now();
+    let answer = provider.order(&format!("browse {page}"));
+    assert!(answer.starts_with("200 ") && answer.contains("apiece has the answer."), "{answer}");
+    let run = waiting.end().ended(0);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}: {}", start.elapsed(), run.stdout);
+    drop(idle);
+}
+
+/// Of what an issuer says nothing is shown that is a secret: not a code, not what proves that it is ours, not the client's secret.
+#[test]
+fn an_issuer_that_repeats_what_it_was_told_is_not_quoted_with_it() {
+    let Some((server, provider)) = start("{\"client_secret\": \"s3cret-of-the-client\"}") else { return };
+    provider.order("set metadata {\"token_endpoint_auth_methods_supported\": [\"client_secret_post\"]}");
+    let home = home(&server, &provider, "");
+    let secret = home.write("client", "s3cret-of-the-client\n");
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    configure(&home, &server, &provider, "", "tokens = \"file\"\nclient_secret_file = \"~/client\"");
+    let says_nothing = |run: &Run, form: &str| {
+        let told = provider.told();
+        let repeated: Vec<&str> =
+            told["repeated"].as_array().unwrap().iter().filter_map(|said| said.as_str()).collect();
+        assert!(repeated.len() >= 4, "{told}");
+        for said in repeated {
+            assert!(!run.stdout.contains(said) && !run.stderr.contains(said), "{form}: {said} in {run:?}");
+        }
+        let left = if form == "plain" { "not … or …" } else { "(its words are not shown: they repeat" };
+        assert!(run.stderr.contains(left) && run.stderr.contains("(invalid_grant)"), "{form}: {}", run.stderr);
+    };
+    for form in ["plain", "upper", "reversed", "hex", "spaced", "percent", "base64"] {
+        provider.order(&format!("set repeat \"{form}\""));
+        let mut waiting = Waiting::start(&home, &["--device"]);
+        waiting.shown();
+        says_nothing(&waiting.end().ended(77), form);
+        let mut waiting = Waiting::start(&home, &["--no-browser"]);
+        let page = waiting.shown();
+        provider.order(&format!("browse {page}"));
+        says_nothing(&waiting.end().ended(77), form);
+    }
+    // In the browser's answer
+    let mut waiting = Waiting::start(&home, &["--no-browser"]);
+    let page = waiting.shown();
+    let state = page.split("state=").nth(1).unwrap().split('&').next().unwrap().to_uppercase();
+    provider.order(&format!("tamper {page} code= error=access_denied error_description=not-{state}"));
+    let run = waiting.end().ended(77);
+    let complaint = run.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert!(!complaint.contains(&state) && complaint.contains("(its words are not shown:"), "{complaint}");
+}
+
+/// Two accounts may be one user's at one server, with a client each: what one has is neither the other's nor forgotten with it.
+#[test]
+fn each_account_has_its_own_login() {
+    let Some((server, provider)) = start("{}") else { return };
+    let home = home(&server, &provider, "");
+    let file = home.path().join(".config/apiece/config.toml");
+    let work = std::fs::read_to_string(&file).unwrap();
+    let other = work.replace("[account.work", "[account.other").replace("apiece-test", "another-client");
+    std::fs::write(&file, format!("{work}\n{other}")).unwrap();
+    log_in(&home, &provider).ended(0);
+    // Nobody has logged in with the other one, and nothing is there to be forgotten.
+    let run = home.run(&["send", "c", "--account", "other", "--confirm", "2"]).ended(77);
+    assert!(run.stderr.contains("nobody has logged in with the account \"other\" yet"), "{}", run.stderr);
+    let run = home.run(&["logout", "other"]).ended(0);
+    assert_eq!(run.stdout, format!("There was no login of {USER} at localhost.\n"));
+    send(&home, 2, &[]).ended(0);
+    // Which one is meant is the argument of these commands.
+    for command in ["login", "logout"] {
+        let run = home.run(&[command]).ended(78);
+        let said = "error: several accounts are configured (other, work) and none is named\n";
+        assert_eq!(run.stderr, format!("{said}  help: say which: apiece {command} NAME\n"));
+    }
 }

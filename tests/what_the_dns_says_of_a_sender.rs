@@ -3,7 +3,7 @@
 use crate::support::{
     Home, Run, account,
     dkim::{Key, Kind},
-    dns::{Dns, REFUSED},
+    dns::{Dns, HALF, REFUSED, SLOW},
     scripted::Scripted,
 };
 
@@ -40,14 +40,52 @@ fn zones(keys: &[(String, String)]) -> Vec<String> {
         "_dmarc.org.example TXT v=DMARC1; p=quarantine; sp=none; adkim=s; rua=mailto:a@org.example",
         "silent.example TXT nothing about mail",
         "null.example MX 0 .",
+        "pointer.example TXT v=spf1 ip4:127.0.0.1 ptr:pointer.example -all",
+        "_dmarc.pointer.example TXT v=DMARC1; p=quarantine; rua=mailto:a@pointer.example",
+        "provider.example TXT v=spf1 include:pointer.example ~all",
+        "behind.example TXT v=spf1 ip4:127.0.0.1 -all include:_spf.good.example",
+        "led.example TXT v=spf1 a:mail.good.example redirect=open.example",
+        "broken.example TXT v=spf1 include:slip.example ~all",
+        "local.example MX 10 localhost.",
+        "literal.example MX 10 192.0.2.25.",
+        "alias.example MX 10 mail.good.example.",
+        "alias.example MX 20 second.alias.example.",
+        "second.alias.example CNAME mail.good.example.",
+        "gone.example MX 10 mail.gone.example.",
+        "loop.example MX 10 mail.loop.example.",
+        "mail.loop.example A 127.0.0.1",
+        "mail.loop.example AAAA ::1",
     ]
     .map(str::to_owned)
     .into();
-    for domain in ["good", "elsewhere", "two", "many", "voids", "open", "world", "shrug", "slip", "circle", "post.org"]
-    {
+    for domain in [HALF, SLOW] {
+        records.push(format!("{domain} TXT v=spf1 ip4:127.0.0.0/8 -all"));
+        records.push(format!("_dmarc.{domain} TXT v=DMARC1; p=reject; rua=mailto:a@{domain}"));
+    }
+    records.push(format!("through.example TXT v=spf1 ip4:127.0.0.1 include:_spf.{HALF} -all"));
+    for domain in [
+        "good",
+        "elsewhere",
+        "two",
+        "many",
+        "voids",
+        "open",
+        "world",
+        "shrug",
+        "slip",
+        "circle",
+        "post.org",
+        "pointer",
+        "provider",
+        "behind",
+        "led",
+        "broken",
+        "through",
+    ] {
         records.push(format!("{domain}.example MX 10 mail.good.example."));
     }
     records.push("mail.good.example A 127.0.0.1".into());
+    records.push("mail.good.example A 192.0.2.25".into());
     records.extend(keys.iter().map(|(name, value)| format!("{name} TXT {value}")));
     records
 }
@@ -116,7 +154,7 @@ fn a_domain_that_is_well_set_up_is_called_so() {
         text,
         "ok       MX of elsewhere.example: it takes mail, at mail.good.example\n\
          warn     SPF of elsewhere.example: it says nothing about everybody else; it is \"v=spf1 redirect=_spf.good.example\", 3 of 10 look-ups\n         \
-         to do: end it in ~all or -all: elsewhere.example. TXT\n\
+         to do: end it in ~all or -all: elsewhere.example. TXT \"v=spf1 include:_spf.good.example ~all\"\n\
          ok       SPF and the server: the addresses of 127.0.0.1 may send for the domain; only the provider knows from which addresses mail leaves\n\
          note     DKIM: the account does not sign; whether the server does cannot be known from here\n         \
          to do: send yourself one with apiece send … --test, and look for dkim=pass in its Authentication-Results\n\
@@ -157,7 +195,7 @@ fn what_is_wrong_with_spf_is_said_with_what_to_publish() {
             "two.example",
             78,
             "fail     SPF of two.example: there are 2 records, and receivers take that for a mistake and heed none\n         \
-             to do: make one of them: two.example. TXT \"v=spf1 … ~all\" with the terms of all",
+             to do: make one of them: two.example. TXT \"v=spf1 include:_spf.good.example ip4:127.0.0.1 -all\"",
         ),
         (
             "many.example",
@@ -171,13 +209,13 @@ fn what_is_wrong_with_spf_is_said_with_what_to_publish() {
             78,
             "fail     SPF of voids.example: 3 of its look-ups find nothing, and receivers stop at 2; it is \"v=spf1 a:x.voids.example \
              a:y.voids.example mx:z.voids.example -all\"\n         \
-             to do: take out the names that are not there any more",
+             to do: take out the names that are not there any more: x.voids.example, y.voids.example, z.voids.example",
         ),
         (
             "open.example",
             78,
             "fail     SPF of open.example: it ends in +all, so that anybody in the world may send as this domain; it is \"v=spf1 +all\"\n         \
-             to do: end it in ~all or -all",
+             to do: end it in ~all or -all, with your own servers in front: open.example. TXT \"v=spf1 mx ~all\"",
         ),
         (
             "world.example",
@@ -190,20 +228,63 @@ fn what_is_wrong_with_spf_is_said_with_what_to_publish() {
             "shrug.example",
             0,
             "warn     SPF of shrug.example: it says nothing about everybody else; it is \"v=spf1 ip4:192.0.2.1\", 0 of 10 look-ups\n         \
-             to do: end it in ~all or -all: shrug.example. TXT",
+             to do: end it in ~all or -all: shrug.example. TXT \"v=spf1 ip4:192.0.2.1 ~all\"",
         ),
         (
             "slip.example",
             78,
             "fail     SPF of slip.example: \"ip4:192.0.2.1/33\" is no network; it is \"v=spf1 ip4:192.0.2.1/33 -all\"\n         \
-             to do: mend it: slip.example. TXT",
+             to do: put \"ip4:192.0.2.1/33\" right, or take it out: slip.example. TXT \"v=spf1 … -all\"",
         ),
         (
             "circle.example",
             78,
             "fail     SPF of circle.example: include:circle.example leads back to itself; include:none.good.example has no SPF record; \
              it is \"v=spf1 include:circle.example include:none.good.example -all\"\n         \
-             to do: mend it: circle.example. TXT",
+             to do: put \"include:circle.example\" and \"include:none.good.example\" right, or take them out: circle.example. TXT \"v=spf1 … -all\"",
+        ),
+        (
+            "broken.example",
+            78,
+            "fail     SPF of broken.example: in the record of slip.example, \"ip4:192.0.2.1/33\" is no network; it is \"v=spf1 include:slip.example \
+             ~all\"\n         \
+             to do: put \"include:slip.example\" right, or take it out: broken.example. TXT \"v=spf1 … ~all\"",
+        ),
+        (
+            "led.example",
+            78,
+            "fail     SPF of led.example: it ends in +all, so that anybody in the world may send as this domain; it is \"v=spf1 a:mail.good.example \
+             redirect=open.example\"\n         \
+             to do: end it in ~all or -all, with your own servers in front: led.example. TXT \"v=spf1 a:mail.good.example … ~all\"",
+        ),
+        (
+            "pointer.example",
+            0,
+            "warn     SPF of pointer.example: it uses ptr, which the standard advises against: it is slow, and some receivers pass over it; it is \
+             \"v=spf1 ip4:127.0.0.1 ptr:pointer.example -all\", 1 of 10 look-ups\n         \
+             to do: name the servers in place of \"ptr:pointer.example\" by ip4:, ip6:, a: or mx: pointer.example. TXT \"v=spf1 ip4:127.0.0.1 … \
+             -all\"",
+        ),
+        (
+            "provider.example",
+            0,
+            "warn     SPF of provider.example: it uses ptr (in the record of pointer.example), which the standard advises against: it is slow, and \
+             some receivers pass over it; it is \"v=spf1 include:pointer.example ~all\", 2 of 10 look-ups\n         \
+             to do: name the servers in place of \"include:pointer.example\" by ip4:, ip6:, a: or mx: provider.example. TXT \"v=spf1 … ~all\"",
+        ),
+        (
+            "behind.example",
+            0,
+            "warn     SPF of behind.example: what stands behind its end counts for nothing: \"include:_spf.good.example\"; it is \"v=spf1 \
+             ip4:127.0.0.1 -all include:_spf.good.example\", 0 of 10 look-ups\n         \
+             to do: take it out, or have it in front: behind.example. TXT \"v=spf1 ip4:127.0.0.1 include:_spf.good.example -all\"",
+        ),
+        (
+            "through.example",
+            0,
+            "warn     SPF of through.example: it could not be looked up: it is \"v=spf1 ip4:127.0.0.1 include:_spf.half.example -all\", and \
+             include:_spf.half.example could not be looked up (the DNS server answers Server Failure)\n         \
+             to do: look at the DNS; --resolver ADDRESS asks another server",
         ),
     ] {
         let (ended, text) = setting.domain(&format!("news@{domain}"), None);
@@ -295,6 +376,7 @@ fn what_is_wrong_with_dmarc_is_said_with_what_to_publish() {
         (
             "open.example",
             "warn     DMARC: p=none, reports to mailto:a@good.example, mailto:b@reports.example\n         \
+             to do: receivers deliver what only claims to be from open.example: once the reports show your own mail passing, p=quarantine\n         \
              to do: take pct out: newer receivers do not know it\n         \
              to do: good.example has not agreed to get reports about open.example; it has to publish: \
              open.example._report._dmarc.good.example. TXT \"v=DMARC1\""
@@ -302,7 +384,9 @@ fn what_is_wrong_with_dmarc_is_said_with_what_to_publish() {
         ),
         (
             "post.org.example",
-            "ok       DMARC: p=none, reports to mailto:a@org.example, from the record of org.example".into(),
+            "note     DMARC: p=none, reports to mailto:a@org.example, from the record of org.example\n         \
+             to do: receivers deliver what only claims to be from post.org.example: once the reports show your own mail passing, sp=quarantine"
+                .into(),
         ),
     ] {
         let (_, text) = setting.domain(&format!("news@{domain}"), None);
@@ -335,9 +419,16 @@ fn a_domain_without_mail_and_a_dns_that_does_not_answer_are_told_apart() {
                 to do: send from a domain that takes mail: receivers refuse senders whom nobody can answer\n";
     assert_eq!((text, code), (said.to_owned() + &skipped("there is no such domain"), 78));
     let (code, text) = setting.domain(&format!("news@{REFUSED}"), None);
-    let said = "warn     MX of refused.example: it could not be looked up: the DNS server answers Query Refused\n         \
-                to do: look at the DNS; --resolver ADDRESS asks another server\n";
-    assert_eq!((text, code), (said.to_owned() + &skipped("the DNS does not answer about the domain"), 0));
+    let dns = "it could not be looked up: the DNS server answers Query Refused\n         to do: look at the DNS";
+    let other = "; --resolver ADDRESS asks another server";
+    let said = format!(
+        "warn     MX of refused.example: {dns}{other}\n\
+         warn     SPF of refused.example: {dns}{other}\n\
+         skipped  SPF and the server: the SPF record is not known\n\
+         {NO_KEY}warn     DMARC: {dns}\n\
+         skipped  alignment: the DMARC record is not known\n"
+    );
+    assert_eq!((text, code), (said, 0));
     // A server that never answers is not waited for long, and not asked everything.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let (start, place) = (std::time::Instant::now(), silent.local_addr().unwrap().to_string());
@@ -363,6 +454,64 @@ fn a_domain_without_mail_and_a_dns_that_does_not_answer_are_told_apart() {
         "{text}"
     );
     assert_eq!(code, 78);
+}
+
+/// What is said of a key where the account does not sign.
+const NO_KEY: &str = "note     DKIM: the account does not sign; whether the server does cannot be known from here\n         \
+                      to do: send yourself one with apiece send … --test, and look for dkim=pass in its Authentication-Results\n";
+
+#[test]
+fn where_one_question_has_no_answer_the_others_are_asked() {
+    let Some(setting) = Setting::new() else { return };
+    for (domain, why) in [(HALF, "the DNS server answers Server Failure"), (SLOW, "no DNS server answers")] {
+        let (code, text) = setting.domain(&format!("news@{domain}"), None);
+        let said = format!(
+            "warn     MX of {domain}: it could not be looked up: {why}\n         \
+             to do: look at the DNS; --resolver ADDRESS asks another server\n\
+             ok       SPF of {domain}: \"v=spf1 ip4:127.0.0.0/8 -all\", 0 of 10 look-ups\n\
+             ok       SPF and the server: the addresses of 127.0.0.1 may send for the domain; only the provider knows from which addresses mail leaves\n\
+             {NO_KEY}ok       DMARC: p=reject, reports to mailto:a@{domain}\n\
+             ok       alignment: MAIL FROM is the address in From, so that SPF counts where the server leaves it as it is; of the server's own \
+             signature, d= must be {domain} or of the same organisation\n"
+        );
+        assert_eq!((text, code), (said, 0));
+    }
+}
+
+#[test]
+fn servers_that_no_answer_reaches_are_said_with_what_to_publish() {
+    let Some(setting) = Setting::new() else { return };
+    for (domain, why, help) in [
+        (
+            "local.example",
+            "its MX localhost is the very machine that looks it up",
+            "publish the name of the server that takes the domain's mail, such as local.example. MX 10 mail.local.example.",
+        ),
+        (
+            "literal.example",
+            "its MX names the address 192.0.2.25, and has to name a host",
+            "publish: literal.example. MX 10 mail.literal.example. and mail.literal.example. A 192.0.2.25",
+        ),
+        (
+            "alias.example",
+            "its MX second.alias.example is an alias (CNAME) of mail.good.example, which no MX may name",
+            "publish: alias.example. MX 10 mail.good.example.",
+        ),
+        (
+            "gone.example",
+            "its MX mail.gone.example has no address",
+            "publish an address of mail.gone.example, or take that MX out",
+        ),
+        (
+            "loop.example",
+            "its MX mail.loop.example has an address that only it can reach itself (127.0.0.1)",
+            "publish the name of the server that takes the domain's mail, such as loop.example. MX 10 mail.loop.example.",
+        ),
+    ] {
+        let (_, text) = setting.domain(&format!("news@{domain}"), None);
+        let said = format!("warn     MX of {domain}: answers and bounces may get lost: {why}\n         to do: {help}");
+        assert_eq!(about(&text, "MX of"), said);
+    }
 }
 
 #[test]
@@ -411,6 +560,12 @@ fn bulk_rules_are_looked_at_where_they_hold() {
          to do: it may be left out where people must be told something, whether they like it or not"
     );
     assert_eq!(code, 78);
+    // What could be better, and is heeded all the same, is there.
+    let (rules, ..) = doctor(5000, "news@pointer.example", "");
+    assert_eq!(
+        rules,
+        "ok       bulk rules: 5000 of 5001 recipients at Google, where they hold: SPF, DKIM and DMARC, which were looked at above"
+    );
     // What is said has nobody's address in it.
     let run = setting.home.run(&["doctor", "c", "--resolver", &setting.dns.address(), "--format", "json"]);
     assert!(!run.stdout.contains("@gmail.com") && !run.stdout.contains("bo@two.example"));

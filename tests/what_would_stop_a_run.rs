@@ -34,6 +34,7 @@ fn home_for(postfix: &Postfix, tls: &str, more: &str) -> Home {
 fn dns() -> Option<Dns> {
     let records = [
         "police.example MX 10 mail.police.example.",
+        "mail.police.example A 192.0.2.25",
         "police.example TXT v=spf1 ip4:127.0.0.1 -all",
         "_dmarc.police.example TXT v=DMARC1; p=reject; rua=mailto:postmaster@police.example",
     ];
@@ -446,4 +447,32 @@ fn what_a_server_offers_is_compared_with_the_account() {
     let run = doctor(&home, "secret-password", &dns, &[]).ended(77);
     let said = about(&run, "login");
     assert!(said.contains("535 5.7.8 not AUTH PLAIN ") && said.contains(" or …\n"), "{said}");
+}
+
+/// Nothing is left of what a server says that repeats the password in another form, not of its greeting either.
+#[test]
+fn a_server_that_repeats_the_password_altered_is_not_quoted() {
+    let Some(dns) = dns() else { return };
+    let (password, not_shown) =
+        ("secret-Password", "(its words are not shown: they repeat a password, a token or a code)");
+    for form in ["SECRET-PASSWORD", "drowssaP-terces", "7365637265742d50617373776f7264", "ZWNyZXQtUGFzc3dvcmQ"] {
+        let server = Scripted::builder()
+            .tls(Tls::Implicit)
+            .auth("u@police.example", password)
+            .on_when(move |moment| match moment.stage {
+                Stage::Connect => Act::reply(format!("220 mx.police.example x{form}\r\n")),
+                Stage::Rcpt => Act::reply(format!("550 5.7.1 no relaying for x{form}\r\n")),
+                _ => Act::Ok,
+            })
+            .start();
+        let home = Home::new();
+        let login = "username = \"u@police.example\"\npassword_env = \"SMTP_PASSWORD\"\n";
+        home.config(&account(server.port(), server.ca_file(), "implicit", login).replace("localhost", "127.0.0.1"));
+        for format in ["text", "json"] {
+            let run = doctor(&home, password, &dns, &["--format", format]).ended(77);
+            assert!(!run.stdout.contains(form) && !run.stderr.contains(form), "{form}: {run:?}");
+            assert_eq!(run.stdout.matches(not_shown).count(), 2, "{run:?}");
+            assert!(run.stdout.contains(&format!("no mail to u@police.example: 550 5.7.1 {not_shown}")), "{run:?}");
+        }
+    }
 }

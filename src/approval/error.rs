@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::{diagnostic::Complaint, secret::SecretError};
+use crate::{
+    diagnostic::{Bare, Complaint},
+    secret::SecretError,
+};
 
 /// Why something about an approval cannot be done. What is wrong with an approval itself is an [`super::Invalid`].
 #[derive(Debug, Error)]
@@ -100,5 +103,9 @@ impl Complaint for ApprovalError {
             _ => return None,
         };
         Some(help.to_owned())
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }

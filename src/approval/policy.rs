@@ -14,7 +14,7 @@ use crate::{
         keys::{Entry, Keys},
         read_text,
     },
-    diagnostic::{Complaint, Diagnostics, Source, quoted, visible},
+    diagnostic::{Bare, Complaint, Diagnostics, Source, quoted, visible},
 };
 
 /// Where the platform's policy is. The path is no variable's: whoever runs the program could set that.
@@ -87,6 +87,10 @@ impl Complaint for LabelProblem {
             Self::None(_) => "write it into campaign.toml, for example sensitivity = \"special category\"".into(),
             Self::Unknown { known, .. } => format!("the labels are {}", known.join(", ")),
         })
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         login,
         record::{self, RecordOptions},
     },
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Source},
 };
 
 /// How to reach one SMTP submission server, with its limits. Holds no secret, only where to read it.
@@ -104,8 +104,13 @@ pub struct Accounts {
 #[derive(Debug)]
 enum NoAccount {
     NoneConfigured(PathBuf),
-    Unknown { name: String, nearest: Option<String>, known: Vec<String> },
-    NotNamed(Vec<String>),
+    Unknown {
+        name: String,
+        nearest: Option<String>,
+        known: Vec<String>,
+    },
+    /// And the command that takes the name as its argument, if it is one of those.
+    NotNamed(Vec<String>, Option<&'static str>),
 }
 
 impl std::fmt::Display for NoAccount {
@@ -113,7 +118,7 @@ impl std::fmt::Display for NoAccount {
         match self {
             Self::NoneConfigured(path) => write!(f, "no account is configured in {}", path.display()),
             Self::Unknown { name, .. } => write!(f, "there is no account \"{name}\""),
-            Self::NotNamed(known) => {
+            Self::NotNamed(known, _) => {
                 write!(f, "several accounts are configured ({}) and none is named", known.join(", "))
             }
         }
@@ -134,8 +139,15 @@ impl Complaint for NoAccount {
             ),
             Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean \"{nearest}\"?"),
             Self::Unknown { known, .. } => format!("the accounts are {}", known.join(", ")),
-            Self::NotNamed(_) => "say which with --account NAME, or with account = \"NAME\" in campaign.toml".into(),
+            Self::NotNamed(_, Some(command)) => format!("say which: {command} NAME"),
+            Self::NotNamed(_, None) => {
+                "say which with --account NAME, or with account = \"NAME\" in campaign.toml".into()
+            }
         })
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 
@@ -180,11 +192,20 @@ impl Accounts {
 
     /// The account of that name; without a name the only one there is.
     pub fn choose(&self, name: Option<&str>) -> Result<&Account, Diagnostics> {
+        self.find(name, None)
+    }
+
+    /// The same for a command that takes the name as its argument.
+    pub fn choose_for(&self, command: &'static str, name: Option<&str>) -> Result<&Account, Diagnostics> {
+        self.find(name, Some(command))
+    }
+
+    fn find(&self, name: Option<&str>, command: Option<&'static str>) -> Result<&Account, Diagnostics> {
         let known: Vec<String> = self.accounts.iter().map(|account| account.name.clone()).collect();
         let problem = match (name, self.accounts.as_slice()) {
             (_, []) => NoAccount::NoneConfigured(self.file.clone()),
             (None, [only]) => return Ok(only),
-            (None, _) => NoAccount::NotNamed(known),
+            (None, _) => NoAccount::NotNamed(known, command),
             (Some(name), all) => match all.iter().find(|account| account.name == name) {
                 Some(account) => return Ok(account),
                 None => NoAccount::Unknown {

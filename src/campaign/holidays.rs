@@ -5,7 +5,7 @@ use std::{fmt, path::Path, sync::Arc};
 use jiff::{ToSpan, civil::Date};
 
 use super::{keys::Keys, read_text};
-use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source, quoted};
+use crate::diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Source, quoted};
 
 /// Files larger than this are none.
 const MOST_BYTES: u64 = 1 << 20;
@@ -71,6 +71,14 @@ impl Complaint for HolidayProblem {
             }
             .into(),
         )
+    }
+
+    /// Somebody may have named a list by mistake.
+    fn bare(&self) -> Bare {
+        match self {
+            Self::NotADate(_) => Bare::said("this is not a date", self.help()),
+            _ => Bare::Whole,
+        }
     }
 }
 

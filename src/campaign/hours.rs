@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use super::{Holidays, Rate, Window, window::short_day};
+use super::{Holidays, Rate, Window, moment::zone_name, window::short_day};
 
 /// A window that does not open for so many days never does.
 const MOST_DAYS: i64 = 800;
@@ -142,7 +142,7 @@ impl Hours {
         let at = at.to_zoned_datetime(self.zone.clone());
         let day = short_day(at.weekday());
         match self.zone.iana_name() {
-            Some(name) => format!("{day} {} {name}", at.strftime("%Y-%m-%d %H:%M")),
+            Some(_) => format!("{day} {} {}", at.strftime("%Y-%m-%d %H:%M"), zone_name(&self.zone)),
             None => format!("{day} {}", at.strftime("%Y-%m-%d %H:%M %Z")),
         }
     }

@@ -6,7 +6,7 @@ use std::{fmt, ops::Range, sync::Arc};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source, nearest};
+use crate::diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Source, nearest};
 
 /// What can be wrong with a TOML file.
 #[derive(Debug)]
@@ -52,6 +52,10 @@ impl Complaint for KeyProblem {
             _ => None,
         }
     }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 /// A password in a file of settings, which is refused; the value is never repeated.
@@ -74,6 +78,10 @@ impl Complaint for PasswordHere {
              password_env = \"…\", credential = \"…\" or keyring = true, or nothing to be asked at the terminal"
                 .into(),
         )
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -67,7 +67,7 @@ pub use window::{Window, WindowError};
 use jiff::tz::TimeZone;
 
 use self::keys::{At, Keys};
-use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Source};
+use crate::diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Source};
 
 /// The name of the file that makes a directory a campaign.
 pub const CAMPAIGN_FILE: &str = "campaign.toml";
@@ -81,8 +81,10 @@ const MOST_LABEL: usize = 100;
 /// One template mailed to one recipient list, as checked settings; nothing is read yet.
 #[derive(Debug, Clone)]
 pub struct Campaign {
-    /// What it is called: the directory's name, or the template's without its endings.
+    /// What it is called: as its settings say, or else the directory's name, or the template's without its endings.
     pub name: String,
+    /// Whether its settings say so.
+    pub is_named: bool,
     /// The template's file.
     pub template: PathBuf,
     /// Where the recipient list is.
@@ -217,6 +219,10 @@ impl Complaint for Unreadable {
     fn code(&self) -> &'static str {
         "file.unreadable"
     }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 #[derive(Debug)]
@@ -253,6 +259,10 @@ impl Complaint for NotACampaign {
             .into(),
         )
     }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 impl Campaign {
@@ -286,6 +296,7 @@ impl Campaign {
         let list = list.map_err(|why| Diagnostics::from(Diagnostic::error(Place::Nowhere, &why)))?;
         Ok(Self {
             name: name_of(campaign),
+            is_named: false,
             template: overrides.template.unwrap_or_else(|| campaign.to_owned()),
             recipients: list,
             account: overrides.account,
@@ -318,7 +329,7 @@ impl Campaign {
         let template = keys.string("template");
         let recipients = keys.string("recipients");
         let account = keys.string("account").map(|account| account.value);
-        let (sensitivity, people) = (label(&mut keys, "sensitivity"), label(&mut keys, "people"));
+        let [said_name, sensitivity, people] = ["name", "sensitivity", "people"].map(|key| label(&mut keys, key));
         let recurring = recurring::read(&mut keys);
         let list = list::read(&mut keys);
         let (guard, identifying) = guard::read(&mut keys);
@@ -359,14 +370,13 @@ impl Campaign {
             (None, None) => None,
         };
         let canonical = std::path::absolute(directory).ok();
-        let name = canonical
-            .as_deref()
-            .and_then(Path::file_name)
-            .map_or("campaign".into(), |name| one_line(&name.to_string_lossy()));
+        let own_name = canonical.as_deref().and_then(Path::file_name);
+        let own_name = || own_name.map_or("campaign".into(), |name| one_line(&name.to_string_lossy()));
         let when = overrides.when.or(when).settled(&TimeZone::system());
         let when = when.map_err(|wrong| keys.adopt(wrong)).ok();
         let campaign = template.zip(recipients).map(|(template, recipients)| Self {
-            name,
+            is_named: said_name.is_some(),
+            name: said_name.unwrap_or_else(own_name),
             template,
             recipients,
             account: overrides.account.or(account),
@@ -396,7 +406,11 @@ fn label(keys: &mut Keys<'_>, key: &'static str) -> Option<String> {
     let At { value, span } = keys.string(key)?;
     let label = value.trim();
     if label.is_empty() || label.chars().count() > MOST_LABEL || label.chars().any(char::is_control) {
-        let help = Some("for example sensitivity = \"special category\", people = \"patients\"".to_owned());
+        let example = match key {
+            "name" => "name = \"reminders\"",
+            _ => "sensitivity = \"special category\", people = \"patients\"",
+        };
+        let help = Some(format!("for example {example}"));
         keys.complain(span, key, format!("a few words in one line are wanted, {MOST_LABEL} characters at most"), help);
         return None;
     }

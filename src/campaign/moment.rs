@@ -41,6 +41,8 @@ pub enum MomentError {
     NotOne(String),
     #[error("{0} is no time zone: write one such as Europe/London, or UTC")]
     NoZone(String),
+    #[error("{at} contradicts itself: the clocks in {zone} are at {offset} then; write the zone without an offset")]
+    Offset { at: String, zone: String, offset: String },
     #[error("{at} does not exist in {zone}, where clocks are put forward then: write another time")]
     Skipped { at: String, zone: String },
     #[error(
@@ -56,7 +58,11 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, MomentError> {
 
 /// What a zone is called.
 pub(super) fn zone_name(zone: &TimeZone) -> &str {
-    zone.iana_name().unwrap_or("this machine's zone")
+    match zone.iana_name() {
+        // As many machines call it.
+        Some("Etc/UTC" | "Etc/UCT" | "Etc/Universal" | "Etc/Zulu" | "UCT" | "Universal" | "Zulu") => "UTC",
+        name => name.unwrap_or("this machine's zone"),
+    }
 }
 
 impl Moment {
@@ -93,6 +99,26 @@ fn exact(local: DateTime, zone: &TimeZone) -> Result<Moment, MomentError> {
     at.unambiguous().map(|at| Moment(Said::Exact(at))).map_err(not_one)
 }
 
+/// What is wrong with a time that has its zone in brackets.
+fn contradiction(text: &str) -> Option<MomentError> {
+    let (said, name) = text.strip_suffix(']')?.rsplit_once('[')?;
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let zone = match zone(name) {
+        Ok(zone) => zone,
+        Err(why) => return Some(why),
+    };
+    if let Some(local) = local_time(said) {
+        return exact(local, &zone).err();
+    }
+    said.parse::<Timestamp>().ok()?;
+    let local: DateTime = said.parse().ok()?;
+    let there = zone.to_ambiguous_zoned_datetime(local).compatible().ok()?;
+    let (offset, zone) = (there.strftime("%:z").to_string(), zone_name(&zone).to_owned());
+    Some(MomentError::Offset { at: crate::diagnostic::quoted(text), zone, offset })
+}
+
 impl FromStr for Moment {
     type Err = MomentError;
 
@@ -104,8 +130,8 @@ impl FromStr for Moment {
             return Err(not_one());
         }
         if text.ends_with(']') {
-            let at = PARSER.parse_zoned_datetime(text).map_err(|_| not_one())?;
-            return Ok(Self(Said::Exact(at)));
+            let at = PARSER.parse_zoned_datetime(text);
+            return at.map(|at| Self(Said::Exact(at))).map_err(|_| contradiction(text).unwrap_or_else(not_one));
         }
         if let Some((local, name)) = text.rsplit_once(' ')
             && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -188,6 +214,24 @@ mod tests {
         ] {
             assert!(read(text).is_err(), "{text}: {:?}", read(text));
         }
+        for (text, said) in [
+            (
+                "2026-07-01T09:00+00:00[Europe/London]",
+                "\"2026-07-01T09:00+00:00[Europe/London]\" contradicts itself: the clocks in Europe/London are at +01:00 then; \
+                 write the zone without an offset",
+            ),
+            ("2026-03-29T01:30[Europe/London]", "2026-03-29 01:30 does not exist in Europe/London"),
+            ("2026-10-25T01:30[Europe/London]", "2026-10-25 01:30 comes twice in Europe/London"),
+            ("2026-10-25T01:30[Europe/Londn]", "\"Europe/Londn\" is no time zone"),
+        ] {
+            let why = read(text).unwrap_err();
+            assert!(why.starts_with(said), "{why}");
+        }
+        let local: Moment = "2026-03-08 02:30".parse().unwrap();
+        assert_eq!(
+            local.within(&TimeZone::get("Etc/UTC").unwrap()).unwrap().timestamp().to_string(),
+            "2026-03-08T02:30:00Z"
+        );
         assert_eq!(
             read("2026-03-29 01:30 Europe/London").unwrap_err(),
             "2026-03-29 01:30 does not exist in Europe/London, where clocks are put forward then: write another time"

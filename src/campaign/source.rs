@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::diagnostic::Complaint;
+use crate::diagnostic::{Bare, Complaint};
 
 /// What a list from the record begins with.
 const FROM_RECORD: &str = "outbox:";
@@ -42,6 +42,10 @@ impl Complaint for ListSourceError {
 
     fn help(&self) -> Option<String> {
         Some("for example outbox:3f9a12bc?state=sent, or ?state=sent,in_doubt; ./outbox:x is a file".into())
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use super::{Holidays, Hours, Moment, MomentError, Window, keys::Keys};
-use crate::diagnostic::{Complaint, Diagnostic, Diagnostics, Place};
+use crate::diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place};
 
 /// When a campaign may be sent, as far as it is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +39,10 @@ impl std::fmt::Display for WhenProblem {
 impl Complaint for WhenProblem {
     fn code(&self) -> &'static str {
         "settings.when"
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

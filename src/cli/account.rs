@@ -19,7 +19,7 @@ use super::{
 use crate::{
     campaign::{Account, Accounts, Dkim, Login, LoginSecret, Named, OAuth},
     delivery::{self, Signal},
-    diagnostic::{Diagnostic, Diagnostics, Place},
+    diagnostic::{Complaint, Diagnostic, Diagnostics, Place},
     login::{Client, LoginError, Store, TokenCommand, Tokens},
     message::{Composer, Signer},
     report,
@@ -28,10 +28,22 @@ use crate::{
 
 /// The account of a name in the user's config file, or the only one.
 pub(super) fn choose(config: Option<&Path>, name: Option<&str>) -> Result<Account, Failure> {
+    chosen(config, |accounts| accounts.choose(name))
+}
+
+/// The same for a command that takes the name as its argument.
+pub(super) fn choose_for(command: &'static str, config: Option<&Path>, name: Option<&str>) -> Result<Account, Failure> {
+    chosen(config, |accounts| accounts.choose_for(command, name))
+}
+
+fn chosen(
+    config: Option<&Path>,
+    choose: impl FnOnce(&Accounts) -> Result<&Account, Diagnostics>,
+) -> Result<Account, Failure> {
     let (file, named) = config_file(config)?;
     let configuration = |why| Failure::new(Exit::Configuration, why);
     let accounts = Accounts::read(&file, named).map_err(configuration)?;
-    let account = accounts.choose(name).map_err(configuration)?;
+    let account = choose(&accounts).map_err(configuration)?;
     delivery::check_account(account)
         .map_err(|why| Failure::because(Exit::Configuration, "account.tls", why.to_string(), why.help().as_deref()))?;
     Ok(account.clone())
@@ -61,9 +73,11 @@ pub(super) fn read_signer(dkim: &Dkim) -> Result<Signer, Failure> {
 
 /// Whether the messages of some people come from the domain that the account signs for.
 pub(super) fn check_senders(signer: &Signer, composer: &Composer, queued: &[usize]) -> Result<(), Failure> {
-    let wrong = |place, why| Failure::new(Exit::Data, Diagnostic::error(place, &why));
     if let Some(from) = composer.template().fixed_sender() {
-        return signer.check_sender(from).map_err(|why| wrong(Place::Nowhere, why));
+        // This one is the template's, and nobody's on the list.
+        return signer
+            .check_sender(from)
+            .map_err(|why| Failure::because(Exit::Data, why.code(), why.to_string(), why.help().as_deref()));
     }
     let mut problems = Diagnostics::default();
     for index in queued.iter().copied() {

@@ -69,16 +69,42 @@ pub(super) struct Confirmed {
     pub(super) help: Option<&'static str>,
 }
 
+/// For sending.
+const SENDING: Confirmed = Confirmed {
+    code: "send.not-confirmed",
+    verb: "send",
+    nothing: "nothing was sent",
+    help: Some("look at the list; then say the number that is right"),
+};
+
 /// Asks, or compares with the number on the command line.
 pub(super) fn confirm(question: &Question, given: Option<usize>, screen: Screen) -> Result<(), Failure> {
-    let help = Some("look at the list; then say the number that is right");
-    let sending = Confirmed { code: "send.not-confirmed", verb: "send", nothing: "nothing was sent", help };
     // The same command goes on with what is left.
     let given = given.map(|given| if given == question.all { question.count } else { given });
-    sending.ask(question.count, given, || format!("{}\n", question.text()), screen)
+    SENDING.ask(question.count, given, || format!("{}\n", question.text()), screen)
+}
+
+/// A number on the command line that is larger than that of all recipients is neither that nor of what is left of them.
+pub(super) fn check_most(given: Option<usize>, all: usize) -> Result<(), Failure> {
+    given.filter(|given| *given > all).map_or(Ok(()), |given| Err(SENDING.another(given, all)))
+}
+
+/// Why a run ends, where that is because there is nothing to do: whoever says how many recipients there are did not mean that.
+pub(super) fn unless_counted(given: Option<usize>, count: usize, why: Failure) -> Failure {
+    match given.filter(|given| why.exit == Exit::Ok && *given != count) {
+        Some(given) => SENDING.another(given, count),
+        None => why,
+    }
 }
 
 impl Confirmed {
+    /// That the number on the command line is another one.
+    fn another(&self, given: usize, count: usize) -> Failure {
+        let nothing = self.nothing;
+        let message = format!("--confirm says {given}, and the number of recipients is {count}; {nothing}");
+        Failure::because(Exit::Refused, self.code, message, self.help)
+    }
+
     /// Shows something and asks for the number of recipients, or compares it with the one on the command line.
     pub(super) fn ask(
         &self,
@@ -88,13 +114,12 @@ impl Confirmed {
         screen: Screen,
     ) -> Result<(), Failure> {
         let refused = |message: String, help| Failure::because(Exit::Refused, self.code, message, help);
-        let Self { verb, nothing, help, .. } = self;
+        let Self { verb, nothing, .. } = self;
         if let Some(given) = given {
             if given == count {
                 return Ok(());
             }
-            let message = format!("--confirm says {given}, and the number of recipients is {count}; {nothing}");
-            return Err(refused(message, *help));
+            return Err(self.another(given, count));
         }
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             let help = format!("add --confirm {count} if that is the number of people who are to get it");

@@ -1,11 +1,12 @@
 //! What a job without anybody to look expects of its list, as flags say it; and whether the list is so.
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::{
     Exit, Failure,
     load::{Loaded, quoted},
-    record::failed,
+    record::{failed, who},
 };
 use crate::{
     campaign::{Between, Empty, Expect, Percent, Unchanged},
@@ -18,10 +19,10 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is expected of the list")]
 pub(super) struct ExpectArgs {
-    /// Refuse a list of more recipients
+    /// Refuse to send to more recipients
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_recipients: Option<u32>,
-    /// Refuse a list that has fewer or more recipients, for example 10..20; send to it without asking if it has not
+    /// Refuse to send to fewer or more recipients, for example 10..20; send without asking to as many
     #[arg(long, value_name = "N..M")]
     expect_between: Option<Between>,
     /// Refuse a list whose number of recipients changed more since the last run, for example 20%
@@ -33,18 +34,36 @@ pub(super) struct ExpectArgs {
     /// What is done with a list of headings and nobody: refuse, finish (nothing to do) [default: refuse]
     #[arg(long, value_name = "WHAT")]
     if_empty: Option<Empty>,
+    /// Once, after the campaign's directory was moved: what was sent from its old place was sent by this one
+    #[arg(long)]
+    moved: bool,
 }
 
 impl ExpectArgs {
     /// What is said.
     pub(super) fn options(&self) -> Expect {
-        let Self { max_recipients, expect_between: _, max_change, if_unchanged, if_empty } = *self;
+        let Self { max_recipients, expect_between: _, max_change, if_unchanged, if_empty, moved: _ } = *self;
         Expect { max_recipients, max_change, if_unchanged, if_empty }
     }
 
     /// Whether it says how many are expected: then nobody needs to be asked.
     pub(super) fn counts(&self) -> bool {
         self.expect_between.is_some()
+    }
+
+    /// Whether it says that the campaign was moved, which is said once.
+    pub(super) fn is_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// Writes down that the campaign was moved, if it says so.
+    pub(super) fn note_move(&self, loaded: &Loaded, store: &mut Store) -> Result<(), Failure> {
+        match &loaded.home {
+            Some(home) if self.moved => {
+                store.moved(&loaded.campaign.name, home, &who(), Timestamp::now()).map_err(failed)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether so many recipients are what is expected.
@@ -56,13 +75,18 @@ impl ExpectArgs {
             let help = Some("look at the list; if it is right, say --max-recipients N");
             return Err(Failure::because(Exit::Refused, "expect.too-many", message, help));
         }
-        if let Some(between) = self.expect_between.filter(|between| !between.contains(count)) {
-            let message =
-                format!("there are {recipients}, and {between} are expected (--expect-between); nothing was sent");
-            let help = Some("look at the list; if it is right, say --expect-between N..M");
-            return Err(Failure::because(Exit::Refused, "expect.count", message, help));
+        match self.expect_between.filter(|between| !between.contains(count)) {
+            Some(between) => Err(other_count(between, count)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Why a list cannot be read. Where that is because nobody is on it, which is well, it may still not be what is expected.
+    pub(super) fn unless_counted(&self, why: Failure) -> Failure {
+        match self.expect_between.filter(|between| why.exit == Exit::Ok && !between.contains(0)) {
+            Some(between) => other_count(between, 0),
+            None => why,
+        }
     }
 
     /// The same again, for a command that a person can type.
@@ -78,14 +102,23 @@ impl ExpectArgs {
     }
 }
 
-/// Whether a list is what is expected after the last run of the same job: that of the last campaign of the same name which reached
-/// anybody. What was prepared before is that run, and goes on.
+/// That so many recipients are not what is expected.
+fn other_count(between: Between, count: usize) -> Failure {
+    let recipients = counted(count, "recipient");
+    let message = format!("there are {recipients}, and {between} are expected (--expect-between); nothing was sent");
+    let help = Some("look at the list; if it is right, say --expect-between N..M");
+    Failure::because(Exit::Refused, "expect.count", message, help)
+}
+
+/// Whether a list is what is expected after the last run of the same job: that of the last campaign of the same name, from the same place, which
+/// reached anybody. What was prepared before is that run, and goes on.
 pub(super) fn check_list(loaded: &Loaded, content: &Digest, store: &Store) -> Result<(), Failure> {
     let expect = loaded.campaign.expect;
     if expect.max_change.is_none() && expect.if_unchanged.is_none() || store.knows(content).map_err(failed)? {
         return Ok(());
     }
-    let Some(last) = store.last_like(&loaded.campaign.name, content).map_err(failed)? else { return Ok(()) };
+    let last = store.last_like(&loaded.campaign.name, loaded.home.as_deref(), content).map_err(failed)?;
+    let Some(last) = last else { return Ok(()) };
     let (count, before) = (loaded.list().len(), last.total);
     let run = format!("the last run (campaign {}, prepared {})", last.id, day(last.prepared));
     if let Some(most) = expect.max_change.filter(|most| !most.allows(before, count)) {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     campaign::{Campaign, FromOutbox, ListSource},
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
     outbox::{Counts, Outcome, Store, StoreError},
     recipients::{ListFile, Recipient, RecipientList, Rows},
 };
@@ -75,6 +75,10 @@ impl Complaint for Remark {
             Self::Missing { .. } => "to write to them as well, prepare it anew: apiece prepare CAMPAIGN".into(),
             Self::Unknown { .. } => return None,
         })
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -150,10 +150,22 @@ impl CampaignArgs {
 
     /// What the campaign is called, whether it can be read or not.
     pub(super) fn name(&self) -> String {
+        if self.campaign.exists()
+            && let Ok(campaign) = Campaign::load(&self.campaign, self.list.as_deref(), self.overrides())
+        {
+            return campaign.name;
+        }
         let absolute = std::path::absolute(&self.campaign).unwrap_or_else(|_| self.campaign.clone());
         let name = absolute.file_name().unwrap_or_default().to_string_lossy();
         let name = if self.campaign.is_dir() { Some(&*name) } else { name.split('.').find(|part| !part.is_empty()) };
         name.unwrap_or("campaign").to_owned()
+    }
+
+    /// The file of its settings, or else its template, whatever ways lead there.
+    fn home(&self) -> String {
+        let file = if self.campaign.is_dir() { self.campaign.join(CAMPAIGN_FILE) } else { self.campaign.clone() };
+        let absolute = std::fs::canonicalize(&file).or_else(|_| std::path::absolute(&file));
+        absolute.unwrap_or(file).to_string_lossy().into_owned()
     }
 
     /// Its settings alone, if these can be read.
@@ -244,6 +256,7 @@ impl CampaignArgs {
             let Loaded { campaign, composer, rejected, .. } = &loaded;
             return Err(rejected.refuse(&file, &campaign.list, findings, more, Some(composer.list())));
         }
+        loaded.home = Some(self.home());
         // Only who wants bad rows written needs the file again.
         loaded.rejected.file = loaded.rejected.to.is_some().then_some(file);
         Ok(loaded)
@@ -339,6 +352,8 @@ pub(super) struct Loaded {
     pub(super) origin: Option<Overview>,
     /// What it was when it was prepared, if it was read from the record
     pub(super) frozen: Option<Frozen>,
+    /// The file of its settings, or else its template, if it was not
+    pub(super) home: Option<String>,
     pub(super) guard: Guard,
     rejected: Rejected,
 }
@@ -353,7 +368,7 @@ impl Loaded {
             .with_headers(template.header_names())
             .with_identifying(campaign.guard.common(), &allowed_values)
             .with_opaque(campaign.guard.opaque.unwrap_or_default());
-        Self { campaign, composer, allowed, origin: None, frozen: None, guard, rejected }
+        Self { campaign, composer, allowed, origin: None, frozen: None, home: None, guard, rejected }
     }
 
     /// A campaign of the record, as it was prepared.

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     Exit, Failure, Screen,
-    account::{choose, no_secret, no_tokens, password_prompt, tokens_of, unless_interrupted},
+    account::{choose_for, no_secret, no_tokens, password_prompt, tokens_of, unless_interrupted},
     signals::{self, Signals},
 };
 use crate::{
@@ -67,7 +67,7 @@ pub(super) struct Logout {
 
 impl Login {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let account = choose(self.config.as_deref(), self.account.as_deref())?;
+        let account = choose_for("apiece login", self.config.as_deref(), self.account.as_deref())?;
         let login = account.login.as_ref().ok_or_else(|| nothing_to_keep(&account))?;
         let runtime = runtime()?;
         let ended = match &login.secret {
@@ -203,7 +203,7 @@ impl Login {
 
 impl Logout {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let account = choose(self.config.as_deref(), self.account.as_deref())?;
+        let account = choose_for("apiece logout", self.config.as_deref(), self.account.as_deref())?;
         let login = account.login.as_ref().ok_or_else(|| nothing_to_keep(&account))?;
         let (what, was_there) = match &login.secret {
             LoginSecret::Password(SecretSource::Keyring(item)) => {

@@ -36,12 +36,13 @@ use std::{
     io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    diagnostic::{Colour, Complaint, Diagnostic, Diagnostics, Place, visible},
+    diagnostic::{Bare, Colour, Complaint, Diagnostic, Diagnostics, Place, visible},
     report,
 };
 
@@ -273,6 +274,10 @@ impl Complaint for Said {
     fn help(&self) -> Option<String> {
         self.help.clone()
     }
+    /// What is said by a command itself counts people, and names none.
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 /// Where a command prints: results on standard output, everything else on standard error. Whoever reads them may
@@ -283,10 +288,23 @@ struct Screen {
     /// Whether results are in colours
     results: bool,
     quiet: bool,
+    complaints: Complaints,
 }
 
+/// How complaints are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Complaints {
+    /// As they are: somebody looks, or calls a command that is there to show what stands in a list.
+    Whole,
+    /// With nothing of what stands in a list: standard error ends up in cron's mail or in the journal.
+    Bare,
+}
+
+/// Whether something was left out of complaints that is still to be said.
+static LEFT_OUT: AtomicBool = AtomicBool::new(false);
+
 impl Screen {
-    fn new(global: &Global) -> Self {
+    fn new(global: &Global, command: &Command) -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let in_colours = |is_terminal: bool| match global.color {
             ColourChoice::Always => true,
@@ -296,7 +314,9 @@ impl Screen {
             ColourChoice::Auto => is_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
         };
         let errors = if in_colours(io::stderr().is_terminal()) { Colour::Ansi } else { Colour::Never };
-        Self { errors, results: in_colours(io::stdout().is_terminal()), quiet: global.quiet }
+        let shows = matches!(command, Command::Check(_) | Command::Preview(_));
+        let complaints = if shows || io::stderr().is_terminal() { Complaints::Whole } else { Complaints::Bare };
+        Self { errors, results: in_colours(io::stdout().is_terminal()), quiet: global.quiet, complaints }
     }
 
     /// A result.
@@ -331,7 +351,22 @@ impl Screen {
     }
 
     fn complain(self, diagnostics: &Diagnostics) {
-        let _ = io::stderr().write_all(diagnostics.render(self.errors).as_bytes());
+        let rendered = match self.complaints {
+            Complaints::Whole => diagnostics.render(self.errors),
+            Complaints::Bare => {
+                let (bare, left_out) = diagnostics.clone().barely();
+                LEFT_OUT.fetch_or(left_out, Ordering::SeqCst);
+                bare.render(self.errors)
+            }
+        };
+        let _ = io::stderr().write_all(rendered.as_bytes());
+    }
+
+    /// Behind complaints out of which something was left: where it is said. Once.
+    fn say_where_to_look() {
+        if LEFT_OUT.swap(false, Ordering::SeqCst) {
+            let _ = writeln!(io::stderr(), "run `apiece check CAMPAIGN` at a terminal to see what stands there");
+        }
     }
 }
 
@@ -346,7 +381,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { 0 });
         }
     };
-    let screen = Screen::new(&cli.global);
+    let screen = Screen::new(&cli.global, &cli.command);
     let result = match cli.command {
         Command::Init(init) => init.run(screen),
         Command::Check(check) => check.run(screen),
@@ -377,6 +412,7 @@ pub fn main() -> ExitCode {
         failure.say(screen);
         failure.exit
     });
+    Screen::say_where_to_look();
     let exit = if exit == Exit::Ok && report::output_was_lost() { Exit::Io } else { exit };
     ExitCode::from(exit.code())
 }

@@ -52,10 +52,11 @@ pub(super) struct Prepare {
 impl Prepare {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let when = self.when.options()?;
-        let mut loaded = self.campaign.load(|overrides| {
+        let loaded = self.campaign.load(|overrides| {
             overrides.when = when;
             overrides.expect = self.expect.options();
-        })?;
+        });
+        let mut loaded = loaded.map_err(|why| self.expect.unless_counted(why))?;
         if let Some(origin) = &loaded.origin {
             let message = format!("campaign {} is prepared already", origin.id);
             let help = format!("send it: apiece send {}", origin.id);
@@ -70,6 +71,7 @@ impl Prepare {
         let mut store = self.campaign.record.open()?;
         let account = self.config.account(&loaded.campaign);
         let witness = self.by.witness(&loaded, account.as_ref())?;
+        self.expect.note_move(&loaded, &mut store)?;
         let kept = freeze(&mut loaded, prepared, &all, self.again, &witness, &mut store, screen)?;
         let name = &loaded.campaign.name;
         match self.format {
@@ -140,6 +142,8 @@ pub(super) fn freeze(
         }
         let snapshot = Snapshot {
             name: &loaded.campaign.name,
+            is_named: loaded.campaign.is_named,
+            home: loaded.home.as_deref(),
             settings: &settings,
             signers: witness.signers.as_deref(),
             is_bound: witness.is_bound,

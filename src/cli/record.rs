@@ -70,12 +70,7 @@ impl RecordArgs {
 
     /// Whether there is one, and a campaign with that id in it.
     pub(super) fn knows(&self, id: &str) -> bool {
-        let is_there = |location| match location {
-            Location::File(file) => file.exists(),
-            #[cfg(feature = "postgres")]
-            Location::Server(_) => true,
-        };
-        self.location().is_ok_and(is_there) && self.find(id).is_ok()
+        self.location().is_ok_and(|place| place.may_be_there()) && self.find(id).is_ok()
     }
 
     /// Opens it and finds a campaign in it.
@@ -155,6 +150,8 @@ pub(super) fn failed(why: StoreError) -> Failure {
         StoreError::Done { .. }
         | StoreError::Changed { .. }
         | StoreError::Already { .. }
+        | StoreError::Namesake { .. }
+        | StoreError::Renamed { .. }
         | StoreError::Purged(_)
         | StoreError::NoSnapshot(_)
         | StoreError::Elsewhere { .. }

@@ -162,6 +162,13 @@ impl Cancel {
         if in_doubt > 0 {
             screen.print(&format!("{in_doubt} more may have been sent: apiece status {}\n", campaign.id));
         }
+        if store.occurrences(&campaign).map_err(failed)?.0 > 0 {
+            screen.print(&format!(
+                "It recurs, and this occurrence is not sent to them later either; to send it after all: apiece retry {} \
+                 --cancelled\n",
+                campaign.id
+            ));
+        }
         Ok(Exit::Ok)
     }
 }

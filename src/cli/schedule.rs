@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 
-use self::install::Place;
+use self::{check::Comes, install::Place};
 use super::{Exit, Failure, Screen, load::quoted};
 use crate::{
     campaign::Moment,
@@ -61,7 +61,8 @@ struct Units {
 #[command(after_help = "\
 Prints a service and a timer for systemd that start `apiece send CAMPAIGN`, with what stands after
 -- as its arguments. A job asks nobody: say how many people it may write to, with --confirm N or
---expect-between A..B. Times are systemd's (man systemd.time); without a zone they are the machine's.
+--expect-between A..B. --at is read as send reads it: without a zone it is in that of the campaign's
+window, or else the machine's. --on-calendar is systemd's (man systemd.time), without a zone the machine's.
 
 Examples:
   apiece schedule update --at '2026-12-01 09:00' --install -- --confirm 12
@@ -97,7 +98,7 @@ impl Schedule {
             return place.remove(name, screen);
         }
         let manager = self.manager()?;
-        let job = self.job(&manager)?;
+        let (job, begins) = self.job(&manager)?;
         let written = |why: JobError| Failure::because(Exit::Usage, "schedule.job", why.to_string(), None);
         if self.elsewhere.cron || self.elsewhere.launchd || self.elsewhere.windows_task {
             let text = self.elsewhere(&job).map_err(written)?;
@@ -110,12 +111,13 @@ impl Schedule {
         let units = units(&job, &manager).map_err(written)?;
         if let Some(directory) = &self.units.to {
             install::write(directory, &units)?;
-            screen.print(&format!("{} units written to {}\n", units.len(), visible(&directory.display().to_string())));
+            let directory = visible(&directory.display().to_string());
+            screen.print(&format!("{} units written to {directory}\n{begins}", units.len()));
             return Ok(Exit::Ok);
         }
         if self.units.install {
             place.install(&job.name, &units)?;
-            screen.print(&told(&job, &manager, &times));
+            screen.print(&told(&job, &manager, &(times + &begins)));
             return Ok(Exit::Ok);
         }
         let mut text = String::new();
@@ -123,6 +125,7 @@ impl Schedule {
             let _ = writeln!(text, "# {}\n{unit}", place.directory().join(name).display());
         }
         screen.print(&text);
+        screen.note(&begins);
         screen
             .note("Nothing was written: --install does, and switches the timer on; --to DIR writes to a directory.\n");
         Ok(Exit::Ok)
@@ -155,26 +158,27 @@ impl Schedule {
         [campaign, directory].into_iter().flatten().any(|path| is_home(&path))
     }
 
-    /// What is to be started, after a look at whether it could.
-    fn job(&self, manager: &Manager) -> Result<Job, Failure> {
+    /// What is to be started, after a look at whether it could; and what a person is told of when it begins.
+    fn job(&self, manager: &Manager) -> Result<(Job, String), Failure> {
         let campaign = self.campaign.clone().unwrap_or_default();
-        let when = match (&self.at, &self.on_calendar) {
-            (Some(at), _) => check::once(at)?,
-            (None, Some(when)) => when.clone(),
-            (None, None) => return Err(Failure::because(Exit::Usage, "schedule.when", "it is not said when", None)),
-        };
         let path = Path::new(&campaign).canonicalize().ok();
         let named = path.as_ref().map_or(campaign.as_str(), |path| path.to_str().unwrap_or(&campaign));
         let mut arguments = vec!["send".to_owned(), named.to_owned()];
         arguments.extend(self.send.iter().cloned());
-        let found = check::job(&arguments, manager)?;
+        let comes = if self.at.is_some() { Comes::Once } else { Comes::Again };
+        let found = check::job(&arguments, comes, manager)?;
+        let (when, begins) = match (&self.at, &self.on_calendar) {
+            (Some(at), _) => check::once(at, &found.when)?,
+            (None, Some(when)) => check::not_over(&found.when).map(|()| (when.clone(), String::new()))?,
+            (None, None) => return Err(Failure::because(Exit::Usage, "schedule.when", "it is not said when", None)),
+        };
         let stem = Path::new(named).file_name().and_then(|name| name.to_str()).unwrap_or(named);
         let stem = stem.split('.').next().unwrap_or(stem);
         let program = std::env::current_exe()
             .map_err(|why| Failure::because(Exit::Software, "schedule.program", why.to_string(), None))?;
         let directory = std::env::current_dir()
             .map_err(|why| Failure::because(Exit::CannotCreate, "schedule.directory", why.to_string(), None))?;
-        Ok(Job {
+        let job = Job {
             name: self.name.clone().unwrap_or_else(|| JobName::near(stem)),
             description: visible(stem),
             command: std::iter::once(program.to_string_lossy().into_owned()).chain(arguments).collect(),
@@ -183,7 +187,8 @@ impl Schedule {
             credentials: found.credentials,
             writes: found.writes,
             when,
-        })
+        };
+        Ok((job, begins))
     }
 
     /// Others than systemd know only the machine's own time zone.

@@ -8,12 +8,7 @@ mod log;
 mod notify;
 mod pace;
 
-use std::{
-    fmt::Write as _,
-    io::{self, IsTerminal},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -29,7 +24,7 @@ use super::{
     Exit, Failure, Format, Screen,
     account::{self, check_senders, read_secret, read_signer},
     approval::{ByArgs, Witness, clear},
-    confirm::{Question, Warnings, confirm, server, shown},
+    confirm::{Question, Warnings, check_most, confirm, server, shown, unless_counted},
     expect::ExpectArgs,
     follow,
     load::{CampaignArgs, Frozen, Loaded, quoted},
@@ -42,10 +37,12 @@ use crate::{
     address::Address,
     approval::Cleared,
     campaign::{self, Account, DomainLimit, Hours, Moment, Rate},
+    diagnostic::counted,
     fault,
     message::{Composer, Digest, Signer},
     outbox::{
-        Counts, Deed, Entry, Journal, Ledger, Location, News, Outbox, Outcome, Overview, Store, StoreError, Tried,
+        Counts, Deed, Entry, Journal, Ledger, Location, News, Outbox, Outcome, Overview, Store, StoreError, TakenBack,
+        Tried,
     },
     recipients::{Rows, Selection},
     report::{self, log::step},
@@ -158,7 +155,7 @@ pub(super) struct Ready {
 }
 
 impl Send {
-    /// Runs often without anybody to look, so what it says of other people is short; `check` says all of it.
+    /// What it says of other people is short, also at a terminal; `check` says all of it.
     pub(super) fn run(self, screen: Screen) -> Exit {
         let quiet = screen.quiet;
         let kind = if self.is_real() { Kind::Real } else { Kind::Rehearsal };
@@ -167,6 +164,7 @@ impl Send {
         if let Err(failure) = &ended {
             failure.say(screen);
         }
+        Screen::say_where_to_look();
         // Last of all, so that it is the last line.
         self.tell(&ended);
         ended.unwrap_or_else(|failure| failure.exit)
@@ -175,7 +173,7 @@ impl Send {
     /// The campaign, with what the arguments say.
     fn load(&self) -> Result<Loaded, Failure> {
         let when = self.when.options()?;
-        self.campaign.load(|overrides| {
+        let loaded = self.campaign.load(|overrides| {
             overrides.account.clone_from(&self.account);
             overrides.rates.clone_from(&self.pace.rate);
             overrides.connections = self.pace.connections.map(usize::from);
@@ -185,22 +183,20 @@ impl Send {
             overrides.when = when;
             overrides.at.clone_from(&self.at);
             overrides.expect = self.expect.options();
-        })
+        });
+        loaded.map_err(|why| unless_counted(self.confirm, 0, self.expect.unless_counted(why)))
     }
 
     fn send(&self, seen: Seen, screen: Screen) -> Result<Exit, Failure> {
         if self.first.is_some() {
             careful::check_terminal()?;
         }
-        self.check_metrics()?;
+        self.check_aftermath(&self.campaign.name())?;
         let (started, mut loaded) = (Timestamp::now(), self.load()?);
+        self.check_aftermath(&loaded.campaign.name)?;
         self.so_far.loaded(&loaded.campaign.name, &loaded.campaign.notify, loaded.composer.template().fixed_sender());
         step("loaded");
-        if io::stderr().is_terminal() {
-            loaded.say_remarks(screen);
-        } else {
-            screen.remark(&loaded.list().remarks().clone().briefly());
-        }
+        loaded.say_remarks(screen);
         if let Some(tester) = &self.test {
             return self.send_test(loaded, tester, seen, screen);
         }
@@ -240,16 +236,19 @@ impl Send {
         let id = match (&loaded.origin, prepared) {
             (_, Some(prepared)) => {
                 let witness = self.witness(&loaded, account.as_ref())?;
-                freeze(&mut loaded, prepared, &selected, self.again, &witness, &mut store, screen)?.id
+                self.expect.note_move(&loaded, &mut store)?;
+                let kept = freeze(&mut loaded, prepared, &selected, self.again, &witness, &mut store, screen);
+                kept.map_err(|why| unless_counted(self.confirm, selected.len(), why))?.id
             }
             (Some(origin), None) => origin.id.clone(),
             (None, None) => return Ok(Exit::Software),
         };
         self.so_far.kept(&id);
         step("kept");
+        let all = selected.len();
         let mut ready = match self.ready(store, loaded, &id, selected, account.as_ref(), screen)? {
             Ok(ready) => ready,
-            Err(exit) => return Ok(exit),
+            Err(exit) => return check_most(self.confirm, all).map(|()| exit),
         };
         let queued = ready.outbox.with(&LEFT);
         let asked = (queued.as_slice(), ready.outbox.len());
@@ -374,7 +373,8 @@ impl Send {
         };
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
-        let messages = store.leave_out(&overview, messages, &who(), now).map_err(failed)?;
+        let (messages, taken_back) = store.leave_out(&overview, messages, &who(), now).map_err(failed)?;
+        screen.note(&taken_back.map(|back| left_out(&overview.id, &back)).unwrap_or_default());
         // What is sent is what was read, and what was approved.
         if messages.digest() != frozen.messages {
             let why = "it changed meanwhile".to_owned();
@@ -553,6 +553,15 @@ fn instead_of(other: &Overview) -> String {
         other.counts.of(Outcome::Sent),
         other.counts.total(),
         id = other.id,
+    )
+}
+
+/// That some messages are not sent because somebody took back what they are of.
+fn left_out(id: &str, TakenBack { count, from }: &TakenBack) -> String {
+    let (messages, were) = (counted(*count, "message"), if *count == 1 { "was" } else { "were" });
+    format!(
+        "{messages} {were} left out: somebody took this back from them (campaign {from}).\nTo send it to them after all: \
+         apiece retry {id} --cancelled; then: apiece send {id}\n"
     )
 }
 

@@ -80,8 +80,12 @@ pub(super) fn hours(when: &When, at: Option<&Moment>, started: Timestamp) -> Res
 pub(super) fn check_time(hours: &Hours, now: Timestamp, waits: bool) -> Result<(), Failure> {
     match hours.at(now) {
         Phase::Over => {
-            let end = hours.not_after().map(|end| hours.spoken(end)).unwrap_or_default();
-            let message = format!("it is too late: nothing is begun after {end}; nothing was sent");
+            let Some(end) = hours.not_after() else {
+                let message = "no window ever opens: all days on which one would are holidays; nothing was sent";
+                let help = Some("look at window and holidays: apiece looks ahead for two years");
+                return Err(Failure::because(Exit::Refused, "send.never", message, help));
+            };
+            let message = format!("it is too late: nothing is begun after {}; nothing was sent", hours.spoken(end));
             let help = Some("if it is still to be sent, say until when: not_after, or --not-after TIME");
             Err(Failure::because(Exit::Refused, "send.too-late", message, help))
         }

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 use lettre::transport::smtp::{client::AsyncSmtpConnection, extension::ClientId};
 use rustls::pki_types::{CertificateDer, ServerName};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     campaign::{Account, Login, Mechanism, Tls},
-    secret::{Given, NoSecret, Secrets},
+    secret::{Given, NoSecret, Secrets, Unsaid},
 };
 
 /// How long each step may take (RFC 5321 §4.5.3.2), unless the account says less.
@@ -78,6 +79,8 @@ pub(super) struct Connector {
     tls: Option<TlsConnector>,
     /// What the server showed last, trusted or not
     presented: Presented,
+    /// What the server was told over one connection it may repeat over another.
+    unsaid: Mutex<Unsaid>,
     habits: Arc<Habits>,
 }
 
@@ -166,7 +169,17 @@ impl Connector {
             Tls::Implicit | Tls::StartTls => Some(TlsConnector::from(Arc::new(tls::config(account, &presented)?))),
         };
         let habits = Habits { is_stepwise: AtomicBool::new(!account.pipelining), ..Habits::default() };
-        Ok(Self { account: account.clone(), secret, tls, presented, habits: Arc::new(habits) })
+        let unsaid = Mutex::default();
+        Ok(Self { account: account.clone(), secret, tls, presented, unsaid, habits: Arc::new(habits) })
+    }
+
+    /// From now on this secret is left out of what the server says.
+    pub(super) fn hide(&self, secret: &SecretString) {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner).add(secret.expose_secret());
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The certificates that the server showed last, its own first, whether or not they were trusted.
@@ -202,6 +215,7 @@ impl Connector {
                 (connection, None) => Ok(connection),
                 (_, Some(reply)) => Err(StopReason::NoSecret(NoSecret {
                     why: format!("the server refused the login with a new token, too: {reply}"),
+                    code: "login.refused",
                     help: Some(
                         "a token must be for the mailbox in username and for sending over SMTP, which the provider may have to \
                          allow first; docs/login.md says how"
@@ -215,6 +229,7 @@ impl Connector {
 
     /// A connection with somebody logged in, or the server's refusal of that.
     async fn log_in(&self, login: &Login, given: &Given) -> Result<(Connection, Option<Reply>), StopReason> {
+        self.hide(&given.secret);
         let mut connection = self.approach(&mut Way::default()).await?;
         connection.until = given.until;
         match login::login(&mut connection, login, &given.secret, &self.server_name()).await {
@@ -246,7 +261,7 @@ impl Connector {
             }
             None => (Box::new(tcp), None),
         };
-        let (wire, record) = Wire::new(stream, peer, greeting);
+        let (wire, record) = Wire::new(stream, peer, greeting, self.unsaid());
         // An address literal: the name of a caseworker's machine is nobody's business.
         let client = ClientId::default();
         let hello = AsyncSmtpConnection::connect_with_transport(Box::new(wire), &client);
@@ -261,7 +276,7 @@ impl Connector {
             Err(late) => return Err(self.unreachable(format!("no greeting after {late}"))),
         };
         way.hello = record.reply();
-        let offer = way.hello.as_ref().map(Offer::of).unwrap_or_default();
+        let offer = record.heard().as_ref().map(Offer::of).unwrap_or_default();
         let habits = Arc::clone(&self.habits);
         Ok(Connection {
             smtp,
@@ -288,8 +303,9 @@ impl Connector {
     /// The dialogue in clear up to the handshake (RFC 3207). lettre's own takes what an attacker put behind the
     /// 220 for replies under TLS.
     async fn starttls(&self, tcp: &mut TcpStream, deadlines: Deadlines, way: &mut Way) -> Result<(), StopReason> {
+        let unsaid = self.unsaid();
         let mut clear = Clear { tcp, buffer: Vec::new(), connector: self };
-        let greeting = clear.reply(deadlines.greeting()).await?;
+        let greeting = clear.reply(deadlines.greeting()).await?.without(&unsaid);
         way.greeting = Some(greeting.clone());
         if greeting.code() >= 400 {
             return Err(StopReason::Unavailable(greeting));
@@ -298,9 +314,10 @@ impl Connector {
             return Err(self.unreachable(format!("its greeting is not understood: {greeting}")));
         }
         let ehlo = clear.command(&format!("EHLO {}\r\n", ClientId::default()), deadlines.command()).await?;
-        way.in_clear = Some(ehlo.clone());
+        let shown = ehlo.without(&unsaid);
+        way.in_clear = Some(shown.clone());
         if ehlo.code() >= 400 {
-            return Err(StopReason::Unavailable(ehlo));
+            return Err(StopReason::Unavailable(shown));
         }
         if ehlo.code() != 250 || !Offer::of(&ehlo).has(Extension::StartTls) {
             return Err(StopReason::Insecure {
@@ -308,7 +325,7 @@ impl Connector {
                 help: Some("use tls = \"implicit\" (port 465) if it has that; mail is not sent in clear".into()),
             });
         }
-        let answer = clear.command("STARTTLS\r\n", deadlines.command()).await?;
+        let answer = clear.command("STARTTLS\r\n", deadlines.command()).await?.without(&unsaid);
         if answer.is_closing() {
             return Err(StopReason::Unavailable(answer));
         }
@@ -516,7 +533,7 @@ impl Clear<'_> {
             loop {
                 if let Some(end) = end_of_reply(&self.buffer) {
                     let reply: Vec<u8> = self.buffer.drain(..end).collect();
-                    return Reply::parse(&reply).ok_or_else(|| not_understood(&reply));
+                    return Reply::parse(&reply).ok_or_else(|| not_understood(&reply, &self.connector.unsaid()));
                 }
                 if self.buffer.len() > MOST_REPLY_BYTES {
                     return Err("the server's reply is endless".to_owned());

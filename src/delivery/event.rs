@@ -10,7 +10,7 @@ use crate::{
     campaign::Mechanism,
     diagnostic::visible,
     outbox::{Codes, Outcome},
-    secret::NoSecret,
+    secret::{NOT_SHOWN, NoSecret, Unsaid},
 };
 
 /// Something happened.
@@ -141,6 +141,18 @@ impl Reply {
         (fits && parts.next().is_none()).then_some(word)
     }
 
+    /// What may be shown and kept of it: its codes at least.
+    pub(super) fn without(&self, unsaid: &Unsaid) -> Self {
+        let text = match unsaid.left_of(&self.text) {
+            Some(left) => left.into_owned(),
+            None => {
+                let codes = self.enhanced().map(|enhanced| format!("{enhanced} ")).unwrap_or_default();
+                format!("{} {codes}{NOT_SHOWN}", self.code)
+            }
+        };
+        Self { code: self.code, text }
+    }
+
     /// Both codes, for the record.
     pub(super) fn codes(&self) -> Codes {
         (self.code, self.enhanced().map(str::to_owned))
@@ -258,8 +270,8 @@ pub enum StopReason {
     },
     /// Nothing may be begun any more.
     TooLate {
-        /// When it might have been at the latest.
-        end: String,
+        /// When it might have been at the latest; none where no window opens any more.
+        end: Option<String>,
     },
     /// What might be sent when the run began may not be sent any more.
     NoLongerAllowed {
@@ -302,7 +314,8 @@ impl fmt::Display for StopReason {
             Self::NoRecord { why } => write!(f, "nothing is sent that cannot be written down: {why}"),
             Self::NotGoneOn => f.write_str("the others were not to go yet"),
             Self::Outside { opens } => write!(f, "nothing is begun outside of its window, which opens {opens}"),
-            Self::TooLate { end } => write!(f, "it is too late: nothing is begun after {end}"),
+            Self::TooLate { end: Some(end) } => write!(f, "it is too late: nothing is begun after {end}"),
+            Self::TooLate { end: None } => f.write_str("no window opens any more, as far as its holidays are known"),
             Self::NoLongerAllowed { why } => write!(f, "it may not be sent any more: {why}"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
@@ -363,6 +376,15 @@ impl StopReason {
             | Self::NoLogin(why) => Some(why),
             Self::NoSecret(why) => Some(&why.why),
             Self::Unsound { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The code of what is wrong, where that is no reply's.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::NoSecret(why) => Some(why.code),
             _ => None,
         }
     }

@@ -121,7 +121,7 @@ impl Run {
 
     /// It is; nothing more is begun.
     async fn is_too_late(&self, hours: &Hours) -> bool {
-        let end = hours.not_after().map(|end| hours.spoken(end)).unwrap_or_default();
+        let end = hours.not_after().map(|end| hours.spoken(end));
         end_run(&self.stop, &self.events, StopReason::TooLate { end }).await;
         false
     }

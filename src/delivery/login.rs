@@ -42,7 +42,8 @@ pub(super) async fn login(
     if connection.tls.is_none() {
         return Err(StopReason::NoLogin("a password is not sent without TLS".into()));
     }
-    let mechanism = connection.offer.choose(&login.mechanisms()).map_err(StopReason::NoLogin)?;
+    let no_way = |why: String| StopReason::NoLogin(connection.record.shown(&why));
+    let mechanism = connection.offer.choose(&login.mechanisms()).map_err(no_way)?;
     let mut dialogue = Dialogue { connection, mechanism };
     let done = dialogue.speak(&login.username, secret.expose_secret(), server).await;
     match done {
@@ -121,7 +122,7 @@ impl Dialogue<'_> {
 
     /// What the server put behind the code of its success.
     fn said_with_success(&self) -> String {
-        let reply = self.connection.record.reply();
+        let reply = self.connection.record.heard();
         let words = reply.as_ref().and_then(|reply| reply.lines().next()).unwrap_or_default().to_owned();
         words.split_ascii_whitespace().find_map(decoded).unwrap_or_default()
     }
@@ -183,7 +184,8 @@ impl Dialogue<'_> {
         match self.connection.ask(line.as_str(), 1, deadline).await {
             Answer::Yes(reply) if reply.code() == 235 => Ok(None),
             Answer::Yes(reply) if reply.code() == 334 => {
-                Ok(Some(reply.lines().next().and_then(decoded).unwrap_or_default()))
+                let heard = self.connection.record.heard().unwrap_or(reply);
+                Ok(Some(heard.lines().next().and_then(decoded).unwrap_or_default()))
             }
             Answer::No(reply) if !reply.is_permanent() => Err(Failed::Unavailable(reply)),
             Answer::Yes(reply) | Answer::No(reply) => Err(Failed::Refused(reply)),

@@ -155,6 +155,9 @@ pub async fn probe(account: &Account, secret: Option<SecretString>, trial: Optio
         Ok(connector) => connector,
         Err(reason) => return Probe::of(way, Vec::new(), account, Some(reason)),
     };
+    if let Some(secret) = &secret {
+        connector.hide(secret);
+    }
     let connection = connector.approach(&mut way).await;
     let chain = connector.presented();
     let mut connection = match connection {
@@ -164,7 +167,8 @@ pub async fn probe(account: &Account, secret: Option<SecretString>, trial: Optio
     let mut probe = Probe::of(way, chain, account, None);
     probe.limits = Limits { pipelining: connection.pipelines(), chunking: connection.offer.has(Extension::Chunking) };
     if let Some(wanted) = &account.login {
-        probe.mechanism = Some(connection.offer.choose(&wanted.mechanisms()));
+        let mechanism = connection.offer.choose(&wanted.mechanisms());
+        probe.mechanism = Some(mechanism.map_err(|why| connection.record.shown(&why)));
         probe.entry = match secret {
             None => Entry::NotTried,
             Some(secret) => match login(&mut connection, wanted, &secret, &connector.server_name()).await {

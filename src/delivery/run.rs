@@ -37,6 +37,9 @@ const RECONNECT_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::f
 /// So many messages one after the other that no connection survives, and it is not the messages.
 const MOST_BREAKERS: usize = 3;
 
+/// A pause is a wait from this on, for a run that waits for nothing.
+const WAIT: Duration = Duration::from_secs(1);
+
 /// What the workers of a run share.
 pub(super) struct Run {
     pub(super) connector: Connector,
@@ -288,6 +291,9 @@ impl Run {
         let fewer = is_closing || matches!(reply.enhanced(), Some("4.3.2"));
         let connections = if fewer { self.crew.refused() } else { None };
         let time = self.pace.slow_down(self.retry.after() / 12);
+        if !self.waits && time >= WAIT {
+            end_run(&self.stop, &self.events, StopReason::Unavailable(reply.clone())).await;
+        }
         self.tell(Event::SlowedDown { time, connections, reply: reply.clone() }).await;
     }
 

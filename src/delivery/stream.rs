@@ -5,7 +5,6 @@
 //! unasked, knows how much of a command has been handed to the network, and puts a limit on what is read.
 
 use std::{
-    borrow::Cow,
     fmt, io,
     net::SocketAddr,
     pin::Pin,
@@ -14,10 +13,10 @@ use std::{
 };
 
 use lettre::transport::smtp::client::AsyncTokioStream;
-use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Reply;
+use crate::secret::{NOT_SHOWN, Unsaid};
 
 /// A reply longer than this is none.
 pub(super) const MOST_REPLY_BYTES: usize = 32 * 1024;
@@ -34,6 +33,8 @@ pub(super) struct Record(Arc<Mutex<Exchange>>);
 struct Exchange {
     greeting: Option<Reply>,
     reply: Option<Reply>,
+    /// The same word for word, for what is to be understood of it; nobody is shown this.
+    heard: Option<Reply>,
     /// The last 4xx or 5xx, whatever was said since.
     refusal: Option<Reply>,
     /// How many bytes of the commands were handed to the network.
@@ -43,7 +44,7 @@ struct Exchange {
     /// Between the last whole reply and the next command.
     idle: bool,
     /// What must not be repeated, whoever repeats it.
-    secrets: Vec<Zeroizing<String>>,
+    unsaid: Unsaid,
 }
 
 impl Record {
@@ -61,19 +62,19 @@ impl Record {
         self.exchange().further += replies;
     }
 
-    /// From now on words are left out of what the server says: it may repeat what it was told. Those of less than four letters
-    /// hide nothing.
-    pub(super) fn hide(&self, words: &str) {
-        if words.len() >= 4 {
-            self.exchange().secrets.push(Zeroizing::new(words.to_owned()));
-        }
+    /// From now on a secret is left out of what the server says: it may repeat what it was told.
+    pub(super) fn hide(&self, secret: &str) {
+        self.exchange().unsaid.add(secret);
     }
 
-    /// A text without them.
-    fn without_secrets<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
-        self.exchange().secrets.iter().fold(text, |text, words| {
-            if text.contains(words.as_str()) { text.replace(words.as_str(), "…").into() } else { text }
-        })
+    /// What may be shown of a text.
+    pub(super) fn shown(&self, text: &str) -> String {
+        self.exchange().unsaid.shown(text).into_owned()
+    }
+
+    /// What was said last, word for word: to be understood, and not to be shown.
+    pub(super) fn heard(&self) -> Option<Reply> {
+        self.exchange().heard.clone()
     }
 
     /// What was said first, if it was not before TLS.
@@ -88,7 +89,9 @@ impl Record {
 
     /// Something further is listened for.
     pub(super) fn forget(&self) {
-        self.exchange().reply = None;
+        let mut exchange = self.exchange();
+        exchange.reply = None;
+        exchange.heard = None;
     }
 
     /// The last 4xx or 5xx, whatever was said since.
@@ -127,8 +130,10 @@ fn closed() -> io::Error {
 }
 
 impl Wire {
-    pub(super) fn new(inner: Box<dyn Duplex>, peer: SocketAddr, greeting: Greeting) -> (Self, Record) {
+    /// The server may have been told the secrets over another connection.
+    pub(super) fn new(inner: Box<dyn Duplex>, peer: SocketAddr, greeting: Greeting, unsaid: Unsaid) -> (Self, Record) {
         let record = Record::default();
+        record.exchange().unsaid = unsaid;
         let mut wire =
             Self { inner, peer, record: record.clone(), inbox: Vec::new(), outbox: Vec::new(), greeted: false };
         if greeting == Greeting::Done {
@@ -167,14 +172,14 @@ impl Wire {
             }
         };
         let bytes: Vec<u8> = self.inbox.drain(..end).collect();
-        let said = self.record.without_secrets(String::from_utf8_lossy(&bytes));
-        let bytes = said.as_bytes();
-        let reply = Reply::parse(bytes).filter(|reply| self.greeted || reply.code() == 220 || reply.code() >= 400);
-        let Some(reply) = reply else {
-            return Poll::Ready(Err(io::Error::other(not_understood(bytes))));
-        };
-        let is_greeting = !std::mem::replace(&mut self.greeted, true);
+        let reply = Reply::parse(&bytes).filter(|reply| self.greeted || reply.code() == 220 || reply.code() >= 400);
         let mut exchange = self.record.exchange();
+        let Some(heard) = reply else {
+            return Poll::Ready(Err(io::Error::other(not_understood(&bytes, &exchange.unsaid))));
+        };
+        let reply = heard.without(&exchange.unsaid);
+        exchange.heard = Some(heard);
+        let is_greeting = !std::mem::replace(&mut self.greeted, true);
         if is_greeting {
             exchange.greeting = Some(reply.clone());
         }
@@ -193,6 +198,7 @@ impl Wire {
         let said = if self.inbox.is_empty() { self.fill(context) } else { Poll::Ready(Ok(self.inbox.len())) };
         let mut exchange = self.record.exchange();
         exchange.reply = None;
+        exchange.heard = None;
         exchange.written = 0;
         exchange.idle = false;
         match said {
@@ -200,9 +206,7 @@ impl Wire {
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(0)) => Err(closed()),
             Poll::Ready(Ok(_)) => {
-                drop(exchange);
-                let words = self.record.without_secrets(String::from_utf8_lossy(&self.inbox));
-                let words = crate::diagnostic::quoted(words.trim_end());
+                let words = quoted(&self.inbox, &exchange.unsaid);
                 Err(io::Error::other(format!("the server said, unasked: {words}")))
             }
         }
@@ -210,9 +214,14 @@ impl Wire {
 }
 
 /// What is said of bytes that are no reply.
-pub(super) fn not_understood(bytes: &[u8]) -> String {
+pub(super) fn not_understood(bytes: &[u8], unsaid: &Unsaid) -> String {
+    format!("the server's reply is not understood: {}", quoted(bytes, unsaid))
+}
+
+/// What may be shown of bytes.
+fn quoted(bytes: &[u8], unsaid: &Unsaid) -> String {
     let words = String::from_utf8_lossy(bytes);
-    format!("the server's reply is not understood: {}", crate::diagnostic::quoted(words.trim_end()))
+    unsaid.left_of(words.trim_end()).map_or_else(|| NOT_SHOWN.into(), |words| crate::diagnostic::quoted(&words))
 }
 
 /// Where the first whole reply ends: behind the first line whose code is not followed by a hyphen.

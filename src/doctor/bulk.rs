@@ -1,6 +1,6 @@
 //! What the large providers want of whoever writes to many of their customers.
 
-use super::{Cause, Check, Checkup, Verdict};
+use super::{Cause, Check, Checkup};
 use crate::{address::Address, diagnostic::counted};
 
 /// The rules hold from so many messages a day to one provider (support.google.com/a/answer/14229414).
@@ -64,7 +64,7 @@ pub fn unsubscribe(checkup: &mut Checkup<'_>, audience: Option<&Audience>, since
     };
     let missing: Vec<&str> = [("spf", "SPF"), ("dkim", "DKIM"), ("dmarc", "DMARC")]
         .into_iter()
-        .filter(|(id, _)| matches!(checkup.verdict(id), Some(Verdict::Warning | Verdict::Failure(_))))
+        .filter(|(id, _)| checkup.lacks(id))
         .map(|(_, name)| name)
         .collect();
     checkup.add(if !is_bulk {

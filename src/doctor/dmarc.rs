@@ -201,6 +201,13 @@ fn well(policy: &Policy, at: &str, domain: &str) -> Check {
         all => format!("reports to {}", all.join(", ")),
     };
     let mut check = Check::ok("dmarc", "DMARC", format!("p={action}{test}, {reports}{place}"));
+    if action == "none" && !policy.rua.is_empty() {
+        check.verdict = Verdict::Note;
+        let tag = if action == &policy.p { "p" } else { "sp" };
+        check = check.to_do(format!(
+            "receivers deliver what only claims to be from {domain}: once the reports show your own mail passing, {tag}=quarantine"
+        ));
+    }
     if policy.rua.is_empty() {
         check.verdict = Verdict::Note;
         check = check

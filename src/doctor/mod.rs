@@ -113,12 +113,14 @@ pub struct Check {
     pub finding: String,
     /// What to do, if there is something to do.
     pub to_do: Vec<String>,
+    /// Whether receivers heed it all the same, though something is to be said of it.
+    counts: bool,
 }
 
 impl Check {
     fn new(id: &'static str, what: impl Into<String>, verdict: Verdict, finding: impl AsRef<str>) -> Self {
         let what = shown(&what.into());
-        Self { id, what, verdict, finding: shown(finding.as_ref()), to_do: Vec::new() }
+        Self { id, what, verdict, finding: shown(finding.as_ref()), to_do: Vec::new(), counts: false }
     }
 
     /// As it should be.
@@ -150,6 +152,11 @@ impl Check {
         let lines = help.as_ref().lines().filter(|line| !line.trim().is_empty());
         self.to_do.push(lines.map(|line| shown(line.trim())).collect::<Vec<_>>().join("\n"));
         self
+    }
+
+    /// Of something that receivers heed as it is.
+    fn counts(self) -> Self {
+        Self { counts: true, ..self }
     }
 
     /// With something to do, perhaps.
@@ -214,9 +221,10 @@ impl<'l> Checkup<'l> {
         self.checks.push(check);
     }
 
-    /// What a check came to.
-    fn verdict(&self, id: &str) -> Option<Verdict> {
-        self.checks.iter().find(|check| check.id == id).map(|check| check.verdict)
+    /// Whether something that receivers want is not there, or not as they want it.
+    fn lacks(&self, id: &str) -> bool {
+        let is_wrong = |check: &Check| matches!(check.verdict, Verdict::Warning | Verdict::Failure(_)) && !check.counts;
+        self.checks.iter().any(|check| check.id == id && is_wrong(check))
     }
 
     /// What kind of thing went wrong first, if anything did.

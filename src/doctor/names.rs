@@ -138,6 +138,17 @@ impl Names {
         }
     }
 
+    /// What a name is an alias of.
+    pub(super) async fn alias(&self, name: &str) -> Result<String, Nothing> {
+        let all = self
+            .ask(name, RecordType::CNAME, |data| match data {
+                RData::CNAME(target) => Some(target.0.to_utf8()),
+                _ => None,
+            })
+            .await?;
+        all.into_iter().next().map(|target| target.trim_end_matches('.').to_owned()).ok_or(Nothing::NoRecord)
+    }
+
     /// The servers that take a domain's mail, the first one first; the root where it takes none (RFC 7505).
     pub(super) async fn exchangers(&self, name: &str) -> Result<Vec<String>, Nothing> {
         let mut all = self

@@ -5,7 +5,7 @@ use std::fmt;
 use super::known::{Hit, What};
 use crate::{
     address::Address,
-    diagnostic::{Complaint, quoted},
+    diagnostic::{Bare, Complaint, quoted},
 };
 
 /// So many characters are shown on each side of what was found.
@@ -164,6 +164,23 @@ impl Complaint for Finding {
             ),
             Fault::Structure(_) | Fault::Unreadable => None,
         }
+    }
+
+    /// Whose message it is, its row tells; the part may have the name of a file, which may be somebody's.
+    fn bare(&self) -> Bare {
+        let place = |leak: &Leak| if leak.is_in_file { "an attachment".to_owned() } else { leak.part.clone() };
+        let message = match &self.fault {
+            Fault::OtherAddress(leak) => {
+                format!("the message holds the address of row {}, in {}", leak.row, place(leak))
+            }
+            Fault::OtherValue { heading, leak } => {
+                format!("the message holds {} of row {}, in {}", quoted(heading), leak.row, place(leak))
+            }
+            Fault::Structure(what) => format!("the message is not for one recipient: {what}"),
+            Fault::Unreadable => "the finished message cannot be parsed".into(),
+            Fault::Unread { .. } => "an attachment cannot be looked into".into(),
+        };
+        Bare::said(message, self.help())
     }
 
     fn brief(&self) -> Option<String> {

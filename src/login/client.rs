@@ -1,13 +1,18 @@
 //! What is asked of an issuer, and what comes of it.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, DeviceAuthorizationUrl, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
-    RefreshToken, RevocationUrl, Scope, StandardDeviceAuthorizationResponse, StandardRevocableToken, TokenResponse,
-    TokenUrl,
+    EndpointNotSet, EndpointSet, ErrorResponseType, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, RequestTokenError, RevocationUrl, Scope, StandardDeviceAuthorizationResponse,
+    StandardErrorResponse, StandardRevocableToken, TokenResponse, TokenUrl,
     basic::{BasicClient, BasicTokenResponse, BasicTokenType},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -15,13 +20,15 @@ use tokio::sync::OnceCell;
 
 use super::{
     LoginError, Loopback, Token,
+    error::said_of,
     https::{Https, HttpsError},
     issuer::Endpoints,
+    loopback::{Answer, Expected},
 };
 use crate::{
     campaign::{Account, Login, OAuth},
     diagnostic::visible,
-    secret::{Kind, SecretError},
+    secret::{Kind, SecretError, Unsaid},
 };
 
 /// The longest pause between two questions whether somebody has logged in, where the issuer does not answer.
@@ -43,6 +50,8 @@ struct Known {
     username: String,
     endpoints: OnceCell<Endpoints>,
     secret: OnceCell<Option<SecretString>>,
+    /// What the issuer was told, and told, that nobody is to see.
+    unsaid: Mutex<Unsaid>,
 }
 
 /// Its shape in the library: where it can be asked for tokens is known, the rest perhaps.
@@ -73,8 +82,8 @@ impl Client {
     #[must_use]
     pub fn new(account: &Account, login: &Login, oauth: &OAuth) -> Self {
         let (https, username) = (Https::new(account, oauth), login.username.clone());
-        let (endpoints, secret) = (OnceCell::new(), OnceCell::new());
-        Self(Arc::new(Known { https, oauth: oauth.clone(), username, endpoints, secret }))
+        let (endpoints, secret, unsaid) = (OnceCell::new(), OnceCell::new(), Mutex::default());
+        Self(Arc::new(Known { https, oauth: oauth.clone(), username, endpoints, secret, unsaid }))
     }
 
     /// Whether a token was got by this client.
@@ -90,15 +99,19 @@ impl Client {
 
     /// Asks for a code that a person types on any device; then [`wait`](Self::wait).
     pub async fn ask_for_code(&self) -> Result<DeviceCode, LoginError> {
-        let (protocol, secret) = (self.protocol().await?, self.secret().await?);
+        let protocol = self.protocol().await?;
         let not_offered = |_| self.wrong("it offers no login with a code (device authorization)");
         let request = protocol.exchange_device_code().map_err(not_offered)?.add_scopes(self.scopes());
-        let (https, secrets): (_, Vec<_>) = (self.https(), secret.into_iter().collect());
-        let asked = request.request_async(&https).await;
+        let https = self.https();
         let details: StandardDeviceAuthorizationResponse =
-            asked.map_err(|why| LoginError::of(why, &self.issuer(), &secrets))?;
+            request.request_async(&https).await.map_err(|why| self.refused(why))?;
+        self.hide(details.device_code().secret());
         let whole_page = details.verification_uri_complete().map(|page| page.secret().clone());
         let page = details.verification_uri().to_string();
+        let seen = [Some(page.as_str()), whole_page.as_deref(), Some(details.user_code().secret().as_str())];
+        if seen.into_iter().flatten().any(|seen| self.unsaid().is_repeated_in(seen)) {
+            return Err(self.wrong("what it wants to be shown holds a secret"));
+        }
         // A person is going to type a password there.
         if [Some(&page), whole_page.as_ref()].into_iter().flatten().any(|page| !page.starts_with("https://")) {
             return Err(self.wrong("the page for the code is no https page"));
@@ -111,13 +124,11 @@ impl Client {
     pub async fn wait(&self, code: &DeviceCode) -> Result<Token, LoginError> {
         let protocol = self.protocol().await?;
         let asked = protocol.exchange_device_access_token(&code.details).set_max_backoff_interval(LONGEST_PAUSE);
-        let device_code = SecretString::from(code.details.device_code().secret().as_str());
-        let secrets = [Some(&device_code), self.secret().await?].into_iter().flatten().collect::<Vec<_>>();
         let https = self.https();
         // Whatever the issuer says, it is not asked all the time.
         let pause = |time: Duration| tokio::time::sleep(time.max(SHORTEST_PAUSE));
         let told = asked.request_async(&https, pause, Some(TIME_TO_LOG_IN)).await;
-        self.token(&told.map_err(|why| LoginError::of(why, &self.issuer(), &secrets))?, None)
+        self.token(&told.map_err(|why| self.refused(why))?, None)
     }
 
     /// A page to be opened in a browser on this machine, whose answer goes to `loopback`; then [`hear`](Self::hear).
@@ -137,31 +148,34 @@ impl Client {
             asked = asked.add_extra_param(*name, *value);
         }
         let (page, state) = asked.url();
+        self.hide(state.secret());
+        self.hide(verifier.secret());
         Ok(Question { page: page.to_string(), state, verifier, redirect })
     }
 
     /// Waits for the browser, and gets the tokens.
     pub async fn hear(&self, question: Question, loopback: Loopback) -> Result<Token, LoginError> {
         let (protocol, endpoints) = (self.protocol().await?, self.endpoints().await?);
-        let state = SecretString::from(question.state.secret().as_str());
-        let heard = tokio::time::timeout(TIME_TO_LOG_IN, loopback.hear(&state)).await;
-        let answer = heard.map_err(|_| LoginError::Late)?;
-        // RFC 9207 §2.4: it must come from who was asked.
-        let is_theirs = match (&endpoints.issuer, &answer.iss) {
-            (Some(issuer), Some(said)) => issuer == said,
-            (Some(_), None) => !endpoints.says_iss,
-            (None, _) => true,
+        let expected = Expected {
+            host: loopback.host(endpoints.loopback),
+            state: SecretString::from(question.state.secret().as_str()),
+            issuer: endpoints.issuer.clone(),
+            says_iss: endpoints.says_iss,
         };
-        if !is_theirs {
-            return Err(self.wrong("the browser's answer is from another issuer"));
-        }
-        let code = answer.code.map_err(LoginError::Denied)?;
-        let secrets = [Some(&code), self.secret().await?].into_iter().flatten().collect::<Vec<_>>();
+        let heard = tokio::time::timeout(TIME_TO_LOG_IN, loopback.hear(&expected)).await;
+        let code = match heard.ok().flatten().ok_or(LoginError::Late)? {
+            Answer::Code(code) => code,
+            Answer::Denied(error, words) => {
+                return Err(LoginError::Denied(said_of(&error, words.as_deref(), &self.unsaid())));
+            }
+            Answer::Foreign => return Err(self.wrong("the browser's answer is from another issuer")),
+        };
+        self.hide(code.expose_secret());
         let exchange = protocol.exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()));
         let exchange = exchange.set_pkce_verifier(question.verifier).set_redirect_uri(Cow::Owned(question.redirect));
         let https = self.https();
         let told = exchange.request_async(&https).await;
-        self.token(&told.map_err(|why| LoginError::of(why, &self.issuer(), &secrets))?, None)
+        self.token(&told.map_err(|why| self.refused(why))?, None)
     }
 
     /// Gets a new token for an old one.
@@ -169,12 +183,12 @@ impl Client {
         let refused = |why: &str| LoginError::Refused { issuer: self.issuer(), why: why.into() };
         let refresh = old.refresh.as_ref().ok_or_else(|| refused("there is nothing to renew them with"))?;
         let protocol = self.protocol().await?;
-        let secrets =
-            [Some(refresh), Some(&old.access), self.secret().await?].into_iter().flatten().collect::<Vec<_>>();
+        self.hide(old.access.expose_secret());
+        self.hide(refresh.expose_secret());
         let token = RefreshToken::new(refresh.expose_secret().to_owned());
         let https = self.https();
         let told = protocol.exchange_refresh_token(&token).request_async(&https).await;
-        self.token(&told.map_err(|why| LoginError::of(why, &self.issuer(), &secrets))?, Some(old))
+        self.token(&told.map_err(|why| self.refused(why))?, Some(old))
     }
 
     /// Tells the issuer that a token is not to be taken any more (RFC 7009). Whether it can be told.
@@ -191,8 +205,10 @@ impl Client {
         };
         let https = self.https();
         let request = protocol.revoke_token(revoked).map_err(|_| self.wrong("its URL for that is no https URL"))?;
-        let secrets = [Some(&token.access), token.refresh.as_ref()].into_iter().flatten().collect::<Vec<_>>();
-        request.request_async(&https).await.map_err(|why| LoginError::of(why, &self.issuer(), &secrets))?;
+        for secret in [Some(&token.access), token.refresh.as_ref()].into_iter().flatten() {
+            self.hide(secret.expose_secret());
+        }
+        request.request_async(&https).await.map_err(|why| self.refused(why))?;
         Ok(true)
     }
 
@@ -201,6 +217,7 @@ impl Client {
             return Err(self.wrong("its token is no bearer token"));
         }
         let access = told.access_token().secret();
+        self.hide(access);
         // It is sent as it is (RFC 6750 §2.1).
         if access.is_empty() || !access.bytes().all(|octet| octet.is_ascii_graphic()) {
             return Err(self.wrong("its token has characters that no token has"));
@@ -234,6 +251,23 @@ impl Client {
         LoginError::Wrong { issuer: self.issuer(), why: why.into() }
     }
 
+    /// What the issuer says to a request, without the secrets that it was told.
+    fn refused<T: ErrorResponseType + Display + 'static>(
+        &self,
+        why: RequestTokenError<HttpsError, StandardErrorResponse<T>>,
+    ) -> LoginError {
+        LoginError::of(why, &self.issuer(), &self.unsaid())
+    }
+
+    /// From now on this is left out of what the issuer says.
+    fn hide(&self, secret: &str) {
+        self.0.unsaid.lock().unwrap_or_else(PoisonError::into_inner).add(secret);
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        self.0.unsaid.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn scopes(&self) -> Vec<Scope> {
         self.0.oauth.scopes.iter().cloned().map(Scope::new).collect()
     }
@@ -256,7 +290,11 @@ impl Client {
             let read = tokio::task::spawn_blocking(move || source.read(Kind::ClientSecret, "")).await;
             Ok(Some(read.unwrap_or(Err(SecretError::NoTerminal))?))
         };
-        Ok(self.0.secret.get_or_try_init(read).await?.as_ref())
+        let secret = self.0.secret.get_or_try_init(read).await?.as_ref();
+        if let Some(secret) = secret {
+            self.hide(secret.expose_secret());
+        }
+        Ok(secret)
     }
 
     async fn protocol(&self) -> Result<Protocol, LoginError> {

@@ -32,7 +32,7 @@ impl TokenCommand {
 #[allow(clippy::needless_pass_by_value, reason = "errors are mapped with it")]
 fn failed(why: SecretError) -> NoSecret {
     let is_passing = matches!(why, SecretError::CommandFailed { .. } | SecretError::CommandLate { .. });
-    NoSecret { why: why.to_string(), help: why.help(), is_passing }
+    NoSecret { why: why.to_string(), code: why.code(), help: why.help(), is_passing }
 }
 
 impl Secrets for TokenCommand {
@@ -47,7 +47,7 @@ impl Secrets for TokenCommand {
             }
             let command = self.command.clone();
             let ran = tokio::task::spawn_blocking(move || run(&command, KEY)).await;
-            let fault = |_| NoSecret { why: "a fault in apiece".into(), help: None, is_passing: false };
+            let fault = |_| NoSecret::fault();
             let token = ran.map_err(fault)?.map_err(failed)?;
             *last = Some((token.clone(), Instant::now()));
             // It knows no better one.

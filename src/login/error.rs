@@ -3,27 +3,26 @@
 use std::fmt::Display;
 
 use oauth2::{ErrorResponseType, RequestTokenError, StandardErrorResponse};
-use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use super::https::HttpsError;
 use crate::{
-    diagnostic::{Complaint, quoted, visible},
-    secret::{NoSecret, SecretError, keyring::login_command},
+    diagnostic::{Bare, Complaint, quoted, visible},
+    secret::{NoSecret, SecretError, Unsaid, keyring::login_command},
 };
 
 /// So much of what an issuer says is shown.
 const MOST_WORDS: usize = 300;
 
-/// Why there are no tokens. Never holds any part of one.
+/// Why there are no tokens. Never holds any part of one. What is quoted stands at the end, since the log cuts it off with what follows.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum LoginError {
     #[error("nobody has logged in with the account {} yet", quoted(.0))]
     NotLoggedIn(String),
-    #[error("the tokens of the account {} are for another issuer or client than it has now", quoted(.0))]
+    #[error("the tokens are for another issuer or client than the account has now, {}", quoted(.0))]
     ForSomethingElse(String),
-    #[error("the tokens of the account {} are no longer good: {why}", quoted(.account))]
+    #[error("the tokens are no longer good: {why} (account {})", quoted(.account))]
     NotRenewed { account: String, why: String },
     #[error("{issuer} refuses: {why}")]
     Refused { issuer: String, why: String },
@@ -41,7 +40,7 @@ pub enum LoginError {
     Secret(#[from] SecretError),
     #[error("the tokens cannot be kept in {place}: {why}")]
     NotKept { place: String, why: String },
-    #[error("another apiece has been renewing the tokens of the account {} for a minute", quoted(.0))]
+    #[error("another apiece has been renewing the tokens for a minute, those of the account {}", quoted(.0))]
     Busy(String),
     #[error("the browser's answer cannot be waited for on this machine: {0}")]
     NoListener(std::io::Error),
@@ -54,11 +53,11 @@ impl LoginError {
         matches!(self, Self::Unreachable { .. } | Self::Busy(_))
     }
 
-    /// From what happened with a request. No word of these secrets is repeated.
+    /// From what happened with a request. Nothing of these secrets is repeated.
     pub(super) fn of<T: ErrorResponseType + Display + 'static>(
         why: RequestTokenError<HttpsError, StandardErrorResponse<T>>,
         issuer: &str,
-        secrets: &[&SecretString],
+        unsaid: &Unsaid,
     ) -> Self {
         let issuer = issuer.to_owned();
         match why {
@@ -66,11 +65,7 @@ impl LoginError {
             RequestTokenError::ServerResponse(said) => {
                 let code = serde_json::to_value(said.error()).ok();
                 let code = code.as_ref().and_then(|code| code.as_str()).unwrap_or("unknown").to_owned();
-                let words = match said.error_description() {
-                    Some(words) => format!("{words} ({code})"),
-                    None => code.clone(),
-                };
-                let words = without(&words, secrets);
+                let words = said_of(&code, said.error_description().map(String::as_str), unsaid);
                 match code.as_str() {
                     "access_denied" | "authorization_declined" => Self::Denied(words),
                     "expired_token" | "code_expired" => Self::Late,
@@ -79,7 +74,7 @@ impl LoginError {
                 }
             }
             RequestTokenError::Parse(..) => Self::Wrong { issuer, why: "its answer is not understood".into() },
-            RequestTokenError::Other(why) => Self::Wrong { issuer, why: without(&why, secrets) },
+            RequestTokenError::Other(why) => Self::Wrong { issuer, why: shown(&why, unsaid) },
         }
     }
 
@@ -101,13 +96,17 @@ impl LoginError {
     }
 }
 
-/// What somebody says, on one line, not all of it if it is long, and with nothing of these secrets.
-pub(super) fn without(words: &str, secrets: &[&SecretString]) -> String {
-    let mut words = words.to_owned();
-    for secret in secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty()) {
-        words = words.replace(secret, "…");
+/// What an issuer says of an error, with nothing of these secrets.
+pub(super) fn said_of(code: &str, words: Option<&str>, unsaid: &Unsaid) -> String {
+    match words {
+        Some(words) => format!("{} ({})", shown(words, unsaid), shown(code, unsaid)),
+        None => shown(code, unsaid),
     }
-    let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ");
+}
+
+/// What somebody says, on one line, and not all of it if it is long.
+fn shown(words: &str, unsaid: &Unsaid) -> String {
+    let words: String = unsaid.shown(words).split_whitespace().collect::<Vec<_>>().join(" ");
     visible(&words.chars().take(MOST_WORDS).collect::<String>())
 }
 
@@ -143,10 +142,14 @@ impl Complaint for LoginError {
             Self::NoListener(_) => Some("use --device, if the issuer offers that".into()),
         }
     }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 impl From<LoginError> for NoSecret {
     fn from(why: LoginError) -> Self {
-        Self { help: why.help(), is_passing: why.is_passing(), why: why.to_string() }
+        Self { help: why.help(), code: why.code(), is_passing: why.is_passing(), why: why.to_string() }
     }
 }

@@ -1,6 +1,12 @@
 //! Where a browser on this machine brings the issuer's answer: a port on a loopback address, for this one answer (RFC 8252 §7.3).
 
-use std::{convert::Infallible, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::Ipv4Addr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use http_body_util::Full;
 use hyper::{
@@ -14,8 +20,10 @@ use oauth2::http::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::LoginError;
@@ -23,11 +31,21 @@ use super::LoginError;
 /// Octets of a request.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// So long a browser may take to say what it wants.
-const TIME: Duration = Duration::from_secs(10);
+/// So long a connection may take, from its beginning to having read the one answer that it gets.
+const TIME: Duration = Duration::from_secs(5);
 
-/// So many may be about to say it.
-const MOST_CONNECTIONS: u16 = 16;
+/// So many at once. When one more comes, the oldest goes: anybody on this machine can connect, and nobody is to keep out the browser,
+/// which asks as soon as it is connected.
+const MOST_CONNECTIONS: usize = 64;
+
+/// So long everybody may take to ask, however many come.
+const STAYS: Duration = Duration::from_millis(50);
+
+/// So long nobody is let in when the system has no room for another connection.
+const OUT_OF_BREATH: Duration = Duration::from_millis(100);
+
+/// So long the page may take to the browser.
+const TIME_FOR_PAGE: Duration = Duration::from_secs(1);
 
 /// Waits for one answer.
 #[derive(Debug)]
@@ -36,12 +54,27 @@ pub struct Loopback {
     port: u16,
 }
 
+/// What an answer must have to be the one that is waited for.
+#[derive(Clone)]
+pub(super) struct Expected {
+    /// The name and port that the browser was sent back to: another name that leads here is somebody's trick (DNS rebinding).
+    pub(super) host: String,
+    /// What belongs to the question.
+    pub(super) state: SecretString,
+    /// What the issuer calls itself, if it is known.
+    pub(super) issuer: Option<String>,
+    /// Whether each of its answers says who it is from (RFC 9207).
+    pub(super) says_iss: bool,
+}
+
 /// What a browser brought.
-pub(super) struct Answer {
-    /// Who says that it is from them (RFC 9207).
-    pub(super) iss: Option<String>,
-    /// The code, or why there is none.
-    pub(super) code: Result<SecretString, String>,
+pub(super) enum Answer {
+    /// What tokens are given for.
+    Code(SecretString),
+    /// Why there is none: the error's code, and perhaps words.
+    Denied(String, Option<String>),
+    /// It is from another issuer than the one that was asked.
+    Foreign,
 }
 
 impl Loopback {
@@ -59,49 +92,73 @@ impl Loopback {
         format!("{host}:{}{path}", self.port)
     }
 
-    /// Waits for the answer to the question with this state. Whatever else comes, is told that it is nothing.
-    pub(super) async fn hear(self, state: &SecretString) -> Answer {
+    /// The name and port in that.
+    pub(super) fn host(&self, host: &str) -> String {
+        format!("{}:{}", host.trim_start_matches("http://"), self.port)
+    }
+
+    /// Waits for the answer to a question. Whatever else comes, is told that it is nothing.
+    pub(super) async fn hear(self, expected: &Expected) -> Option<Answer> {
         let (sender, mut receiver) = mpsc::channel(1);
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS.into()));
-        let accept = async {
-            loop {
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
-                let Ok((stream, _)) = self.listener.accept().await else {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                };
-                let (sender, state) = (sender.clone(), state.clone());
-                tokio::spawn(async move {
-                    let service = service_fn(|request| {
-                        let answer = read(&request, &state);
-                        let (sender, page) = (sender.clone(), page(&request, answer.as_ref()));
-                        async move {
-                            if let Some(answer) = answer {
-                                let _ = sender.try_send(answer);
-                            }
-                            Ok::<_, Infallible>(page)
-                        }
-                    });
-                    let mut http = http1::Builder::new();
-                    http.keep_alive(false).max_buf_size(MOST_BYTES).half_close(true);
-                    let _ = tokio::time::timeout(TIME, http.serve_connection(TokioIo::new(stream), service)).await;
-                    drop(place);
-                });
-            }
-        };
+        let mut connections = JoinSet::new();
         let answer = tokio::select! {
             answer = receiver.recv() => answer,
-            never = accept => never,
+            never = self.listen(&mut connections, expected, &sender) => match never {},
         };
-        // The page is on its way to the browser yet.
-        let _ = tokio::time::timeout(Duration::from_secs(1), places.acquire_many(MOST_CONNECTIONS.into())).await;
-        answer.unwrap_or(Answer { iss: None, code: Err("there was no answer".into()) })
+        // The page is on its way to the browser yet; who else is there is not waited for.
+        let _ =
+            timeout(TIME_FOR_PAGE, async { while !matches!(connections.join_next().await, None | Some(Ok(true))) {} })
+                .await;
+        answer
+    }
+
+    async fn listen(
+        &self,
+        connections: &mut JoinSet<bool>,
+        expected: &Expected,
+        sender: &mpsc::Sender<Answer>,
+    ) -> Infallible {
+        let mut all: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
+        loop {
+            let Ok((stream, _)) = self.listener.accept().await else {
+                all.pop_front().into_iter().for_each(|(_, oldest)| oldest.abort());
+                sleep(OUT_OF_BREATH).await;
+                continue;
+            };
+            while connections.try_join_next().is_some() {}
+            all.retain(|(_, task)| !task.is_finished());
+            if all.len() >= MOST_CONNECTIONS
+                && let Some((since, oldest)) = all.pop_front()
+            {
+                sleep_until(since + STAYS).await;
+                oldest.abort();
+            }
+            all.push_back((Instant::now(), connections.spawn(serve(stream, expected.clone(), sender.clone()))));
+        }
     }
 }
 
+/// Answers one request; whether it was the answer.
+async fn serve(stream: TcpStream, expected: Expected, sender: mpsc::Sender<Answer>) -> bool {
+    let is_answer = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        let answer = read(&request, &expected);
+        let page = page(&request, answer.as_ref());
+        if let Some(answer) = answer {
+            is_answer.store(true, Ordering::Relaxed);
+            let _ = sender.try_send(answer);
+        }
+        async { Ok::<_, Infallible>(page) }
+    });
+    let mut http = http1::Builder::new();
+    http.keep_alive(false).max_buf_size(MOST_BYTES).half_close(true);
+    let _ = timeout(TIME, http.serve_connection(TokioIo::new(stream), service)).await;
+    is_answer.into_inner()
+}
+
 /// The answer in a request, if it is one to this question.
-fn read(request: &Request<Incoming>, state: &SecretString) -> Option<Answer> {
-    if request.method() != Method::GET || request.uri().path() != "/" {
+fn read<B>(request: &Request<B>, expected: &Expected) -> Option<Answer> {
+    if request.method() != Method::GET || request.uri().path() != "/" || !is_for(request, &expected.host) {
         return None;
     }
     let (mut given, mut iss, mut code, mut error, mut words) = (None, None, None, None, None);
@@ -119,25 +176,44 @@ fn read(request: &Request<Incoming>, state: &SecretString) -> Option<Answer> {
             return None;
         }
     }
-    let is_ours: bool = given?.as_bytes().ct_eq(state.expose_secret().as_bytes()).into();
-    let code = match (code.filter(|code| !code.is_empty()), error) {
-        _ if !is_ours => return None,
-        (_, Some(error)) => {
-            let words = words.map_or_else(|| error.clone(), |words| format!("{words} ({error})"));
-            Err(super::error::without(&words, &[state]))
-        }
-        (Some(code), None) => Ok(SecretString::from(code)),
+    let is_ours: bool = given?.as_bytes().ct_eq(expected.state.expose_secret().as_bytes()).into();
+    if !is_ours {
+        return None;
+    }
+    let answer = match (code.filter(|code| !code.is_empty()), error) {
+        (_, Some(error)) => Answer::Denied(error, words),
+        (Some(code), None) => Answer::Code(SecretString::from(code)),
         (None, None) => return None,
     };
-    Some(Answer { iss, code })
+    // RFC 9207 §2.4: it must come from who was asked.
+    let is_theirs = match (&expected.issuer, iss) {
+        (Some(issuer), Some(said)) => *issuer == said,
+        (Some(_), None) => !expected.says_iss,
+        (None, _) => true,
+    };
+    Some(if is_theirs { answer } else { Answer::Foreign })
+}
+
+/// Whether a request is for this host, under this name alone.
+fn is_for<B>(request: &Request<B>, host: &str) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let (first, more) = (named.next(), named.next());
+    request.uri().authority().is_none() && more.is_none() && first.is_some_and(|name| *name == *host)
 }
 
 /// What the browser shows.
 fn page(request: &Request<Incoming>, answer: Option<&Answer>) -> Response<Full<Bytes>> {
-    let (status, words) = match answer.map(|answer| &answer.code) {
-        Some(Ok(_)) => (StatusCode::OK, "apiece has the answer. You can close this page and look at the terminal."),
-        Some(Err(_)) => {
+    let (status, words) = match answer {
+        Some(Answer::Code(_)) => {
+            (StatusCode::OK, "apiece has the answer. You can close this page and look at the terminal.")
+        }
+        Some(Answer::Denied(..)) => {
             (StatusCode::OK, "The login was not allowed. You can close this page and look at the terminal.")
+        }
+        Some(Answer::Foreign) => {
+            let words =
+                "This answer is not from the issuer that was asked, and apiece does not take it. Look at the terminal.";
+            (StatusCode::BAD_REQUEST, words)
         }
         None if request.uri().path() == "/" => {
             (StatusCode::BAD_REQUEST, "This is not the answer that apiece waits for.")
@@ -157,4 +233,95 @@ fn page(request: &Request<Incoming>, answer: Option<&Answer>) -> Response<Full<B
         response.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    const ISSUER: &str = "https://login.example";
+
+    /// One that waits for an answer, and its port.
+    async fn waiting(says_iss: bool) -> (u16, JoinHandle<Option<Answer>>) {
+        let loopback = Loopback::open().await.unwrap();
+        let (port, host) = (loopback.port, loopback.host("http://127.0.0.1"));
+        let expected = Expected { host, state: "s".into(), issuer: Some(ISSUER.into()), says_iss };
+        (port, tokio::spawn(async move { loopback.hear(&expected).await }))
+    }
+
+    /// What a browser gets.
+    async fn ask(port: u16, target: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(Duration::from_secs(8), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_answers_to_its_own_name_alone() {
+        let (port, heard) = waiting(true).await;
+        let target = format!("/?state=s&code=c&iss={ISSUER}");
+        for wrong in [
+            String::new(),
+            "Host: evil.example\r\n".into(),
+            "Host: 127.0.0.1\r\n".into(),
+            format!("Host: evil.example:{port}\r\n"),
+            format!("Host: localhost:{port}\r\n"),
+            format!("Host: 127.0.0.1:{port}\r\nHost: 127.0.0.1:{port}\r\n"),
+        ] {
+            let answer = ask(port, &target, &wrong).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{wrong}: {answer}");
+        }
+        let own = format!("Host: 127.0.0.1:{port}\r\n");
+        let answer = ask(port, &format!("http://evil.example{target}"), &own).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        let answer = ask(port, &target, &own).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("apiece has the answer."), "{answer}");
+        assert!(matches!(heard.await.unwrap(), Some(Answer::Code(code)) if code.expose_secret() == "c"));
+    }
+
+    #[tokio::test]
+    async fn it_says_that_it_has_the_answer_when_it_knows_whose_it_is() {
+        for (says_iss, iss, is_taken) in [
+            (true, "&iss=https://login.example", true),
+            (true, "&iss=https://evil.example", false),
+            (true, "", false),
+            (false, "&iss=https://evil.example", false),
+            (false, "", true),
+        ] {
+            let (port, heard) = waiting(says_iss).await;
+            let answer = ask(port, &format!("/?state=s&code=c{iss}"), &format!("Host: 127.0.0.1:{port}\r\n")).await;
+            assert_eq!(answer.contains("apiece has the answer."), is_taken, "{iss}: {answer}");
+            let heard = heard.await.unwrap();
+            assert_eq!(matches!(heard, Some(Answer::Code(_))), is_taken);
+            assert_eq!(matches!(heard, Some(Answer::Foreign)), !is_taken);
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_keep_nobody_out() {
+        let (port, heard) = waiting(true).await;
+        let mut strangers = Vec::new();
+        for nth in 0..300 {
+            let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+            if nth % 2 == 0 {
+                stranger.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+            }
+            strangers.push(stranger);
+        }
+        let start = Instant::now();
+        let target = format!("/?state=s&code=c&iss={ISSUER}");
+        let answer = ask(port, &target, &format!("Host: 127.0.0.1:{port}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(matches!(heard.await.unwrap(), Some(Answer::Code(_))));
+        // None of them is waited for, to its end or at all.
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    }
 }

@@ -30,7 +30,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// More does not fit into an entry of Windows' credential manager (`CRED_MAX_CREDENTIAL_BLOB_SIZE`).
 const ROOM: u64 = if cfg!(windows) { 2560 } else { MOST_BYTES };
 
-/// The place of one account's tokens: for one user at one server, so that they are sent to no other.
+/// The place of one account's tokens: for one user at one server, so that they are sent to no other. Another account has another
+/// place, even where the user and the server are the same: its issuer or client may be others.
 #[derive(Debug, Clone)]
 pub struct Store {
     place: TokenPlace,
@@ -66,7 +67,8 @@ impl Store {
 
     /// A file whose name tells nobody whose tokens are in it.
     fn file(&self, ending: &str) -> PathBuf {
-        let name = Sha256::digest(format!("{}\0{}", self.item.username, self.item.server));
+        let Item { account, username, server, .. } = &self.item;
+        let name = Sha256::digest(format!("{account}\0{username}\0{server}"));
         let name = u64::from_be_bytes(std::array::from_fn(|nth| name[nth]));
         self.directory.join(format!("{name:016x}.{ending}"))
     }

@@ -67,7 +67,7 @@ impl Secrets for Tokens {
         // In a task of its own: it comes to its end even if nobody wants the token any more.
         let (known, refused) = (Arc::clone(&self.0), refused.cloned());
         Box::pin(async move {
-            let fault = |_| NoSecret { why: "a fault in apiece".into(), help: None, is_passing: false };
+            let fault = |_| NoSecret::fault();
             let token = tokio::spawn(async move { known.fresh(refused.as_ref()).await }).await.map_err(fault)??;
             Ok(Some(Given { secret: token.access, until: token.expires }))
         })

@@ -15,7 +15,12 @@ use thiserror::Error;
 
 use self::key::Key;
 pub use self::public::PublicKey;
-use crate::{address::Address, campaign::Dkim, diagnostic::Complaint, secret::SecretError};
+use crate::{
+    address::Address,
+    campaign::Dkim,
+    diagnostic::{Bare, Complaint},
+    secret::SecretError,
+};
 
 /// A line of the header has at most so many characters (RFC 5322 §2.1.1 advises 78), unless a domain is longer.
 const MOST_LINE: usize = 77;
@@ -81,6 +86,25 @@ impl Complaint for DkimError {
             Self::Sender { .. } => "dkim.sender",
             Self::Failed => "dkim.failed",
             _ => "dkim.key",
+        }
+    }
+
+    /// A sender may be made of a cell.
+    fn bare(&self) -> Bare {
+        match self {
+            Self::File(why) => why.bare(),
+            Self::Sender { domain, .. } => {
+                Bare::said(format!("a sender is not of {domain}, for which the account signs"), self.help())
+            }
+            Self::TooLong(_)
+            | Self::NotPem(_)
+            | Self::Other { .. }
+            | Self::Encrypted(_)
+            | Self::Algorithm(_)
+            | Self::TooSmall(_)
+            | Self::Length(_)
+            | Self::Broken(_)
+            | Self::Failed => Bare::Whole,
         }
     }
 

@@ -29,7 +29,7 @@ pub use self::{
 use crate::{
     address::Address,
     campaign::Size,
-    diagnostic::{Complaint, Diagnostic, Diagnostics},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics},
     message::{attachments::Files, bytes::Header},
     recipients::{Recipient, RecipientList},
     template::{AttachedFile, FileProblem, Mailbox, Occurrence, Rendered, Template},
@@ -578,6 +578,16 @@ impl Complaint for MessageProblem {
             Self::LineEnd => "message.line-end",
             Self::LongLine(_) => "message.long-line",
             Self::TooLarge { .. } => "message.too-large",
+        }
+    }
+
+    fn bare(&self) -> Bare {
+        match self {
+            Self::LongLine(_) => {
+                let message = "a line of the finished message is longer than 998 octets and cannot be folded";
+                Bare::said(message, self.help())
+            }
+            Self::Header | Self::Address | Self::EightBit | Self::LineEnd | Self::TooLarge { .. } => Bare::Whole,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     address::composed,
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
     message::{Composer, PersonalFile},
     recipients::Selection,
     template::names_in,
@@ -194,6 +194,10 @@ impl Complaint for FilesProblem {
             Self::Twice { .. } | Self::Shared { .. } => "file.two-people",
             Self::Nobody { .. } => "file.nobody",
         }
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::said(self.brief().unwrap_or_default(), self.help())
     }
 
     /// Files are often named after people.

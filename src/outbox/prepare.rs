@@ -17,7 +17,7 @@ use super::{
     unread::{Unread, is_everybodys_picture},
 };
 use crate::{
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, Severity},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Severity},
     guard::{Fault, Finding, Guard},
     message::{Composer, Digest, Message},
     recipients::Selection,
@@ -285,5 +285,9 @@ impl Complaint for Unkept {
 
     fn help(&self) -> Option<String> {
         Some("make room in the directory for temporary files, or name another one in TMPDIR".into())
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use super::sorted::Sorted;
 use crate::{
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, quoted},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, quoted},
     message::{Composer, Message},
     recipients::{Recipient, RecipientList},
 };
@@ -182,6 +182,13 @@ impl Complaint for SameProblem {
             Self::Content { .. } | Self::FilledDown { .. } => "guard.same-message",
             Self::Unsubscribe(_) => "template.unsubscribe",
             Self::RepliesTo => "guard.reply-to",
+        }
+    }
+
+    fn bare(&self) -> Bare {
+        match self {
+            Self::MessageId | Self::Content { .. } | Self::Unsubscribe(_) | Self::RepliesTo => Bare::Whole,
+            Self::FilledDown { .. } => Bare::said(self.brief().unwrap_or_default(), self.help()),
         }
     }
 

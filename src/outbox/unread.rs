@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, counted, quoted},
     guard::Fault,
     message::Message,
 };
@@ -136,6 +136,13 @@ impl fmt::Display for UnreadProblem {
 impl Complaint for UnreadProblem {
     fn code(&self) -> &'static str {
         "guard.opaque"
+    }
+
+    fn bare(&self) -> Bare {
+        match self {
+            Self::Files { .. } => Bare::said(self.brief().unwrap_or_default(), self.help()),
+            Self::Others(_) => Bare::Whole,
+        }
     }
 
     /// Files are often named after people.

@@ -11,7 +11,7 @@ use jiff::{ZonedDateTime, tz::TimeZone};
 use thiserror::Error;
 
 use crate::{
-    diagnostic::{Complaint, quoted},
+    diagnostic::{Bare, Complaint, quoted},
     message::Message,
     secret::{create_directory, create_file},
 };
@@ -43,6 +43,10 @@ impl Complaint for FilesError {
     fn help(&self) -> Option<String> {
         let exists = self.why.kind() == io::ErrorKind::AlreadyExists;
         Some(if exists { "nothing is overwritten; choose another name" } else { "choose another place" }.into())
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -31,6 +31,7 @@ use std::{
 use hashbrown::HashTable;
 
 use self::problem::ListProblem;
+pub(crate) use self::typed::in_one_form;
 pub use self::{
     columns::{Columns, ROWS},
     file::ListFile,

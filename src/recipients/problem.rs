@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     address::AddressError,
-    diagnostic::{Complaint, counted, quoted},
+    diagnostic::{Bare, Complaint, counted, quoted},
 };
 
 /// What can be wrong with a list, or worth a word.
@@ -243,6 +243,69 @@ impl Complaint for ListProblem {
             Self::OtherPerson { row, .. } => format!("the address looks like that of the person in row {row}"),
             _ => return None,
         })
+    }
+
+    fn bare(&self) -> Bare {
+        let message = match self {
+            Self::StandardInput(_)
+            | Self::TooLarge(_)
+            | Self::NoSheets
+            | Self::Foreign(_)
+            | Self::Titles { .. }
+            | Self::Empty
+            | Self::NoRows
+            | Self::PersonInHeadings
+            | Self::GroupByOther { .. }
+            | Self::RowsIsTaken
+            | Self::TwoTypes
+            | Self::TooManyColumns { .. }
+            | Self::TooManyRows(_)
+            | Self::Cells { .. }
+            | Self::Control { .. }
+            | Self::CellTooLong(_)
+            | Self::Quote
+            | Self::BehindQuote
+            | Self::SpaceBeforeQuote
+            | Self::Swallowed
+            | Self::NeitherYesNorNo
+            | Self::HiddenRow
+            | Self::HiddenRowsUsed(_)
+            | Self::HiddenRowsSkipped(_)
+            | Self::HiddenSheet(_)
+            | Self::OtherSheets { .. }
+            | Self::ByteOrderMark
+            | Self::Trimmed { .. } => return Bare::Whole,
+            Self::Address(error) => return error.bare(),
+            Self::Slip { .. } => {
+                let message = "the address looks like a slip of the keyboard";
+                return Bare::said(message, Some("look at it, or ask the person".into()));
+            }
+            Self::NotUtf8 { likely, .. } => format!("this is not UTF-8 text; it seems to be {likely}"),
+            Self::IsUtf8 { named, .. } => format!("this is UTF-8 text, and not {named}"),
+            Self::NotEncoded { encoding, .. } => format!("this is not {encoding} text"),
+            Self::NoHeading { nth, row, .. } => {
+                format!("column {nth} has no heading, and row {row} has something in it")
+            }
+            // Where headings are missing, a person is in their place.
+            Self::SameHeading { .. } => "two headings are the same for a template".into(),
+            Self::NoAddressColumn { .. } => "no column looks like the one with the addresses".into(),
+            Self::NoSuchColumn { wanted, role, .. } => format!("there is no column {}, {role}", quoted(wanted)),
+            Self::SeveralAddressColumns(_) => "more than one column could hold the addresses".into(),
+            Self::HiddenColumns(_) => "the sheet hides columns, which a template can show".into(),
+            Self::Damaged(_) => "the cell holds an error of the spreadsheet's, or a letter was lost in it".into(),
+            Self::Twice { rows, .. } => format!("the address stands in rows {rows}"),
+            Self::NotYesNo(_) => "the cell says neither yes nor no".into(),
+            Self::NotNumber(_) => "the cell holds no number".into(),
+            Self::NotDate { format: None, .. } => "the cell holds no date like 2026-11-24".into(),
+            Self::NotDate { format: Some(format), .. } => {
+                format!("the cell holds no date of the format {format}, nor one like 2026-11-24")
+            }
+            Self::Moved { direction, .. } => {
+                format!("from this row on the addresses look like those of the people {direction}")
+            }
+            Self::LeftOut { .. } | Self::SmtpUtf8(_) | Self::OtherPerson { .. } => self.brief().unwrap_or_default(),
+        };
+        Bare::said(message, self.help())
     }
 
     fn help(&self) -> Option<String> {

@@ -114,6 +114,21 @@ pub fn iso_date(cell: &str) -> Option<DateTime> {
     })
 }
 
+/// The cell in one form, however its column shows it: a date as ISO 8601 has it, with the time of day if the column shows one.
+pub(crate) fn in_one_form<'c>(cell: &'c str, kind: &ColumnType) -> Cow<'c, str> {
+    let read = match kind {
+        ColumnType::Date(Some(format)) => column_type::read(cell, format)
+            .map(|when| if column_type::has_time(format) { Iso::DateTime(when) } else { Iso::Date(when.date()) }),
+        ColumnType::Date(None) => iso(cell),
+        ColumnType::Text | ColumnType::YesNo | ColumnType::Number => None,
+    };
+    match read {
+        Some(Iso::Date(date)) => date.to_string().into(),
+        Some(Iso::DateTime(when)) => when.to_string().into(),
+        None => cell.into(),
+    }
+}
+
 /// A date in the format, or as ISO 8601 has it, written in the format.
 fn date<'c>(cell: &'c str, format: Option<&str>) -> Option<Cow<'c, str>> {
     let Some(format) = format else { return iso(cell).map(|_| cell.into()) };
@@ -225,6 +240,25 @@ mod tests {
             ("24.11.2026", Some("%d.%m.%Y %H:%M"), None),
         ] {
             assert_eq!(read(cell, format).as_deref(), shown, "{cell} {format:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_the_same_however_it_is_shown() {
+        let form = |cell, kind: &str| in_one_form(cell, &kind.parse().unwrap()).into_owned();
+        for (cell, kind) in [
+            ("2026-11-24", "date"),
+            ("24.11.2026", "date %d.%m.%Y"),
+            ("24 November 2026", "date %-d %B %Y"),
+            ("11/24/26", "date %m/%d/%y"),
+        ] {
+            assert_eq!(form(cell, kind), "2026-11-24");
+        }
+        for (cell, kind) in [("2026-11-24 14:30", "date"), ("24.11.2026 02:30 PM", "date %d.%m.%Y %I:%M %p")] {
+            assert_eq!(form(cell, kind), "2026-11-24T14:30:00");
+        }
+        for (cell, kind) in [("24.11.2026", "text"), ("1,50", "number"), ("", "date %d.%m.%Y")] {
+            assert_eq!(form(cell, kind), cell);
         }
     }
 

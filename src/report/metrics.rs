@@ -25,9 +25,6 @@ const EVERY: Duration = Duration::from_secs(15);
 /// An older file that is larger is none of ours.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// A label is no longer.
-const MOST_LABEL: usize = 64;
-
 /// When a run was last all right is known from the file of the one before.
 const LAST_SUCCESS: &str = "apiece_last_success_timestamp_seconds";
 
@@ -197,10 +194,10 @@ impl Metrics {
     }
 }
 
-/// A value of a label: nothing of anybody in it, and nothing that the format does not take.
+/// A value of a label: nothing of anybody in it, and nothing that the format does not take. Nothing is cut off either, since two
+/// campaigns must not have one name.
 fn label(value: &str) -> String {
     let value = log::passed(value);
-    let value: String = value.chars().take(MOST_LABEL).collect();
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -95,7 +95,7 @@ impl Summary<'_> {
         let _ = writeln!(text, "{sent} of {total} messages sent in {}.", spoken(self.heard.time));
         if self.heard.pauses > 0 {
             let times = counted(self.heard.pauses, "time");
-            let _ = writeln!(text, "It waited {times} for its window, and sent nothing meanwhile.");
+            let _ = writeln!(text, "It waited {times} until it might be sent, and sent nothing meanwhile.");
         }
         if self.heard.in_clear {
             text.push_str("The connection to the relay on this machine had no TLS.\n");

@@ -34,7 +34,8 @@ impl What {
     }
 }
 
-/// Something in the keyring. It is found by what it is, whose it is and for which server, so that it is never sent to another one.
+/// Something in the keyring. It is found by what it is, whose it is and for which server, so that it is never sent to another one; and
+/// tokens by the account, too, since another one may have them from another issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// What it is.
@@ -45,6 +46,17 @@ pub struct Item {
     pub server: String,
     /// What the user calls the account.
     pub account: String,
+}
+
+impl Item {
+    /// The account that it is for alone.
+    #[cfg_attr(not(any(unix, windows)), allow(dead_code, reason = "there is no keyring"))]
+    fn only_for(&self) -> Option<&str> {
+        match self.what {
+            What::Password => None,
+            What::Tokens => Some(&self.account),
+        }
+    }
 }
 
 impl fmt::Display for Item {
@@ -158,13 +170,15 @@ mod platform {
     }
 
     fn attributes(item: &Item) -> HashMap<&str, &str> {
-        HashMap::from([
+        let mut attributes = HashMap::from([
             ("xdg:schema", "org.freedesktop.Secret.Generic"),
             ("application", "apiece"),
             ("kind", item.what.word()),
-            ("username", &item.username),
+            ("username", item.username.as_str()),
             ("server", &item.server),
-        ])
+        ]);
+        attributes.extend(item.only_for().map(|account| ("account", account)));
+        attributes
     }
 
     /// Whether somebody sits there who can type into the keyring's window.
@@ -228,7 +242,8 @@ mod platform {
         let store: Arc<CredentialStore> = apple_native_keyring_store::keychain::Store::new().map_err(failed)?;
         #[cfg(windows)]
         let store: Arc<CredentialStore> = windows_native_keyring_store::Store::new().map_err(failed)?;
-        let service = format!("apiece: {} at {}", item.what.word(), item.server);
+        let account = item.only_for().map(|account| format!(" of {account}")).unwrap_or_default();
+        let service = format!("apiece: {}{account} at {}", item.what.word(), item.server);
         store.build(&service, &item.username, None).map_err(failed)
     }
 

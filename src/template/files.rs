@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     address::decomposed,
-    diagnostic::{Complaint, Diagnostics, nearest, quoted},
+    diagnostic::{Bare, Complaint, Diagnostics, nearest, quoted},
 };
 
 /// A file of the front matter. Path and name are compiled under the names that stand here.
@@ -252,6 +252,33 @@ impl Complaint for FileProblem {
             Self::Name(_) | Self::Ending { .. } | Self::Same(_) => "file.name",
             Self::Ours(_) => "file.ours",
         }
+    }
+
+    /// Files are often named after people, or by a cell.
+    fn bare(&self) -> Bare {
+        let message = match self {
+            Self::Value(_) => "a value cannot be part of a file's name".into(),
+            Self::Path(_) => "this is not the path of a file below the template's directory".into(),
+            Self::Nowhere(_) => "there is no directory to look for the file in".into(),
+            Self::Missing { .. } => "a file is not there".into(),
+            Self::Outside(_) => "a file lies outside of the template's directory".into(),
+            Self::NoFile(_) => "this is no file".into(),
+            Self::Unreadable { .. } => "a file cannot be read".into(),
+            Self::Empty(_) => "a file is empty".into(),
+            Self::TooLarge { size, most, .. } => format!("a file has {size} bytes, and a message may have {most}"),
+            Self::Kind { kind, .. } => format!("a file is no {kind}"),
+            Self::Blocked { .. } => "a file will not arrive: mail programs refuse files with such an ending".into(),
+            Self::NoPicture(_) => "a file is no picture, and only a picture can be shown".into(),
+            Self::Ending { .. } => "a file would be called by a name which ends otherwise".into(),
+            Self::Ours(_) => "a file is of the campaign itself, and is never sent".into(),
+            Self::Same(_) => "two files of the message would be called the same".into(),
+            Self::Name(_) => "this cannot be the name of a file".to_owned(),
+        };
+        let help = match self {
+            Self::Missing { .. } => Some("put it there, or correct its name".into()),
+            _ => self.help(),
+        };
+        Bare::said(message, help)
     }
 
     fn help(&self) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::diagnostic::{Complaint, quoted};
+use crate::diagnostic::{Bare, Complaint, quoted};
 
 /// What can be wrong with a value of the front matter, by itself.
 #[derive(Debug)]
@@ -61,6 +61,25 @@ impl Complaint for FrontProblem {
             }
             Self::Unsubscribe(_) | Self::UnsubscribeAll => "template.unsubscribe",
         }
+    }
+
+    fn bare(&self) -> Bare {
+        let message = match self {
+            Self::Language(_) => "this is not a language that is known",
+            Self::NoPicture { .. } => "the message shows a picture with cid:, and brings no such picture along",
+            Self::Unsubscribe(_) => "nobody can unsubscribe there: a https:// or mailto: address is wanted",
+            Self::TwoAuthors(_)
+            | Self::ToHasAddress
+            | Self::TextForText
+            | Self::TextTemplate(_)
+            | Self::TextFrontMatter
+            | Self::RawInText
+            | Self::PictureInText
+            | Self::ContentId(_)
+            | Self::PictureUnused(_)
+            | Self::UnsubscribeAll => return Bare::Whole,
+        };
+        Bare::said(message, self.help())
     }
 
     fn help(&self) -> Option<String> {

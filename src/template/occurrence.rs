@@ -6,8 +6,8 @@ use jiff::civil::Date;
 
 use crate::{
     campaign::Recurring,
-    diagnostic::{Complaint, Diagnostic, Diagnostics, Place, nearest, quoted},
-    recipients::{Columns, Recipient},
+    diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, nearest, quoted},
+    recipients::{Columns, Recipient, in_one_form},
 };
 
 /// Longer ones are none.
@@ -98,6 +98,10 @@ impl Complaint for OccurrenceProblem {
             _ => None,
         }
     }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
+    }
 }
 
 impl Occurrence {
@@ -162,14 +166,15 @@ impl Occurrence {
                 }
                 Part::Column(column) => *column,
             };
-            let value = recipient.field(column);
+            let kind = columns.kind(column);
+            let value = in_one_form(recipient.field(column), kind);
             let heading = || columns.heading(column).to_owned();
-            let other = recipient.rows().find(|row| row.field(column) != value);
+            let other = recipient.rows().find(|row| in_one_form(row.field(column), kind) != value);
             if let Some(other) = other {
                 let problem = OccurrenceProblem::Disagree(heading());
                 return Err(Diagnostic::error(other.place_in(column), &problem).into());
             }
-            let value = alike(value);
+            let value = alike(&value);
             if value.is_empty() {
                 let problem = OccurrenceProblem::EmptyCell(heading());
                 return Err(Diagnostic::error(recipient.place(), &problem).into());

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{files::FileProblem, front_problem::FrontProblem};
 use crate::{
     address::AddressError,
-    diagnostic::{Complaint, EMPTY_BODY, quoted},
+    diagnostic::{Bare, Complaint, EMPTY_BODY, quoted},
 };
 
 /// What can be wrong with a template.
@@ -82,6 +82,15 @@ impl TemplateProblem {
     /// What the language is without, or what its two readers would read in two ways.
     pub(super) fn unlike(why: impl Into<String>, instead: impl Into<String>) -> Self {
         Self::Unlike { why: why.into(), instead: instead.into() }
+    }
+
+    /// What to do about a column of which is only asked whether it is filled in.
+    fn typed_yes_no(heading: &str) -> String {
+        format!(
+            "say what the column is, under [columns] in campaign.toml or with --column: {} = \"yes_no\"; or \"text\", if that \
+             is the question",
+            quoted(heading)
+        )
     }
 
     /// From Handlebars' own error while rendering.
@@ -283,6 +292,95 @@ impl Complaint for TemplateProblem {
         }
     }
 
+    fn bare(&self) -> Bare {
+        let message = match self {
+            Self::File(problem) => return problem.bare(),
+            Self::Front(problem) => return problem.bare(),
+            Self::AuthorAddress { key, error } => {
+                let said = |message, help| Bare::said(format!("\"{key}\": {message}"), help);
+                return match error.bare() {
+                    Bare::Said { message, help } => said(message, help),
+                    Bare::Whole => said(error.to_string(), error.help()),
+                };
+            }
+            // Where headings are missing, a person is in their place.
+            Self::NoColumn { nearest: None, .. } => {
+                return Bare::said(self.to_string(), Some("look at the list's headings".into()));
+            }
+            Self::UntypedYesNo { asks, name, heading, .. } => {
+                let help = Self::typed_yes_no(heading);
+                return Bare::said(
+                    format!("the cell says yes or no, and {{{{#{asks} {name}}}}} only asks whether it is filled in"),
+                    Some(help),
+                );
+            }
+            Self::Disagree { name, first, other } => {
+                format!("the message uses {{{{{name}}}}} once, and it differs in rows {} and {}", first.0, other.0)
+            }
+            Self::Render { place, .. } => format!("the template cannot be filled in at {place}"),
+            Self::RawCell { name, .. } => format!("{{{{{{{name}}}}}}} cannot go in as it is"),
+            Self::Style(_) => "a style would hold what none may".into(),
+            Self::Link(_) => "a link would go to what is no web, mail or telephone address".into(),
+            Self::Remote(_) => "the message would load something from elsewhere".into(),
+            Self::OddAddress(_) => "the message would load what no message can load".into(),
+            Self::Dropped(_) => "the message holds what mail programs drop, and some the whole message".into(),
+            Self::Css(_) => "the style sheet cannot be read".into(),
+            Self::Ending
+            | Self::NoFrontMatter
+            | Self::FrontMatterOpen
+            | Self::Character(_)
+            | Self::TooDeep
+            | Self::Syntax(_)
+            | Self::Unlike { .. }
+            | Self::RawBlock
+            | Self::TagOpen
+            | Self::BlockOpen(_)
+            | Self::NotText(_)
+            | Self::HelperAlone(_)
+            | Self::Arguments { .. }
+            | Self::NoSuchArgument { .. }
+            | Self::UrlEncode
+            | Self::JoinWhat
+            | Self::NoColumn { .. }
+            | Self::NoHelper { .. }
+            | Self::BlockOverColumn(_)
+            | Self::NothingToLoop { .. }
+            | Self::EachWhat(_)
+            | Self::YesNoShown(_)
+            | Self::Raw { .. }
+            | Self::Partial
+            | Self::PartialArguments
+            | Self::PartialCycle(_)
+            | Self::PartialNowhere(_)
+            | Self::PartialName(_)
+            | Self::PartialMissing { .. }
+            | Self::PartialOutside(_)
+            | Self::PartialFrontMatter
+            | Self::NotAName(_)
+            | Self::HeaderRefused { .. }
+            | Self::HeaderName(_)
+            | Self::HeaderTwice(_)
+            | Self::HeaderLine { .. }
+            | Self::EmptyHeader(_)
+            | Self::EmptyBody
+            | Self::EmptyCell(_)
+            | Self::RawPlace
+            | Self::ValueInHtml(_)
+            | Self::DataAddress
+            | Self::LayoutForText
+            | Self::LayoutName(_)
+            | Self::LayoutNowhere
+            | Self::LayoutMissing { .. }
+            | Self::LayoutOutside(_)
+            | Self::LayoutTag(_)
+            | Self::LayoutTagOpen
+            | Self::LayoutBody(_)
+            | Self::LayoutBodyPlace
+            | Self::TwoDocuments(_) => return Bare::Whole,
+        };
+        Bare::said(message, self.help())
+    }
+
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Ending => "name it .txt.hbs (plain text), .md.hbs (Markdown) or .html.hbs (HTML)".into(),
@@ -303,11 +401,7 @@ impl Complaint for TemplateProblem {
             Self::UntypedYesNo { name, cell, number: true, .. } => {
                 format!("compare it: {{{{#if (eq {name} {})}}}}", quoted(cell))
             }
-            Self::UntypedYesNo { heading, .. } => format!(
-                "say what the column is, under [columns] in campaign.toml or with --column: {} = \"yes_no\"; or \"text\", \
-                 if that is the question",
-                quoted(heading)
-            ),
+            Self::UntypedYesNo { heading, .. } => Self::typed_yes_no(heading),
             Self::Disagree { .. } => "make them the same, or use it within {{#each rows}}".into(),
             Self::Raw { name, in_html: false } => format!("write {{{{{name}}}}}"),
             Self::Raw { name, .. } => format!(

@@ -19,8 +19,19 @@ const UNBOUND: &str = "/usr/sbin/unbound";
 /// It answers all questions below this name with REFUSED.
 pub(crate) const REFUSED: &str = "refused.example";
 
+/// Of names here it answers what it has been given, and SERVFAIL to all other questions.
+pub(crate) const HALF: &str = "half.example";
+
+/// Of names here it answers what it has been given, and to all other questions nothing for longer than anybody waits.
+pub(crate) const SLOW: &str = "slow.example";
+
+/// It asks nobody there.
+const NOBODY: &str = "127.0.0.9";
+
 /// A server; it ends when this is dropped.
 pub(crate) struct Dns {
+    /// Who is asked about what is slow, and never answers
+    _silent: UdpSocket,
     _directory: TempDir,
     port: u16,
     server: Child,
@@ -36,16 +47,22 @@ impl Dns {
         }
         let directory = tempfile::Builder::new().prefix("apiece-dns-").tempdir_in("/tmp").expect("a directory");
         let (root, port) = (directory.path().display(), free_port());
+        let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let nobody = silent.local_addr().expect("an address").port();
         let mut conf = format!(
             "server:\n  interface: 127.0.0.1\n  port: {port}\n  do-daemonize: no\n  use-syslog: no\n  logfile: \"{root}/log\"\n  \
              username: \"\"\n  chroot: \"\"\n  directory: \"{root}\"\n  pidfile: \"{root}/pid\"\n  \
              access-control: 127.0.0.0/8 allow\n  module-config: \"iterator\"\n  local-zone: \".\" static\n  \
-             local-zone: \"{REFUSED}.\" always_refuse\n  local-data: '. SOA ns.example. nobody.example. 1 3600 900 86400 60'\n"
+             local-zone: \"{REFUSED}.\" always_refuse\n  do-not-query-localhost: no\n  do-not-query-address: {NOBODY}\n  \
+             local-zone: \"{HALF}.\" typetransparent\n  local-zone: \"{SLOW}.\" typetransparent\n  local-data: '. SOA ns.example. nobody.example. 1 3600 900 86400 60'\n"
         );
         for record in records {
             conf += &format!("  local-data: '{}'\n", in_strings(record));
         }
         conf += "remote-control:\n  control-enable: no\n";
+        for (zone, server) in [(HALF, NOBODY.to_owned()), (SLOW, format!("127.0.0.1@{nobody}"))] {
+            conf += &format!("forward-zone:\n  name: \"{zone}.\"\n  forward-addr: {server}\n");
+        }
         let path = directory.path().join("unbound.conf");
         std::fs::write(&path, conf).expect("written");
         let output = std::fs::File::create(directory.path().join("out")).expect("a file");
@@ -58,7 +75,7 @@ impl Dns {
                 ["out", "log"].map(|name| std::fs::read_to_string(directory.path().join(name)).unwrap_or_default());
             panic!("unbound does not start: {}", said.concat());
         }
-        Some(Self { _directory: directory, port, server })
+        Some(Self { _silent: silent, _directory: directory, port, server })
     }
 
     /// As `--resolver` takes it.

@@ -1,6 +1,7 @@
 //! Lists as files, and what the program says about them.
 
 use super::{Home, Run};
+use crate::at_a_terminal::Terminal;
 
 pub(crate) const FRONT: &str = "+++\nfrom = \"u@police.example\"\nsubject = \"x\"\n+++\n";
 
@@ -16,14 +17,14 @@ pub(crate) fn check(home: &Home, more: &[&str]) -> Run {
     home.run(&[&["check", "t.txt.hbs", "p.csv"], more].concat())
 }
 
-/// The list is refused with these words, and by `send`, too.
+/// The list is refused with these words, and by `send` at a terminal, too.
 #[track_caller]
 pub(crate) fn refused(list: impl AsRef<[u8]>, more: &[&str], said: &str) -> Home {
     let home = home(list, "");
     let run = check(&home, more).ended(65);
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", said));
-    let send = [&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "2"], more].concat();
-    assert_eq!(home.run(&send).ended(65).stderr, said);
+    let send = [&["send", "t.txt.hbs", "p.csv", "--sandbox", "--confirm", "2", "--color", "never"], more].concat();
+    assert_eq!(Terminal::all(&home, &send, 65), said);
     home
 }
 

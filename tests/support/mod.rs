@@ -126,6 +126,20 @@ impl Home {
         self.write("c/people.csv", list);
     }
 
+    /// A campaign to so many people through a relay on this machine, with further lines in its settings.
+    pub(crate) fn of_a_job(server: &scripted::Scripted, count: usize, more: &str) -> Self {
+        let home = Self::at_relay(server);
+        home.campaign(&people(count));
+        home.settings(more);
+        home
+    }
+
+    /// The settings of that campaign, with other further lines.
+    pub(crate) fn settings(&self, more: &str) {
+        let all = format!("template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n{more}\n");
+        self.write("c/campaign.toml", all);
+    }
+
     /// The program with nothing of the tests' own environment but the path.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_apiece"));

@@ -69,6 +69,22 @@ fn a_window_follows_the_clock_on_the_wall_when_clocks_are_put_forward_and_back()
 }
 
 #[test]
+fn a_window_within_the_hour_that_is_left_out_does_not_open_that_day() {
+    let night = hours(&["01:15-01:45 Europe/London"], &[]);
+    assert_eq!(
+        changes(&night, "2026-03-28 00:00 UTC", "2026-03-31 00:00 UTC"),
+        ["open 03-28 01:15", "shut 03-28 01:45", "open 03-30 00:15", "shut 03-30 00:45"]
+    );
+    assert_eq!(night.day(at("2026-03-28 12:00 Europe/London")).to_string(), "2026-03-30");
+    assert_eq!(night.spoken(at("2026-03-30 00:15 UTC")), "Mon 2026-03-30 01:15 Europe/London");
+}
+
+#[test]
+fn utc_is_called_utc() {
+    assert_eq!(hours(&["09:00-10:00 Etc/UTC"], &[]).spoken(at("2026-03-30 00:15 UTC")), "Mon 2026-03-30 00:15 UTC");
+}
+
+#[test]
 fn other_zones_have_other_changes() {
     let new_york = hours(&["09:00-10:00 America/New_York"], &[]);
     assert_eq!(

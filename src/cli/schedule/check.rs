@@ -8,7 +8,7 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    campaign::{LoginSecret, Moment, TokenPlace},
+    campaign::{LoginSecret, Moment, Phase, TokenPlace, When},
     cli::{Exit, Failure, record::is_database, send::Send},
     diagnostic::visible,
     schedule::{Calendar, CalendarError, Job, Manager},
@@ -21,6 +21,8 @@ pub(super) struct Needs {
     pub(super) environment: Vec<(String, String)>,
     pub(super) credentials: Vec<String>,
     pub(super) writes: Vec<PathBuf>,
+    /// When it may send
+    pub(super) when: When,
 }
 
 /// Variables that are as good as flags, or say where things are, and that a job would not have: with another record everybody would be
@@ -42,8 +44,15 @@ fn refused(message: impl Into<String>, help: &str) -> Failure {
     Failure::because(Exit::Usage, "schedule.send", message, Some(help))
 }
 
+/// How often a job comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comes {
+    Once,
+    Again,
+}
+
 /// Looks at the arguments of `apiece send`, its campaign and its account.
-pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure> {
+pub(super) fn job(words: &[String], comes: Comes, manager: &Manager) -> Result<Needs, Failure> {
     let send = Send::of_words(words).map_err(|why| {
         let why = why.to_string();
         let first = why.lines().next().unwrap_or_default();
@@ -52,6 +61,11 @@ pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure>
     })?;
     if let Some(why) = send.wants_a_person() {
         return Err(refused(why, "what stands after -- is for apiece send, for example: -- --confirm 12"));
+    }
+    if comes == Comes::Again
+        && let Some(why) = send.is_for_once()
+    {
+        return Err(refused(why, "leave it out; or start it once, with --at TIME in place of --on-calendar"));
     }
     let mut needs = Needs::default();
     let directory = std::env::current_dir().unwrap_or_default();
@@ -68,7 +82,9 @@ pub(super) fn job(words: &[String], manager: &Manager) -> Result<Needs, Failure>
         let outbox = directory.join(outbox);
         needs.writes.extend(outbox.parent().map(Path::to_owned));
     }
-    if let Some(account) = send.account_of_job()? {
+    let prospect = send.prospect()?;
+    needs.when = prospect.when;
+    if let Some(account) = prospect.account {
         let secret = account.login.as_ref().map(|login| &login.secret);
         check_secret(&account.name, secret, manager)?;
         if let Some(LoginSecret::Password(SecretSource::Credential(name))) = secret {
@@ -116,18 +132,47 @@ pub(super) fn no_credentials(job: &Job) -> Result<(), Failure> {
     }
 }
 
-/// A time that comes once, and has not come yet, as systemd takes it whatever clocks do until then.
-pub(super) fn once(at: &Moment) -> Result<Calendar, Failure> {
+/// A time that comes once, and has not come yet, as systemd takes it whatever clocks do until then; and what a person is told of it. It is
+/// read as `apiece send --at` reads it.
+pub(super) fn once(at: &Moment, when: &When) -> Result<(Calendar, String), Failure> {
     let wrong = |message: String| {
         let help = "for example --at '2026-12-01 09:00'; --on-calendar is for what comes again";
         Failure::because(Exit::Usage, "schedule.at", message, Some(help))
     };
-    let exact = at.clone().within(&TimeZone::system()).map_err(|why| wrong(why.to_string()))?.timestamp();
-    if exact <= Timestamp::now() {
-        return Err(wrong(format!("{at} is past")));
+    let exact = at.clone().within(&when.zone(&TimeZone::system())).map_err(|why| wrong(format!("--at: {why}")))?;
+    let (exact, now, hours) = (exact.timestamp(), Timestamp::now(), when.hours());
+    let spoken = hours.spoken(exact);
+    if exact <= now {
+        return Err(wrong(format!("--at is over: it was {spoken}, and it is {}", hours.spoken(now))));
     }
+    let begins = match hours.at(exact) {
+        Phase::Over => return Err(late(&format!("--at is {spoken}"), when)),
+        Phase::Closed(opens) => {
+            format!("It starts {spoken}, when nothing may be begun ({hours}): it begins {}.\n", hours.spoken(opens))
+        }
+        Phase::Open(_) => format!("It begins {spoken}.\n"),
+    };
     let written = exact.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
-    written.parse().map_err(|why: CalendarError| wrong(why.to_string()))
+    written.parse().map(|calendar| (calendar, begins)).map_err(|why: CalendarError| wrong(why.to_string()))
+}
+
+/// Refuses what is over before it comes for the first time.
+pub(super) fn not_over(when: &When) -> Result<(), Failure> {
+    let (now, hours) = (Timestamp::now(), when.hours());
+    if hours.at(now) == Phase::Over { Err(late(&format!("it is {}", hours.spoken(now)), when)) } else { Ok(()) }
+}
+
+/// That a job could only ever be refused.
+fn late(time: &str, when: &When) -> Failure {
+    let hours = when.hours();
+    let end = match hours.not_after() {
+        Some(end) => format!("nothing is begun after {} (not_after)", hours.spoken(end)),
+        None => "no window ever opens".to_owned(),
+    };
+    let open = if when.windows.is_empty() && when.holidays.is_none() { "" } else { ", nor outside of its windows" };
+    let message = format!("{time}, and {end}{open}: such a job would always be refused");
+    let help = "name an earlier time; or say until when it may be sent: not_after, or --not-after TIME behind --";
+    Failure::because(Exit::Refused, "schedule.too-late", message, Some(help))
 }
 
 /// The next times of a calendar, as systemd works them out, or nothing where it is not there.

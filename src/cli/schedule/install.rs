@@ -9,7 +9,7 @@ use std::{
 use etcetera::BaseStrategy;
 
 use crate::{
-    cli::{Exit, Failure, Screen},
+    cli::{Exit, Failure, Screen, when::in_a_line},
     diagnostic::visible,
     schedule::{JobName, own_units},
 };
@@ -58,12 +58,31 @@ impl Place {
             return Err(Failure::because(Exit::Usage, "schedule.remove", message, None));
         }
         self.systemctl(&["disable", "--now", &timer])?;
+        if is_ours(&self.directory.join(&timer)) {
+            self.forget(&timer, screen);
+        }
         for path in own.iter().filter(|path| is_ours(path)) {
             fs::remove_file(path).map_err(|why| Failure::unwritten("schedule.remove", path, &why))?;
         }
         self.systemctl(&["daemon-reload"])?;
         screen.print(&format!("{timer} is off, and its units are gone\n"));
         Ok(Exit::Ok)
+    }
+
+    /// Removes what systemd keeps of a timer itself, when it came last; it has to be there and off. Of the timer alone: the state of the
+    /// service is the outbox. Some systemd is too old for it.
+    fn forget(&self, timer: &str, screen: Screen) {
+        if let Err(why) = self.systemctl(&["clean", "--what=state", timer]) {
+            let stamps = match etcetera::base_strategy::choose_base_strategy() {
+                Ok(base) if self.switch == "--user" => base.data_dir().join("systemd/timers"),
+                _ => "/var/lib/systemd/timers".into(),
+            };
+            let stamp = visible(&stamps.join(format!("stamp-{timer}")).display().to_string());
+            let why = in_a_line(&why);
+            screen.note(&format!(
+                "{why}\nWhen the job came last stays written down, if it did: {stamp} can be deleted.\n"
+            ));
+        }
     }
 
     fn systemctl(&self, arguments: &[&str]) -> Result<(), Failure> {

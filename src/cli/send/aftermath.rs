@@ -26,6 +26,9 @@ use crate::{
 /// The code of a file of metrics that cannot be written.
 const METRICS: &str = "metrics.file";
 
+/// Of a program that cannot be run.
+const COMMAND: &str = "notify.command";
+
 /// Of the complaint that everybody got it already.
 const DONE: &str = "outbox.done";
 
@@ -139,9 +142,25 @@ impl Send {
         }))
     }
 
-    /// Whether the numbers can be written at the end, said before anything is done.
-    pub(super) fn check_metrics(&self) -> Result<(), Failure> {
+    /// Whether those who are to be told can be, said before anything is done.
+    pub(super) fn check_aftermath(&self, name: &str) -> Result<(), Failure> {
+        self.check_metrics(name)?;
+        let Some(command) = &self.aftermath.notify_command else { return Ok(()) };
+        notify::check_command(command).map_err(|why| {
+            let message = format!("--notify-command cannot be run: {why}; nothing was sent");
+            let help = Some("name a program that is there and may be run, by its path or as it is found in PATH");
+            Failure::because(Exit::Configuration, COMMAND, message, help)
+        })
+    }
+
+    /// Anybody may read the numbers, and what two campaigns are called must not be the same there.
+    fn check_metrics(&self, name: &str) -> Result<(), Failure> {
         let Some(file) = &self.aftermath.metrics else { return Ok(()) };
+        if log::is_removed(name) {
+            let message = "the metrics would show an address, since the campaign's name holds one";
+            let help = Some("give its directory or its template another name");
+            return Err(Failure::because(Exit::Configuration, METRICS, message, help));
+        }
         report::check_metrics(file).map_err(|why| {
             let message = format!("the metrics {} cannot be written: {why}", visible(&file.display().to_string()));
             Failure::because(Exit::CannotCreate, METRICS, message, Some("choose another name, which ends in .prom"))
@@ -188,15 +207,20 @@ impl Send {
             let exit = ended.exit;
             Screen::warn(&format!("nobody was notified by {how}: {why}; the run itself ended with exit code {exit}"));
         };
-        if let Some(command) = &self.aftermath.notify_command
+        if let Some(command) = self.aftermath.notify_command.as_ref().filter(|_| ended.code != Some(COMMAND))
             && let Err(why) = news.to_command(command)
         {
             failed("command", why);
         }
         if let Some(to) = &email {
             let name = self.account.as_deref().or(named.as_deref());
-            let sent = notify::account(account, || crate::cli::account::choose(self.config.as_deref(), name))
-                .and_then(|account| news.to_address(to, account, sender.as_ref()));
+            let sent = notify::account(account, || crate::cli::account::choose(self.config.as_deref(), name)).and_then(
+                |account| {
+                    // Whoever is told is told, whether or not it can be counted.
+                    let _counted = self.aside(&account).ok();
+                    news.to_address(to, account, sender.as_ref())
+                },
+            );
             if let Err(why) = sent {
                 failed("email", why);
             }

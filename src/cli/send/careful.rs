@@ -24,7 +24,7 @@ use crate::{
     delivery::{Finished, First},
     diagnostic::visible,
     guard::untagged,
-    outbox::{Outbox, Outcome},
+    outbox::{Aside, Outbox, Outcome, Store},
     recipients::{Recipient, Selection},
 };
 
@@ -63,7 +63,7 @@ impl Send {
         let is_testers = |other: &Recipient<'_>| untagged(&other.address().key()) == untagged(&key);
         if let Some(other) = loaded.list().iter().find(|other| other.index() != index && is_testers(other)) {
             let other = other.row();
-            let message = format!("{tester} is the address of row {other}, who must not get row {row}'s message");
+            let message = format!("--test names the address of row {other}, who must not get row {row}'s message");
             let help = Some("send the test to yourself; nothing was sent");
             return Err(Failure::because(Exit::Usage, "send.test", message, help));
         }
@@ -73,7 +73,7 @@ impl Send {
         }
         let account = account::choose(self.config.as_deref(), loaded.campaign.account.as_deref())?;
         if loaded.list().get(index).is_some_and(|own| is_testers(&own)) {
-            self.check_own_test(&loaded, &account, tester, row)?;
+            self.check_own_test(&loaded, &account, row)?;
         }
         let signer = account.dkim.as_ref().map(read_signer).transpose()?;
         let Loaded { mut campaign, composer, allowed, .. } = loaded;
@@ -108,13 +108,24 @@ impl Send {
         // No recipient gets it.
         let (id, cleared) = (String::new(), Cleared::for_nobody());
         let recheck: Recheck = Arc::new(|| Ok(Cleared::for_nobody()));
+        let _counted = self.aside(&account)?;
         let ready =
             Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains };
         self.run_engine(ready, Some(account), signer, None, seen, screen).map(|(exit, _)| exit)
     }
 
+    /// Has a message that is none of the campaign's count for the limits of its account, where anything does. What is written down of
+    /// it is that it was.
+    pub(super) fn aside(&self, account: &Account) -> Result<Option<Aside>, Failure> {
+        let place = self.campaign.record.location_by(self.config.as_deref())?;
+        if account.rates.is_empty() && !place.may_be_there() {
+            return Ok(None);
+        }
+        Store::open(place).and_then(|store| store.aside(&account.name)).map(Some).map_err(failed)
+    }
+
     /// One who is on the list may get their own message as a test only if nobody else has to approve it first.
-    fn check_own_test(&self, loaded: &Loaded, account: &Account, tester: &Address, row: u64) -> Result<(), Failure> {
+    fn check_own_test(&self, loaded: &Loaded, account: &Account, row: u64) -> Result<(), Failure> {
         let may_be_sent = match (&loaded.origin, &loaded.frozen) {
             (Some(origin), Some(frozen)) => {
                 let store = self.campaign.record.open()?;
@@ -126,7 +137,7 @@ impl Send {
             return Ok(());
         }
         let message =
-            format!("{tester} is the address of row {row}, and nothing may be sent to the list before it is approved");
+            format!("--test names the address of row {row}, and nothing may be sent to the list before it is approved");
         let help = Some("send the test to somebody who is not on the list; nothing was sent");
         Err(Failure::because(Exit::Refused, "send.test", message, help))
     }

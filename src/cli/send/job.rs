@@ -6,10 +6,18 @@ use clap::{CommandFactory, FromArgMatches};
 
 use super::Send;
 use crate::{
-    campaign::Account,
+    campaign::{Account, When},
     cli::{Cli, Command, Exit, Failure, account},
     diagnostic::counted,
 };
+
+/// What a job will find.
+pub(in crate::cli) struct Prospect {
+    /// The account that it will send through, if it is no rehearsal.
+    pub(in crate::cli) account: Option<Account>,
+    /// When it may send.
+    pub(in crate::cli) when: When,
+}
 
 impl Send {
     /// The command that some words are, the first of which is `send`.
@@ -32,6 +40,7 @@ impl Send {
             }
             Self { test: Some(_), .. } => Some("--test is for somebody who looks at what comes"),
             Self { dry_run: true, .. } => Some("--dry-run sends nothing, and nobody would look at it"),
+            Self { expect, .. } if expect.is_moved() => Some("--moved is said once, by whoever moved the campaign"),
             _ if self.campaign.reads_input() => Some("the list is standard input, and a job has none"),
             _ => None,
         }
@@ -42,8 +51,19 @@ impl Send {
         self.campaign.record.named()
     }
 
-    /// The account that the job will send through, if it is no rehearsal. Reads the campaign, which must be there and right.
-    pub(in crate::cli) fn account_of_job(&self) -> Result<Option<Account>, Failure> {
+    /// Why a job cannot do this more than once.
+    pub(in crate::cli) fn is_for_once(&self) -> Option<&'static str> {
+        match self {
+            Self { again: true, .. } => {
+                Some("--again in a job that comes again would send everybody the same each time")
+            }
+            Self { at: Some(_), .. } => Some("--at for a job that comes again is over at its second time"),
+            _ => None,
+        }
+    }
+
+    /// What the job will find. Reads the campaign, which must be there and right.
+    pub(in crate::cli) fn prospect(&self) -> Result<Prospect, Failure> {
         let loaded = self.load()?;
         let count = loaded.select(self.rows.as_ref())?.len();
         self.expect.check_count(&loaded.campaign.expect, count)?;
@@ -52,9 +72,8 @@ impl Send {
             let help = "where the list varies, say --expect-between A..B";
             return Err(Failure::because(Exit::Refused, "schedule.count", message, Some(help)));
         }
-        if self.sandbox {
-            return Ok(None);
-        }
-        account::choose(self.config.as_deref(), loaded.campaign.account.as_deref()).map(Some)
+        let choose = || account::choose(self.config.as_deref(), loaded.campaign.account.as_deref());
+        let account = if self.sandbox { None } else { Some(choose()?) };
+        Ok(Prospect { account, when: loaded.campaign.when })
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     io::Write,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -20,7 +21,7 @@ use crate::{
         account::{read_secret, read_signer},
     },
     delivery::{self, Event, Job, Stop, StopReason},
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, quoted},
     message::Composer,
     outbox::{Outbox, Outcome},
     recipients::{RecipientList, Selection},
@@ -75,6 +76,39 @@ fn words(failure: &Failure) -> String {
     failure.why.iter().map(Diagnostic::message).collect::<Vec<_>>().join("; ")
 }
 
+/// The words of a command, the first of which is a program.
+fn split(command: &str) -> Result<Vec<String>, String> {
+    let words = shlex::split(command).filter(|words| !words.is_empty());
+    words.ok_or_else(|| "the command is empty, or a quotation mark is not closed".to_owned())
+}
+
+/// Whether the program of a command is there and may be run. Nothing is run.
+pub(super) fn check_command(command: &str) -> Result<(), String> {
+    let words = split(command)?;
+    let shown = quoted(&words[0]);
+    // Elsewhere the system looks in further places, and under further names.
+    #[cfg(unix)]
+    {
+        let program = Path::new(&words[0]);
+        let directories = std::env::var_os("PATH").unwrap_or_default();
+        let places: Vec<PathBuf> = if words[0].contains('/') {
+            vec![program.to_owned()]
+        } else {
+            std::env::split_paths(&directories).map(|directory| directory.join(program)).collect()
+        };
+        let is_there = |place: &&PathBuf| place.is_file();
+        let may_be_run = |place: &PathBuf| rustix::fs::access(place, rustix::fs::Access::EXEC_OK).is_ok();
+        let mut there = places.iter().filter(is_there).peekable();
+        if there.peek().is_none() {
+            return Err(format!("there is no program {shown}"));
+        }
+        if !there.any(may_be_run) {
+            return Err(format!("{shown} may not be run as a program"));
+        }
+    }
+    Ok(())
+}
+
 impl News<'_> {
     /// The name of the campaign, as it may be handed on.
     fn name(&self) -> String {
@@ -99,8 +133,7 @@ impl News<'_> {
 
     /// Runs a program; it gets counts in its environment, and the same as JSON.
     pub(super) fn to_command(&self, command: &str) -> Result<(), String> {
-        let words = shlex::split(command).filter(|words| !words.is_empty());
-        let words = words.ok_or("the command is empty, or a quotation mark is not closed")?;
+        let words = split(command)?;
         let Ended { account, code, stopped, time, exit, .. } = self.ended;
         let stopped = stopped.as_ref().map(StopReason::name);
         let mut object = json!({

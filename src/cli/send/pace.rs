@@ -36,7 +36,8 @@ pub(super) struct RetryArgs {
     /// Stop when the server refuses so many messages in a row in the same words [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) pause_after: Option<u32>,
-    /// Do not wait for what the server puts off, nor for a window: it is left for a later run, with exit code 75
+    /// Do not wait for what the server puts off, for a pause that it wants, nor for a window: the rest is left for a later run, with
+    /// exit code 75
     #[arg(long)]
     pub(super) no_wait: bool,
 }

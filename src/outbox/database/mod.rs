@@ -33,6 +33,18 @@ pub enum Location {
     Server(Server),
 }
 
+impl Location {
+    /// Whether there is a file; only who asks a database knows it of one.
+    #[must_use]
+    pub fn may_be_there(&self) -> bool {
+        match self {
+            Self::File(path) => path.exists(),
+            #[cfg(feature = "postgres")]
+            Self::Server(_) => true,
+        }
+    }
+}
+
 impl From<PathBuf> for Location {
     fn from(path: PathBuf) -> Self {
         Self::File(path)
@@ -142,6 +154,11 @@ pub(super) fn random<const N: usize>() -> Done<[u8; N]> {
     getrandom::fill(&mut octets).map_err(Fault::Random)?;
     Ok(octets)
 }
+
+/// There is nothing to hold a file against others that its lock does not.
+#[cfg(not(feature = "postgres"))]
+#[derive(Debug, Clone)]
+pub(super) enum Fence {}
 
 /// A connection to a database.
 #[derive(Debug)]
@@ -447,6 +464,11 @@ impl Batch<'_> {
     #[cfg(feature = "postgres")]
     pub(super) fn fence(&mut self, fence: &Fence) -> Done<()> {
         self.add_for_one(Fence::SQL, values![fence.campaign(), fence.token()])
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    pub(super) fn fence(&mut self, fence: &Fence) -> Done<()> {
+        match *fence {}
     }
 
     /// All of them were carried out.

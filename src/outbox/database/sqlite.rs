@@ -26,6 +26,7 @@ pub(in crate::outbox) const MIGRATIONS: &[&str] = &[
     include_str!("sqlite/3.sql"),
     include_str!("sqlite/4.sql"),
     include_str!("sqlite/5.sql"),
+    include_str!("sqlite/6.sql"),
 ];
 
 /// So long one process waits for another's write.

@@ -37,6 +37,10 @@ pub(super) fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Res
     let prepared = &mut prepare(composer);
     let snapshot = Snapshot {
         name: "c",
+        is_named: false,
+        home: None,
+        is_named: false,
+        home: None,
         settings,
         signers: None,
         is_bound: false,

@@ -5,7 +5,7 @@ use std::{fmt, io};
 use jiff::Timestamp;
 
 use crate::{
-    diagnostic::{Complaint, counted, quoted},
+    diagnostic::{Bare, Complaint, counted, quoted, visible},
     outbox::{
         Counts, Outcome,
         database::{Fault, Location},
@@ -85,6 +85,24 @@ pub enum StoreError {
         id: String,
         /// How many have it.
         sent: usize,
+    },
+    /// Two campaigns that recur, or are compared with their last run, have the same name.
+    Namesake {
+        /// That name.
+        name: String,
+        /// The file of this one.
+        here: String,
+        /// The file of the other one.
+        there: String,
+    },
+    /// A campaign that recurs seems to have had another name.
+    Renamed {
+        /// What it is called now.
+        name: String,
+        /// What it was called.
+        before: String,
+        /// Its file, which is no longer there.
+        there: String,
     },
     /// Nobody of the campaign is in a row that is named.
     NobodyInRow(u64),
@@ -244,6 +262,22 @@ impl fmt::Display for StoreError {
                 "campaign {id} had the same template and list, and {} got it; but the messages are others now",
                 counted(*sent, "recipient")
             ),
+            Self::Namesake { name, here, there } => write!(
+                f,
+                "there are two campaigns {} in this outbox, {} and {}: this one would take for its own what the other one sent; \
+                 nothing was sent",
+                quoted(name),
+                visible(here),
+                visible(there)
+            ),
+            Self::Renamed { name, before, there } => write!(
+                f,
+                "campaign {} seems to be {}, which recurs, and whose {} is gone: under another name everybody would get again what \
+                 they have; nothing was sent",
+                quoted(name),
+                quoted(before),
+                visible(there)
+            ),
             Self::NobodyInRow(row) => write!(f, "there is nobody in row {row} of the campaign"),
             Self::Unknown(id) => write!(f, "there is no campaign {} in the outbox", quoted(id)),
             Self::NoSnapshot(id) => {
@@ -300,6 +334,8 @@ impl Complaint for StoreError {
             Self::Running { .. } => "outbox.running",
             Self::Done { .. } => "outbox.done",
             Self::Changed { .. } => "outbox.changed",
+            Self::Namesake { .. } => "outbox.namesake",
+            Self::Renamed { .. } => "outbox.renamed",
             Self::Unknown(_) => "outbox.unknown",
             Self::Already { .. } => "outbox.already",
             Self::NoSnapshot(_) => "outbox.no-snapshot",
@@ -315,6 +351,16 @@ impl Complaint for StoreError {
             Self::FileChanged(_) => "outbox.file-changed",
             Self::LogBroken(_) => "outbox.log-broken",
         }
+    }
+
+    fn bare(&self) -> Bare {
+        let message = match self {
+            // Why may be what was said of its list, and a file may be named after somebody.
+            Self::NotBrought(_) => "this is no campaign that can be taken in",
+            Self::FileChanged(_) => "a file changed while the campaign was being prepared",
+            _ => return Bare::Whole,
+        };
+        Bare::said(message, self.help())
     }
 
     fn help(&self) -> Option<String> {
@@ -346,6 +392,17 @@ impl Complaint for StoreError {
                     .into()
             }
             Self::Unknown(_) => "apiece status lists them; the first letters are enough, four at least".into(),
+            Self::Namesake { .. } => {
+                "give this one a name of its own, in campaign.toml: name = \"…\"; or, if it is the same that was only moved, say \
+                 --moved once"
+                    .into()
+            }
+            Self::Renamed { name, before, .. } => format!(
+                "say what it is called, in campaign.toml: if it is the same, name = \"{}\", and --moved once; if it is another \
+                 one, name = \"{}\"",
+                visible(before),
+                visible(name)
+            ),
             Self::Done { id, counts, .. } if counts.of(Outcome::InDoubt) > 0 => {
                 format!("look up who may have got it: apiece status {id}; then say what you found: apiece resolve {id}")
             }

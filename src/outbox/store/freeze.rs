@@ -11,7 +11,7 @@ use super::{
     log::{self, Deed},
     look::already,
     people::Pseudonyms,
-    recur::once,
+    recur::{check_home, once},
 };
 use crate::{
     campaign::{CAMPAIGN_FILE, Campaign, Overrides},
@@ -39,6 +39,10 @@ pub(super) const SIGNERS: &str = "/allowed_signers";
 pub struct Snapshot<'s> {
     /// What people call it.
     pub name: &'s str,
+    /// Whether its settings call it so; otherwise it is called as its directory is.
+    pub is_named: bool,
+    /// The file of its settings, or else its template, where it is on this machine.
+    pub home: Option<&'s str>,
     /// As a `campaign.toml`.
     pub settings: &'s str,
     /// The file of those who may approve it, if its settings name one.
@@ -168,6 +172,10 @@ impl Store {
         };
         let sqlite = |why: Fault| self.error(&why);
         let change = self.database.change().map_err(sqlite)?;
+        if let Some(home) = snapshot.home.filter(|_| snapshot.composer.recurs()) {
+            let template = (!snapshot.is_named).then(|| template_of(snapshot.composer));
+            check_home(&change, snapshot.name, home, template.as_ref()).map_err(sqlite)?.map_or(Ok(()), Err)?;
+        }
         let known = change.perhaps(
             "SELECT number, id, digest FROM campaign WHERE content = ? AND edition = ?",
             values![snapshot.content.as_bytes(), snapshot.edition],
@@ -272,14 +280,14 @@ fn insert(
     now: Timestamp,
     progress: &dyn Fn(usize),
 ) -> Result<(i64, Kept), Failed> {
-    let Snapshot { name, settings, signers, composer, prepared, content, edition, who, further, .. } = snapshot;
+    let Snapshot { name, home, settings, signers, composer, prepared, content, edition, who, further, .. } = snapshot;
     let list = serde_json::to_string(&composer.list().shape()).unwrap_or_default();
     let (id, total) = (new_id(change, &content, edition), prepared.len());
     let key: [u8; 32] = random()?;
     let campaign = change.one(
         "INSERT INTO campaign (id, content, edition, source, name, prepared, total, template, made_by, settings, list, largest,
-                               pseudonyms, people)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+                               pseudonyms, people, home)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
         values![
             id,
             content.as_bytes(),
@@ -295,6 +303,7 @@ fn insert(
             as_number(prepared.largest()),
             key,
             composer.people().as_bytes(),
+            home,
         ],
         |row| row.get::<i64>(0),
     )?;

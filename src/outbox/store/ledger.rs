@@ -9,11 +9,55 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Campaign, StoreError, lock::RunLock};
+use super::{Campaign, Store, StoreError, lock::RunLock};
 use crate::outbox::database::{Database, Done, Fault, Location, values};
 
 /// Attempts are written down in the order in which they begin, and are over within so long.
 const LONGEST_ATTEMPT: Duration = Duration::from_hours(2);
+
+/// Stands for a campaign where a transaction belongs to none.
+const NONE: i64 = 0;
+
+/// Takes a slot; its number.
+const TAKE: &str = "INSERT INTO slot (account, campaign, taken) VALUES (?, ?, ?) RETURNING number";
+
+/// A transaction that is none of a campaign's, a test or a notification: it counts for the limits of its account from now on, and is
+/// over when this is dropped.
+#[derive(Debug)]
+pub struct Aside {
+    store: Store,
+    slot: i64,
+}
+
+impl Store {
+    /// One that is about to go through an account, which waits for nothing.
+    pub fn aside(self, account: &str) -> Result<Aside, StoreError> {
+        let now = Timestamp::now().as_millisecond();
+        let take = || {
+            let change = self.database.change()?;
+            let slot = change.one(TAKE, values![account, NONE, now], |row| row.get(0))?;
+            change.commit()?;
+            Ok(slot)
+        };
+        let slot = take().map_err(|why: Fault| self.error(&why))?;
+        Ok(Aside { store: self, slot })
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let now = Timestamp::now().as_millisecond();
+        // If that cannot be written down it counts for longer.
+        let _ = self.store.database.run("UPDATE slot SET over = ? WHERE number = ?", values![now, self.slot]);
+    }
+}
+
+/// Those of programs that have died without saying so were over long ago.
+pub(super) fn end_asides(change: &Database, now: i64) -> Done<usize> {
+    let longest = i64::try_from(LONGEST_ATTEMPT.as_millis()).unwrap_or(i64::MAX);
+    let sql = "UPDATE slot SET over = taken WHERE campaign = ? AND over IS NULL AND taken < ?";
+    change.run(sql, values![NONE, now - longest])
+}
 
 /// What other programs did with an account.
 #[derive(Debug, Default)]
@@ -50,6 +94,8 @@ struct Seen {
     /// The campaign that this run sends: what it begins itself it knows already
     campaign: i64,
     slot: i64,
+    /// Those up to this one that were over when it began are known
+    past_slot: i64,
     attempt: i64,
     /// Of other runs
     open: HashMap<Key, Open>,
@@ -89,6 +135,7 @@ impl Ledger {
             account: account.to_owned(),
             campaign: campaign.number,
             slot: 0,
+            past_slot: 0,
             attempt: 0,
             open: HashMap::new(),
         };
@@ -210,6 +257,8 @@ impl Seen {
         for (slot, number, campaign) in open {
             self.note_open(slot, number, campaign);
         }
+        let newest = "SELECT coalesce(max(number), 0) FROM slot";
+        self.past_slot = database.one(newest, &[], |row| row.get(0))?;
         // Slots of runs that have ended count from when that was found out.
         let sql = "SELECT over FROM slot WHERE account = ? AND over > ?";
         let over = database.all(sql, values![self.account, over_since], |row| Ok(look.age(row.get(0)?)))?;
@@ -231,15 +280,14 @@ impl Seen {
         if !look.news.is_none() {
             return Ok(Err(look.news));
         }
-        let sql = "INSERT INTO slot (account, campaign, taken) VALUES (?, ?, ?) RETURNING number";
         let taken = look.now.as_millisecond();
-        database.one(sql, values![self.account, self.campaign, taken], |row| row.get(0)).map(Ok)
+        database.one(TAKE, values![self.account, self.campaign, taken], |row| row.get(0)).map(Ok)
     }
 
     fn look(&mut self, database: &Database, look: &mut Look) -> Done<()> {
         let sql = "SELECT number, campaign FROM slot
-             WHERE number > ? AND account = ? AND campaign <> ? AND over IS NULL ORDER BY number";
-        let slots = database.all(sql, values![self.slot, self.account, self.campaign], |row| {
+             WHERE number > ? AND account = ? AND campaign <> ? AND (over IS NULL OR number > ?) ORDER BY number";
+        let slots = database.all(sql, values![self.slot, self.account, self.campaign, self.past_slot], |row| {
             Ok((row.get::<i64>(0)?, row.get::<i64>(1)?))
         })?;
         for (number, campaign) in slots {
@@ -307,6 +355,10 @@ impl Seen {
     }
 
     fn is_running(&self, database: &Database, campaign: i64) -> Done<bool> {
+        if campaign == NONE {
+            // It says itself when it is over.
+            return Ok(true);
+        }
         let sql = "SELECT id FROM campaign WHERE number = ?";
         let id: Option<String> = database.perhaps(sql, values![campaign], |row| row.get(0))?;
         Ok(id.is_some_and(|id| RunLock::holder(database, &self.location, &id).is_some()))

@@ -193,11 +193,16 @@ impl Store {
             }
             meant.sort_unstable();
             // Whatever is decided, the server's patience begins anew.
-            let sql =
-                "UPDATE message SET state = ?, tries = 0, since = NULL, due = NULL WHERE campaign = ? AND position = ?";
+            let sql = "UPDATE message SET state = ?, tries = 0, since = NULL, due = NULL, taken_back = ?
+                 WHERE campaign = ? AND position = ?";
+            let taken_back = match to {
+                Outcome::Cancelled => Some(1_i64),
+                Outcome::Queued => Some(0),
+                _ => None,
+            };
             let mut update = change.batch();
             for (position, _) in &meant {
-                update.add(sql, values![to.name(), campaign.number, position])?;
+                update.add(sql, values![to.name(), taken_back, campaign.number, position])?;
             }
             update.end()?;
             let rows: Vec<u64> = meant.into_iter().map(|(_, row)| row).collect();

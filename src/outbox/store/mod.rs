@@ -29,14 +29,14 @@ pub use self::{
     examine::Examined,
     freeze::{Kept, Over, Snapshot},
     journal::{Attempt, Journal},
-    ledger::{Ledger, News},
+    ledger::{Aside, Ledger, News},
     log::{Chain, Deed, Entry},
     look::{Overview, Tried},
     matter::{Attached, Matter},
     people::Pseudonym,
     purge::Purged,
     reach::Reach,
-    recur::Last,
+    recur::{Last, TakenBack},
     thaw::Thawed,
     trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
@@ -216,6 +216,7 @@ fn found_sending(change: &Database, number: i64, now: Timestamp) -> Done<()> {
     )?;
     let now = now.as_millisecond();
     change.run("UPDATE slot SET over = ? WHERE campaign = ? AND over IS NULL", values![now, number])?;
+    ledger::end_asides(change, now)?;
     change.run("DELETE FROM slot WHERE over < ?", values![now - SLOTS_KEPT])?;
     change.run("UPDATE message SET state = 'in_doubt' WHERE campaign = ? AND state = 'sending'", values![number])?;
     Ok(())

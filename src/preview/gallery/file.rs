@@ -14,7 +14,7 @@ use super::{
     shown::{self, About},
 };
 use crate::{
-    diagnostic::Complaint,
+    diagnostic::{Bare, Complaint},
     preview::Ways,
     recipients::{Recipient, Selection},
     secret,
@@ -51,6 +51,10 @@ impl Complaint for FileError {
             Self::TooLarge => Some("choose fewer messages".into()),
             Self::Io(_) | Self::Fault => None,
         }
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

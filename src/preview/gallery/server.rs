@@ -34,7 +34,7 @@ use super::{
     pages::Answer,
     route::{Route, Trail},
 };
-use crate::diagnostic::Complaint;
+use crate::diagnostic::{Bare, Complaint};
 
 /// So many connections at once of whoever has shown neither the token nor the cookie. When one more comes, the oldest goes:
 /// anybody on this machine can connect, and nobody is to keep out the browser with the link, which asks as soon as it is
@@ -87,6 +87,10 @@ impl Complaint for ServerError {
             Self::Port { .. } => Some("name another port, or none: --port is for a link that must not change".into()),
             Self::Listen(_) | Self::Random(_) => None,
         }
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::diagnostic::{Complaint, nearest, quoted};
+use crate::diagnostic::{Bare, Complaint, nearest, quoted};
 
 /// So many sheets are named in a complaint.
 const LISTED: usize = 20;
@@ -96,6 +96,19 @@ impl Complaint for WorkbookProblem {
             Self::NoSheet | Self::NoSuchSheet { .. } => "list.no-such-sheet",
             Self::TooLarge { .. } | Self::TooManyRows { .. } => "list.too-large",
             Self::TooManyColumns { .. } => "list.too-many-columns",
+        }
+    }
+
+    fn bare(&self) -> Bare {
+        match self {
+            Self::Damaged(_) => Bare::said("this workbook is damaged", self.help()),
+            Self::Protected
+            | Self::Foreign(_)
+            | Self::NoSheet
+            | Self::NoSuchSheet { .. }
+            | Self::TooLarge { .. }
+            | Self::TooManyRows { .. }
+            | Self::TooManyColumns { .. } => Bare::Whole,
         }
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, ops::Range};
 
 use super::{Wanted, WorkbookProblem};
 use crate::{
-    diagnostic::{Complaint, quoted},
+    diagnostic::{Bare, Complaint, quoted},
     recipients::read::Rows,
 };
 
@@ -56,6 +56,13 @@ impl Complaint for CellFault {
         match self.what {
             Fault::Error(_) => "list.sheet-error",
             Fault::NoValue => "list.formula-without-value",
+        }
+    }
+
+    fn bare(&self) -> Bare {
+        match self.what {
+            Fault::Error(_) => Bare::said("the sheet shows an error here", self.help()),
+            Fault::NoValue => Bare::Whole,
         }
     }
 

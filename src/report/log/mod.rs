@@ -15,7 +15,7 @@ use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter, sp
 pub use self::output::{Lines, Output, is_under_journald};
 pub use self::told::{Ended, ended, sent_no_word, started, step};
 pub(super) use self::{
-    sieve::{Sieve, without_codes},
+    sieve::{Sieve, holds_address, without_codes},
     told::{progress, tell},
 };
 
@@ -57,10 +57,16 @@ pub fn hide(secret: &SecretString) {
     }
 }
 
-/// A name or another text as it may be handed on.
+/// The name of a campaign or an account, as it may be handed on.
 #[must_use]
-pub fn passed(text: &str) -> String {
-    Sieve::default().text(text)
+pub fn passed(name: &str) -> String {
+    Sieve::default().name(name)
+}
+
+/// Whether nothing of a name may be handed on.
+#[must_use]
+pub fn is_removed(name: &str) -> bool {
+    holds_address(name)
 }
 
 /// Whether a record is of this program.

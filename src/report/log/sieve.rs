@@ -11,14 +11,14 @@ use base64::{
     alphabet::{STANDARD, URL_SAFE},
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tracing::{
     Event, Level,
     field::{Field, Visit},
 };
 
-use crate::diagnostic::visible;
+use crate::{diagnostic::visible, secret::Unsaid};
 
 /// What stands for what does not pass.
 const REMOVED: &str = "[removed]";
@@ -32,9 +32,6 @@ const MOST_TEXT: usize = 500;
 /// Longer words are none of ours.
 const MOST_WORD: usize = 100;
 
-/// A shorter secret is in too many words.
-const SHORTEST_SECRET: usize = 4;
-
 /// So many letters of base64 and more can be something.
 const SHORTEST_CODE: usize = 8;
 
@@ -47,6 +44,8 @@ enum Kind {
     Number,
     /// One of the program's own: a name, a code, a version, an address of the network.
     Word,
+    /// What the operator calls a campaign or an account.
+    Name,
     /// A text from outside.
     Text,
 }
@@ -54,7 +53,7 @@ enum Kind {
 /// The fields that a record may have.
 const FIELDS: [(&str, Kind); 34] = [
     ("event", Kind::Word),
-    ("account", Kind::Text),
+    ("account", Kind::Name),
     ("auth", Kind::Word),
     ("cancelled", Kind::Number),
     ("code", Kind::Word),
@@ -68,7 +67,7 @@ const FIELDS: [(&str, Kind); 34] = [
     ("how", Kind::Word),
     ("in_doubt", Kind::Number),
     ("messages", Kind::Number),
-    ("name", Kind::Text),
+    ("name", Kind::Name),
     ("outcome", Kind::Word),
     ("peer", Kind::Word),
     ("per_minute", Kind::Number),
@@ -100,38 +99,15 @@ pub(super) struct Record {
 }
 
 /// Lets pass what may be written.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in crate::report) struct Sieve {
-    /// Passwords and tokens, and how they look in base64
-    secrets: Vec<Zeroizing<String>>,
-}
-
-/// Shows none of them.
-impl fmt::Debug for Sieve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sieve").field("secrets", &self.secrets.len()).finish()
-    }
+    unsaid: Unsaid,
 }
 
 impl Sieve {
     /// A text with this in it does not pass.
     pub(super) fn hide(&mut self, secret: &SecretString) {
-        let secret = secret.expose_secret();
-        if secret.len() < SHORTEST_SECRET {
-            return;
-        }
-        self.secrets.push(Zeroizing::new(secret.to_owned()));
-        // However many octets stand before it, some part of its base64 is the same.
-        for before in 0..3 {
-            let padded = Zeroizing::new([&b"\0\0\0"[..before], secret.as_bytes()].concat());
-            let code = Zeroizing::new(coder(&STANDARD).encode(&*padded));
-            let inner = code.trim_end_matches('=').get(before.div_ceil(3) * 4..).unwrap_or_default();
-            // The last letter may hold bits of what follows.
-            let inner = inner.get(..inner.len().saturating_sub(1)).unwrap_or_default();
-            if inner.len() >= SHORTEST_SECRET {
-                self.secrets.push(Zeroizing::new(inner.to_owned()));
-            }
-        }
+        self.unsaid.add(secret.expose_secret());
     }
 
     /// What may be written of a record.
@@ -149,9 +125,18 @@ impl Sieve {
         passed.record
     }
 
+    /// A name that the operator chose, whole and in one line, unless it holds an address or a secret: names that differ must not
+    /// become the same.
+    pub(in crate::report) fn name(&self, name: &str) -> String {
+        if holds_address(name) || self.unsaid.is_repeated_in(name) {
+            return REMOVED.to_owned();
+        }
+        visible(name).replace('\n', "<U+000A>").replace('\t', "<U+0009>")
+    }
+
     /// A text from outside in one line, without what could be somebody's.
     pub(in crate::report) fn text(&self, text: &str) -> String {
-        if self.secrets.iter().any(|secret| text.contains(secret.as_str())) {
+        if self.unsaid.is_repeated_in(text) {
             // A gap in a sentence that everybody knows would tell what was in it.
             return REMOVED.to_owned();
         }
@@ -227,6 +212,7 @@ impl Visit for Passed<'_> {
         self.pass(field, |sieve, kind| match kind {
             Kind::Number => None,
             Kind::Word => Some(Sieve::word(value).into()),
+            Kind::Name => Some(sieve.name(value).into()),
             Kind::Text => Some(sieve.text(value).into()),
         });
     }
@@ -251,9 +237,16 @@ fn is_enhanced(word: &str) -> bool {
 
 /// Whether a word could be an address, however it is written, or a code for one, or a token.
 fn is_somebodys(word: &str) -> bool {
-    let at_signs = ["@", "＠", "﹫", "&#64", "&#x40", "&#X40", "&commat", "\\u0040", "\\x40", "\\100", "(at)", "[at]"];
-    let lower = word.to_lowercase();
-    at_signs.iter().any(|sign| lower.contains(&sign.to_lowercase())) || is_escaped(word) || has_code(word)
+    holds_address(word) || is_escaped(word) || has_code(word)
+}
+
+/// Whether a text has an at sign in it, however it is written.
+pub(in crate::report) fn holds_address(text: &str) -> bool {
+    let at_signs = [
+        "@", "＠", "﹫", "&#64", "&#x40", "&commat", "\\u0040", "\\x40", "\\100", "(at)", "[at]", "=40", "%40", "+aea",
+    ];
+    let lower = text.to_lowercase();
+    at_signs.iter().any(|sign| lower.contains(sign))
 }
 
 /// Whether a part of a word could be base64 of a text, or a token.
@@ -307,9 +300,14 @@ fn coder(alphabet: &base64::alphabet::Alphabet) -> GeneralPurpose {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE};
 
-    use super::*;
+    use super::{
+        super::{Lines, Log, Output},
+        *,
+    };
 
     fn text(said: &str) -> String {
         Sieve::default().text(said)
@@ -409,29 +407,10 @@ mod tests {
 
     #[test]
     fn only_known_fields_pass_each_with_its_kind() {
-        use std::sync::{Arc, Mutex};
-
-        use tracing::{Metadata, Subscriber, span};
-
-        struct Keep(Arc<Mutex<Vec<Record>>>);
-        impl Subscriber for Keep {
-            fn enabled(&self, _: &Metadata<'_>) -> bool {
-                true
-            }
-            fn event(&self, event: &Event<'_>) {
-                self.0.lock().unwrap().push(Sieve::default().sift(event));
-            }
-            fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-                span::Id::from_u64(1)
-            }
-            fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-            fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-            fn enter(&self, _: &span::Id) {}
-            fn exit(&self, _: &span::Id) {}
-        }
-
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        tracing::subscriber::with_default(Keep(Arc::clone(&kept)), || {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let output = Output::File(Lines::Human, file.reopen().unwrap());
+        let log = Log { shared: Arc::default(), most: Level::TRACE, output };
+        tracing::subscriber::with_default(log, || {
             tracing::warn!(
                 event = "finished",
                 row = 7,
@@ -444,10 +423,33 @@ mod tests {
                 "Dear Ada"
             );
         });
-        let record = kept.lock().unwrap().pop().unwrap();
-        assert_eq!(record.event, "finished");
-        let fields: Vec<String> = record.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let wanted = ["row=7", "outcome=\"[removed]\"", "peer=\"127.0.0.1:465\"", "why=\"[removed] is gone\""];
-        assert_eq!(fields, wanted);
+        let written = std::fs::read_to_string(file).unwrap();
+        let (_, written) = written.split_once(' ').unwrap();
+        let wanted = "warn  finished row=7 outcome=[removed] peer=127.0.0.1:465 why=\"[removed] is gone\"\n";
+        assert_eq!(written, wanted);
+    }
+
+    #[test]
+    fn a_name_passes_whole_unless_it_holds_an_address() {
+        let name = |name: &str| Sieve::default().name(name);
+        for said in [
+            "500 club",
+            "550",
+            "20261126",
+            "update-2026-11-26T09",
+            "b3JkZXJzMTIzNDU2Nzg5",
+            "say \"hello\"",
+            "50%ab =20",
+        ] {
+            assert_eq!(name(said), said);
+        }
+        for address in ["ada@one.example", "to ada(at)one.example", "ada=40one.example", "ada＠one.example", "a+AEA-b"]
+        {
+            assert_eq!(name(address), REMOVED, "{address}");
+        }
+        assert_eq!(name("a\nb\u{202e}"), "a<U+000A>b<U+202E>");
+        let mut sieve = Sieve::default();
+        sieve.hide(&SecretString::from("hunter2"));
+        assert_eq!(sieve.name("about hunter2"), REMOVED);
     }
 }

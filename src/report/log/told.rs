@@ -84,7 +84,7 @@ pub fn ended(end: &Ended) {
                 account = end.account,
                 how = end.how(),
                 exit = end.exit,
-                code = end.code,
+                code = end.code.or(end.stopped.as_ref().and_then(StopReason::code)),
                 sent = end.of(Outcome::Sent),
                 failed = end.of(Outcome::Failed),
                 deferred = end.of(Outcome::Deferred),
@@ -171,7 +171,7 @@ fn finish(finished: &Finished) {
 /// Nothing further is begun.
 fn stop(reason: &StopReason) {
     let (stopped, (reply_code, enhanced)) = (reason.name(), codes(reason.reply()));
-    let (why, row) = (reason.cause(), reason.row());
+    let (why, row, code) = (reason.cause(), reason.row(), reason.code());
     match reason {
         StopReason::Interrupted(_) | StopReason::NotGoneOn | StopReason::Outside { .. } => {
             warn!(event = "stopping", stopped);
@@ -179,6 +179,6 @@ fn stop(reason: &StopReason) {
         StopReason::SameReply { count, .. } => {
             error!(event = "stopping", stopped, messages = count, reply_code, enhanced);
         }
-        _ => error!(event = "stopping", stopped, row, reply_code, enhanced, why),
+        _ => error!(event = "stopping", stopped, row, code, reply_code, enhanced, why),
     }
 }

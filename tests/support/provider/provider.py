@@ -5,11 +5,12 @@ KEY. It reads orders from standard input, a line each, and answers each with a l
   approve CODE      a person types a device's code, and allows it
   deny CODE         ... and does not
   browse URL        a browser goes there, a person logs in, and the browser follows the way back; gives the page at its end
-  tamper URL [NAME=VALUE]...   the same, but the answer is changed on its way back
+  tamper URL [NAME=VALUE]...   the same, but the answer is changed on its way back; HOST is whom the browser thinks that it asks
   code URL          a browser goes there, a person logs in, and it stays there; gives the code that it got
   told              what happened, as JSON
 """
 
+import base64
 import json
 import os
 import secrets
@@ -52,10 +53,24 @@ state = {
     "metadata": {},
     "delay": 0,
     "padding": 0,
+    "repeat": None,
     **json.loads(settings),
 }
-told = {"authorizations": [], "grants": [], "refused": [], "revoked": [], "reused": 0, "discovered": 0, "issued": []}
+told = {"authorizations": [], "grants": [], "refused": [], "revoked": [], "reused": 0, "discovered": 0, "issued": [], "repeated": []}
 codes, devices, decisions, refresh_tokens = {}, {}, {}, {}
+
+
+# What it was told, as it may say it back
+FORMS = {
+    "plain": lambda text: text,
+    "upper": str.upper,
+    "reversed": lambda text: text[::-1],
+    "hex": lambda text: text.encode().hex(),
+    "spaced": lambda text: " ".join(text),
+    "percent": lambda text: "".join(f"%{octet:02X}" for octet in text.encode()),
+    "base64": lambda text: base64.b64encode(b"x" + text.encode()).decode(),
+}
+SECRETS = ["code", "code_verifier", "device_code", "refresh_token", "client_secret"]
 
 
 class User:
@@ -301,6 +316,11 @@ def authorize():
 
 @app.post("/token")
 def token():
+    if state["repeat"]:
+        form = FORMS[state["repeat"]]
+        said = [form(request.form[name]) for name in SECRETS if name in request.form]
+        told["repeated"] += said + [request.form[name] for name in SECRETS if name in request.form]
+        return jsonify(error="invalid_grant", error_description=f"not {' or '.join(said)} here"), 400
     answer = server.create_token_response()
     if answer.status_code != 200:
         told["refused"].append(json.loads(answer.get_data())["error"])
@@ -322,10 +342,10 @@ class Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def visit(url, tls):
+def visit(url, tls, host=None):
     browser = urllib.request.build_opener(Stay, urllib.request.HTTPSHandler(context=tls))
     try:
-        with browser.open(url, timeout=20) as page:
+        with browser.open(urllib.request.Request(url, headers={"Host": host} if host else {}), timeout=20) as page:
             return page.status, page.headers, page.read().decode()
     except urllib.error.HTTPError as answer:
         return answer.code, answer.headers, answer.read().decode()
@@ -337,9 +357,10 @@ def browse(url, changes):
     if status != 302:
         return f"{status} {page}"
     back = urllib.parse.urlsplit(headers["Location"])
+    host = changes.pop("HOST", None)
     query = {**dict(urllib.parse.parse_qsl(back.query)), **changes}
     query = {name: value for name, value in query.items() if value != ""}
-    status, headers, page = visit(urllib.parse.urlunsplit(back._replace(query=urllib.parse.urlencode(query))), tls)
+    status, headers, page = visit(urllib.parse.urlunsplit(back._replace(query=urllib.parse.urlencode(query))), tls, host)
     return f"{status} {' '.join(page.split())}"
 
 

@@ -30,6 +30,7 @@ CREATE TABLE campaign (
     pseudonyms BYTEA,                    -- the key of the names that reports give to people: 32 octets
     origin     TEXT COLLATE "C",         -- on which machine it was prepared, if it is here only to be looked at
     people     BYTEA,                    -- SHA-256 over the headings and rows of its list
+    home       TEXT COLLATE "C",         -- the file of its settings, or else its template; none where that is not known
     UNIQUE (content, edition)
 );
 
@@ -55,6 +56,7 @@ CREATE TABLE message (
     tries      BIGINT NOT NULL DEFAULT 0, -- how often the server put it off
     since      BIGINT,                   -- when it did for the first time
     due        BIGINT,                   -- when it is tried again, if its state is deferred
+    taken_back BIGINT,                   -- 1 if a person took it back, 0 if one wanted it sent after all
     occurrence TEXT COLLATE "C",         -- what it is of, if its campaign recurs; none once the campaign is purged
     once       BYTEA,                    -- a hash of the campaign's name, the recipient and the occurrence, 16 octets
     PRIMARY KEY (campaign, position)

@@ -15,7 +15,7 @@ use tokio_postgres::{
 };
 
 use crate::{
-    diagnostic::{Complaint, visible},
+    diagnostic::{Bare, Complaint, visible},
     outbox::database::{Done, Fault},
     trust,
 };
@@ -62,6 +62,10 @@ pub enum ServerError {
 impl Complaint for ServerError {
     fn code(&self) -> &'static str {
         "outbox.address"
+    }
+
+    fn bare(&self) -> Bare {
+        Bare::Whole
     }
 
     fn help(&self) -> Option<String> {
