@@ -45,6 +45,7 @@ pub mod secret;
 
 pub mod address;
 mod fault;
+mod trust;
 
 pub mod campaign;
 pub mod recipients;

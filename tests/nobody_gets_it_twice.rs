@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     support::{
-        Home, OUTBOX, Run, account, people,
+        Home, OUTBOX, Record, Run, account, people,
         scripted::{Act, Builder, Scripted, Stage, Tls},
         skip,
     },
@@ -21,7 +21,11 @@ fn server() -> Builder {
 }
 
 fn home(server: &Scripted, count: usize, connections: usize) -> Home {
-    let home = Home::new();
+    home_with(Record::File, server, count, connections)
+}
+
+fn home_with(record: Record, server: &Scripted, count: usize, connections: usize) -> Home {
+    let home = Home::new().with(record);
     home.campaign(&people(count));
     let more = format!("username = \"u\"\npassword_env = \"P\"\nconnections = {connections}");
     home.config(&account(server.port(), server.ca_file(), "implicit", &more));
@@ -58,9 +62,9 @@ fn rows(home: &Home, state: &str) -> Vec<u64> {
 
 /// Killed again and again without a warning, and run again until it is done.
 #[allow(clippy::print_stdout, reason = "with --nocapture it is seen how often it was killed")]
-fn killed_at_random(count: usize, connections: usize, kills: usize, seed: u64) -> usize {
+fn killed_at_random(record: Record, count: usize, connections: usize, kills: usize, seed: u64) -> usize {
     let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(4 * connections as u64))).start();
-    let home = home(&server, count, connections);
+    let home = home_with(record, &server, count, connections);
     let confirm = count.to_string();
     let mut random = seed;
     let mut killed = 0;
@@ -90,7 +94,7 @@ fn killed_at_random(count: usize, connections: usize, kills: usize, seed: u64) -
     }
     let in_doubt = agree(&home, &server, count);
     assert!(in_doubt <= killed * connections, "{in_doubt}");
-    println!("{count} messages over {connections} connections: killed {killed} times, {in_doubt} in doubt");
+    println!("{count} messages over {connections} connections, {record:?}: killed {killed} times, {in_doubt} in doubt");
     killed
 }
 
@@ -138,15 +142,18 @@ const STEPS: &[&str] = &[
 #[test]
 fn killed_at_any_step_it_goes_on_where_it_was() {
     const PEOPLE: usize = 24;
-    let cases: Vec<(&str, usize, usize)> = STEPS
+    let cases: Vec<(Record, &str, usize, usize)> = STEPS
         .iter()
         .flat_map(|step| [(*step, 1, 1), (*step, 5, 1), (*step, 1, 8), (*step, 3, 8)])
         .filter(|(step, time, _)| *time == 1 || !["freezing", "frozen", "taking", "confirmed"].contains(step))
+        .flat_map(|(step, time, connections)| Record::ALL.iter().map(move |record| (*record, step, time, connections)))
         .collect();
-    let name = |(step, time, connections): &(&str, usize, usize)| format!("{step}:{time} over {connections}");
-    each(&cases, name, |(step, time, connections)| {
+    let name = |(record, step, time, connections): &(Record, &str, usize, usize)| {
+        format!("{record:?}, {step}:{time} over {connections}")
+    };
+    each(&cases, name, |(record, step, time, connections)| {
         let server = server().start();
-        let home = home(&server, PEOPLE, *connections);
+        let home = home_with(*record, &server, PEOPLE, *connections);
         let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "24"]);
         command.env("P", "secret").env("APIECE_FAULT", format!("{step}:{time}"));
         let run = command.output().unwrap();
@@ -190,7 +197,9 @@ fn killed_at_any_moment_it_goes_on_where_it_was() {
     let long = std::env::var_os("APIECE_LONG").is_some();
     let (count, kills) = if long { (3000, 60) } else { (400, 10) };
     for (nth, connections) in [1, 8].into_iter().enumerate() {
-        assert!(killed_at_random(count, connections, kills, 7 + nth as u64) >= 3);
+        for record in Record::ALL {
+            assert!(killed_at_random(*record, count, connections, kills, 7 + nth as u64) >= 3);
+        }
     }
 }
 

@@ -71,6 +71,8 @@ mod templates_share_pieces;
 #[cfg(unix)]
 mod the_keyring_keeps_it;
 mod the_pace_is_kept;
+#[cfg(all(unix, feature = "postgres"))]
+mod the_record_can_be_in_postgresql;
 mod the_record_holds;
 mod the_right_people_are_told;
 mod the_sandbox_proves_it;

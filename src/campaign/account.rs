@@ -12,6 +12,7 @@ use crate::{
         ApprovalOptions, Dkim, DomainLimit, Login, Preset, Proxy, Rate, approval, dkim, domains,
         keys::{At, Keys},
         login,
+        record::{self, RecordOptions},
     },
     diagnostic::{Bare, Complaint, Diagnostic, Diagnostics, Place, Source},
 };
@@ -96,6 +97,7 @@ impl std::str::FromStr for Tls {
 pub struct Accounts {
     file: PathBuf,
     accounts: Vec<Account>,
+    record: RecordOptions,
 }
 
 /// Why an account cannot be used.
@@ -153,7 +155,7 @@ impl Accounts {
     /// Reads the config file; one that does not exist has no accounts, unless the user named it.
     pub fn read(file: &Path, named: Named) -> Result<Self, Diagnostics> {
         if named == Named::ByDefault && !file.exists() {
-            return Ok(Self { file: file.into(), accounts: Vec::new() });
+            return Ok(Self { file: file.into(), ..Self::default() });
         }
         let text = super::read_text(file, super::MOST_SETTINGS_BYTES)?;
         Self::parse(file, &text)
@@ -173,7 +175,19 @@ impl Accounts {
             }
             keys.adopt(named.finish());
         }
-        keys.finish().sorted().checked(Some(Self { file: file.into(), accounts }))
+        let mut record = RecordOptions::default();
+        if let Some(outbox) = keys.table("outbox") {
+            let (read, problems) = record::read(outbox, base);
+            keys.adopt(problems);
+            record = read;
+        }
+        keys.finish().sorted().checked(Some(Self { file: file.into(), accounts, record }))
+    }
+
+    /// Where the record is, as far as it is said there.
+    #[must_use]
+    pub fn record(&self) -> &RecordOptions {
+        &self.record
     }
 
     /// The account of that name; without a name the only one there is.

@@ -308,7 +308,7 @@ impl Reject {
         let word = Word::rejected(&self.reason).map_err(unread)?;
         let Word::Rejected(reason) = &word else { return Ok(Exit::Software) };
         let Some(path) = &self.key else {
-            let (mut store, campaign) = self.record.find(&self.id)?;
+            let (store, campaign) = self.record.find(&self.id)?;
             let digest = campaign.digest.map(|digest| digest.to_string());
             let details = serde_json::json!({ "digest": digest, "reason": reason });
             let deed = Deed { who: &who(), what: "rejected", details: &details };

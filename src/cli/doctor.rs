@@ -109,7 +109,10 @@ impl Doctor {
         let secret = self.secret(&mut checkup, account.as_ref(), &runtime);
         let signer = dkim_key(&mut checkup, account.as_ref().and_then(|account| account.dkim.as_ref()));
         let now = Timestamp::now();
-        let last = outbox(&mut checkup, self.record.file().map_err(|why| Trouble::from(&why.why)));
+        let last = outbox(
+            &mut checkup,
+            self.record.location_by(self.config.as_deref()).map_err(|why| Trouble::from(&why.why)),
+        );
         clock(&mut checkup, now, last);
         if let Some(check) = file {
             checkup.add(check);

@@ -114,7 +114,7 @@ impl Report {
             ReportFormat::Json => Form::Json,
             ReportFormat::Csv => Form::Csv,
         };
-        let (mut store, campaign) = self.record.find(&self.id)?;
+        let (store, campaign) = self.record.find(&self.id)?;
         let clock = Clock { now: Timestamp::now(), zone: TimeZone::system() };
         if let Some(who) = &self.find {
             return store.still(|| find(&store, campaign, who, form, clock)).map_err(failed)?;

@@ -70,7 +70,7 @@ pub(super) struct ImportApproval {
 
 impl ExportApproval {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let (mut store, campaign) = self.record.find(&self.id)?;
+        let (store, campaign) = self.record.find(&self.id)?;
         if campaign.origin.is_some() {
             return self.export_words(&store, &campaign, screen);
         }

@@ -17,6 +17,7 @@ mod list;
 mod load;
 mod login;
 mod man;
+mod outbox;
 mod pager;
 mod prepare;
 mod preview;
@@ -133,6 +134,8 @@ enum Command {
     Logout(login::Logout),
     /// Remove the data of a campaign's people, and keep what proves what was done
     Purge(purge::Purge),
+    /// Look after the outbox itself
+    Outbox(outbox::OutboxArgs),
     /// Have a campaign sent at a time, or again and again, by systemd, cron, launchd or Windows
     Schedule(schedule::Schedule),
     /// Print what makes a shell complete commands
@@ -400,6 +403,7 @@ pub fn main() -> ExitCode {
         Command::Login(login) => login.run(screen),
         Command::Logout(logout) => logout.run(screen),
         Command::Purge(purge) => purge.run(screen),
+        Command::Outbox(outbox) => outbox.run(screen),
         Command::Schedule(schedule) => schedule.run(screen),
         Command::Completions(completions) => completions.run(screen),
         Command::Man(man) => man.run(screen),

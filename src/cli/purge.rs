@@ -32,7 +32,7 @@ pub(super) struct Purge {
 
 impl Purge {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let (mut store, campaign) = self.record.find(&self.id)?;
+        let (store, campaign) = self.record.find(&self.id)?;
         let count = campaign.counts.total();
         if self.confirm != count {
             let message = format!(

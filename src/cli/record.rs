@@ -1,15 +1,23 @@
 //! Where the record is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, account};
 use crate::{
     approval::own_login,
+    campaign::{Accounts, RecordOptions},
     diagnostic::{Diagnostic, Place},
-    outbox::{Overview, Store, StoreError},
+    outbox::{Location, Overview, Store, StoreError},
+};
+#[cfg(feature = "postgres")]
+use crate::{
+    diagnostic::Complaint,
+    outbox::Server,
+    report,
+    secret::{Kind, SecretSource},
 };
 
 /// The name of the record, in its usual place.
@@ -18,33 +26,51 @@ pub(super) const OUTBOX_FILE: &str = "outbox.sqlite";
 /// Which record.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RecordArgs {
-    /// The file that keeps what became of each message [default: in your state directory]
+    /// The file, or the database (postgres://USER@HOST/DATABASE), that keeps what became of each message
+    /// [default: in your state directory]
     #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]
     outbox: Option<PathBuf>,
 }
 
+/// Where the config file is said to be, for commands that have no flag for it.
+const CONFIG: &str = "APIECE_CONFIG";
+
 impl RecordArgs {
-    /// The file: the one that is named, or the one in the place of a service or of a user.
-    pub(super) fn file(&self) -> Result<PathBuf, Failure> {
-        if let Some(file) = &self.outbox {
-            return Ok(file.clone());
-        }
-        Ok(state_directory()?.join(OUTBOX_FILE))
+    /// Where it is: as it is said here, in the config file, or in the place of a service or of a user.
+    pub(super) fn location(&self) -> Result<Location, Failure> {
+        let config = std::env::var_os(CONFIG).filter(|file| !file.is_empty()).map(PathBuf::from);
+        self.location_by(config.as_deref())
     }
 
-    /// The file, if it is not in its usual place.
+    /// The same, where a config file is named.
+    pub(super) fn location_by(&self, config: Option<&Path>) -> Result<Location, Failure> {
+        match &self.outbox {
+            Some(place) if !is_database(place) => Ok(place.into()),
+            said => {
+                let options = options(config)?;
+                let said = said.as_ref().map(|place| place.to_string_lossy().into_owned());
+                match said.or(options.address.clone()) {
+                    None => Ok(state_directory()?.join(OUTBOX_FILE).into()),
+                    Some(place) if !is_database(Path::new(&place)) => Ok(PathBuf::from(place).into()),
+                    Some(address) => database(&address, &options),
+                }
+            }
+        }
+    }
+
+    /// The file, if it is one that is named here.
     pub(super) fn named(&self) -> Option<PathBuf> {
-        self.outbox.clone()
+        self.outbox.clone().filter(|place| !is_database(place))
     }
 
     /// Opens it.
     pub(super) fn open(&self) -> Result<Store, Failure> {
-        Store::open(&self.file()?).map_err(failed)
+        Store::open(self.location()?).map_err(failed)
     }
 
     /// Whether there is one, and a campaign with that id in it.
     pub(super) fn knows(&self, id: &str) -> bool {
-        self.file().is_ok_and(|file| file.exists()) && self.find(id).is_ok()
+        self.location().is_ok_and(|place| place.may_be_there()) && self.find(id).is_ok()
     }
 
     /// Opens it and finds a campaign in it.
@@ -53,6 +79,42 @@ impl RecordArgs {
         let campaign = store.campaign(id).map_err(failed)?;
         Ok((store, campaign))
     }
+}
+
+/// Whether a place is a database on a server, and no file.
+pub(super) fn is_database(place: &Path) -> bool {
+    place.to_str().is_some_and(|place| place.starts_with("postgres://") || place.starts_with("postgresql://"))
+}
+
+/// What the config file says of it.
+fn options(config: Option<&Path>) -> Result<RecordOptions, Failure> {
+    let (file, named) = match account::config_file(config) {
+        Ok(config) => config,
+        // Whoever has no home has no config file, either.
+        Err(_) => return Ok(RecordOptions::default()),
+    };
+    let accounts = Accounts::read(&file, named).map_err(|why| Failure::new(Exit::Configuration, why))?;
+    Ok(accounts.record().clone())
+}
+
+/// A database at an address, with what else is needed to get in.
+#[cfg(feature = "postgres")]
+fn database(address: &str, options: &RecordOptions) -> Result<Location, Failure> {
+    let wrong = |why: &dyn Complaint| Failure::new(Exit::Configuration, Diagnostic::error(Place::Nowhere, why));
+    let server = Server::parse(address).map_err(|why| wrong(&why))?;
+    let read = |source: &SecretSource| source.read(Kind::Password, "Password of the outbox: ");
+    let password = options.password.as_ref().map(read).transpose().map_err(|why| wrong(&why))?;
+    if let Some(password) = &password {
+        report::log::hide(password);
+    }
+    Ok(Location::Server(server.with_password(password).with_ca_file(options.ca_file.as_deref())))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn database(_: &str, _: &RecordOptions) -> Result<Location, Failure> {
+    let message = "this apiece was built without PostgreSQL";
+    let help = "build it with the feature `postgres`, or name a file with --outbox";
+    Err(Failure::because(Exit::Configuration, "outbox.no-postgres", message, Some(help)))
 }
 
 /// What is kept from one run to the next: in the place of a service, or of a user.
@@ -96,14 +158,17 @@ pub(super) fn failed(why: StoreError) -> Failure {
         | StoreError::OtherSettings(_)
         | StoreError::Here(_)
         | StoreError::Unfinished(_) => Exit::Refused,
-        StoreError::Running { .. } | StoreError::NotShrunk(_) | StoreError::Busy(_) => Exit::TryAgain,
+        StoreError::Running { .. } | StoreError::NotShrunk(_) | StoreError::Busy(_) | StoreError::Unreached(..) => {
+            Exit::TryAgain
+        }
         StoreError::Corrupt(_)
         | StoreError::FileChanged(_)
         | StoreError::NotBrought(_)
         | StoreError::Unsound { .. }
         | StoreError::LogBroken(_) => Exit::Data,
         StoreError::Unknown(_) | StoreError::NobodyInRow(_) => Exit::Usage,
-        StoreError::Io(..) | StoreError::Moved(_) => Exit::Io,
+        StoreError::Io(..) | StoreError::Moved(_) | StoreError::Lost(_) => Exit::Io,
+        StoreError::NotMigrated(..) => Exit::Configuration,
         _ => Exit::CannotCreate,
     };
     Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))

@@ -8,11 +8,7 @@ mod log;
 mod notify;
 mod pace;
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -45,7 +41,8 @@ use crate::{
     fault,
     message::{Composer, Digest, Signer},
     outbox::{
-        Counts, Deed, Entry, Journal, Ledger, News, Outbox, Outcome, Overview, Store, StoreError, TakenBack, Tried,
+        Counts, Deed, Entry, Journal, Ledger, Location, News, Outbox, Outcome, Overview, Store, StoreError, TakenBack,
+        Tried,
     },
     recipients::{Rows, Selection},
     report::{self, log::step},
@@ -234,8 +231,8 @@ impl Send {
         if let Some(signer) = &signer {
             check_senders(signer, &loaded.composer, &selected.iter().collect::<Vec<_>>())?;
         }
-        let (file, _gone_at_the_end) = self.record()?;
-        let mut store = Store::open(&file).map_err(failed)?;
+        let (place, _gone_at_the_end) = self.record()?;
+        let mut store = Store::open(&place).map_err(failed)?;
         let id = match (&loaded.origin, prepared) {
             (_, Some(prepared)) => {
                 let witness = self.witness(&loaded, account.as_ref())?;
@@ -266,7 +263,7 @@ impl Send {
         step("confirmed");
         // Somebody may have sat before the question for long.
         ready.cleared = (ready.recheck)()?;
-        self.note(&file, &ready, &question)?;
+        self.note(&place, &ready, &question)?;
         let id = ready.id.clone();
         let ended = self.run_engine(ready, account, signer, Some(hours), seen, screen);
         let (ended, mut details) = match ended {
@@ -276,12 +273,12 @@ impl Send {
         if report::output_was_lost() {
             details["told"] = false.into();
         }
-        let stopped = |mut store: Store| {
+        let stopped = |store: Store| {
             let logged = store.log(&id, Deed { who: &who(), what: "stopped", details: &details }, Timestamp::now());
             store.settle();
             logged
         };
-        match (Store::open(&file).and_then(stopped), ended) {
+        match (Store::open(&place).and_then(stopped), ended) {
             (Err(why), Ok(Exit::Ok)) => Err(Failure { exit: Exit::Io, ..failed(why) }),
             // Why that cannot be written was said.
             (_, ended) => ended,
@@ -309,10 +306,10 @@ impl Send {
     }
 
     /// Writes down that a person confirmed it, and that it is begun.
-    fn note(&self, file: &Path, ready: &Ready, question: &Question) -> Result<(), Failure> {
-        let mut store = Store::open(file).map_err(failed)?;
+    fn note(&self, place: &Location, ready: &Ready, question: &Question) -> Result<(), Failure> {
+        let store = Store::open(place).map_err(failed)?;
         let who = who();
-        let mut log = |what, details: Value| {
+        let log = |what, details: Value| {
             store.log(&ready.id, Deed { who: &who, what, details: &details }, Timestamp::now()).map_err(failed)
         };
         let how = match (self.confirm, self.expect.counts()) {
@@ -407,7 +404,7 @@ impl Send {
             let left = selected.iter().filter(is_left);
             follow::check_still(&store, &frozen.settings.recipients, composer.list(), left, screen)?;
         }
-        let recheck = self.recheck(store.path(), id, frozen, (&campaign, account));
+        let recheck = self.recheck(store.location(), id, frozen, (&campaign, account));
         let cleared = recheck()?;
         let rates = self.all_rates(&campaign, account);
         let name = account.map_or("sandbox", |account| account.name.as_str());
@@ -427,7 +424,7 @@ impl Send {
     /// Whether a campaign of the record may be sent with some settings; what goes into the sandbox goes to nobody.
     fn recheck(
         &self,
-        file: &Path,
+        place: &Location,
         id: &str,
         frozen: Frozen,
         (settings, account): (&campaign::Campaign, Option<&Account>),
@@ -435,8 +432,8 @@ impl Send {
         if self.sandbox {
             return Arc::new(|| Ok(Cleared::for_nobody()));
         }
-        let (file, id, settings, account) = (file.to_owned(), id.to_owned(), settings.clone(), account.cloned());
-        Arc::new(move || clear(&Store::open(&file).map_err(failed)?, &id, &frozen, &settings, account.as_ref()))
+        let (place, id, settings, account) = (place.clone(), id.to_owned(), settings.clone(), account.cloned());
+        Arc::new(move || clear(&Store::open(&place).map_err(failed)?, &id, &frozen, &settings, account.as_ref()))
     }
 
     /// Who prepares, and whether somebody else must approve it. What goes into the sandbox goes to nobody.
@@ -445,14 +442,14 @@ impl Send {
     }
 
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
-    fn record(&self) -> Result<(PathBuf, Option<TempDir>), Failure> {
+    fn record(&self) -> Result<(Location, Option<TempDir>), Failure> {
         if !self.sandbox {
-            return Ok((self.campaign.record.file()?, None));
+            return Ok((self.campaign.record.location_by(self.config.as_deref())?, None));
         }
         let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir();
         let directory =
             directory.map_err(|why| Failure::because(Exit::CannotCreate, "outbox.sandbox", why.to_string(), None))?;
-        Ok((directory.path().join(OUTBOX_FILE), Some(directory)))
+        Ok((directory.path().join(OUTBOX_FILE).into(), Some(directory)))
     }
 
     /// Rates besides the account's. The sandbox is in no hurry, and nobody's limits are at stake.

@@ -3,20 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedCipherSuite,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
-use rustls_platform_verifier::Verifier;
 
 use super::StopReason;
 use crate::{
     campaign::{Account, ClientIdentity},
     secret::read_owner_only,
+    trust::{self, Distrust},
 };
 
 /// A chain of more certificates than these is not kept.
@@ -108,25 +105,7 @@ pub(super) fn config(account: &Account, presented: &Presented) -> Result<ClientC
 }
 
 fn verifier(account: &Account) -> Result<Arc<dyn ServerCertVerifier>, StopReason> {
-    let provider = Arc::new(ring::default_provider());
-    let Some(file) = &account.ca_file else {
-        let verifier = Verifier::new(provider).map_err(|error| {
-            let why = format!("the certificates of this machine cannot be read: {error}");
-            problem(why, Some("install the package ca-certificates"))
-        })?;
-        return Ok(Arc::new(verifier));
-    };
-    let unreadable = |error: String| problem(format!("the ca_file {} cannot be used: {error}", file.display()), None);
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unreadable("there is no certificate in it".into()));
-    }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    Ok(verifier.map_err(|error| unreadable(error.to_string()))?)
+    trust::verifier(account.ca_file.as_deref()).map_err(|Distrust { why, help }| problem(why, help))
 }
 
 /// Whether a certificate is for a name, whoever vouches for it.

@@ -1,9 +1,6 @@
 //! What is on this machine: settings, secrets, the record, the clock.
 
-use std::{
-    fs::Metadata,
-    path::{Path, PathBuf},
-};
+use std::{fs::Metadata, path::Path};
 
 use jiff::Timestamp;
 
@@ -12,7 +9,7 @@ use crate::{
     campaign::{Account, Dkim},
     diagnostic::{Diagnostics, counted},
     message::Signer,
-    outbox::{Store, StoreError, day},
+    outbox::{Location, Store, StoreError, day},
 };
 
 /// A clock that says less is wrong: this is when the program was written.
@@ -135,9 +132,18 @@ pub fn dkim_key(checkup: &mut Checkup<'_>, dkim: Option<&Dkim>) -> Option<Signer
 }
 
 /// The record; gives when something was last written down in it.
-pub fn outbox(checkup: &mut Checkup<'_>, file: Result<PathBuf, Trouble>) -> Option<Timestamp> {
-    let file = match file {
-        Ok(file) => file,
+pub fn outbox(checkup: &mut Checkup<'_>, place: Result<Location, Trouble>) -> Option<Timestamp> {
+    let file = match place {
+        Ok(Location::File(file)) => file,
+        #[cfg(feature = "postgres")]
+        Ok(place @ Location::Server(_)) => {
+            for (id, what) in
+                [("outbox-permissions", "permissions of the outbox"), ("outbox-space", "room for the outbox")]
+            {
+                checkup.add(Check::skipped(id, what, "the database's own administrator looks after it"));
+            }
+            return contents(checkup, format!("outbox {place}"), &place);
+        }
         Err(Trouble { why, help }) => {
             checkup.add(Check::failure("outbox", "outbox", Cause::Configuration, why).perhaps(help));
             for (id, what) in
@@ -150,7 +156,7 @@ pub fn outbox(checkup: &mut Checkup<'_>, file: Result<PathBuf, Trouble>) -> Opti
     };
     let what = format!("outbox {}", file.display());
     let (last, is_there) = match file.try_exists() {
-        Ok(true) => (contents(checkup, what, &file), true),
+        Ok(true) => (contents(checkup, what, &file.as_path().into()), true),
         Ok(false) => {
             checkup.add(Check::ok("outbox", what, "not there yet; the first campaign makes it"));
             (None, false)
@@ -165,8 +171,8 @@ pub fn outbox(checkup: &mut Checkup<'_>, file: Result<PathBuf, Trouble>) -> Opti
     last
 }
 
-fn contents(checkup: &mut Checkup<'_>, what: String, file: &Path) -> Option<Timestamp> {
-    let found = match Store::examine(file) {
+fn contents(checkup: &mut Checkup<'_>, what: String, place: &Location) -> Option<Timestamp> {
+    let found = match Store::examine(place) {
         Ok(found) => found,
         Err(why) => {
             let cause = match why {

@@ -2,11 +2,12 @@
 //!
 //! A run knows all of it in memory, and writes each step down ([`Journal`]) before it counts: a [`Store`] outlives the run.
 
+mod database;
 mod files;
 mod prepare;
 mod same;
 mod sorted;
-mod sqlite;
+mod store;
 mod unread;
 
 use std::{
@@ -19,9 +20,12 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+#[cfg(feature = "postgres")]
+pub use self::database::{Server, ServerError};
 pub use self::{
+    database::Location,
     prepare::Prepared,
-    sqlite::{
+    store::{
         Aside, Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
         Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError,
         TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
@@ -29,7 +33,7 @@ pub use self::{
 };
 pub(crate) use self::{
     prepare::inspect,
-    sqlite::{without_addresses, without_people},
+    store::{without_addresses, without_people},
 };
 use crate::{message::Digest, recipients::Selection};
 

@@ -55,32 +55,11 @@ impl RecipientList {
     /// together.
     #[must_use]
     pub fn restored(shape: &Shape, people: impl Iterator<Item = (String, String)>) -> Option<Self> {
-        let columns = Columns::of_shapes(&shape.columns, shape.grouped)?;
-        let mut list = Self::without_rows(&shape.name.as_str().into(), columns, shape.address);
-        if shape.address >= list.columns.len() {
-            return None;
+        let mut restored = Restored::new(shape)?;
+        for (address, kept) in people {
+            restored.push(&address, &kept)?;
         }
-        if shape.grouped {
-            // The rows of one person lie between those of others.
-            let mut rows = Vec::new();
-            for (address, kept) in people {
-                let kept: Kept = serde_json::from_str(&kept).ok()?;
-                rows.extend(kept.into_iter().map(|(number, cells)| (number, cells, address.clone())));
-            }
-            rows.sort_unstable_by_key(|(number, ..)| *number);
-            rows.iter().try_for_each(|(number, cells, address)| list.push(*number, cells, address))?;
-        } else {
-            for (address, kept) in people {
-                let kept: Kept = serde_json::from_str(&kept).ok()?;
-                let [(number, cells)] = kept.as_slice() else { return None };
-                list.push(*number, cells, &address)?;
-            }
-        }
-        let again = list.fill_index();
-        if shape.grouped {
-            list.groups = Some(list.grouped(&again));
-        }
-        (shape.grouped || again.is_empty()).then_some(list)
+        restored.list()
     }
 
     fn push(&mut self, number: u32, cells: &[String], address: &str) -> Option<()> {
@@ -97,6 +76,50 @@ impl RecipientList {
         }
         self.rows.push(Row { start, number });
         Some(())
+    }
+}
+
+/// A list of people who were kept, which come one after the other.
+#[derive(Debug)]
+pub struct Restored {
+    list: RecipientList,
+    is_grouped: bool,
+    /// The rows of one person lie between those of others.
+    rows: Vec<(u32, Vec<String>, String)>,
+}
+
+impl Restored {
+    /// One that nobody is on yet; none where its shape does not fit together.
+    #[must_use]
+    pub fn new(shape: &Shape) -> Option<Self> {
+        let columns = Columns::of_shapes(&shape.columns, shape.grouped)?;
+        let list = RecipientList::without_rows(&shape.name.as_str().into(), columns, shape.address);
+        let fits = shape.address < list.columns.len();
+        fits.then(|| Self { list, is_grouped: shape.grouped, rows: Vec::new() })
+    }
+
+    /// The next person; none where that cannot be one of this list.
+    pub fn push(&mut self, address: &str, kept: &str) -> Option<()> {
+        let kept: Kept = serde_json::from_str(kept).ok()?;
+        if self.is_grouped {
+            self.rows.extend(kept.into_iter().map(|(number, cells)| (number, cells, address.to_owned())));
+            return Some(());
+        }
+        let [(number, cells)] = kept.as_slice() else { return None };
+        self.list.push(*number, cells, address)
+    }
+
+    /// All of them; none where they do not fit together.
+    #[must_use]
+    pub fn list(mut self) -> Option<RecipientList> {
+        let list = &mut self.list;
+        self.rows.sort_unstable_by_key(|(number, ..)| *number);
+        self.rows.iter().try_for_each(|(number, cells, address)| list.push(*number, cells, address))?;
+        let again = list.fill_index();
+        if self.is_grouped {
+            list.groups = Some(list.grouped(&again));
+        }
+        (self.is_grouped || again.is_empty()).then_some(self.list)
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) use self::typed::in_one_form;
 pub use self::{
     columns::{Columns, ROWS},
     file::ListFile,
-    frozen::{ColumnShape, Shape},
+    frozen::{ColumnShape, Restored, Shape},
     rows::{Rows, RowsError, Selection},
     typed::{as_number, is_zero, iso_date, yes_or_no},
 };

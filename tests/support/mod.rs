@@ -13,6 +13,9 @@ pub(crate) mod lists;
 pub(crate) mod other_servers;
 pub(crate) mod parsers;
 pub(crate) mod postfix;
+#[cfg(all(unix, feature = "postgres"))]
+#[allow(dead_code, unreachable_pub, reason = "the library's own tests have it, too")]
+pub(crate) mod postgres;
 pub(crate) mod processes;
 #[cfg(unix)]
 pub(crate) mod provider;
@@ -35,6 +38,27 @@ pub(crate) const OUTBOX: &str = ".local/state/apiece/outbox.sqlite";
 /// A home directory with nothing in it but what a test puts there, in which the program is run.
 pub(crate) struct Home {
     directory: TempDir,
+    /// Where the record is, if not in its usual place
+    outbox: Option<String>,
+}
+
+/// Where a record can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// In a file, in its usual place.
+    File,
+    /// In a database of the tests' own server.
+    #[cfg(all(unix, feature = "postgres"))]
+    Postgres,
+}
+
+impl Record {
+    /// Each kind of place.
+    pub(crate) const ALL: &[Self] = &[
+        Self::File,
+        #[cfg(all(unix, feature = "postgres"))]
+        Self::Postgres,
+    ];
 }
 
 /// What a run of the program came to.
@@ -47,7 +71,26 @@ pub(crate) struct Run {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+        Self { directory: tempfile::tempdir().expect("a temporary directory"), outbox: None }
+    }
+
+    /// With a record there.
+    pub(crate) fn with(mut self, record: Record) -> Self {
+        match record {
+            Record::File => {}
+            #[cfg(all(unix, feature = "postgres"))]
+            Record::Postgres => {
+                self.outbox = Some(postgres::Cluster::shared().database());
+                self.run(&["outbox", "migrate"]).ended(0);
+            }
+        }
+        self
+    }
+
+    /// With a record at an address.
+    pub(crate) fn with_outbox(mut self, address: &str) -> Self {
+        self.outbox = Some(address.to_owned());
+        self
     }
 
     /// One with an account that is a relay on this machine, to which two connections go.
@@ -108,6 +151,9 @@ impl Home {
             .env("TMPDIR", self.path())
             .current_dir(self.path())
             .stdin(Stdio::null());
+        if let Some(outbox) = &self.outbox {
+            command.env("APIECE_OUTBOX", outbox);
+        }
         command
     }
 

@@ -117,11 +117,11 @@ impl Send {
     /// Has a message that is none of the campaign's count for the limits of its account, where anything does. What is written down of
     /// it is that it was.
     pub(super) fn aside(&self, account: &Account) -> Result<Option<Aside>, Failure> {
-        let file = self.campaign.record.file()?;
-        if account.rates.is_empty() && !file.exists() {
+        let place = self.campaign.record.location_by(self.config.as_deref())?;
+        if account.rates.is_empty() && !place.may_be_there() {
             return Ok(None);
         }
-        Store::open(&file).and_then(|store| store.aside(&account.name)).map(Some).map_err(failed)
+        Store::open(place).and_then(|store| store.aside(&account.name)).map(Some).map_err(failed)
     }
 
     /// One who is on the list may get their own message as a test only if nobody else has to approve it first.

@@ -1,8 +1,7 @@
 //! How many people a campaign reached, as far as the record knows it and as far as only people say it.
 
-use rusqlite::params;
-
 use super::{Overview, Store, StoreError};
+use crate::outbox::database::values;
 
 /// People of a campaign; each is counted in one of these, `denied` and `open` apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,38 +38,35 @@ impl Reach {
 
 /// Of each message what it is, whether it was tried, and whether the server's answer to a try is known.
 const REACH: &str = "SELECT count(*),
-     CASE WHEN coalesce(took, 0) THEN 'taken_over'
+     CASE WHEN took > 0 THEN 'taken_over'
           WHEN state = 'sent' THEN 'said_sent'
           WHEN state IN ('in_doubt', 'sending') THEN 'open'
-          WHEN coalesce(doubt, 0) THEN 'denied'
+          WHEN doubt > 0 THEN 'denied'
           WHEN tried IS NULL THEN 'untried'
           WHEN state = 'failed' THEN 'refused'
           ELSE 'put_off' END AS what
-     FROM message LEFT JOIN (SELECT position, count(*) AS tried, max(outcome = 'sent') AS took,
-         max(outcome IN ('in_doubt', 'sending')) AS doubt FROM attempt WHERE campaign = ?1 GROUP BY position) USING (position)
+     FROM message LEFT JOIN (SELECT position, count(*) AS tried, count(*) FILTER (WHERE outcome = 'sent') AS took,
+         count(*) FILTER (WHERE outcome IN ('in_doubt', 'sending')) AS doubt FROM attempt WHERE campaign = ?1 GROUP BY position) AS attempts USING (position)
      WHERE campaign = ?1 GROUP BY what";
 
 impl Store {
     /// How many people a campaign reached.
     pub fn reach(&self, campaign: &Overview) -> Result<Reach, StoreError> {
-        let all = || {
-            let mut reach = Reach::default();
-            let mut query = self.connection.prepare(REACH)?;
-            let mut rows = query.query(params![campaign.number])?;
-            while let Some(row) = rows.next()? {
-                let counted = match row.get_ref(1)?.as_str()? {
-                    "taken_over" => &mut reach.taken_over,
-                    "said_sent" => &mut reach.said_sent,
-                    "open" => &mut reach.open,
-                    "denied" => &mut reach.denied,
-                    "refused" => &mut reach.refused,
-                    "put_off" => &mut reach.put_off,
-                    _ => &mut reach.untried,
-                };
-                *counted = usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
-            }
-            Ok(reach)
-        };
-        all().map_err(|why: rusqlite::Error| self.error(&why))
+        let mut reach = Reach::default();
+        let looked = self.database.each(REACH, values![campaign.number], |row| {
+            let counted = match row.text(1)? {
+                "taken_over" => &mut reach.taken_over,
+                "said_sent" => &mut reach.said_sent,
+                "open" => &mut reach.open,
+                "denied" => &mut reach.denied,
+                "refused" => &mut reach.refused,
+                "put_off" => &mut reach.put_off,
+                _ => &mut reach.untried,
+            };
+            *counted = usize::try_from(row.get::<i64>(0)?).unwrap_or_default();
+            Ok(())
+        });
+        looked.map_err(|why| self.error(&why))?;
+        Ok(reach)
     }
 }

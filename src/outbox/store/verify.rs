@@ -1,10 +1,17 @@
 //! Whether what is kept is what was kept.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::{Entry, Overview, Store, StoreError, look::WITH_LAST};
-use crate::{diagnostic::counted, message::Digest, outbox::Outcome, recipients::Rows};
+use crate::{
+    diagnostic::counted,
+    message::Digest,
+    outbox::{
+        Outcome,
+        database::{Done, values},
+    },
+    recipients::Rows,
+};
 
 /// So many rows are named.
 const MOST_NAMED: usize = 20;
@@ -23,7 +30,7 @@ const IMPOSSIBLE: [(&str, &str); 6] = [
     ("began NOT BETWEEN 0 AND latest OR ended NOT BETWEEN 0 AND latest", "its time cannot be"),
     ("ended < began", "over before it was begun"),
     ("began < prepared", "begun before the campaign was prepared"),
-    ("began BETWEEN now AND latest", "begun at a time that is still to come"),
+    ("began BETWEEN at_most AND latest", "begun at a time that is still to come"),
     ("began < confirmed", "begun before anybody, as the log has it, confirmed and started it"),
     (
         "outcome = 'sent' AND code NOT BETWEEN 200 AND 299
@@ -62,33 +69,28 @@ impl Store {
         let (thawed, digest) = self.read(campaign)?;
         let prepared = campaign.digest;
         let mut verdict = Verdict { messages: 0, changed: Vec::new(), changed_count: 0, digest, prepared };
-        let mut each = || {
-            let mut query = self.connection.prepare(
-                "SELECT position, row, digest, says FROM recipient JOIN message USING (campaign, position)
-                 WHERE campaign = ? ORDER BY position",
-            )?;
-            let mut rows = query.query(params![campaign.number])?;
-            while let Some(row) = rows.next()? {
-                let (position, number): (i64, i64) = (row.get(0)?, row.get(1)?);
-                let message = usize::try_from(position).ok().and_then(|index| thawed.composer.compose(index).ok());
-                let says: Option<i64> = row.get(3)?;
-                let is_same = message.is_some_and(|message| {
-                    row.get_ref(2).is_ok_and(|digest| digest.as_blob() == Ok(message.digest().as_bytes()))
-                        && i64::try_from(message.row()) == Ok(number)
-                        && says.is_none_or(|says| says == message.says().cast_signed())
-                });
-                if !is_same {
-                    verdict.changed_count += 1;
-                    if verdict.changed.len() < MOST_NAMED {
-                        verdict.changed.push(u64::try_from(number).unwrap_or_default());
-                    }
+        let sql = "SELECT position, row, digest, says FROM recipient JOIN message USING (campaign, position)
+             WHERE campaign = ? ORDER BY position";
+        let looked = self.database.each(sql, values![campaign.number], |row| {
+            let (position, number): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let message = usize::try_from(position).ok().and_then(|index| thawed.composer.compose(index).ok());
+            let says: Option<i64> = row.get(3)?;
+            let is_same = message.is_some_and(|message| {
+                row.octets(2).is_ok_and(|digest| digest == message.digest().as_bytes())
+                    && i64::try_from(message.row()) == Ok(number)
+                    && says.is_none_or(|says| says == message.says().cast_signed())
+            });
+            if !is_same {
+                verdict.changed_count += 1;
+                if verdict.changed.len() < MOST_NAMED {
+                    verdict.changed.push(u64::try_from(number).unwrap_or_default());
                 }
-                verdict.messages += 1;
-                progress(verdict.messages);
             }
+            verdict.messages += 1;
+            progress(verdict.messages);
             Ok(())
-        };
-        each().map_err(|why: rusqlite::Error| self.error(&why))?;
+        });
+        looked.map_err(|why| self.error(&why))?;
         Ok(verdict)
     }
 
@@ -108,34 +110,32 @@ impl Store {
 
     /// The messages that are neither what was tried last nor what the log says that somebody decided. Nobody can decide anything
     /// about a message that was sent.
-    fn unexplained(&self, campaign: &Overview, entries: &[Entry]) -> rusqlite::Result<Vec<u64>> {
+    fn unexplained(&self, campaign: &Overview, entries: &[Entry]) -> Done<Vec<u64>> {
         let decided: Vec<(Rows, &str)> = entries
             .iter()
             .rev()
             .filter_map(|entry| Some((entry.details["rows"].as_str()?.parse().ok()?, entry.details["now"].as_str()?)))
             .collect();
-        let mut query = self.connection.prepare(&format!(
-            "SELECT row, state, coalesce(outcome, 'queued') {WITH_LAST} ORDER BY message.position"
-        ))?;
-        let mut rows = query.query(params![campaign.number])?;
+        let sql = format!("SELECT row, state, coalesce(outcome, 'queued') {WITH_LAST} ORDER BY message.position");
         let mut unexplained = Vec::new();
-        while let Some(row) = rows.next()?.filter(|_| unexplained.len() < MOST_NAMED) {
-            let number = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
-            let (state, tried) = (row.get_ref(1)?, row.get_ref(2)?);
-            let (is_as_tried, was_sent) = (state == tried, tried.as_str() == Ok(Outcome::Sent.name()));
+        self.database.each_while(&sql, values![campaign.number], |row| {
+            let number = u64::try_from(row.get::<i64>(0)?).unwrap_or_default();
+            let (state, tried) = (row.text(1)?, row.text(2)?);
+            let (is_as_tried, was_sent) = (state == tried, tried == Outcome::Sent.name());
             if is_as_tried && was_sent {
-                continue;
+                return Ok(true);
             }
             let last = decided.iter().find(|(rows, _)| rows.contains(number)).map(|(_, now)| *now);
             let is_explained = match last {
                 // Nothing is tried any more after that.
-                Some(now) if FINAL.contains(&now) => !was_sent && state.as_str() == Ok(now),
-                last => is_as_tried || !was_sent && last.is_some_and(|now| state.as_str() == Ok(now)),
+                Some(now) if FINAL.contains(&now) => !was_sent && state == now,
+                last => is_as_tried || !was_sent && last.is_some_and(|now| state == now),
             };
             if !is_explained {
                 unexplained.push(number);
             }
-        }
+            Ok(unexplained.len() < MOST_NAMED)
+        })?;
         Ok(unexplained)
     }
 
@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// What cannot be so of transactions, in words.
-    fn impossible(&self, campaign: &Overview, entries: &[Entry]) -> rusqlite::Result<Vec<String>> {
+    fn impossible(&self, campaign: &Overview, entries: &[Entry]) -> Done<Vec<String>> {
         let first = |what: &str| entries.iter().find(|entry| entry.what == what).map(|entry| entry.at);
         let begun = first("confirmed").zip(first("started")).map(|(one, other)| one.max(other));
         let prepared = campaign.prepared.as_millisecond() - CLOCKS;
@@ -178,11 +178,12 @@ impl Store {
         let mut found = Vec::new();
         for (condition, what) in IMPOSSIBLE {
             let sql = format!(
-                "SELECT count(*) FROM attempt, (SELECT ?2 AS prepared, ?3 AS confirmed, ?4 AS now, ?5 AS latest)
+                "SELECT count(*) FROM attempt, (SELECT CAST(?2 AS BIGINT) AS prepared, CAST(?3 AS BIGINT) AS confirmed,
+                     CAST(?4 AS BIGINT) AS at_most, CAST(?5 AS BIGINT) AS latest) AS times
                  WHERE campaign = ?1 AND ({condition})"
             );
-            let values = params![campaign.number, prepared, begun, now, LATEST];
-            let count = self.connection.query_row(&sql, values, |row| row.get::<_, i64>(0))?;
+            let values = values![campaign.number, prepared, begun, now, LATEST];
+            let count = self.database.one(&sql, values, |row| row.get::<i64>(0))?;
             if count > 0 {
                 found.push(format!("{}: {what}", counted(usize::try_from(count).unwrap_or_default(), "transaction")));
             }
@@ -192,27 +193,23 @@ impl Store {
 
     fn says_total(&self, campaign: &Overview) -> Result<bool, StoreError> {
         let sql = "SELECT total FROM campaign WHERE number = ?";
-        let total = self.connection.query_row(sql, params![campaign.number], |row| row.get::<_, i64>(0));
+        let total = self.database.one(sql, values![campaign.number], |row| row.get::<i64>(0));
         Ok(usize::try_from(total.map_err(|why| self.error(&why))?) == Ok(campaign.counts.total()))
     }
 
     /// Whether the contents of the files are what they were; gives the paths of those that are not.
     pub fn verify_files(&self, campaign: &Overview) -> Result<Vec<String>, StoreError> {
-        let all = || {
-            let mut query = self
-                .connection
-                .prepare("SELECT path, digest, bytes FROM file JOIN content USING (digest) WHERE campaign = ?")?;
-            let mut rows = query.query(params![campaign.number])?;
-            let mut changed = Vec::new();
-            while let Some(row) = rows.next()? {
-                let mut hash = Digest::builder();
-                hash.add(row.get_ref(2)?.as_blob()?);
-                if hash.finish().as_bytes() != row.get_ref(1)?.as_blob()? {
-                    changed.push(row.get(0)?);
-                }
+        let sql = "SELECT path, digest, bytes FROM file JOIN content USING (digest) WHERE campaign = ?";
+        let mut changed = Vec::new();
+        let looked = self.database.each(sql, values![campaign.number], |row| {
+            let mut hash = Digest::builder();
+            hash.add(row.octets(2)?);
+            if hash.finish().as_bytes() != row.octets(1)? {
+                changed.push(row.get(0)?);
             }
-            Ok(changed)
-        };
-        all().map_err(|why: rusqlite::Error| self.error(&why))
+            Ok(())
+        });
+        looked.map_err(|why| self.error(&why))?;
+        Ok(changed)
     }
 }

@@ -4,7 +4,6 @@
 use std::io;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -14,7 +13,11 @@ use super::{
     freeze::{digest_files, digest_of, digest_recipient, insert_file},
     log::{self, Deed},
 };
-use crate::{diagnostic::visible, message::Digest};
+use crate::{
+    diagnostic::visible,
+    message::Digest,
+    outbox::database::{Database, Done, Fault, random, values},
+};
 
 /// An id longer than this is none.
 const MOST_ID: usize = 80;
@@ -91,52 +94,47 @@ impl Store {
         mut take: impl FnMut(&Carried) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         let luggage = self.luggage(campaign, origin).map_err(|why| self.error(&why))?;
-        let mut write = || -> rusqlite::Result<io::Result<()>> {
-            let mut query = self.connection.prepare(
-                "SELECT row, address, fields, digest FROM recipient JOIN message USING (campaign, position)
-                 WHERE campaign = ? ORDER BY position",
-            )?;
-            let mut rows = query.query(params![campaign.number])?;
-            while let Some(row) = rows.next()? {
+        let mut written = Ok(());
+        let mut write = || -> Done<()> {
+            let people = "SELECT row, address, fields, digest FROM recipient JOIN message USING (campaign, position)
+                 WHERE campaign = ? ORDER BY position";
+            self.database.each_while(people, values![campaign.number], |row| {
                 let (address, fields) = (row.get(1)?, row.get(2)?);
-                let person = Carried::Person { row: row.get(0)?, address, fields, digest: row.get(3)? };
-                if let Err(why) = take(&person) {
-                    return Ok(Err(why));
-                }
+                written = take(&Carried::Person { row: row.get(0)?, address, fields, digest: row.get(3)? });
+                Ok(written.is_ok())
+            })?;
+            if written.is_err() {
+                return Ok(());
             }
-            let mut query = self
-                .connection
-                .prepare("SELECT path, bytes FROM file JOIN content USING (digest) WHERE campaign = ? ORDER BY path")?;
-            let mut rows = query.query(params![campaign.number])?;
-            while let Some(row) = rows.next()? {
-                if let Err(why) = take(&Carried::File { path: row.get(0)?, bytes: row.get(1)? }) {
-                    return Ok(Err(why));
-                }
-            }
-            Ok(Ok(()))
+            let files = "SELECT path, bytes FROM file JOIN content USING (digest) WHERE campaign = ? ORDER BY path";
+            self.database.each_while(files, values![campaign.number], |row| {
+                written = take(&Carried::File { path: row.get(0)?, bytes: row.get(1)? });
+                Ok(written.is_ok())
+            })
         };
         let unwritten = |why: io::Error| StoreError::NotCarried(why.to_string());
         start(&luggage).map_err(unwritten)?;
-        write().map_err(|why| self.error(&why))?.map_err(unwritten)
+        write().map_err(|why| self.error(&why))?;
+        written.map_err(unwritten)
     }
 
-    fn luggage(&self, campaign: &Overview, origin: &str) -> rusqlite::Result<Luggage> {
-        let preparing = self.connection.query_row(
+    fn luggage(&self, campaign: &Overview, origin: &str) -> Done<Luggage> {
+        let preparing = self.database.perhaps(
             "SELECT details FROM log WHERE campaign = ? AND what = 'prepared' ORDER BY number LIMIT 1",
-            params![campaign.id],
-            |row| row.get::<_, String>(0),
+            values![campaign.id],
+            |row| row.get::<String>(0),
         );
-        let preparing = preparing.optional()?.and_then(|details| serde_json::from_str(&details).ok());
-        self.connection.query_row(
+        let preparing = preparing?.and_then(|details| serde_json::from_str(&details).ok());
+        self.database.one(
             "SELECT content, source, prepared, largest, made_by, settings, list FROM campaign WHERE number = ?",
-            params![campaign.number],
+            values![campaign.number],
             |row| {
                 Ok(Luggage {
                     id: campaign.id.clone(),
                     name: campaign.name.clone(),
                     edition: campaign.edition,
-                    content: Digest::from(row.get::<_, [u8; 32]>(0)?).to_string(),
-                    source: Digest::from(row.get::<_, [u8; 32]>(1)?).to_string(),
+                    content: Digest::from(row.get::<[u8; 32]>(0)?).to_string(),
+                    source: Digest::from(row.get::<[u8; 32]>(1)?).to_string(),
                     digest: campaign.digest.map(|digest| digest.to_string()).unwrap_or_default(),
                     prepared: row.get(2)?,
                     largest: row.get(3)?,
@@ -144,7 +142,7 @@ impl Store {
                     settings: row.get(5)?,
                     list: row.get(6)?,
                     origin: origin.to_owned(),
-                    preparing: preparing.unwrap_or_default(),
+                    preparing: preparing.clone().unwrap_or_default(),
                 })
             },
         )
@@ -181,23 +179,23 @@ impl Store {
         if luggage.preparing.to_string().len() > MOST_PREPARING {
             return Err(odd("the log's entry about its preparing is too long"));
         }
-        let path = self.path.clone();
-        let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        let known = change.query_row(
+        let failed = |why: Fault| self.error(&why);
+        let change = self.database.change().map_err(failed)?;
+        let known = change.perhaps(
             "SELECT id FROM campaign WHERE id = ? OR content = ? AND edition = ?",
-            params![luggage.id, content, luggage.edition],
+            values![luggage.id, content, luggage.edition],
             |row| row.get(0),
         );
-        if let Some(id) = known.optional().map_err(sqlite)? {
+        if let Some(id) = known.map_err(failed)? {
             return Err(StoreError::Here(id));
         }
-        change
-            .execute(
+        let key: [u8; 32] = random().map_err(failed)?;
+        let campaign = change
+            .one(
                 "INSERT INTO campaign (id, content, edition, source, name, prepared, total, made_by, settings, list, largest,
                                        digest, pseudonyms, origin)
-                 VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, randomblob(32), ?)",
-                params![
+                 VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+                values![
                     luggage.id,
                     content,
                     luggage.edition,
@@ -209,20 +207,21 @@ impl Store {
                     luggage.list,
                     luggage.largest,
                     digest,
+                    key,
                     visible(&luggage.origin)
                 ],
+                |row| row.get::<i64>(0),
             )
-            .map_err(sqlite)?;
-        let campaign = change.last_insert_rowid();
+            .map_err(failed)?;
         let mut hash = digest_of(&luggage.settings, &luggage.list, &content, luggage.edition);
         let people = insert(&change, campaign, next, &mut |address, fields, digest| {
             digest_recipient(&mut hash, address, fields, digest);
         });
-        let people = people.map_err(sqlite)?.map_err(|why| StoreError::NotBrought(why.to_string()))?;
+        let people = people.map_err(failed)?.map_err(|why| StoreError::NotBrought(why.to_string()))?;
         if people == 0 {
             return Err(odd("it is for nobody"));
         }
-        digest_files(&mut hash, &change, campaign).map_err(sqlite)?;
+        digest_files(&mut hash, &change, campaign).map_err(failed)?;
         if hash.finish() != digest.into() {
             return Err(odd("it is not what its digest says"));
         }
@@ -231,44 +230,44 @@ impl Store {
             "origin": visible(&luggage.origin), "preparing": luggage.preparing,
         });
         let log = || {
-            change.execute("UPDATE campaign SET total = ? WHERE number = ?", params![people, campaign])?;
+            change.run("UPDATE campaign SET total = ? WHERE number = ?", values![people, campaign])?;
             log::add(&change, &luggage.id, Deed { who, what: "imported", details: &details }, now)
         };
-        log().map_err(sqlite)?;
-        change.commit().map_err(sqlite)?;
+        log().map_err(failed)?;
+        change.commit().map_err(failed)?;
         self.campaign(&luggage.id)
     }
 }
 
 /// Writes people and files; gives how many people.
 fn insert(
-    change: &Connection,
+    change: &Database,
     campaign: i64,
     mut next: impl FnMut() -> io::Result<Option<Carried>>,
     hash: &mut dyn FnMut(&str, &str, &[u8]),
-) -> rusqlite::Result<io::Result<u32>> {
+) -> Done<io::Result<u32>> {
     let odd = |why: &str| Ok(Err(io::Error::new(io::ErrorKind::InvalidData, why.to_owned())));
-    let mut person =
-        change.prepare("INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)")?;
-    let mut message = change.prepare("INSERT INTO message (campaign, position, digest) VALUES (?, ?, ?)")?;
-    let (mut people, mut files) = (0, 0);
+    let person = "INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)";
+    let message = "INSERT INTO message (campaign, position, digest) VALUES (?, ?, ?)";
+    let mut batch = change.batch();
+    let (mut people, mut files) = (0_u32, 0_u32);
     loop {
         match next() {
             Err(why) => return Ok(Err(why)),
-            Ok(None) => return Ok(Ok(people)),
+            Ok(None) => return batch.end().map(|()| Ok(people)),
             Ok(Some(Carried::Person { .. })) if files > 0 => return odd("somebody comes behind the files"),
             Ok(Some(Carried::Person { row, fields, .. })) if first_row(&fields) != Some(row) => {
                 return odd("somebody is in another row than their cells");
             }
             Ok(Some(Carried::Person { row, address, fields, digest })) => {
-                person.execute(params![campaign, people, row, address, fields])?;
-                message.execute(params![campaign, people, digest])?;
+                batch.add(person, values![campaign, people, row, address, fields])?;
+                batch.add(message, values![campaign, people, digest])?;
                 hash(&address, &fields, &digest);
                 people += 1;
             }
             Ok(Some(Carried::File { path, bytes })) => {
                 let path_is_known = "SELECT EXISTS (SELECT 1 FROM file WHERE campaign = ? AND path = ?)";
-                if change.query_row(path_is_known, params![campaign, path], |row| row.get(0))? {
+                if change.one(path_is_known, values![campaign, path], |row| row.get(0))? {
                     return odd("a file comes twice");
                 }
                 insert_file(change, campaign, &path, &Sha256::digest(&bytes).into(), &bytes)?;

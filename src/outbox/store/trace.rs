@@ -1,7 +1,6 @@
 //! Everything that the record says of a campaign's messages, one after the other, and what it proves of all of them.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -9,7 +8,11 @@ use super::{
     look::{rows_of, time},
     people::{Pseudonym, Pseudonyms, own, without_people},
 };
-use crate::{address::Address, guard::Own};
+use crate::{
+    address::Address,
+    guard::Own,
+    outbox::database::{Done, Fault, Row, values},
+};
 
 /// Whether people are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +107,7 @@ const CLAIMS: [(&str, &str); 6] = [
     ),
     (
         "no two messages are for the same address",
-        "SELECT count(*) - count(DISTINCT coalesce(person, lower(address))) FROM recipient WHERE campaign = ?1",
+        "SELECT count(*) - count(DISTINCT coalesce(CAST(person AS TEXT), lower(address))) FROM recipient WHERE campaign = ?1",
     ),
     (
         "each transaction is of one message of the campaign",
@@ -114,14 +117,14 @@ const CLAIMS: [(&str, &str); 6] = [
     (
         "each Message-ID is one recipient's, and each recipient's Message-ID is the same in every transaction",
         "SELECT (SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 GROUP BY message_id
-            HAVING min(position) <> max(position)))
+            HAVING min(position) <> max(position)) AS shared)
          + (SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 GROUP BY position
-            HAVING min(message_id) <> max(message_id)))",
+            HAVING min(message_id) <> max(message_id)) AS others)",
     ),
     (
         TWICE,
         "SELECT count(*) FROM (SELECT 1 FROM attempt WHERE campaign = ?1 AND outcome = 'sent' GROUP BY position
-         HAVING count(*) > 1)",
+         HAVING count(*) > 1) AS twice",
     ),
     (
         AGAIN,
@@ -146,15 +149,14 @@ const TRACED: &str =
      server, tls, began, ended, code, enhanced, said, outcome
      FROM message LEFT JOIN recipient ON recipient.campaign = message.campaign AND recipient.position = message.position
      LEFT JOIN attempt ON attempt.campaign = message.campaign AND attempt.position = message.position
-     WHERE message.campaign = ?1 AND (?2 IS NULL OR message.position = ?2) ORDER BY message.position, attempt.number";
+     WHERE message.campaign = ?1 AND message.position BETWEEN ?2 AND ?3 ORDER BY message.position, attempt.number";
 
 impl Store {
     /// Looks at the record as it is at this moment, whatever a run writes meanwhile.
     pub fn still<T>(&self, with: impl FnOnce() -> T) -> Result<T, StoreError> {
-        let say = |sql| self.connection.execute_batch(sql).map_err(|why| self.error(&why));
-        say("BEGIN")?;
+        let still = self.database.still().map_err(|why| self.error(&why))?;
         let seen = with();
-        say("COMMIT")?;
+        still.commit().map_err(|why| self.error(&why))?;
         Ok(seen)
     }
 
@@ -169,27 +171,27 @@ impl Store {
         let pseudonyms = self.pseudonyms(campaign)?;
         let place = || {
             let sql = "SELECT salt FROM campaign WHERE number = ?";
-            let salt: Option<Vec<u8>> = self.connection.query_row(sql, params![campaign.number], |row| row.get(0))?;
+            let salt: Option<Vec<u8>> = self.database.one(sql, values![campaign.number], |row| row.get(0))?;
             // What earlier versions left of somebody
             let salted: Option<[u8; 32]> =
                 salt.map(|salt| Sha256::new().chain_update(salt).chain_update(key.as_bytes()).finalize().into());
             let keyed = pseudonyms.of(&key);
             let sql = "SELECT position, address, person FROM recipient WHERE campaign = ?";
-            let mut query = self.connection.prepare(sql)?;
-            let mut people = query.query(params![campaign.number])?;
-            while let Some(person) = people.next()? {
-                let is_meant = match (person.get_ref(1)?.as_str_or_null()?, person.get_ref(2)?.as_blob_or_null()?) {
+            let mut place = None;
+            self.database.each_while(sql, values![campaign.number], |person| {
+                let is_meant = match (person.text_if_any(1)?, person.octets_if_any(2)?) {
                     (Some(address), _) => address.to_lowercase() == key,
                     (None, Some(person)) => person == keyed || salted.is_some_and(|salted| person == salted),
                     (None, None) => false,
                 };
                 if is_meant {
-                    return person.get(0).map(Some);
+                    place = Some(person.get(0)?);
                 }
-            }
-            Ok(None)
+                Ok(!is_meant)
+            })?;
+            Ok(place)
         };
-        let place: Option<i64> = place().map_err(|why: rusqlite::Error| self.error(&why))?;
+        let place: Option<i64> = place().map_err(|why: Fault| self.error(&why))?;
         let Some(place) = place else { return Ok(None) };
         let mut found = None;
         self.traced(campaign, Names::Hidden, Some(place), |traced| {
@@ -207,33 +209,32 @@ impl Store {
         mut with: impl FnMut(Traced) -> bool,
     ) -> Result<(), StoreError> {
         let pseudonyms = self.pseudonyms(campaign)?;
-        let mut all = || {
-            let mut query = self.connection.prepare(TRACED)?;
-            let mut lines = query.query(params![campaign.number, place])?;
-            let mut open: Option<(i64, Person)> = None;
-            while let Some(line) = lines.next()? {
-                let place = line.get("place")?;
-                if open.as_ref().is_none_or(|(before, _)| *before != place) {
-                    let next = (place, Person::of(line, &pseudonyms, names)?);
-                    if let Some((_, before)) = open.replace(next)
-                        && !with(before.traced(names))
-                    {
-                        return Ok(());
-                    }
-                }
-                if let Some((_, person)) = &mut open
-                    && line.get::<_, Option<i64>>("nth")?.is_some()
+        let (first, last) = place.map_or((0, i64::MAX), |place| (place, place));
+        let mut open: Option<(i64, Person)> = None;
+        let traced = self.database.each_while(TRACED, values![campaign.number, first, last], |line| {
+            let place = line.get("place")?;
+            if open.as_ref().is_none_or(|(before, _)| *before != place) {
+                let next = (place, Person::of(line, &pseudonyms, names)?);
+                if let Some((_, before)) = open.replace(next)
+                    && !with(before.traced(names))
                 {
-                    let said = transaction(line, |said| person.without(said))?;
-                    person.traced.transactions.push(said);
+                    open = None;
+                    return Ok(false);
                 }
             }
-            if let Some((_, last)) = open {
-                with(last.traced(names));
+            if let Some((_, person)) = &mut open
+                && line.get::<Option<i64>>("nth")?.is_some()
+            {
+                let said = transaction(line, |said| person.without(said))?;
+                person.traced.transactions.push(said);
             }
-            Ok(())
-        };
-        all().map_err(|why: rusqlite::Error| self.error(&why))
+            Ok(true)
+        });
+        traced.map_err(|why| self.error(&why))?;
+        if let Some((_, last)) = open {
+            with(last.traced(names));
+        }
+        Ok(())
     }
 
     /// What the transactions of a campaign come to.
@@ -243,31 +244,26 @@ impl Store {
             let sql = format!(
                 "SELECT min({first}) AS first, max(coalesce(ended, began)) AS last FROM attempt WHERE campaign = ? {condition}"
             );
-            self.connection.query_row(&sql, params![number], |row| Ok(time(row, "first")?.zip(time(row, "last")?)))
+            self.database.one(&sql, values![number], |row| Ok(time(row, "first")?.zip(time(row, "last")?)))
         };
         let all = || {
             let (tried, sent) = (span("began", "")?, span("ended", "AND outcome = 'sent'")?);
             let mut totals = Totals { span: tried, sent, ..Totals::default() };
-            let sql = "SELECT coalesce(sum(times), 0), count(*), coalesce(sum(times > 1), 0)
-                       FROM (SELECT count(*) AS times FROM attempt WHERE campaign = ? GROUP BY position)";
+            let sql = "SELECT CAST(coalesce(sum(times), 0) AS BIGINT), count(*), count(*) FILTER (WHERE times > 1)
+                       FROM (SELECT count(*) AS times FROM attempt WHERE campaign = ? GROUP BY position) AS tried";
             (totals.transactions, totals.tried, totals.tried_again) =
-                self.connection
-                    .query_row(sql, params![number], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?;
+                self.database.one(sql, values![number], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?;
             let sql = "SELECT count(*) FROM message WHERE campaign = ? AND state = 'sent' AND NOT EXISTS (SELECT 1 FROM attempt
                        WHERE attempt.campaign = message.campaign AND attempt.position = message.position AND outcome = 'sent')";
-            totals.found_sent = self.connection.query_row(sql, params![number], |row| count(row, 0))?;
+            totals.found_sent = self.database.one(sql, values![number], |row| count(row, 0))?;
             let sql =
                 "SELECT coalesce(server, ''), count(*) FROM attempt WHERE campaign = ? GROUP BY 1 ORDER BY 2 DESC, 1";
-            let mut query = self.connection.prepare(sql)?;
-            let servers = query.query_map(params![number], |row| Ok((row.get(0)?, count(row, 1)?)))?;
-            totals.servers = servers.collect::<rusqlite::Result<_>>()?;
-            let sql = "SELECT tls, count(*) FROM attempt WHERE campaign = ? GROUP BY 1 ORDER BY 2 DESC, 1";
-            let mut query = self.connection.prepare(sql)?;
-            let tls = query.query_map(params![number], |row| Ok((row.get(0)?, count(row, 1)?)))?;
-            totals.tls = tls.collect::<rusqlite::Result<_>>()?;
+            totals.servers = self.database.all(sql, values![number], |row| Ok((row.get(0)?, count(row, 1)?)))?;
+            let sql = "SELECT tls, count(*) FROM attempt WHERE campaign = ? GROUP BY 1 ORDER BY 2 DESC, 1 NULLS FIRST";
+            totals.tls = self.database.all(sql, values![number], |row| Ok((row.get(0)?, count(row, 1)?)))?;
             Ok(totals)
         };
-        let mut totals = all().map_err(|why: rusqlite::Error| self.error(&why))?;
+        let mut totals = all().map_err(|why: Fault| self.error(&why))?;
         let entries = self.entries(&campaign.id)?;
         let prepared = entries.iter().find(|entry| entry.what == "prepared");
         let rows = prepared.and_then(|entry| entry.details["rows"].as_u64());
@@ -278,12 +274,12 @@ impl Store {
     /// Whether the record speaks against what must be true of it: that each transaction had one recipient, and that nobody was
     /// sent anything twice.
     pub fn checks(&self, campaign: &Overview) -> Result<Vec<Check>, StoreError> {
-        let number = |sql: &str| self.connection.query_row(sql, params![campaign.number], |row| count(row, 0));
+        let number = |sql: &str| self.database.one(sql, values![campaign.number], |row| count(row, 0));
         let check = |(claim, sql): (&'static str, &str)| {
             let unknown = if UNHEARD.contains(&claim) { number(DOUBTED)? } else { 0 };
             Ok(Check { claim, against: number(sql)?, unknown })
         };
-        CLAIMS.into_iter().map(check).collect::<rusqlite::Result<_>>().map_err(|why| self.error(&why))
+        CLAIMS.into_iter().map(check).collect::<Done<_>>().map_err(|why| self.error(&why))
     }
 }
 
@@ -295,19 +291,19 @@ struct Person {
 }
 
 impl Person {
-    fn of(line: &Row<'_>, pseudonyms: &Pseudonyms, names: Names) -> rusqlite::Result<Self> {
+    fn of(line: &Row<'_>, pseudonyms: &Pseudonyms, names: Names) -> Done<Self> {
         let address: Option<String> = line.get("address")?;
         let person: Option<[u8; 32]> = line.get("person")?;
-        let fields = line.get_ref("fields")?.as_str_or_null()?;
+        let fields = line.text_if_any("fields")?;
         let known = address.as_ref().map(|address| pseudonyms.of(address));
-        let first = line.get::<_, Option<i64>>("row")?.unwrap_or_default();
+        let first = line.get::<Option<i64>>("row")?.unwrap_or_default();
         Ok(Self {
             own: (names == Names::Hidden).then(|| own(address.as_deref(), fields.unwrap_or_default())),
             traced: Traced {
                 pseudonym: known.or(person).unwrap_or_default().into(),
                 rows: rows_of(first, fields),
                 address,
-                outcome: Outcome::of_name(line.get_ref("state")?.as_str()?).unwrap_or(Outcome::InDoubt),
+                outcome: Outcome::of_name(line.text("state")?).unwrap_or(Outcome::InDoubt),
                 transactions: Vec::new(),
             },
         })
@@ -324,8 +320,8 @@ impl Person {
     }
 }
 
-fn transaction(line: &Row<'_>, without: impl FnOnce(&str) -> String) -> rusqlite::Result<Transaction> {
-    let text = |name: &str| Ok::<_, rusqlite::Error>(line.get::<_, Option<String>>(name)?.unwrap_or_default());
+fn transaction(line: &Row<'_>, without: impl FnOnce(&str) -> String) -> Done<Transaction> {
+    let text = |name: &str| Ok::<_, Fault>(line.get::<Option<String>>(name)?.unwrap_or_default());
     Ok(Transaction {
         message_id: text("message_id")?,
         server: text("server")?,
@@ -339,6 +335,6 @@ fn transaction(line: &Row<'_>, without: impl FnOnce(&str) -> String) -> rusqlite
     })
 }
 
-fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
-    Ok(usize::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
+fn count(row: &Row<'_>, column: usize) -> Done<usize> {
+    Ok(usize::try_from(row.get::<i64>(column)?).unwrap_or_default())
 }

@@ -2,11 +2,14 @@
 
 use std::{fmt, ops::Range};
 
-use ring::hmac;
-use rusqlite::params;
-
 use super::{Overview, Store, StoreError};
-use crate::{guard::Own, message::Digest, recipients::Shape};
+use crate::{
+    guard::Own,
+    message::Digest,
+    outbox::database::{Fault, random, values},
+    recipients::Shape,
+};
+use ring::hmac;
 
 /// What stands in a reply for what is somebody's.
 const REMOVED: &str = "[removed]";
@@ -79,17 +82,17 @@ impl Store {
     pub(super) fn pseudonyms(&self, campaign: &Overview) -> Result<Pseudonyms, StoreError> {
         let look = || {
             let sql = "SELECT pseudonyms FROM campaign WHERE number = ?";
-            self.connection.query_row(sql, params![campaign.number], |row| row.get::<_, Option<Vec<u8>>>(0))
+            self.database.one(sql, values![campaign.number], |row| row.get::<Option<Vec<u8>>>(0))
         };
         let key = || match look()? {
             Some(key) => Ok(key),
             None => {
-                let sql = "UPDATE campaign SET pseudonyms = randomblob(32) WHERE number = ? AND pseudonyms IS NULL";
-                self.connection.execute(sql, params![campaign.number])?;
+                let sql = "UPDATE campaign SET pseudonyms = ? WHERE number = ? AND pseudonyms IS NULL";
+                self.database.run(sql, values![random::<32>()?, campaign.number])?;
                 Ok(look()?.unwrap_or_default())
             }
         };
-        key().map(|key| Pseudonyms::new(&key)).map_err(|why: rusqlite::Error| self.error(&why))
+        key().map(|key| Pseudonyms::new(&key)).map_err(|why: Fault| self.error(&why))
     }
 }
 
@@ -99,26 +102,26 @@ impl Store {
     pub fn names(&self, campaign: &Overview, text: &str) -> Result<Option<u64>, StoreError> {
         let look = || {
             let sql = "SELECT list FROM campaign WHERE number = ?";
-            let list: Option<String> = self.connection.query_row(sql, params![campaign.number], |row| row.get(0))?;
+            let list: Option<String> = self.database.one(sql, values![campaign.number], |row| row.get(0))?;
             let shape: Option<Shape> = list.and_then(|list| serde_json::from_str(&list).ok());
             let columns = shape.map(|shape| shape.columns).unwrap_or_default();
             let sql =
                 "SELECT row, address, coalesce(fields, '') FROM recipient WHERE campaign = ? AND address IS NOT NULL";
-            let mut query = self.connection.prepare(sql)?;
-            let mut people = query.query(params![campaign.number])?;
-            while let Some(person) = people.next()? {
-                let rows = rows(person.get_ref(2)?.as_str()?);
+            let mut named = None;
+            self.database.each_while(sql, values![campaign.number], |person| {
+                let rows = rows(person.text(2)?);
                 let cells = rows.iter().flat_map(|(_, cells)| cells.iter().zip(&columns));
                 let cells = cells.filter(|(_, column)| column.identifying).map(|(cell, _)| cell.as_str());
                 let mut is_named = false;
-                Own::whole(person.get_ref(1)?.as_str()?, cells).search(text, &mut |_| is_named = true);
+                Own::whole(person.text(1)?, cells).search(text, &mut |_| is_named = true);
                 if is_named {
-                    return Ok(Some(u64::try_from(person.get::<_, i64>(0)?).unwrap_or_default()));
+                    named = Some(u64::try_from(person.get::<i64>(0)?).unwrap_or_default());
                 }
-            }
-            Ok(None)
+                Ok(!is_named)
+            })?;
+            Ok(named)
         };
-        look().map_err(|why: rusqlite::Error| self.error(&why))
+        look().map_err(|why: Fault| self.error(&why))
     }
 }
 

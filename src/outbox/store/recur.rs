@@ -6,7 +6,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde_json::json;
 
 use super::{
@@ -14,7 +13,11 @@ use super::{
     log::{self, Deed},
     look::time,
 };
-use crate::{message::Digest, recipients::Rows};
+use crate::{
+    message::Digest,
+    outbox::database::{Database, Done, Fault, values},
+    recipients::Rows,
+};
 
 /// What tells a message of a campaign that recurs from all others: 16 octets of a hash.
 pub(super) type Once = [u8; 16];
@@ -54,9 +57,9 @@ fn short(digest: &Digest) -> Once {
 }
 
 /// Whether a campaign recurs.
-pub(super) fn recurs(connection: &Connection, campaign: i64) -> rusqlite::Result<bool> {
+pub(super) fn recurs(database: &Database, campaign: i64) -> Done<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM message WHERE campaign = ? AND once IS NOT NULL)";
-    connection.query_row(sql, params![campaign], |row| row.get(0))
+    database.one(sql, values![campaign], |row| row.get(0))
 }
 
 /// How many messages were left out because a person took back what they are of.
@@ -71,35 +74,35 @@ pub struct TakenBack {
 /// What is wrong with a campaign that recurs if it is not the only one of its name; or if it has another name than it had, as far as
 /// can be told where one of the same `template` is gone from where it was.
 pub(super) fn check_home(
-    change: &Connection,
+    change: &Database,
     name: &str,
     home: &str,
     template: Option<&Digest>,
-) -> rusqlite::Result<Option<StoreError>> {
-    let recurs = "origin IS NULL AND EXISTS (SELECT 1 FROM message WHERE campaign = number AND once IS NOT NULL)";
+) -> Done<Option<StoreError>> {
+    let recurs = "origin IS NULL AND EXISTS (SELECT 1 FROM message WHERE message.campaign = campaign.number AND once IS NOT NULL)";
     let sql =
         format!("SELECT home FROM campaign WHERE name = ? AND home <> ? AND {recurs} ORDER BY number DESC LIMIT 1");
-    let other = change.query_row(&sql, params![name, home], |row| row.get(0)).optional()?;
+    let other = change.perhaps(&sql, values![name, home], |row| row.get(0))?;
     if let Some(there) = other {
         return Ok(Some(StoreError::Namesake { name: name.to_owned(), here: home.to_owned(), there }));
     }
     let known = format!("SELECT EXISTS (SELECT 1 FROM campaign WHERE name = ? AND {recurs})");
     let Some(template) = template else { return Ok(None) };
-    if change.query_row(&known, params![name], |row| row.get(0))? {
+    if change.one(&known, values![name], |row| row.get(0))? {
         return Ok(None);
     }
     let sql = format!(
         "SELECT name, home FROM campaign WHERE template = ? AND home IS NOT NULL AND {recurs} ORDER BY number DESC"
     );
-    let mut query = change.prepare(&sql)?;
-    let mut others = query.query(params![template.as_bytes()])?;
-    while let Some(other) = others.next()? {
+    let mut renamed = None;
+    change.each_while(&sql, values![template.as_bytes()], |other| {
         let (before, there): (String, String) = (other.get(0)?, other.get(1)?);
         if !Path::new(&there).exists() {
-            return Ok(Some(StoreError::Renamed { name: name.to_owned(), before, there }));
+            renamed = Some(StoreError::Renamed { name: name.to_owned(), before, there });
         }
-    }
-    Ok(None)
+        Ok(renamed.is_none())
+    })?;
+    Ok(renamed)
 }
 
 /// A message that is still to be sent.
@@ -152,18 +155,18 @@ impl Store {
     /// are known were elsewhere, nobody knows whether they are the same, and that is an error.
     pub fn last_like(&self, name: &str, home: Option<&str>, content: &Digest) -> Result<Option<Last>, StoreError> {
         let sql = "SELECT id, prepared, total, people, home FROM campaign WHERE name = ?1 AND content <> ?2 AND origin IS NULL
-             AND EXISTS (SELECT 1 FROM message WHERE campaign = number AND state IN ('sent', 'in_doubt', 'sending'))
-             ORDER BY coalesce(home = ?3, 1) DESC, number DESC LIMIT 1";
-        let last = self.connection.query_row(sql, params![name, content.as_bytes(), home], |row| {
+             AND EXISTS (SELECT 1 FROM message WHERE message.campaign = campaign.number AND state IN ('sent', 'in_doubt', 'sending'))
+             ORDER BY CASE WHEN home <> ?3 THEN 1 ELSE 0 END, number DESC LIMIT 1";
+        let last = self.database.perhaps(sql, values![name, content.as_bytes(), home], |row| {
             let last = Last {
                 id: row.get("id")?,
                 prepared: time(row, "prepared")?.unwrap_or_default(),
-                total: usize::try_from(row.get::<_, i64>("total")?).unwrap_or_default(),
-                people: row.get::<_, Option<[u8; 32]>>("people")?.map(Digest::from),
+                total: usize::try_from(row.get::<i64>("total")?).unwrap_or_default(),
+                people: row.get::<Option<[u8; 32]>>("people")?.map(Digest::from),
             };
-            Ok((last, row.get::<_, Option<String>>("home")?))
+            Ok((last, row.get::<Option<String>>("home")?))
         });
-        match last.optional().map_err(|why| self.error(&why))? {
+        match last.map_err(|why| self.error(&why))? {
             Some((_, Some(there))) if home.is_some_and(|home| home != there) => {
                 let here = home.unwrap_or_default().to_owned();
                 Err(StoreError::Namesake { name: name.to_owned(), here, there })
@@ -173,32 +176,30 @@ impl Store {
     }
 
     /// Writes down that the campaigns of a name are now at `home`.
-    pub fn moved(&mut self, name: &str, home: &str, who: &str, now: Timestamp) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let mut write = || {
-            let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    pub fn moved(&self, name: &str, home: &str, who: &str, now: Timestamp) -> Result<(), StoreError> {
+        let write = || {
+            let change = self.database.change()?;
             let sql = "SELECT id, home FROM campaign WHERE name = ? AND home <> ? AND origin IS NULL ORDER BY number DESC LIMIT 1";
-            let last = change.query_row(sql, params![name, home], |row| Ok((row.get(0)?, row.get(1)?)));
-            let Some((id, before)): Option<(String, String)> = last.optional()? else { return Ok(()) };
-            change.execute("UPDATE campaign SET home = ? WHERE name = ? AND home <> ?", params![home, name, home])?;
+            let last = change.perhaps(sql, values![name, home], |row| Ok((row.get(0)?, row.get(1)?)));
+            let Some((id, before)): Option<(String, String)> = last? else { return Ok(()) };
+            change.run("UPDATE campaign SET home = ? WHERE name = ? AND home <> ?", values![home, name, home])?;
             let details = &json!({ "from": before, "to": home });
             log::add(&change, &id, Deed { who, what: "moved", details }, now)?;
             change.commit()
         };
-        write().map_err(|why: rusqlite::Error| StoreError::of(&path, &why))
+        write().map_err(|why: Fault| self.error(&why))
     }
 
     /// Whether something with that content was prepared before.
     pub fn knows(&self, content: &Digest) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM campaign WHERE content = ?)";
-        self.connection.query_row(sql, params![content.as_bytes()], |row| row.get(0)).map_err(|why| self.error(&why))
+        self.database.one(sql, values![content.as_bytes()], |row| row.get(0)).map_err(|why| self.error(&why))
     }
 
     /// The occurrences of a campaign's messages, if it recurs: how many different ones, and that of all if it is one.
     pub fn occurrences(&self, campaign: &Overview) -> Result<(usize, Option<String>), StoreError> {
         let sql = "SELECT count(DISTINCT occurrence), min(occurrence) FROM message WHERE campaign = ?";
-        let all =
-            self.connection.query_row(sql, params![campaign.number], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+        let all = self.database.one(sql, values![campaign.number], |row| Ok((row.get::<i64>(0)?, row.get(1)?)));
         let (count, first) = all.map_err(|why| self.error(&why))?;
         Ok((usize::try_from(count).unwrap_or_default(), if count == 1 { first } else { None }))
     }
@@ -207,22 +208,21 @@ impl Store {
     /// already, or of whom a person took it back there: their messages are cancelled, and that is written down. What another
     /// program is sending at this moment waits for that one.
     pub fn leave_out(
-        &mut self,
+        &self,
         campaign: &Overview,
         messages: Messages,
         who: &str,
         now: Timestamp,
     ) -> Result<(Messages, Option<TakenBack>), StoreError> {
-        let path = self.path.clone();
-        let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
-        if !recurs(&self.connection, campaign.number).map_err(sqlite)? {
+        let sqlite = |why: Fault| self.error(&why);
+        if !recurs(&self.database, campaign.number).map_err(sqlite)? {
             return Ok((messages, None));
         }
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        let change = self.database.change().map_err(sqlite)?;
         let left = left(&change, campaign.number).map_err(sqlite)?;
         let had = had(&change, campaign, &left).map_err(sqlite)?;
         for id in had.left.values() {
-            if let Some(holder) = RunLock::holder(&path, id) {
+            if let Some(holder) = RunLock::holder(&self.database, &self.location, id) {
                 return Err(StoreError::Running { id: id.clone(), holder });
             }
         }
@@ -235,12 +235,12 @@ impl Store {
             if some.is_empty() {
                 return Ok(());
             }
-            let mut update = change.prepare(
-                "UPDATE message SET state = 'cancelled', tries = 0, since = NULL, due = NULL WHERE campaign = ? AND position = ?",
-            )?;
+            let sql = "UPDATE message SET state = 'cancelled', tries = 0, since = NULL, due = NULL WHERE campaign = ? AND position = ?";
+            let mut update = change.batch();
             for left in some {
-                update.execute(params![campaign.number, left.position])?;
+                update.add(sql, values![campaign.number, left.position])?;
             }
+            update.end()?;
             let rows = Rows::of(some.iter().map(|left| left.row)).to_string();
             let details = &json!({ "rows": rows, "now": "cancelled", "why": why });
             log::add(&change, &campaign.id, Deed { who, what: "left out", details }, now)
@@ -256,50 +256,43 @@ impl Store {
 }
 
 /// The messages of a campaign that are still to be sent, but for what somebody wants to be sent again.
-fn left(change: &Connection, campaign: i64) -> rusqlite::Result<Vec<Left>> {
-    let mut query = change.prepare(
-        "SELECT position, row, once, taken_back IS 0 FROM message JOIN recipient USING (campaign, position)
-         WHERE campaign = ? AND state IN ('queued', 'deferred') AND NOT again AND once IS NOT NULL ORDER BY position",
-    )?;
-    let all = query.query_map(params![campaign], |row| {
-        let number = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
-        Ok(Left { position: row.get(0)?, row: number, once: row.get(2)?, is_wanted: row.get(3)? })
-    })?;
-    all.collect()
+fn left(change: &Database, campaign: i64) -> Done<Vec<Left>> {
+    let sql = "SELECT position, row, once, taken_back FROM message JOIN recipient USING (campaign, position)
+         WHERE campaign = ? AND state IN ('queued', 'deferred') AND again = 0 AND once IS NOT NULL ORDER BY position";
+    change.all(sql, values![campaign], |row| {
+        let number = u64::try_from(row.get::<i64>(1)?).unwrap_or_default();
+        let is_wanted = row.get::<Option<bool>>(3)? == Some(false);
+        Ok(Left { position: row.get(0)?, row: number, once: row.get(2)?, is_wanted })
+    })
 }
 
-fn had(change: &Connection, campaign: &Overview, left: &[Left]) -> rusqlite::Result<Had> {
+fn had(change: &Database, campaign: &Overview, left: &[Left]) -> Done<Had> {
     let mut had = Had::default();
-    let mut query = change.prepare(
-        "SELECT state, taken_back, campaign, (SELECT id FROM campaign WHERE number = campaign) FROM message
-         WHERE once = ? AND campaign <> ?",
-    )?;
+    let others =
+        "SELECT state, taken_back, campaign, id FROM message JOIN campaign ON campaign.number = message.campaign
+         WHERE once = ? AND campaign <> ?";
     for one in left {
-        let mut others = query.query(params![one.once, campaign.number])?;
-        while let Some(other) = others.next()? {
-            let (state, id): (String, String) = (other.get(0)?, other.get(3)?);
-            had.note(&one.once, &state, other.get(1)?, &id);
+        let others = change.all(others, values![one.once, campaign.number], |other| {
+            Ok((other.get::<String>(0)?, other.get(1)?, other.get(2)?, other.get::<String>(3)?))
+        })?;
+        for (state, taken_back, number, id) in others {
+            had.note(&one.once, &state, taken_back, &id);
             if matches!(state.as_str(), "queued" | "deferred") {
-                had.left.insert(other.get(2)?, id);
+                had.left.insert(number, id);
             }
         }
     }
     // Those who were removed stand under other names.
-    let mut purged = change.prepare(
-        "SELECT number, salt, id FROM campaign WHERE purged IS NOT NULL AND salt IS NOT NULL AND name = ? AND number <> ?",
-    )?;
-    let purged =
-        purged.query_map(params![campaign.name, campaign.number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let mut query = change.prepare(
-        "SELECT once, state, taken_back FROM message WHERE campaign = ? AND once IS NOT NULL
-         AND (state IN ('sent', 'in_doubt') OR taken_back IS NOT NULL)",
-    )?;
-    for campaign in purged {
-        let (number, salt, id): (i64, Vec<u8>, String) = campaign?;
-        let known = query.query_map(params![number], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, (row.get::<_, String>(1)?, row.get::<_, Option<bool>>(2)?)))
+    let purged = "SELECT number, salt, id FROM campaign WHERE purged IS NOT NULL AND salt IS NOT NULL AND name = ? AND number <> ?";
+    let purged: Vec<(i64, Vec<u8>, String)> = change
+        .all(purged, values![campaign.name, campaign.number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let known = "SELECT once, state, taken_back FROM message WHERE campaign = ? AND once IS NOT NULL
+         AND (state IN ('sent', 'in_doubt') OR taken_back IS NOT NULL)";
+    for (number, salt, id) in purged {
+        let known = change.all(known, values![number], |row| {
+            Ok((row.get::<Vec<u8>>(0)?, (row.get::<String>(1)?, row.get::<Option<bool>>(2)?)))
         })?;
-        let known = known.collect::<rusqlite::Result<HashMap<_, _>>>()?;
+        let known: HashMap<_, _> = known.into_iter().collect();
         if known.is_empty() {
             continue;
         }

@@ -1,11 +1,13 @@
 //! What people did, each entry hashed with the one before: whoever changes or removes an entry changes all that follow.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use serde_json::Value;
 
 use super::{Store, StoreError};
-use crate::message::Digest;
+use crate::{
+    message::Digest,
+    outbox::database::{Database, Done, Row, values},
+};
 
 /// An entry of the log.
 #[derive(Debug, Clone)]
@@ -58,21 +60,21 @@ fn hash(before: &[u8], number: i64, at: i64, parts: [&str; 4]) -> Digest {
 }
 
 /// Adds an entry, as a part of a change.
-pub(super) fn add(change: &Connection, campaign: &str, deed: Deed<'_>, now: Timestamp) -> rusqlite::Result<()> {
-    let last = change.query_row("SELECT number, hash FROM log ORDER BY number DESC LIMIT 1", [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+pub(super) fn add(change: &Database, campaign: &str, deed: Deed<'_>, now: Timestamp) -> Done<()> {
+    let last = change.perhaps("SELECT number, hash FROM log ORDER BY number DESC LIMIT 1", &[], |row| {
+        Ok((row.get::<i64>(0)?, row.get::<Vec<u8>>(1)?))
     });
-    let (number, before) = last.optional()?.unwrap_or_default();
+    let (number, before) = last?.unwrap_or_default();
     let (number, at, details) = (number + 1, now.as_millisecond(), deed.details.to_string());
     let hash = hash(&before, number, at, [campaign, deed.who, deed.what, &details]);
-    change.execute(
+    change.run(
         "INSERT INTO log (number, at, campaign, who, what, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        params![number, at, campaign, deed.who, deed.what, details, hash.as_bytes()],
+        values![number, at, campaign, deed.who, deed.what, details, hash.as_bytes()],
     )?;
     Ok(())
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<(Entry, String)> {
+fn entry(row: &Row<'_>) -> Done<(Entry, String)> {
     let details: String = row.get("details")?;
     let entry = Entry {
         number: row.get("number")?,
@@ -88,49 +90,40 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<(Entry, String)> {
 
 impl Store {
     /// Adds an entry to the log.
-    pub fn log(&mut self, campaign: &str, deed: Deed<'_>, now: Timestamp) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let mut write = || {
-            let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    pub fn log(&self, campaign: &str, deed: Deed<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let write = || {
+            let change = self.database.change()?;
             add(&change, campaign, deed, now)?;
             change.commit()
         };
-        write().map_err(|why| StoreError::of(&path, &why))
+        write().map_err(|why| self.error(&why))
     }
 
     /// What was done about a campaign, the oldest first.
     pub fn entries(&self, campaign: &str) -> Result<Vec<Entry>, StoreError> {
-        let all = || {
-            let mut query = self.connection.prepare("SELECT * FROM log WHERE campaign = ? ORDER BY number")?;
-            let entries = query.query_map(params![campaign], |row| Ok(entry(row)?.0))?;
-            entries.collect::<rusqlite::Result<Vec<Entry>>>()
-        };
-        all().map_err(|why| self.error(&why))
+        let sql = "SELECT * FROM log WHERE campaign = ? ORDER BY number";
+        self.database.all(sql, values![campaign], |row| Ok(entry(row)?.0)).map_err(|why| self.error(&why))
     }
 
     /// Whether each entry of the log follows from the one before.
     pub fn verify_log(&self) -> Result<Chain, StoreError> {
         let mut chain = Chain { entries: 0, last: [0; 32].into() };
         let mut broken = None;
-        let mut check = || {
-            let mut query = self.connection.prepare("SELECT * FROM log ORDER BY number")?;
-            let mut rows = query.query([])?;
-            let mut before = Vec::new();
-            for number in 1_i64.. {
-                let Some(row) = rows.next()? else { break };
-                let (entry, details) = entry(row)?;
-                let at = row.get("at")?;
-                let parts = [entry.campaign.as_str(), &entry.who, &entry.what, &details];
-                if entry.number != number || hash(&before, number, at, parts) != entry.hash.into() {
-                    broken = Some(number);
-                    break;
-                }
-                before = entry.hash.to_vec();
-                chain = Chain { entries: chain.entries + 1, last: entry.hash.into() };
+        let (mut before, mut number) = (Vec::new(), 0_i64);
+        let checked = self.database.each_while("SELECT * FROM log ORDER BY number", &[], |row| {
+            number += 1;
+            let (entry, details) = entry(row)?;
+            let at = row.get("at")?;
+            let parts = [entry.campaign.as_str(), &entry.who, &entry.what, &details];
+            if entry.number != number || hash(&before, number, at, parts) != entry.hash.into() {
+                broken = Some(number);
+                return Ok(false);
             }
-            Ok(())
-        };
-        check().map_err(|why: rusqlite::Error| self.error(&why))?;
+            before = entry.hash.to_vec();
+            chain = Chain { entries: chain.entries + 1, last: entry.hash.into() };
+            Ok(true)
+        });
+        checked.map_err(|why| self.error(&why))?;
         match broken {
             Some(number) => Err(StoreError::LogBroken(number)),
             None => Ok(chain),

@@ -3,7 +3,6 @@
 use std::{io, path::Path, sync::mpsc};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +17,10 @@ use crate::{
     campaign::{CAMPAIGN_FILE, Campaign, Overrides},
     fault,
     message::{Composer, Digest, DigestBuilder},
-    outbox::{Outcome, Prepared},
+    outbox::{
+        Outcome, Prepared,
+        database::{Database, Done, Fault, random, values},
+    },
     recipients::Selection,
 };
 
@@ -87,15 +89,15 @@ pub struct Kept {
 
 /// What can go wrong meanwhile.
 enum Failed {
-    Sqlite(rusqlite::Error),
+    Database(Fault),
     Io(io::Error),
     /// A file is no longer what it was when the messages were made.
     File(String),
 }
 
-impl From<rusqlite::Error> for Failed {
-    fn from(why: rusqlite::Error) -> Self {
-        Self::Sqlite(why)
+impl From<Fault> for Failed {
+    fn from(why: Fault) -> Self {
+        Self::Database(why)
     }
 }
 
@@ -110,15 +112,15 @@ impl Store {
     /// made of the same template. `composer` made the content: what else was made of its template and list before is no reason
     /// to send everybody something twice.
     pub fn edition(&self, content: &Digest, composer: &Composer, again: bool, over: Over) -> Result<u32, StoreError> {
-        let last = self.connection.query_row(
+        let last = self.database.perhaps(
             "SELECT number, id, edition, prepared FROM campaign WHERE content = ? ORDER BY edition DESC LIMIT 1",
-            params![content.as_bytes()],
+            values![content.as_bytes()],
             |row| {
-                let (number, id, edition, prepared) = (row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?);
+                let (number, id, edition, prepared) = (row.get(0)?, row.get::<String>(1)?, row.get(2)?, row.get(3)?);
                 Ok((self.counts(number)?, id, edition, Timestamp::from_millisecond(prepared).unwrap_or_default()))
             },
         );
-        let last = last.optional().map_err(|why| self.error(&why))?;
+        let last = last.map_err(|why| self.error(&why))?;
         if let Some((counts, id, edition, _)) = &last {
             // Somebody who does not know that it was sent says the same command again.
             let is_over = !counts.is_unfinished() && counts.of(Outcome::InDoubt) == 0 && self.is_told(id)?;
@@ -146,13 +148,14 @@ impl Store {
     }
 
     fn is_new(&self, source: &[u8; 32]) -> Result<(), StoreError> {
-        let other = self.connection.query_row(
-            "SELECT id, (SELECT count(*) FROM message WHERE campaign = number AND state IN ('sent', 'in_doubt', 'sending')) AS sent
-             FROM campaign WHERE source = ? AND sent > 0 ORDER BY number DESC LIMIT 1",
-            params![source],
-            |row| Ok(StoreError::Changed { id: row.get(0)?, sent: row.get::<_, i64>(1)?.try_into().unwrap_or_default() }),
+        let other = self.database.perhaps(
+            "SELECT id, sent FROM (SELECT number, id, (SELECT count(*) FROM message WHERE message.campaign = campaign.number
+             AND state IN ('sent', 'in_doubt', 'sending')) AS sent FROM campaign WHERE source = ?) AS made
+             WHERE sent > 0 ORDER BY number DESC LIMIT 1",
+            values![source],
+            |row| Ok(StoreError::Changed { id: row.get(0)?, sent: row.get::<i64>(1)?.try_into().unwrap_or_default() }),
         );
-        other.optional().map_err(|why| self.error(&why))?.map_or(Ok(()), Err)
+        other.map_err(|why| self.error(&why))?.map_or(Ok(()), Err)
     }
 
     /// Writes a campaign down, or finds it again. `progress` is told how many messages are written.
@@ -162,25 +165,24 @@ impl Store {
         now: Timestamp,
         progress: &dyn Fn(usize),
     ) -> Result<Kept, StoreError> {
-        let path = self.path.clone();
         let failed = |why: Failed| match why {
-            Failed::Sqlite(why) => StoreError::of(&path, &why),
-            Failed::Io(why) => StoreError::io(&path, &why),
+            Failed::Database(why) => self.error(&why),
+            Failed::Io(why) => StoreError::io(&self.location, &why),
             Failed::File(name) => StoreError::FileChanged(name),
         };
-        let sqlite = |why: rusqlite::Error| StoreError::of(&path, &why);
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        let sqlite = |why: Fault| self.error(&why);
+        let change = self.database.change().map_err(sqlite)?;
         if let Some(home) = snapshot.home.filter(|_| snapshot.composer.recurs()) {
             let template = (!snapshot.is_named).then(|| template_of(snapshot.composer));
             check_home(&change, snapshot.name, home, template.as_ref()).map_err(sqlite)?.map_or(Ok(()), Err)?;
         }
-        let known = change.query_row(
+        let known = change.perhaps(
             "SELECT number, id, digest FROM campaign WHERE content = ? AND edition = ?",
-            params![snapshot.content.as_bytes(), snapshot.edition],
-            |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Option<[u8; 32]>>(2)?)),
+            values![snapshot.content.as_bytes(), snapshot.edition],
+            |row| Ok((row.get(0)?, row.get::<String>(1)?, row.get::<Option<[u8; 32]>>(2)?)),
         );
         let (selected, again) = (snapshot.selected, snapshot.again && snapshot.edition > 1);
-        let (number, kept) = match known.optional().map_err(sqlite)? {
+        let (number, kept) = match known.map_err(sqlite)? {
             Some((number, id, Some(digest))) => {
                 check_old(&change, number, &id, &snapshot).map_err(sqlite)?.map_or(Ok(()), Err)?;
                 (number, Kept { id, digest: digest.into(), is_old: true })
@@ -189,15 +191,14 @@ impl Store {
             None => insert(&change, snapshot, now, progress).map_err(failed)?,
         };
         if again {
-            let mut want = change
-                .prepare("UPDATE message SET again = 1 WHERE campaign = ? AND position = ? AND state = 'queued'")
-                .map_err(sqlite)?;
-            for position in selected.iter() {
-                want.execute(params![number, as_number(position)]).map_err(sqlite)?;
-            }
+            let sql = "UPDATE message SET again = 1 WHERE campaign = ? AND position = ? AND state = 'queued'";
+            let mut want = change.batch();
+            let mut want_all =
+                || selected.iter().try_for_each(|position| want.add(sql, values![number, as_number(position)]));
+            want_all().and_then(|()| want.end()).map_err(sqlite)?;
         }
         let is_selected = |position| selected.contains(position);
-        if let Some(had) = already(&change, &path, number, &is_selected).map_err(sqlite)? {
+        if let Some(had) = already(&change, &self.location, number, &is_selected).map_err(sqlite)? {
             return Err(had);
         }
         fault::point("freezing");
@@ -209,28 +210,23 @@ impl Store {
     /// An edition that nobody has of what a composer makes.
     pub fn next_edition(&self, composer: &Composer) -> Result<u32, StoreError> {
         let sql = "SELECT coalesce(max(edition), 0) + 1 FROM campaign WHERE template = ?";
-        let next = self.connection.query_row(sql, params![template_of(composer).as_bytes()], |row| row.get(0));
+        let next = self.database.one(sql, values![template_of(composer).as_bytes()], |row| row.get(0));
         next.map_err(|why| self.error(&why))
     }
 }
 
 /// What is wrong with going on with a campaign that was prepared before. What nobody need approve is the same if its messages are,
 /// whatever else was said then.
-fn check_old(
-    change: &Connection,
-    number: i64,
-    id: &str,
-    snapshot: &Snapshot<'_>,
-) -> rusqlite::Result<Option<StoreError>> {
-    let old = change.query_row("SELECT origin, settings FROM campaign WHERE number = ?", params![number], |row| {
-        Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?.unwrap_or_default()))
+fn check_old(change: &Database, number: i64, id: &str, snapshot: &Snapshot<'_>) -> Done<Option<StoreError>> {
+    let old = change.one("SELECT origin, settings FROM campaign WHERE number = ?", values![number], |row| {
+        Ok((row.get::<Option<String>>(0)?, row.get::<Option<String>>(1)?.unwrap_or_default()))
     });
     let (origin, settings) = old?;
     if let Some(origin) = origin {
         return Ok(Some(StoreError::Elsewhere { id: id.to_owned(), origin }));
     }
     let signers = "SELECT digest FROM file WHERE campaign = ? AND path = ?";
-    let signers = change.query_row(signers, params![number, SIGNERS], |row| row.get::<_, [u8; 32]>(0)).optional()?;
+    let signers = change.perhaps(signers, values![number, SIGNERS], |row| row.get::<[u8; 32]>(0))?;
     let is_bound = snapshot.is_bound || signers.is_some();
     let same_signers = signers == snapshot.signers.map(|signers| Sha256::digest(signers).into());
     let is_same = same_signers && same_settings(&settings, snapshot.settings);
@@ -270,18 +266,16 @@ pub(super) fn digest_recipient(hash: &mut DigestBuilder, address: &str, fields: 
 }
 
 /// Goes on with the files, in the order of their paths.
-pub(super) fn digest_files(hash: &mut DigestBuilder, change: &Connection, campaign: i64) -> rusqlite::Result<()> {
-    let mut query = change.prepare("SELECT path, digest FROM file WHERE campaign = ? ORDER BY path")?;
-    let mut files = query.query(params![campaign])?;
-    while let Some(file) = files.next()? {
-        hash.add_part(file.get_ref(0)?.as_bytes()?);
-        hash.add_part(file.get_ref(1)?.as_bytes()?);
-    }
-    Ok(())
+pub(super) fn digest_files(hash: &mut DigestBuilder, change: &Database, campaign: i64) -> Done<()> {
+    change.each("SELECT path, digest FROM file WHERE campaign = ? ORDER BY path", values![campaign], |file| {
+        hash.add_part(file.text(0)?.as_bytes());
+        hash.add_part(file.octets(1)?);
+        Ok(())
+    })
 }
 
 fn insert(
-    change: &Connection,
+    change: &Database,
     snapshot: Snapshot<'_>,
     now: Timestamp,
     progress: &dyn Fn(usize),
@@ -289,11 +283,12 @@ fn insert(
     let Snapshot { name, home, settings, signers, composer, prepared, content, edition, who, further, .. } = snapshot;
     let list = serde_json::to_string(&composer.list().shape()).unwrap_or_default();
     let (id, total) = (new_id(change, &content, edition), prepared.len());
-    change.execute(
+    let key: [u8; 32] = random()?;
+    let campaign = change.one(
         "INSERT INTO campaign (id, content, edition, source, name, prepared, total, template, made_by, settings, list, largest,
                                pseudonyms, people, home)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, randomblob(32), ?, ?)",
-        params![
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+        values![
             id,
             content.as_bytes(),
             edition,
@@ -306,11 +301,12 @@ fn insert(
             settings,
             list,
             as_number(prepared.largest()),
+            key,
             composer.people().as_bytes(),
             home,
         ],
+        |row| row.get::<i64>(0),
     )?;
-    let campaign = change.last_insert_rowid();
     let hash = digest_of(settings, &list, content.as_bytes(), edition);
     let mut hash = insert_recipients(change, (campaign, name), composer, prepared, hash, progress)?;
     insert_files(change, campaign, composer, prepared)?;
@@ -320,10 +316,8 @@ fn insert(
     }
     digest_files(&mut hash, change, campaign)?;
     let digest = hash.finish();
-    change.execute("UPDATE campaign SET digest = ? WHERE number = ?", params![digest.as_bytes(), campaign])?;
+    change.run("UPDATE campaign SET digest = ? WHERE number = ?", values![digest.as_bytes(), campaign])?;
     let (digits, rows) = (digest.to_string(), composer.list().rows_read());
-    let key = "SELECT pseudonyms FROM campaign WHERE number = ?";
-    let key: Vec<u8> = change.query_row(key, params![campaign], |row| row.get(0))?;
     let mut details = json!({ "recipients": total, "rows": rows, "digest": digits, "apiece": env!("CARGO_PKG_VERSION"),
                 "pseudonyms": Pseudonyms::new(&key).fingerprint() });
     for (key, value) in further.as_object().into_iter().flatten() {
@@ -344,7 +338,7 @@ struct Line {
 
 /// Writes the recipients while a thread beside makes what is written of the next ones, and goes on with the digest.
 fn insert_recipients(
-    change: &Connection,
+    change: &Database,
     (campaign, name): (i64, &str),
     composer: &Composer,
     prepared: &mut Prepared,
@@ -352,11 +346,8 @@ fn insert_recipients(
     progress: &dyn Fn(usize),
 ) -> Result<DigestBuilder, Failed> {
     let list = composer.list();
-    let mut person =
-        change.prepare("INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)")?;
-    let mut message = change.prepare(
-        "INSERT INTO message (campaign, position, digest, says, occurrence, once) VALUES (?, ?, ?, ?, ?, ?)",
-    )?;
+    let person = "INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)";
+    let message = "INSERT INTO message (campaign, position, digest, says, occurrence, once) VALUES (?, ?, ?, ?, ?, ?)";
     std::thread::scope(|scope| {
         let (sender, steps) = mpsc::sync_channel::<Vec<Line>>(AHEAD);
         let making = scope.spawn(move || {
@@ -377,25 +368,26 @@ fn insert_recipients(
             let _ = sender.send(step);
             Ok::<_, Failed>(hash)
         });
-        let mut written = 0;
+        let (mut written, mut batch) = (0, change.batch());
         for Line { index, fields, digest, says, occurrence } in steps.into_iter().flatten() {
             let Some(recipient) = list.get(index) else { continue };
             let (position, row) = (as_number(index), i64::try_from(recipient.row()).unwrap_or_default());
-            person.execute(params![campaign, position, row, recipient.address().as_str(), fields])?;
+            batch.add(person, values![campaign, position, row, recipient.address().as_str(), fields])?;
             let key = recipient.address().key();
             let once = occurrence.as_ref().map(|occurrence| once(name, &key, occurrence));
-            message.execute(params![campaign, position, digest.as_bytes(), says.cast_signed(), occurrence, once])?;
+            batch.add(message, values![campaign, position, digest.as_bytes(), says.cast_signed(), occurrence, once])?;
             written += 1;
             if written % STEP == 0 {
                 progress(written);
             }
         }
+        batch.end()?;
         making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
 /// Keeps the texts of the template and the files that went into the messages.
-fn insert_files(change: &Connection, campaign: i64, composer: &Composer, prepared: &Prepared) -> Result<(), Failed> {
+fn insert_files(change: &Database, campaign: i64, composer: &Composer, prepared: &Prepared) -> Result<(), Failed> {
     let keep = |path: &str, bytes: &[u8], is_right: &dyn Fn(&[u8; 32]) -> bool| {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         if !is_right(&digest) {
@@ -423,27 +415,20 @@ fn insert_files(change: &Connection, campaign: i64, composer: &Composer, prepare
 }
 
 /// Keeps the content of a file.
-pub(super) fn insert_file(
-    change: &Connection,
-    campaign: i64,
-    path: &str,
-    digest: &[u8; 32],
-    bytes: &[u8],
-) -> rusqlite::Result<()> {
-    let mut content = change.prepare_cached("INSERT OR IGNORE INTO content (digest, bytes) VALUES (?, ?)")?;
-    let mut file = change.prepare_cached("INSERT OR IGNORE INTO file (campaign, path, digest) VALUES (?, ?, ?)")?;
-    content.execute(params![digest, bytes])?;
-    file.execute(params![campaign, path, digest])?;
+pub(super) fn insert_file(change: &Database, campaign: i64, path: &str, digest: &[u8; 32], bytes: &[u8]) -> Done<()> {
+    let content = "INSERT INTO content (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    change.run(content, values![digest, bytes])?;
+    let file = "INSERT INTO file (campaign, path, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    change.run(file, values![campaign, path, digest])?;
     Ok(())
 }
 
 /// Short, and as long as it must be to mean one.
-fn new_id(change: &Connection, content: &Digest, edition: u32) -> String {
+fn new_id(change: &Database, content: &Digest, edition: u32) -> String {
     let digits = content.to_string();
     let suffix = if edition == 1 { String::new() } else { format!("-{edition}") };
     let id = (8..=digits.len()).map(|length| format!("{}{suffix}", &digits[..length])).find(|id| {
-        let count =
-            change.query_row("SELECT count(*) FROM campaign WHERE id = ?", params![id], |row| row.get::<_, i64>(0));
+        let count = change.one("SELECT count(*) FROM campaign WHERE id = ?", values![id], |row| row.get::<i64>(0));
         count.is_ok_and(|count| count == 0)
     });
     id.unwrap_or(digits)

@@ -1,12 +1,16 @@
 //! What can be wrong with an outbox.
 
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, io};
 
 use jiff::Timestamp;
 
 use crate::{
     diagnostic::{Bare, Complaint, counted, quoted, visible},
-    outbox::{Counts, Outcome, day},
+    outbox::{
+        Counts, Outcome,
+        database::{Fault, Location},
+        day,
+    },
     recipients::Rows,
 };
 
@@ -17,29 +21,35 @@ const MOST_ROWS: usize = 200;
 #[derive(Debug, Clone)]
 pub enum StoreError {
     /// The file or its directory cannot be made or opened.
-    Unopened(PathBuf, String),
+    Unopened(Location, String),
     /// It is another program's file, or no database at all.
-    Foreign(PathBuf),
+    Foreign(Location),
     /// A later version of the program wrote it.
-    Newer(PathBuf, i64),
+    Newer(Location, i64),
     /// It lies where the writes of one machine are not seen by another in their order.
-    Network(PathBuf),
+    Network(Location),
     /// It has a second name, under which another run would not see the lock of this one.
-    Linked(PathBuf),
+    Linked(Location),
+    /// The server is not there, or does not let one in, or cannot be trusted.
+    Unreached(Location, String),
+    /// Its tables are not there, or are those of an earlier version, by its number.
+    NotMigrated(Location, i64),
+    /// Another program has the campaign that was one's own: it was not heard of for too long.
+    Lost(Location),
     /// It was moved, removed or replaced during a run.
-    Moved(PathBuf),
+    Moved(Location),
     /// SQLite says that it is damaged, or something in it is not what it can be.
-    Corrupt(PathBuf),
+    Corrupt(Location),
     /// The disk does not read or write it.
-    Io(PathBuf, String),
+    Io(Location, String),
     /// The disk is full.
-    Full(PathBuf),
+    Full(Location),
     /// Others have written into it for so long that there was no turn.
-    Busy(PathBuf),
+    Busy(Location),
     /// It may only be read.
-    ReadOnly(PathBuf),
+    ReadOnly(Location),
     /// Something else that SQLite says.
-    Sqlite(PathBuf, String),
+    Sqlite(Location, String),
     /// Another process is sending the campaign.
     Running {
         /// The campaign's id.
@@ -105,7 +115,7 @@ pub enum StoreError {
     /// Some of its messages are still to be sent.
     Unfinished(String),
     /// What was removed is out of the record, and still in the bytes of its file.
-    NotShrunk(PathBuf),
+    NotShrunk(Location),
     /// What is kept of a campaign does not fit together.
     Unsound {
         /// The campaign's id.
@@ -135,36 +145,67 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn of(path: &std::path::Path, why: &rusqlite::Error) -> Self {
+    pub(in crate::outbox) fn of(place: &Location, why: &Fault) -> Self {
         use rusqlite::ErrorCode::{
             CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, ReadOnly,
             SystemIoFailure, Unknown,
         };
-        let path = path.to_owned();
+        let place = place.clone();
+        let why = match why {
+            Fault::Sqlite(why) => why,
+            #[cfg(feature = "postgres")]
+            Fault::Postgres(why) => return Self::of_postgres(place, why),
+            #[cfg(feature = "postgres")]
+            Fault::Unreached(why) => return Self::Unreached(place, why.clone()),
+            #[cfg(feature = "postgres")]
+            Fault::Lost => return Self::Lost(place),
+            why @ Fault::Random(_) => return Self::Unopened(place, why.to_string()),
+            #[cfg(feature = "postgres")]
+            why @ Fault::Nested => return Self::Sqlite(place, why.to_string()),
+            Fault::Odd | Fault::NoRow | Fault::Changed(_) => return Self::Corrupt(place),
+        };
         match why.sqlite_error_code() {
-            Some(NotADatabase) => Self::Foreign(path),
-            Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(path),
-            Some(SystemIoFailure) => Self::Io(path, why.to_string()),
-            Some(DiskFull) => Self::Full(path),
-            Some(DatabaseBusy | DatabaseLocked) => Self::Busy(path),
-            Some(ReadOnly) => Self::ReadOnly(path),
-            Some(CannotOpen) => Self::Unopened(path, why.to_string()),
-            _ => Self::Sqlite(path, why.to_string()),
+            Some(NotADatabase) => Self::Foreign(place),
+            Some(DatabaseCorrupt | Unknown) | None => Self::Corrupt(place),
+            Some(SystemIoFailure) => Self::Io(place, why.to_string()),
+            Some(DiskFull) => Self::Full(place),
+            Some(DatabaseBusy | DatabaseLocked) => Self::Busy(place),
+            Some(ReadOnly) => Self::ReadOnly(place),
+            Some(CannotOpen) => Self::Unopened(place, why.to_string()),
+            _ => Self::Sqlite(place, why.to_string()),
         }
     }
 
-    pub(super) fn io(path: &std::path::Path, why: &io::Error) -> Self {
+    /// By the codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+    #[cfg(feature = "postgres")]
+    fn of_postgres(place: Location, why: &tokio_postgres::Error) -> Self {
+        let said = Fault::said(why);
+        let Some(code) = why.code() else { return Self::Unreached(place, said) };
+        match code.code() {
+            "25006" => Self::ReadOnly(place),
+            "53100" => Self::Full(place),
+            "55P03" | "40001" | "40P01" => Self::Busy(place),
+            "XX001" | "XX002" => Self::Corrupt(place),
+            "42501" | "3D000" => Self::Unopened(place, said),
+            code if ["08", "28", "53", "57"].iter().any(|class| code.starts_with(class)) => {
+                Self::Unreached(place, said)
+            }
+            _ => Self::Sqlite(place, said),
+        }
+    }
+
+    pub(in crate::outbox) fn io(place: &Location, why: &io::Error) -> Self {
         match why.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path.to_owned()),
-            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path.to_owned()),
-            _ => Self::Unopened(path.to_owned(), why.to_string()),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(place.clone()),
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(place.clone()),
+            _ => Self::Unopened(place.clone(), why.to_string()),
         }
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |path: &PathBuf| quoted(&path.display().to_string());
+        let shown = |place: &Location| quoted(&place.to_string());
         match self {
             Self::Unopened(path, why) => write!(f, "the outbox {} cannot be opened: {why}", shown(path)),
             Self::Foreign(path) => write!(f, "{} is no outbox of apiece; it was left as it is", shown(path)),
@@ -173,6 +214,18 @@ impl fmt::Display for StoreError {
             }
             Self::Network(path) => write!(f, "the outbox {} would lie on a network file system", shown(path)),
             Self::Linked(path) => write!(f, "the outbox {} has a second name (a hard link)", shown(path)),
+            Self::Unreached(place, why) => write!(f, "the outbox {} cannot be reached: {why}", shown(place)),
+            Self::NotMigrated(place, 0) => write!(f, "there is no outbox in {} yet", shown(place)),
+            Self::NotMigrated(place, version) => {
+                write!(f, "the outbox {} is that of an earlier apiece (its version is {version})", shown(place))
+            }
+            Self::Lost(place) => {
+                write!(
+                    f,
+                    "another program has taken over the campaign: the outbox {} did not hear from this one",
+                    shown(place)
+                )
+            }
             Self::Moved(path) => write!(f, "the outbox {} was moved, removed or replaced", shown(path)),
             Self::Io(path, why) => write!(f, "the disk does not read or write the outbox {}: {why}", shown(path)),
             Self::Corrupt(path) => write!(f, "the outbox {} is damaged; it was left as it is", shown(path)),
@@ -267,6 +320,9 @@ impl Complaint for StoreError {
             Self::Newer(..) => "outbox.newer",
             Self::Network(_) => "outbox.network",
             Self::Linked(_) => "outbox.linked",
+            Self::Unreached(..) => "outbox.unreached",
+            Self::NotMigrated(..) => "outbox.not-migrated",
+            Self::Lost(_) => "outbox.lost",
             Self::Moved(_) => "outbox.moved",
             Self::Io(..) => "outbox.io",
             Self::NobodyInRow(_) => "rows.nobody",
@@ -316,6 +372,9 @@ impl Complaint for StoreError {
                 "a crash could lose the record there: name a file on a disk of this machine with --outbox".into()
             }
             Self::Linked(_) => "under it, another run would not see that this one is there: remove the second name".into(),
+            Self::Unreached(..) => "look whether the database runs, who may use it, and the address; then run the same command again".into(),
+            Self::NotMigrated(..) => "somebody who may make tables there runs: apiece outbox migrate".into(),
+            Self::Lost(_) => "look at what the other does: apiece status".into(),
             Self::Moved(_) => "put it back with its -wal file, if it is still there, and run the same command again".into(),
             Self::Io(..) => {
                 "look at the disk, at limits on the size of files, and at the system's log; then run the same command again"

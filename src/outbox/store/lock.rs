@@ -10,6 +10,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::StoreError;
+use crate::outbox::database::{Database, Location};
+#[cfg(feature = "postgres")]
+use crate::outbox::database::{Fence, Lease, holder};
 
 /// What a process may write about itself is no longer than this.
 const LONGEST: u64 = 200;
@@ -20,19 +23,60 @@ const PATIENCE: u32 = 5;
 /// A pause between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// That nobody else sends a campaign.
+#[derive(Debug)]
+pub(super) enum RunLock {
+    /// Nobody on this machine, which is the only one that has the file.
+    File { _lock: FileLock },
+    /// Nobody on any machine.
+    #[cfg(feature = "postgres")]
+    Lease(Lease),
+}
+
+impl RunLock {
+    /// Takes it, or says who has it.
+    pub(super) fn take(location: &Location, id: &str, now: Timestamp) -> Result<Self, StoreError> {
+        match location {
+            Location::File(path) => Ok(Self::File { _lock: FileLock::take(path, id, now)? }),
+            #[cfg(feature = "postgres")]
+            Location::Server(server) => Lease::take(server, id, now).map(Self::Lease),
+        }
+    }
+
+    /// What the process that has it wrote about itself, if one has. A database that does not say is asked again soon enough.
+    pub(super) fn holder(database: &Database, location: &Location, id: &str) -> Option<String> {
+        match (database, location) {
+            (Database::Sqlite(_), Location::File(path)) => FileLock::holder(path, id),
+            #[cfg(feature = "postgres")]
+            (Database::Postgres(session), _) => holder(session, id).ok().flatten(),
+            #[cfg(feature = "postgres")]
+            (Database::Sqlite(_), Location::Server(_)) => None,
+        }
+    }
+
+    /// What must still be so whenever something is written, where another can have it meanwhile.
+    #[cfg(feature = "postgres")]
+    pub(super) fn fence(&self) -> Option<Fence> {
+        match self {
+            Self::File { .. } => None,
+            Self::Lease(lease) => Some(lease.fence()),
+        }
+    }
+}
+
 /// A lock of the operating system on a file beside the outbox, which ends with the process, however that ends.
 #[derive(Debug)]
-pub(super) struct RunLock {
+pub(super) struct FileLock {
     path: PathBuf,
     /// Holds the lock
     _file: File,
 }
 
-impl RunLock {
+impl FileLock {
     /// Takes it, or says who has it.
-    pub(super) fn take(outbox: &Path, id: &str, now: Timestamp) -> Result<Self, StoreError> {
+    fn take(outbox: &Path, id: &str, now: Timestamp) -> Result<Self, StoreError> {
         let path = Self::path_of(outbox, id);
-        let io = |why: std::io::Error| StoreError::io(&path, &why);
+        let io = |why: std::io::Error| StoreError::io(&path.as_path().into(), &why);
         let mut patience = PATIENCE;
         loop {
             let mut options = OpenOptions::new();
@@ -69,9 +113,9 @@ impl RunLock {
     }
 }
 
-impl RunLock {
+impl FileLock {
     /// What the process that has it wrote about itself, if one has.
-    pub(super) fn holder(outbox: &Path, id: &str) -> Option<String> {
+    fn holder(outbox: &Path, id: &str) -> Option<String> {
         let file = File::open(Self::path_of(outbox, id)).ok()?;
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| said_in(file))
     }
@@ -90,7 +134,7 @@ fn said_in(file: File) -> String {
     holder.trim().to_owned()
 }
 
-impl Drop for RunLock {
+impl Drop for FileLock {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
@@ -106,20 +150,4 @@ fn is_still_there(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_still_there(_: &File, _: &Path) -> bool {
     true
-}
-
-/// Whether a directory lies on another machine, where SQLite's write-ahead log does not work
-/// (<https://sqlite.org/wal.html>).
-#[cfg(target_os = "linux")]
-pub(super) fn is_on_network(directory: &Path) -> bool {
-    // NFS, SMB, CIFS, SMB2, AFS, Coda, 9P, Ceph (statfs(2))
-    const KINDS: [u32; 8] =
-        [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x7375_7245, 0x0102_1997, 0x00c3_6400];
-    let kind = rustix::fs::statfs(directory).map(|system| system.f_type);
-    kind.is_ok_and(|kind| KINDS.iter().any(|known| i128::from(*known) == i128::from(kind) & 0xffff_ffff))
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn is_on_network(_: &Path) -> bool {
-    false
 }

@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -16,8 +15,11 @@ use super::{
 use crate::{
     campaign::{self, Overrides},
     message::{Composer, Digest, DigestBuilder},
-    outbox::Outcome,
-    recipients::{RecipientList, Shape},
+    outbox::{
+        Outcome,
+        database::{Database, Done, Fault, Location, values},
+    },
+    recipients::{RecipientList, Restored, Shape},
     template::{Frozen, Occurrence, Template},
 };
 
@@ -59,7 +61,7 @@ impl Store {
     /// prepared: to tell people about it, and for nothing else.
     pub fn settings(&self, campaign: &Overview) -> Result<(campaign::Campaign, Option<Vec<u8>>), StoreError> {
         let sql = "SELECT settings FROM campaign WHERE number = ?";
-        let settings = self.connection.query_row(sql, params![campaign.number], |row| row.get::<_, Option<String>>(0));
+        let settings = self.database.one(sql, values![campaign.number], |row| row.get::<Option<String>>(0));
         let settings = settings.map_err(|why| self.error(&why))?;
         let settings = settings.ok_or_else(|| StoreError::NoSnapshot(campaign.id.clone()))?;
         let signers = self.signers(campaign.number).map_err(|why| self.error(&why))?;
@@ -71,14 +73,14 @@ impl Store {
         if campaign.purged.is_some() {
             return Err(StoreError::Purged(campaign.id.clone()));
         }
-        let sqlite = |why: rusqlite::Error| self.error(&why);
+        let sqlite = |why: Fault| self.error(&why);
         let unsound = |why: &str| StoreError::Unsound { id: campaign.id.clone(), why: why.to_owned() };
-        let kept = self.connection.query_row(
+        let kept = self.database.one(
             "SELECT settings, list, edition, content FROM campaign WHERE number = ?",
-            params![campaign.number],
+            values![campaign.number],
             |row| {
                 let content: Option<Vec<u8>> = row.get(3)?;
-                Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?, content))
+                Ok((row.get::<Option<String>>(0)?, row.get::<Option<String>>(1)?, row.get(2)?, content))
             },
         );
         let (Some(settings), Some(list), edition, Some(content)) = kept.map_err(sqlite)? else {
@@ -89,9 +91,9 @@ impl Store {
         let shape: Shape = serde_json::from_str(&list).map_err(|why| unsound(&why.to_string()))?;
         let mut messages = Digest::builder();
         let list = self.restored(campaign.number, &shape, (&mut hash, &mut messages)).map_err(sqlite)?;
-        digest_files(&mut hash, &self.connection, campaign.number).map_err(sqlite)?;
+        digest_files(&mut hash, &self.database, campaign.number).map_err(sqlite)?;
         let list = list.ok_or_else(|| unsound("its recipients do not fit its columns"))?;
-        let files = Files::open(&self.path, campaign.number).map_err(sqlite)?;
+        let files = Files::open(&self.location, campaign.number).map_err(sqlite)?;
         let template = settings.template.to_string_lossy();
         let template = Template::frozen(&template, Arc::new(files), list.columns());
         let template = template.map_err(|why| unsound(&why.to_string()))?;
@@ -112,35 +114,32 @@ impl Store {
         let all = || {
             let sql = "SELECT coalesce(settings, ''), coalesce(list, ''), content, edition FROM campaign
                        WHERE number = ? AND purged IS NULL AND digest IS NOT NULL";
-            let begun = self.connection.query_row(sql, params![campaign.number], |row| {
+            let begun = self.database.perhaps(sql, values![campaign.number], |row| {
                 let (settings, list, content): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 Ok(digest_of(&settings, &list, &content, row.get(3)?))
             });
-            let Some(mut hash) = begun.optional()? else { return Ok(None) };
-            let mut query = self.connection.prepare(
-                "SELECT coalesce(address, ''), coalesce(fields, ''), digest FROM recipient JOIN message USING (campaign, position)
-                 WHERE campaign = ? ORDER BY position",
-            )?;
-            let mut people = query.query(params![campaign.number])?;
-            while let Some(row) = people.next()? {
-                let (address, fields) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
-                digest_recipient(&mut hash, address, fields, row.get_ref(2)?.as_blob()?);
-            }
-            digest_files(&mut hash, &self.connection, campaign.number)?;
+            let Some(mut hash) = begun? else { return Ok(None) };
+            let sql = "SELECT coalesce(address, ''), coalesce(fields, ''), digest FROM recipient JOIN message USING (campaign, position)
+                 WHERE campaign = ? ORDER BY position";
+            self.database.each(sql, values![campaign.number], |row| {
+                digest_recipient(&mut hash, row.text(0)?, row.text(1)?, row.octets(2)?);
+                Ok(())
+            })?;
+            digest_files(&mut hash, &self.database, campaign.number)?;
             Ok(Some(hash.finish()))
         };
-        all().map_err(|why: rusqlite::Error| self.error(&why))
+        all().map_err(|why: Fault| self.error(&why))
     }
 
     /// The file of those who may approve a campaign, if its bytes are what was kept.
-    fn signers(&self, campaign: i64) -> rusqlite::Result<Option<Vec<u8>>> {
-        let kept = self.connection.query_row(
+    fn signers(&self, campaign: i64) -> Done<Option<Vec<u8>>> {
+        let kept = self.database.perhaps(
             "SELECT digest, bytes FROM file JOIN content USING (digest) WHERE campaign = ? AND path = ?",
-            params![campaign, SIGNERS],
-            |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, Vec<u8>>(1)?)),
+            values![campaign, SIGNERS],
+            |row| Ok((row.get::<[u8; 32]>(0)?, row.get::<Vec<u8>>(1)?)),
         );
         let is_kept = |(digest, bytes): &([u8; 32], Vec<u8>)| Sha256::digest(bytes)[..] == digest[..];
-        Ok(kept.optional()?.filter(is_kept).map(|(_, bytes)| bytes))
+        Ok(kept?.filter(is_kept).map(|(_, bytes)| bytes))
     }
 
     fn restored(
@@ -148,22 +147,19 @@ impl Store {
         campaign: i64,
         shape: &Shape,
         (hash, messages): (&mut DigestBuilder, &mut DigestBuilder),
-    ) -> rusqlite::Result<Option<RecipientList>> {
-        let mut query = self.connection.prepare(
-            "SELECT address, fields, digest FROM recipient JOIN message USING (campaign, position)
-             WHERE campaign = ? ORDER BY position",
-        )?;
-        let people = query.query_map(params![campaign], |row| {
-            let (address, fields): (String, String) = (row.get(0)?, row.get(1)?);
-            let digest = row.get_ref(2)?.as_blob()?;
-            digest_recipient(hash, &address, &fields, digest);
+    ) -> Done<Option<RecipientList>> {
+        let Some(mut list) = Restored::new(shape) else { return Ok(None) };
+        let mut fits = true;
+        let sql = "SELECT address, fields, digest FROM recipient JOIN message USING (campaign, position)
+             WHERE campaign = ? ORDER BY position";
+        self.database.each_while(sql, values![campaign], |row| {
+            let (address, fields, digest) = (row.text(0)?, row.text(1)?, row.octets(2)?);
+            digest_recipient(hash, address, fields, digest);
             messages.add(digest);
-            Ok((address, fields))
+            fits = list.push(address, fields).is_some();
+            Ok(fits)
         })?;
-        let mut failed = None;
-        let people = people.map_while(|person| person.map_err(|why| failed = Some(why)).ok());
-        let list = RecipientList::restored(shape, people);
-        failed.map_or(Ok(list), Err)
+        Ok(if fits { list.list() } else { None })
     }
 }
 
@@ -176,27 +172,21 @@ fn parse_settings(campaign: &Overview, text: &str) -> Result<campaign::Campaign,
 /// The files of a campaign in the record.
 #[derive(Debug)]
 pub(super) struct Files {
-    connection: Mutex<Connection>,
+    database: Mutex<Database>,
     campaign: i64,
 }
 
 impl Files {
-    pub(super) fn open(path: &Path, campaign: i64) -> rusqlite::Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(super::PATIENCE)?;
-        Ok(Self { connection: Mutex::new(connection), campaign })
+    pub(super) fn open(location: &Location, campaign: i64) -> Done<Self> {
+        Ok(Self { database: Mutex::new(Database::connect(location)?), campaign })
     }
 }
 
 impl Frozen for Files {
     fn read(&self, path: &str) -> Option<io::Result<Vec<u8>>> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = || {
-            let mut query = connection
-                .prepare_cached("SELECT bytes FROM file JOIN content USING (digest) WHERE campaign = ? AND path = ?")?;
-            query.query_row(params![self.campaign, path], |row| row.get(0)).optional()
-        };
-        read().map_err(io::Error::other).transpose()
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let sql = "SELECT bytes FROM file JOIN content USING (digest) WHERE campaign = ? AND path = ?";
+        let read = database.perhaps(sql, values![self.campaign, path], |row| row.get(0));
+        read.map_err(|why| io::Error::other(why.to_string())).transpose()
     }
 }

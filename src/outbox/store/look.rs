@@ -1,9 +1,8 @@
 //! Looking into the record, and what a person decides about a message.
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use serde_json::Value;
 
 use super::{
@@ -11,7 +10,14 @@ use super::{
     log::{self, Deed},
     recur::recurs,
 };
-use crate::{message::Digest, outbox::Counts, recipients::Rows};
+use crate::{
+    message::Digest,
+    outbox::{
+        Counts,
+        database::{Database, Done, Fault, Location, Row, values},
+    },
+    recipients::Rows,
+};
 
 /// A campaign of the record.
 #[derive(Debug, Clone)]
@@ -95,11 +101,8 @@ impl Store {
     }
 
     fn uncounted(&self) -> Result<Vec<Overview>, StoreError> {
-        let all = || {
-            let mut query = self.connection.prepare("SELECT * FROM campaign ORDER BY number DESC")?;
-            query.query_map([], overview)?.collect::<rusqlite::Result<Vec<Overview>>>()
-        };
-        all().map_err(|why| self.error(&why))
+        let all = self.database.all("SELECT * FROM campaign ORDER BY number DESC", &[], overview);
+        all.map_err(|why| self.error(&why))
     }
 
     fn counted(&self, one: Overview) -> Result<Overview, StoreError> {
@@ -131,35 +134,24 @@ impl Store {
 
     /// The messages of a campaign with an outcome, `most` at most, in the order of the list.
     pub fn tried(&self, campaign: &Overview, outcome: Outcome, most: usize) -> Result<Vec<Tried>, StoreError> {
-        let all = || {
-            let sql = format!("{TRIED} {WITH_LAST} AND state = ? ORDER BY message.position LIMIT ?");
-            let mut query = self.connection.prepare(&sql)?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let tried = query.query_map(params![campaign.number, outcome.name(), most], tried)?;
-            tried.collect::<rusqlite::Result<Vec<Tried>>>()
-        };
-        all().map_err(|why| self.error(&why))
+        let sql = format!("{TRIED} {WITH_LAST} AND state = ? ORDER BY message.position LIMIT ?");
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let all = self.database.all(&sql, values![campaign.number, outcome.name(), most], tried);
+        all.map_err(|why| self.error(&why))
     }
 
     /// Goes through all messages of a campaign, in the order of the list, as long as somebody wants more.
     pub fn each(&self, campaign: &Overview, mut with: impl FnMut(Tried) -> bool) -> Result<(), StoreError> {
-        let mut all = || {
-            let mut query = self.connection.prepare(&format!("{TRIED} {WITH_LAST} ORDER BY message.position"))?;
-            for tried in query.query_map(params![campaign.number], tried)? {
-                if !with(tried?) {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        all().map_err(|why: rusqlite::Error| self.error(&why))
+        let sql = format!("{TRIED} {WITH_LAST} ORDER BY message.position");
+        let all = self.database.each_while(&sql, values![campaign.number], |row| Ok(with(tried(row)?)));
+        all.map_err(|why| self.error(&why))
     }
 
     /// Whether some people of a campaign, those at places of the list that are `selected` and queued, got exactly the same
     /// message before, or another program is about to send it to them.
     pub fn check_new(&self, campaign: &Overview, is_selected: &dyn Fn(usize) -> bool) -> Result<(), StoreError> {
         let had =
-            already(&self.connection, &self.path, campaign.number, is_selected).map_err(|why| self.error(&why))?;
+            already(&self.database, &self.location, campaign.number, is_selected).map_err(|why| self.error(&why))?;
         had.map_or(Ok(()), Err)
     }
 
@@ -167,7 +159,7 @@ impl Store {
     /// did `what`; gives the rows, the first of each person. There must be somebody in the rows, and nobody may be sending the
     /// campaign meanwhile.
     pub fn decide(
-        &mut self,
+        &self,
         campaign: &Overview,
         (from, to): (&[Outcome], Outcome),
         named: Option<&Rows>,
@@ -181,41 +173,38 @@ impl Store {
             return Err(StoreError::Purged(campaign.id.clone()));
         }
         let now = Timestamp::now();
-        let _lock = RunLock::take(&self.path, &campaign.id, now)?;
+        let _lock = RunLock::take(&self.location, &campaign.id, now)?;
         if let Some(named) = named {
             self.check_rows(campaign, named)?;
         }
-        let path = self.path.clone();
         let write = || {
-            let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let change = self.database.change()?;
             let mut meant: Vec<(i64, u64)> = Vec::new();
             for from in from {
-                let mut query = change.prepare(
-                    "SELECT position, row, fields FROM message JOIN recipient USING (campaign, position)
-                     WHERE campaign = ? AND state = ? ORDER BY position",
-                )?;
-                let mut all = query.query(params![campaign.number, from.name()])?;
-                while let Some(one) = all.next()? {
-                    let rows = rows_of(one.get(1)?, one.get_ref(2)?.as_str_or_null()?);
+                let sql = "SELECT position, row, fields FROM message JOIN recipient USING (campaign, position)
+                     WHERE campaign = ? AND state = ? ORDER BY position";
+                change.each(sql, values![campaign.number, from.name()], |one| {
+                    let rows = rows_of(one.get(1)?, one.text_if_any(2)?);
                     if named.is_none_or(|named| rows.iter().any(|row| named.contains(*row))) {
                         meant.push((one.get(0)?, rows[0]));
                     }
-                }
+                    Ok(())
+                })?;
             }
             meant.sort_unstable();
             // Whatever is decided, the server's patience begins anew.
-            let mut update = change.prepare(
-                "UPDATE message SET state = ?, tries = 0, since = NULL, due = NULL, taken_back = ? WHERE campaign = ? AND position = ?",
-            )?;
+            let sql = "UPDATE message SET state = ?, tries = 0, since = NULL, due = NULL, taken_back = ?
+                 WHERE campaign = ? AND position = ?";
             let taken_back = match to {
-                Outcome::Cancelled => Some(1),
+                Outcome::Cancelled => Some(1_i64),
                 Outcome::Queued => Some(0),
                 _ => None,
             };
+            let mut update = change.batch();
             for (position, _) in &meant {
-                update.execute(params![to.name(), taken_back, campaign.number, position])?;
+                update.add(sql, values![to.name(), taken_back, campaign.number, position])?;
             }
-            drop(update);
+            update.end()?;
             let rows: Vec<u64> = meant.into_iter().map(|(_, row)| row).collect();
             if !rows.is_empty() {
                 let details = &details(&rows);
@@ -224,23 +213,20 @@ impl Store {
             change.commit()?;
             Ok(rows)
         };
-        write().map_err(|why: rusqlite::Error| StoreError::of(&path, &why))
+        write().map_err(|why: Fault| self.error(&why))
     }
 
     /// There must be somebody in the first and in the last row of each range.
     fn check_rows(&self, campaign: &Overview, named: &Rows) -> Result<(), StoreError> {
         let mut wanted: HashSet<u64> = named.ranges().iter().flat_map(|range| [*range.start(), *range.end()]).collect();
-        let mut look = || {
-            let mut query = self.connection.prepare("SELECT row, fields FROM recipient WHERE campaign = ?")?;
-            let mut all = query.query(params![campaign.number])?;
-            while let Some(one) = all.next()? {
-                for row in rows_of(one.get(0)?, one.get_ref(1)?.as_str_or_null()?) {
-                    wanted.remove(&row);
-                }
+        let sql = "SELECT row, fields FROM recipient WHERE campaign = ?";
+        let looked = self.database.each(sql, values![campaign.number], |one| {
+            for row in rows_of(one.get(0)?, one.text_if_any(1)?) {
+                wanted.remove(&row);
             }
             Ok(())
-        };
-        look().map_err(|why: rusqlite::Error| self.error(&why))?;
+        });
+        looked.map_err(|why| self.error(&why))?;
         wanted.into_iter().min().map_or(Ok(()), |row| Err(StoreError::NobodyInRow(row)))
     }
 
@@ -256,44 +242,40 @@ impl Store {
         let all = || {
             let sql = "SELECT account FROM attempt WHERE campaign = ? ORDER BY number DESC LIMIT 1";
             let account: Option<Option<String>> =
-                self.connection.query_row(sql, params![campaign.number], |row| row.get(0)).optional()?;
+                self.database.perhaps(sql, values![campaign.number], |row| row.get(0))?;
             let Some(account) = account.flatten() else { return Ok(Vec::new()) };
-            let mut query = self.connection.prepare(
-                "SELECT campaign, coalesce(ended, began) FROM attempt WHERE account = ? ORDER BY number DESC",
-            )?;
+            let sql = "SELECT campaign, coalesce(ended, began) FROM attempt WHERE account = ? ORDER BY number DESC";
             let mut recent = Vec::new();
-            let mut rows = query.query(params![account])?;
-            while let Some(row) = rows.next()? {
+            self.database.each_while(sql, values![account], |row| {
                 let over: i64 = row.get(1)?;
                 if over < since {
-                    break;
+                    return Ok(false);
                 }
                 let age = Duration::from_millis(u64::try_from(now.as_millisecond() - over).unwrap_or_default());
-                recent.push((age, row.get::<_, i64>(0)? == campaign.number));
-            }
+                recent.push((age, row.get::<i64>(0)? == campaign.number));
+                Ok(true)
+            })?;
             recent.sort_unstable();
             Ok(recent)
         };
-        all().map_err(|why: rusqlite::Error| self.error(&why))
+        all().map_err(|why: Fault| self.error(&why))
     }
 
     /// Who is sending a campaign, and since when, if somebody is.
     #[must_use]
     pub fn running(&self, campaign: &Overview) -> Option<String> {
-        RunLock::holder(&self.path, &campaign.id)
+        RunLock::holder(&self.database, &self.location, &campaign.id)
     }
 
-    pub(super) fn counts(&self, number: i64) -> rusqlite::Result<Counts> {
-        let mut query =
-            self.connection.prepare("SELECT state, count(*) FROM message WHERE campaign = ? GROUP BY state")?;
+    pub(super) fn counts(&self, number: i64) -> Done<Counts> {
         let mut counts = Counts::default();
-        let mut rows = query.query(params![number])?;
-        while let Some(row) = rows.next()? {
-            let (state, count): (String, i64) = (row.get(0)?, row.get(1)?);
-            if let Some(outcome) = Outcome::of_name(&state) {
-                counts.set(outcome, usize::try_from(count).unwrap_or(usize::MAX));
+        let sql = "SELECT state, count(*) FROM message WHERE campaign = ? GROUP BY state";
+        self.database.each(sql, values![number], |row| {
+            if let Some(outcome) = Outcome::of_name(row.text(0)?) {
+                counts.set(outcome, usize::try_from(row.get::<i64>(1)?).unwrap_or(usize::MAX));
             }
-        }
+            Ok(())
+        })?;
         Ok(counts)
     }
 }
@@ -316,43 +298,41 @@ pub(super) fn salted(salt: &[u8], says: i64) -> i64 {
 /// What is wrong if some people of a campaign got exactly the same message in another one, or are about to. What somebody wants
 /// to be sent again is left out.
 pub(super) fn already(
-    connection: &Connection,
-    path: &Path,
+    database: &Database,
+    location: &Location,
     campaign: i64,
     is_selected: &dyn Fn(usize) -> bool,
-) -> rusqlite::Result<Option<StoreError>> {
-    if recurs(connection, campaign)? {
+) -> Done<Option<StoreError>> {
+    if recurs(database, campaign)? {
         // It says the same each time, and who has it is known otherwise.
         return Ok(None);
     }
     let mut had: Vec<Had> = Vec::new();
-    let mut query = connection.prepare(
+    let others =
         "SELECT other.number, other.id, other.salt FROM campaign AS this JOIN campaign AS other USING (template)
-         WHERE this.number = ?1 AND other.number <> ?1 ORDER BY other.number DESC",
-    )?;
-    let mut others = query.query(params![campaign])?;
-    let mut query = connection.prepare(
-        "SELECT says FROM message WHERE campaign = ?1 AND says IS NOT NULL
-         AND (state IN ('sent', 'in_doubt', 'sending') OR ?2 AND state IN ('queued', 'deferred'))",
-    )?;
-    while let Some(other) = others.next()? {
-        let (number, id): (i64, String) = (other.get(0)?, other.get(1)?);
-        let is_running = RunLock::holder(path, &id).is_some();
-        let says = query.query_map(params![number, is_running], |row| row.get(0))?;
-        had.push(Had { campaign: number, salt: other.get(2)?, says: says.collect::<rusqlite::Result<_>>()? });
-    }
+         WHERE this.number = ?1 AND other.number <> ?1 ORDER BY other.number DESC";
+    let said = "SELECT says FROM message WHERE campaign = ?1 AND says IS NOT NULL
+         AND (state IN ('sent', 'in_doubt', 'sending') OR ?2 = 1 AND state IN ('queued', 'deferred'))";
+    database.each(others, values![campaign], |other| {
+        let number: i64 = other.get(0)?;
+        let is_running = RunLock::holder(database, location, other.text(1)?).is_some();
+        let mut says = HashSet::new();
+        database.each(said, values![number, is_running], |row| {
+            says.insert(row.get(0)?);
+            Ok(())
+        })?;
+        had.push(Had { campaign: number, salt: other.get(2)?, says });
+        Ok(())
+    })?;
     if had.iter().all(|had| had.says.is_empty()) {
         return Ok(None);
     }
     let (mut last, mut count, mut rest) = (None, 0, Vec::new());
-    let mut query = connection.prepare(
-        "SELECT position, row, says FROM message JOIN recipient USING (campaign, position)
-         WHERE campaign = ? AND state IN ('queued', 'deferred') AND NOT again ORDER BY position",
-    )?;
-    let mut rows = query.query(params![campaign])?;
-    while let Some(row) = rows.next()? {
-        if !is_selected(usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX)) {
-            continue;
+    let left = "SELECT position, row, says FROM message JOIN recipient USING (campaign, position)
+         WHERE campaign = ? AND state IN ('queued', 'deferred') AND again = 0 ORDER BY position";
+    database.each(left, values![campaign], |row| {
+        if !is_selected(usize::try_from(row.get::<i64>(0)?).unwrap_or(usize::MAX)) {
+            return Ok(());
         }
         let says: Option<i64> = row.get(2)?;
         let is_had = |had: &&Had| {
@@ -363,18 +343,19 @@ pub(super) fn already(
                 last = last.max(Some(other.campaign));
                 count += 1;
             }
-            None => rest.push(u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()),
+            None => rest.push(u64::try_from(row.get::<i64>(1)?).unwrap_or_default()),
         }
-    }
+        Ok(())
+    })?;
     let Some(last) = last else { return Ok(None) };
-    connection.query_row("SELECT id, prepared FROM campaign WHERE number = ?", params![last], |row| {
+    database.one("SELECT id, prepared FROM campaign WHERE number = ?", values![last], |row| {
         let prepared = time(row, "prepared")?.unwrap_or_default();
         Ok(Some(StoreError::Already {
             id: row.get("id")?,
             prepared,
             count,
             of: count + rest.len(),
-            rest: Rows::of(rest),
+            rest: Rows::of(rest.iter().copied()),
         }))
     })
 }
@@ -387,41 +368,38 @@ pub(super) fn rows_of(first: i64, fields: Option<&str>) -> Vec<u64> {
 }
 
 /// A time that may not be known.
-pub(super) fn time(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(row.get::<_, Option<i64>>(name)?.and_then(|time| Timestamp::from_millisecond(time).ok()))
+pub(super) fn time(row: &Row<'_>, name: &str) -> Done<Option<Timestamp>> {
+    Ok(row.get::<Option<i64>>(name)?.and_then(|time| Timestamp::from_millisecond(time).ok()))
 }
 
-fn overview(row: &Row<'_>) -> rusqlite::Result<Overview> {
+fn overview(row: &Row<'_>) -> Done<Overview> {
     Ok(Overview {
         number: row.get("number")?,
         id: row.get("id")?,
         name: row.get("name")?,
         prepared: time(row, "prepared")?.unwrap_or_default(),
-        digest: row.get::<_, Option<[u8; 32]>>("digest")?.map(Digest::from),
-        content: row.get::<_, [u8; 32]>("content")?.into(),
+        digest: row.get::<Option<[u8; 32]>>("digest")?.map(Digest::from),
+        content: row.get::<[u8; 32]>("content")?.into(),
         edition: row.get("edition")?,
         made_by: row.get("made_by")?,
-        largest: row
-            .get::<_, Option<i64>>("largest")?
-            .and_then(|octets| usize::try_from(octets).ok())
-            .unwrap_or_default(),
+        largest: row.get::<Option<i64>>("largest")?.and_then(|octets| usize::try_from(octets).ok()).unwrap_or_default(),
         purged: time(row, "purged")?,
         origin: row.get("origin")?,
         counts: Counts::default(),
     })
 }
 
-fn tried(row: &Row<'_>) -> rusqlite::Result<Tried> {
+fn tried(row: &Row<'_>) -> Done<Tried> {
     Ok(Tried {
-        row: u64::try_from(row.get::<_, i64>("row")?).unwrap_or_default(),
-        address: row.get::<_, Option<String>>("address")?.unwrap_or_else(|| REMOVED.to_owned()),
-        outcome: Outcome::of_name(row.get_ref("state")?.as_str()?).unwrap_or(Outcome::InDoubt),
-        message_id: row.get::<_, Option<String>>("message_id")?.unwrap_or_default(),
-        server: row.get::<_, Option<String>>("server")?.unwrap_or_default(),
+        row: u64::try_from(row.get::<i64>("row")?).unwrap_or_default(),
+        address: row.get::<Option<String>>("address")?.unwrap_or_else(|| REMOVED.to_owned()),
+        outcome: Outcome::of_name(row.text("state")?).unwrap_or(Outcome::InDoubt),
+        message_id: row.get::<Option<String>>("message_id")?.unwrap_or_default(),
+        server: row.get::<Option<String>>("server")?.unwrap_or_default(),
         began: time(row, "began")?,
         ended: time(row, "ended")?,
         code: row.get("code")?,
         enhanced: row.get("enhanced")?,
-        said: row.get::<_, Option<String>>("said")?.unwrap_or_default(),
+        said: row.get::<Option<String>>("said")?.unwrap_or_default(),
     })
 }

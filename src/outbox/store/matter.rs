@@ -2,13 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::{Overview, Store, StoreError, thaw::Files};
 use crate::{
     address::Address,
     campaign::{CAMPAIGN_FILE, Campaign, ListSource, Overrides},
+    outbox::database::values,
     recipients::{RecipientList, Shape},
     template::{Occurrence, Template},
 };
@@ -71,10 +71,10 @@ impl Store {
             return Ok(about.and_then(|about| serde_json::from_value(about).ok()));
         }
         let sql = "SELECT settings, list FROM campaign WHERE number = ?";
-        let kept = self.connection.query_row(sql, params![campaign.number], |row| Ok((row.get(0)?, row.get(1)?)));
+        let kept = self.database.one(sql, values![campaign.number], |row| Ok((row.get(0)?, row.get(1)?)));
         let kept: (Option<String>, Option<String>) = kept.map_err(|why| self.error(&why))?;
         let (Some(settings), Some(list)) = kept else { return Ok(None) };
-        let files = Files::open(&self.path, campaign.number).map_err(|why| self.error(&why))?;
+        let files = Files::open(&self.location, campaign.number).map_err(|why| self.error(&why))?;
         Ok(matter_of(&settings, &list, files))
     }
 

@@ -8,13 +8,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::{Campaign, Place, Store, StoreError};
+use super::{Campaign, Store, StoreError};
 use crate::{
     fault,
-    outbox::{Codes, Outcome, PutOff},
+    outbox::{
+        Codes, Outcome, PutOff,
+        database::{Batch, Database, Done, Fence, Place, values},
+    },
 };
 
 /// So many things at most are one commit.
@@ -67,6 +69,9 @@ pub enum Attempt {
     },
 }
 
+/// The number of the campaign that is one's own, and what must be so for that.
+type Own<'c> = (i64, Option<&'c Fence>);
+
 struct Entry {
     position: usize,
     attempt: Attempt,
@@ -84,9 +89,13 @@ impl Journal {
     pub fn start(store: Store, campaign: Campaign, account: Option<String>) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let number = campaign.number;
+        #[cfg(feature = "postgres")]
+        let fence = campaign.lock.fence();
+        #[cfg(not(feature = "postgres"))]
+        let fence = None;
         let writer = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || write(store, number, account.as_deref(), &receiver))?;
+            .spawn(move || write(&store, (number, fence.as_ref()), account.as_deref(), &receiver))?;
         Ok(Self { sender: Some(sender), writer: Some(writer), _campaign: campaign })
     }
 
@@ -111,7 +120,7 @@ impl Drop for Journal {
     }
 }
 
-fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Receiver<Entry>) {
+fn write(store: &Store, campaign: Own<'_>, account: Option<&str>, entries: &Receiver<Entry>) {
     // Messages that were begun and are not over
     let mut open = 0_i64;
     let mut place = None;
@@ -132,12 +141,12 @@ fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Recei
         }
         let mut write = |entries: &[Entry]| {
             // What is written to a file that nobody finds again is not written down.
-            if place.is_some_and(|place| place != Place::of(&store.path)) {
-                return Err(StoreError::Moved(store.path.clone()));
+            if place.is_some_and(|place| place != Place::of(&store.location)) {
+                return Err(StoreError::Moved(store.location.clone()));
             }
-            let done = commit(&mut store.connection, campaign, account, entries);
-            place.get_or_insert_with(|| Place::of(&store.path));
-            done.map_err(|why| StoreError::of(&store.path, &why))
+            let done = commit(&store.database, campaign, account, entries);
+            place.get_or_insert_with(|| Place::of(&store.location));
+            done.map_err(|why| store.error(&why))
         };
         let all = write(&batch);
         let is_alone = batch.len() == 1;
@@ -150,58 +159,54 @@ fn write(mut store: Store, campaign: i64, account: Option<&str>, entries: &Recei
     }
 }
 
-/// Whether it is written down that a message was begun, and is not over.
-fn has_begun(change: &Connection, campaign: i64, position: i64) -> rusqlite::Result<bool> {
-    let sql = "SELECT state = 'sending' FROM message WHERE campaign = ? AND position = ?";
-    change.prepare_cached(sql)?.query_row(params![campaign, position], |row| row.get(0))
-}
-
-fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, batch: &[Entry]) -> rusqlite::Result<()> {
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for Entry { position, attempt, .. } in batch {
+fn commit(database: &Database, (campaign, fence): Own<'_>, account: Option<&str>, entries: &[Entry]) -> Done<()> {
+    let change = database.change_own()?;
+    let mut batch = change.batch();
+    if let Some(fence) = fence {
+        batch.fence(fence)?;
+    }
+    for Entry { position, attempt, .. } in entries {
         let position = i64::try_from(*position).unwrap_or(i64::MAX);
-        let becomes = |outcome: Outcome| -> rusqlite::Result<()> {
-            let mut update =
-                change.prepare_cached("UPDATE message SET state = ? WHERE campaign = ? AND position = ?")?;
-            match update.execute(params![outcome.name(), campaign, position])? {
-                1 => Ok(()),
-                changed => Err(rusqlite::Error::StatementChangedRows(changed)),
-            }
-        };
         match attempt {
-            // Its beginning could not be written down, and need not be taken back.
-            Attempt::Ends { outcome: Outcome::Queued, .. } if !has_begun(&change, campaign, position)? => {}
             Attempt::Begins { message_id, server, tls, slot, at } => {
-                becomes(Outcome::Sending)?;
-                let mut insert = change.prepare_cached(
+                becomes(&mut batch, Outcome::Sending, campaign, position)?;
+                let at = at.as_millisecond();
+                batch.add(
                     "INSERT INTO attempt (campaign, position, message_id, account, server, tls, slot, began, outcome)
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'sending')",
+                    values![campaign, position, message_id, account, server, tls, slot, at],
                 )?;
-                let at = at.as_millisecond();
-                insert.execute(params![campaign, position, message_id, account, server, tls, slot, at])?;
                 if let Some(slot) = slot {
-                    change.prepare_cached("DELETE FROM slot WHERE number = ?")?.execute(params![slot])?;
+                    batch.add("DELETE FROM slot WHERE number = ?", values![slot])?;
                 }
             }
             Attempt::Ends { outcome, code, said, at, put_off } => {
-                becomes(*outcome)?;
+                match outcome {
+                    // Its beginning may not have been written down, and need not be taken back then.
+                    Outcome::Queued => batch.add(
+                        "UPDATE message SET state = 'queued' WHERE campaign = ? AND position = ? AND state = 'sending'",
+                        values![campaign, position],
+                    )?,
+                    outcome => becomes(&mut batch, *outcome, campaign, position)?,
+                }
                 if let Some(PutOff { tries, since, due }) = put_off {
-                    let sql = "UPDATE message SET tries = ?, since = ?, due = ? WHERE campaign = ? AND position = ?";
-                    let (since, due) = (since.as_millisecond(), due.as_millisecond());
-                    change.prepare_cached(sql)?.execute(params![tries, since, due, campaign, position])?;
+                    batch.add(
+                        "UPDATE message SET tries = ?, since = ?, due = ? WHERE campaign = ? AND position = ?",
+                        values![tries, since.as_millisecond(), due.as_millisecond(), campaign, position],
+                    )?;
                 }
                 let (code, enhanced) =
                     code.as_ref().map_or((None, None), |(code, enhanced)| (Some(*code), enhanced.as_ref()));
-                let mut update = change.prepare_cached(
+                batch.add(
                     "UPDATE attempt SET outcome = ?, code = ?, enhanced = ?, said = ?, ended = ?
                      WHERE campaign = ? AND position = ? AND outcome = 'sending'",
+                    values![outcome.name(), code, enhanced, said, at.as_millisecond(), campaign, position],
                 )?;
-                let at = at.as_millisecond();
-                update.execute(params![outcome.name(), code, enhanced, said, at, campaign, position])?;
             }
         }
     }
-    let (begins, ends) = (!batch.iter().all(Entry::can_wait), batch.iter().any(Entry::can_wait));
+    batch.end()?;
+    let (begins, ends) = (!entries.iter().all(Entry::can_wait), entries.iter().any(Entry::can_wait));
     let point = |mark, outcome| {
         if begins {
             fault::point(mark);
@@ -214,4 +219,10 @@ fn commit(connection: &mut Connection, campaign: i64, account: Option<&str>, bat
     change.commit()?;
     point("mark-written", "outcome-written");
     Ok(())
+}
+
+/// A message becomes something, if that may follow what it is.
+fn becomes(batch: &mut Batch<'_>, outcome: Outcome, campaign: i64, position: i64) -> Done<()> {
+    let sql = "UPDATE message SET state = ? WHERE campaign = ? AND position = ?";
+    batch.add_for_one(sql, values![outcome.name(), campaign, position])
 }

@@ -1,0 +1,40 @@
+//! `[outbox]` in the user's config file: where the record is, and what lets one in there.
+
+use std::path::{Path, PathBuf};
+
+use super::{account::resolve, keys::Keys, login::read_places};
+use crate::{
+    diagnostic::Diagnostics,
+    secret::{Kind, SecretSource},
+};
+
+/// Where the record is, unless a flag or the environment says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordOptions {
+    /// A file's path, or the address of a database: `postgres://USER@HOST/DATABASE`.
+    pub address: Option<String>,
+    /// A file of the certificate authorities that the database's server is verified by, in place of the platform's.
+    pub ca_file: Option<PathBuf>,
+    /// Where the database's password is, if it wants one.
+    pub password: Option<SecretSource>,
+}
+
+/// Reads the table; paths are taken from `base` on.
+pub(super) fn read(mut keys: Keys<'_>, base: &Path) -> (RecordOptions, Diagnostics) {
+    let address = keys.string("address");
+    if let Some(empty) = address.as_ref().filter(|address| address.value.trim().is_empty()) {
+        keys.complain(empty.span.clone(), "address", "this is neither a file nor a database", None);
+    }
+    let address = address.map(|address| {
+        let is_database = address.value.contains("://");
+        if is_database { address.value } else { resolve(base, &address.value).to_string_lossy().into_owned() }
+    });
+    let ca_file = keys.string("ca_file").map(|path| resolve(base, &path.value));
+    let found = read_places(&mut keys, Kind::Password, base);
+    for (_, span) in found.iter().skip(1) {
+        let help = Some("keep one of them".into());
+        keys.complain(span.clone(), "password_…", "there are two places for one password", help);
+    }
+    let password = found.into_iter().next().and_then(|(place, _)| place);
+    (RecordOptions { address, ca_file, password }, keys.finish())
+}

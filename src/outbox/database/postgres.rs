@@ -1,0 +1,484 @@
+//! A record in a PostgreSQL database.
+
+mod lease;
+mod server;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    pin::{Pin, pin},
+    sync::OnceLock,
+    task::Poll,
+};
+
+use bytes::BytesMut;
+use pollster::block_on;
+use tokio::runtime::Runtime;
+use tokio_postgres::{
+    Client, NoTls, Statement,
+    types::{IsNull, ToSql, Type, to_sql_checked},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub(in crate::outbox) use self::lease::{Fence, Lease, holder};
+pub use self::server::{Server, ServerError};
+use super::{
+    Done, Fault, Location, StoreError,
+    value::{At, Row, Value},
+};
+use crate::outbox::Outcome;
+
+/// Scripts that make a database of one version one of the next.
+const MIGRATIONS: &[&str] = &[include_str!("postgres/1.sql")];
+
+/// Whoever changes the tables has this lock of the database's (and everybody else waits).
+const MIGRATING: i64 = 0x6170_6965_0000_0001;
+
+/// Whoever changes more than the outcomes of messages of his own has this lock, as SQLite has one for its file.
+const CHANGING: i64 = 0x6170_6965_0000_0002;
+
+/// How a session is, whatever the database's own settings are: what is committed is on the disk.
+const SETTINGS: &str =
+    "SET search_path = apiece; SET synchronous_commit = on; SET lock_timeout = '30s'; SET TimeZone = 'UTC';
+     SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning;
+     SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
+
+/// So many rows of a long answer are fetched together.
+const FETCHED: usize = 500;
+
+/// So many small statements travel together, if they are no more octets than that.
+const TOGETHER: (usize, usize) = (1000, 4 << 20);
+
+/// One connection to a database.
+pub(in crate::outbox) struct Session {
+    client: Client,
+    statements: RefCell<HashMap<String, Statement>>,
+    is_in_transaction: Cell<bool>,
+    cursors: Cell<u64>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("is_in_transaction", &self.is_in_transaction).finish_non_exhaustive()
+    }
+}
+
+/// What connections run on, whatever the threads do that wait for them.
+fn runtime() -> Done<&'static Runtime> {
+    static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
+    let built = RUNTIME.get_or_init(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("postgres").enable_all().build().map_err(|why| why.to_string())
+    });
+    built.as_ref().map_err(|why| Fault::Unreached(why.clone()))
+}
+
+impl Session {
+    /// Connects to a database in which the tables are there.
+    pub(super) fn open(server: &Server) -> Result<Self, StoreError> {
+        let location = || Location::Server(server.clone());
+        let failed = |why: Fault| StoreError::of(&location(), &why);
+        let session = Self::connect(server).map_err(failed)?;
+        let version = session.version().map_err(failed)?;
+        match version {
+            0 => Err(StoreError::NotMigrated(location(), 0)),
+            version if version > known_version() => Err(StoreError::Newer(location(), version)),
+            version if version < known_version() => Err(StoreError::NotMigrated(location(), version)),
+            _ => Ok(session),
+        }
+    }
+
+    /// Connects.
+    pub(super) fn connect(server: &Server) -> Done<Self> {
+        let runtime = runtime()?;
+        let config = server.config();
+        let client = match server.tls()? {
+            None => {
+                let (client, connection) = wait(runtime, async move { config.connect(NoTls).await })?;
+                runtime.spawn(connection);
+                client
+            }
+            Some(tls) => {
+                let tls = MakeRustlsConnect::new(tls);
+                let (client, connection) = wait(runtime, async move { config.connect(tls).await })?;
+                runtime.spawn(connection);
+                client
+            }
+        };
+        let session =
+            Self { client, statements: RefCell::default(), is_in_transaction: Cell::new(false), cursors: Cell::new(0) };
+        session.say(SETTINGS)?;
+        Ok(session)
+    }
+
+    /// The version of the tables; 0 where there are none.
+    pub(super) fn version(&self) -> Done<i64> {
+        let sql = "SELECT to_regclass('apiece.version') IS NOT NULL";
+        let is_there = self.rows(sql, &[])?.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
+        if !is_there {
+            return Ok(0);
+        }
+        let rows = self.rows("SELECT coalesce(max(number), 0) FROM apiece.version", &[])?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+    }
+
+    /// Makes the tables, or those of the next version of them; gives the versions before and after.
+    pub(super) fn migrate(server: &Server) -> Result<(i64, i64), StoreError> {
+        let location = || Location::Server(server.clone());
+        let failed = |why: Fault| StoreError::of(&location(), &why);
+        let session = Self::connect(server).map_err(failed)?;
+        let migrated = || -> Done<(i64, i64)> {
+            session.begin("BEGIN")?;
+            session.run("SELECT pg_advisory_xact_lock(?)", &[Value::Number(MIGRATING)])?;
+            session.say("CREATE SCHEMA IF NOT EXISTS apiece; CREATE TABLE IF NOT EXISTS apiece.version (number BIGINT NOT NULL)")?;
+            let before = session.version()?;
+            for script in MIGRATIONS.iter().skip(usize::try_from(before).unwrap_or(0)) {
+                session.say(script)?;
+            }
+            session.fill_states()?;
+            if before < known_version() {
+                session.run("INSERT INTO apiece.version VALUES (?)", &[Value::Number(known_version())])?;
+            }
+            Ok((before, before.max(known_version())))
+        };
+        match migrated() {
+            Ok((before, after)) if before > known_version() => {
+                let _ = session.end("ROLLBACK");
+                Err(StoreError::Newer(location(), after))
+            }
+            Ok(versions) => session.end("COMMIT").map(|()| versions).map_err(failed),
+            Err(why) => {
+                let _ = session.end("ROLLBACK");
+                Err(failed(why))
+            }
+        }
+    }
+
+    fn fill_states(&self) -> Done<()> {
+        for state in Outcome::ALL {
+            let sql = "INSERT INTO state (name) VALUES (?) ON CONFLICT DO NOTHING";
+            self.run(sql, &[Value::Text(state.name())])?;
+        }
+        for (before, after) in Outcome::ALL.into_iter().flat_map(|one| Outcome::ALL.map(|other| (one, other))) {
+            if before.may_become(after) {
+                let sql = "INSERT INTO transition VALUES (?, ?) ON CONFLICT DO NOTHING";
+                self.run(sql, &[Value::Text(before.name()), Value::Text(after.name())])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction; there must be none.
+    pub(super) fn begin(&self, how: &str) -> Done<()> {
+        if self.is_in_transaction.get() {
+            return Err(Fault::Nested);
+        }
+        self.say(how)?;
+        self.is_in_transaction.set(true);
+        Ok(())
+    }
+
+    /// Begins a transaction in which nobody else changes what is not his own.
+    pub(super) fn begin_alone(&self) -> Done<()> {
+        self.begin("BEGIN")?;
+        let locked = self.run("SELECT pg_advisory_xact_lock(?)", &[Value::Number(CHANGING)]);
+        if locked.is_err() {
+            let _ = self.end("ROLLBACK");
+        }
+        locked.map(drop)
+    }
+
+    /// Ends the transaction.
+    pub(super) fn end(&self, how: &str) -> Done<()> {
+        self.is_in_transaction.set(false);
+        self.say(how)
+    }
+
+    /// All that was changed is kept. After a fault nothing is: PostgreSQL would take COMMIT for ROLLBACK then, and say nothing.
+    pub(super) fn commit(&self) -> Done<()> {
+        self.end("SELECT 1; COMMIT")
+    }
+
+    /// Carries out statements without values.
+    pub(super) fn say(&self, sql: &str) -> Done<()> {
+        Ok(block_on(self.client.batch_execute(sql))?)
+    }
+
+    fn statement(&self, sql: &str) -> Done<Statement> {
+        if let Some(known) = self.statements.borrow().get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = block_on(self.client.prepare(&numbered(sql)))?;
+        self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(super) fn run(&self, sql: &str, values: &[Value<'_>]) -> Done<usize> {
+        let statement = self.statement(sql)?;
+        let changed =
+            block_on(self.client.execute_raw(&statement, values.iter().map(|value| value as &(dyn ToSql + Sync))))?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    /// All rows of a short answer.
+    pub(super) fn rows(&self, sql: &str, values: &[Value<'_>]) -> Done<Vec<tokio_postgres::Row>> {
+        let statement = self.statement(sql)?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        Ok(block_on(self.client.query(&statement, &values))?)
+    }
+
+    /// The rows of a long answer, some at a time, so that other statements may be carried out in between.
+    pub(super) fn each(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        with: &mut dyn FnMut(&Row<'_>) -> Done<bool>,
+    ) -> Done<()> {
+        let is_own = !self.is_in_transaction.get();
+        if is_own {
+            self.begin("BEGIN")?;
+        }
+        let read = self.read(sql, values, with);
+        if is_own { self.end(if read.is_ok() { "COMMIT" } else { "ROLLBACK" }).and(read) } else { read }
+    }
+
+    fn read(&self, sql: &str, values: &[Value<'_>], with: &mut dyn FnMut(&Row<'_>) -> Done<bool>) -> Done<()> {
+        let number = self.cursors.get();
+        self.cursors.set(number + 1);
+        let declare = format!("DECLARE c{number} NO SCROLL CURSOR FOR {sql}");
+        let declare = block_on(self.client.prepare(&numbered(&declare)))?;
+        block_on(self.client.execute_raw(&declare, values.iter().map(|value| value as &(dyn ToSql + Sync))))?;
+        let fetch = block_on(self.client.prepare(&format!("FETCH {FETCHED} FROM c{number}")))?;
+        loop {
+            let rows = block_on(self.client.query(&fetch, &[]))?;
+            for row in &rows {
+                if !with(&Row::Postgres(row))? {
+                    return self.say(&format!("CLOSE c{number}"));
+                }
+            }
+            if rows.len() < FETCHED {
+                return self.say(&format!("CLOSE c{number}"));
+            }
+        }
+    }
+
+    /// Carries out statements that travel together, in their order; gives how many rows each changed.
+    fn send(&self, statements: &[Queued]) -> Done<Vec<u64>> {
+        let prepared = statements.iter().map(|queued| self.statement(&queued.sql)).collect::<Done<Vec<_>>>()?;
+        let mut under_way: Vec<Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + '_>>> = statements
+            .iter()
+            .zip(&prepared)
+            .map(|(queued, statement)| {
+                let values: Vec<&(dyn ToSql + Sync)> =
+                    queued.values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+                Box::pin(self.client.execute_raw(statement, values)) as Pin<Box<dyn Future<Output = _> + '_>>
+            })
+            .collect();
+        let mut changed: Vec<Option<u64>> = vec![None; under_way.len()];
+        let (mut is_sent, mut first) = (false, 0);
+        // Each goes on its way when it is asked for the first time, in this order, and their answers come in the same.
+        let all = std::future::poll_fn(|context| {
+            for nth in first..under_way.len() {
+                if changed[nth].is_some() {
+                    first = if first == nth { nth + 1 } else { first };
+                    continue;
+                }
+                match under_way[nth].as_mut().poll(context) {
+                    Poll::Ready(Ok(rows)) => {
+                        changed[nth] = Some(rows);
+                        first = if first == nth { nth + 1 } else { first };
+                    }
+                    Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
+                    Poll::Pending if is_sent => return Poll::Pending,
+                    Poll::Pending => {}
+                }
+            }
+            is_sent = true;
+            if first == under_way.len() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        });
+        block_on(pin!(all))?;
+        Ok(changed.into_iter().map(Option::unwrap_or_default).collect())
+    }
+}
+
+/// Waits for something that goes on among the connections.
+fn wait<T: Send + 'static>(
+    runtime: &Runtime,
+    what: impl Future<Output = Result<T, tokio_postgres::Error>> + Send + 'static,
+) -> Done<T> {
+    let done = block_on(runtime.spawn(what)).map_err(|why| Fault::Unreached(why.to_string()))?;
+    Ok(done?)
+}
+
+/// What the database says, or the connection.
+pub(super) fn said(why: &tokio_postgres::Error) -> String {
+    let of_database = why.as_db_error().map(|said| format!("{} ({})", said.message(), said.code().code()));
+    of_database.unwrap_or_else(|| {
+        let cause = std::error::Error::source(why);
+        cause.map_or_else(|| why.to_string(), |cause| format!("{why}: {cause}"))
+    })
+}
+
+/// The version of the tables that this program uses.
+pub(super) fn known_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// `?` and `?1`, as SQLite has them, become `$1`.
+fn numbered(sql: &str) -> String {
+    let mut numbered = String::with_capacity(sql.len() + 8);
+    let (mut count, mut rest) = (0, sql);
+    while let Some((before, after)) = rest.split_once('?') {
+        numbered.push_str(before);
+        numbered.push('$');
+        if !after.starts_with(|c: char| c.is_ascii_digit()) {
+            count += 1;
+            numbered.push_str(&count.to_string());
+        }
+        rest = after;
+    }
+    numbered.push_str(rest);
+    numbered
+}
+
+/// A statement that waits to travel with others.
+#[derive(Debug)]
+struct Queued {
+    sql: String,
+    values: Vec<Kept>,
+    must_change_one: bool,
+}
+
+/// A value that waits.
+#[derive(Debug)]
+enum Kept {
+    Null,
+    Number(i64),
+    Text(String),
+    Octets(Vec<u8>),
+}
+
+/// Statements that travel together.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    statements: Vec<Queued>,
+    octets: usize,
+}
+
+impl Queue {
+    /// One more; those that are there may go on their way.
+    pub(super) fn add(
+        &mut self,
+        session: &Session,
+        sql: &str,
+        values: &[Value<'_>],
+        must_change_one: bool,
+    ) -> Done<()> {
+        let keep = |value: &Value<'_>| match *value {
+            Value::Null => Kept::Null,
+            Value::Number(number) => Kept::Number(number),
+            Value::Text(text) => Kept::Text(text.to_owned()),
+            Value::Octets(octets) => Kept::Octets(octets.to_owned()),
+        };
+        let size = |value: &Value<'_>| match *value {
+            Value::Null | Value::Number(_) => 8,
+            Value::Text(text) => text.len(),
+            Value::Octets(octets) => octets.len(),
+        };
+        self.octets += values.iter().map(size).sum::<usize>();
+        self.statements.push(Queued {
+            sql: sql.to_owned(),
+            values: values.iter().map(keep).collect(),
+            must_change_one,
+        });
+        if self.statements.len() < TOGETHER.0 && self.octets < TOGETHER.1 { Ok(()) } else { self.send(session) }
+    }
+
+    /// All of them are carried out.
+    pub(super) fn send(&mut self, session: &Session) -> Done<()> {
+        let (statements, _) = (std::mem::take(&mut self.statements), std::mem::take(&mut self.octets));
+        let changed = session.send(&statements)?;
+        let odd = statements.iter().zip(changed).find(|(queued, rows)| queued.must_change_one && *rows != 1);
+        odd.map_or(Ok(()), |(queued, rows)| {
+            Err(match usize::try_from(rows).unwrap_or(usize::MAX) {
+                0 if queued.sql == Fence::SQL => Fault::Lost,
+                rows => Fault::Changed(rows),
+            })
+        })
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match *self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Number(number) => match *kind {
+                Type::BOOL => (number != 0).to_sql(kind, out),
+                Type::INT2 => i16::try_from(number)?.to_sql(kind, out),
+                Type::INT4 => i32::try_from(number)?.to_sql(kind, out),
+                _ => number.to_sql(kind, out),
+            },
+            Self::Text(text) => text.to_sql(kind, out),
+            Self::Octets(octets) => octets.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl ToSql for Kept {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let value = match self {
+            Self::Null => Value::Null,
+            Self::Number(number) => Value::Number(*number),
+            Self::Text(text) => Value::Text(text),
+            Self::Octets(octets) => Value::Octets(octets),
+        };
+        value.to_sql(kind, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// What stands in a cell.
+pub(super) fn cell<'r>(row: &'r tokio_postgres::Row, at: At<'_>) -> Done<Value<'r>> {
+    let nth = match at {
+        At::Nth(nth) => nth,
+        At::Named(name) => row.columns().iter().position(|column| column.name() == name).ok_or(Fault::Odd)?,
+    };
+    let kind = row.columns().get(nth).ok_or(Fault::Odd)?.type_();
+    Ok(match *kind {
+        Type::BOOL => row.try_get::<_, Option<bool>>(nth)?.map_or(Value::Null, |is| Value::Number(is.into())),
+        Type::INT4 => row.try_get::<_, Option<i32>>(nth)?.map_or(Value::Null, |number| Value::Number(number.into())),
+        Type::INT8 => row.try_get::<_, Option<i64>>(nth)?.map_or(Value::Null, Value::Number),
+        Type::TEXT | Type::VARCHAR | Type::NAME => {
+            row.try_get::<_, Option<&str>>(nth)?.map_or(Value::Null, Value::Text)
+        }
+        Type::BYTEA => row.try_get::<_, Option<&[u8]>>(nth)?.map_or(Value::Null, Value::Octets),
+        _ => return Err(Fault::Odd),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_for_values_are_numbered_as_sqlite_numbers_them() {
+        for (sql, expected) in [
+            ("SELECT 1", "SELECT 1"),
+            ("a = ? AND b = ?", "a = $1 AND b = $2"),
+            ("a = ?2 AND b = ?1 OR c = ?2", "a = $2 AND b = $1 OR c = $2"),
+        ] {
+            assert_eq!(numbered(sql), expected);
+        }
+    }
+}
