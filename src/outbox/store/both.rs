@@ -39,8 +39,6 @@ pub(super) fn freeze(store: &mut Store, composer: &Composer, again: bool) -> Res
         name: "c",
         is_named: false,
         home: None,
-        is_named: false,
-        home: None,
         settings,
         signers: None,
         is_bound: false,
