@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
@@ -45,8 +45,8 @@ pub(crate) fn verifier(ca_file: Option<&Path>) -> Result<Arc<dyn ServerCertVerif
 
 /// TLS 1.2 or newer, verified, without a certificate of one's own.
 #[cfg(feature = "postgres")]
-pub(crate) fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Distrust> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+pub(crate) fn config(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, Distrust> {
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| Distrust { why: error.to_string(), help: None })?;
     // Its name is only that of rustls: what verifies here is the verifier above.

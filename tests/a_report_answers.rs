@@ -468,7 +468,7 @@ fn who_looked_and_who_approved_is_told_with_what_they_approved() {
     home.campaign(&crate::support::people(2));
     home.run(&["prepare", "c"]).ended(0);
     let id = home.last_campaign();
-    let store = Store::open(&home.path().join(OUTBOX)).unwrap();
+    let store = Store::open(home.path().join(OUTBOX)).unwrap();
     let digest = store.campaign(&id).unwrap().digest.unwrap().to_string();
     let log = |what, details| {
         store.log(&id, Deed { who: "bo (uid 7)", what, details: &details }, jiff::Timestamp::now()).unwrap();

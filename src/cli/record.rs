@@ -26,8 +26,7 @@ pub(super) const OUTBOX_FILE: &str = "outbox.sqlite";
 /// Which record.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RecordArgs {
-    /// The file, or the database (postgres://USER@HOST/DATABASE), that keeps what became of each message
-    /// [default: in your state directory]
+    /// The file that keeps what became of each message, or the address of a database [default: in your state directory]
     #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]
     outbox: Option<PathBuf>,
 }
@@ -88,11 +87,8 @@ pub(super) fn is_database(place: &Path) -> bool {
 
 /// What the config file says of it.
 fn options(config: Option<&Path>) -> Result<RecordOptions, Failure> {
-    let (file, named) = match account::config_file(config) {
-        Ok(config) => config,
-        // Whoever has no home has no config file, either.
-        Err(_) => return Ok(RecordOptions::default()),
-    };
+    // Whoever has no home has no config file, either.
+    let Ok((file, named)) = account::config_file(config) else { return Ok(RecordOptions::default()) };
     let accounts = Accounts::read(&file, named).map_err(|why| Failure::new(Exit::Configuration, why))?;
     Ok(accounts.record().clone())
 }

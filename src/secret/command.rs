@@ -138,9 +138,9 @@ impl Pipe {
 /// What it complained about, on one line, and without what it printed as the secret or has in its environment.
 fn words(said: &[u8], output: &[u8]) -> String {
     let mut unsaid = Unsaid::default();
-    for (name, value) in std::env::vars() {
-        let name = name.to_uppercase();
-        if SECRET_NAMES.iter().any(|part| name.contains(part)) && !std::path::Path::new(&value).exists() {
+    for (name, value) in std::env::vars_os() {
+        let (name, value) = (name.to_string_lossy().to_uppercase(), value.to_string_lossy());
+        if SECRET_NAMES.iter().any(|part| name.contains(part)) && !std::path::Path::new(&*value).exists() {
             unsaid.add(&value);
         }
     }

@@ -33,11 +33,8 @@ impl Secret {
     fn new(plain: &str) -> Self {
         let octets = plain.as_bytes();
         let [dense, signless, letters] = readings(plain);
-        let mut letters = vec![
-            letters,
-            Zeroizing::new(octets.iter().map(|octet| format!("{octet:02x}")).collect()),
-            Zeroizing::new(octets.iter().map(u8::to_string).collect()),
-        ];
+        let mut letters =
+            vec![letters, hexadecimal(octets), Zeroizing::new(octets.iter().map(u8::to_string).collect())];
         letters.extend((0..3).map(|before| core(octets, before)));
         let forms = [vec![dense], vec![signless], letters].map(|mut forms| {
             forms.retain(|form| form.len() >= SHORTEST);
@@ -119,6 +116,11 @@ fn readings(text: &str) -> [Zeroizing<String>; READINGS] {
     ]
 }
 
+fn hexadecimal(octets: &[u8]) -> Zeroizing<String> {
+    let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or_default();
+    Zeroizing::new(octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect())
+}
+
 fn reversed(text: &str) -> Zeroizing<String> {
     Zeroizing::new(text.chars().rev().collect())
 }
@@ -198,7 +200,9 @@ mod tests {
 
     fn unsaid(secrets: &[&str]) -> Unsaid {
         let mut unsaid = Unsaid::default();
-        secrets.iter().for_each(|secret| unsaid.add(secret));
+        for secret in secrets {
+            unsaid.add(secret);
+        }
         unsaid
     }
 

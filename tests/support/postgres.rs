@@ -182,7 +182,7 @@ impl Cluster {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).unwrap();
     }
 
-    /// Who may come in over the network, as lines of pg_hba.conf.
+    /// Who may come in over the network, as lines of `pg_hba.conf`.
     pub fn allow(&self, lines: &str) {
         let file = self.directory.join("data/pg_hba.conf");
         let before = fs::read_to_string(&file).unwrap();

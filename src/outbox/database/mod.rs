@@ -155,7 +155,7 @@ pub(super) fn random<const N: usize>() -> Done<[u8; N]> {
     Ok(octets)
 }
 
-/// There is nothing to hold a file against others that its lock does not.
+/// A file is held by its lock alone.
 #[cfg(not(feature = "postgres"))]
 #[derive(Debug, Clone)]
 pub(super) enum Fence {}
@@ -467,6 +467,7 @@ impl Batch<'_> {
     }
 
     #[cfg(not(feature = "postgres"))]
+    #[allow(clippy::unused_self, reason = "there is no such thing to hold a file with")]
     pub(super) fn fence(&mut self, fence: &Fence) -> Done<()> {
         match *fence {}
     }

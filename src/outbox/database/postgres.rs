@@ -6,7 +6,7 @@ mod server;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    pin::{Pin, pin},
+    pin::pin,
     sync::OnceLock,
     task::Poll,
 };
@@ -265,36 +265,27 @@ impl Session {
     /// Carries out statements that travel together, in their order; gives how many rows each changed.
     fn send(&self, statements: &[Queued]) -> Done<Vec<u64>> {
         let prepared = statements.iter().map(|queued| self.statement(&queued.sql)).collect::<Done<Vec<_>>>()?;
-        let mut under_way: Vec<Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + '_>>> = statements
-            .iter()
-            .zip(&prepared)
-            .map(|(queued, statement)| {
-                let values: Vec<&(dyn ToSql + Sync)> =
-                    queued.values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-                Box::pin(self.client.execute_raw(statement, values)) as Pin<Box<dyn Future<Output = _> + '_>>
-            })
-            .collect();
+        let under_way = statements.iter().zip(&prepared).map(|(queued, statement)| {
+            let values: Vec<&(dyn ToSql + Sync)> = queued.values.iter().map(|value| value as _).collect();
+            Box::pin(self.client.execute_raw(statement, values))
+        });
+        let mut under_way: Vec<_> = under_way.collect();
         let mut changed: Vec<Option<u64>> = vec![None; under_way.len()];
-        let (mut is_sent, mut first) = (false, 0);
+        let mut is_sent = false;
         // Each goes on its way when it is asked for the first time, in this order, and their answers come in the same.
         let all = std::future::poll_fn(|context| {
-            for nth in first..under_way.len() {
-                if changed[nth].is_some() {
-                    first = if first == nth { nth + 1 } else { first };
-                    continue;
-                }
-                match under_way[nth].as_mut().poll(context) {
-                    Poll::Ready(Ok(rows)) => {
-                        changed[nth] = Some(rows);
-                        first = if first == nth { nth + 1 } else { first };
-                    }
+            let waiting = under_way.iter_mut().zip(&mut changed).filter(|(_, changed)| changed.is_none());
+            let mut is_done = true;
+            for (statement, changed) in waiting {
+                match statement.as_mut().poll(context) {
+                    Poll::Ready(Ok(rows)) => *changed = Some(rows),
                     Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
                     Poll::Pending if is_sent => return Poll::Pending,
-                    Poll::Pending => {}
+                    Poll::Pending => is_done = false,
                 }
             }
             is_sent = true;
-            if first == under_way.len() { Poll::Ready(Ok(())) } else { Poll::Pending }
+            if is_done { Poll::Ready(Ok(())) } else { Poll::Pending }
         });
         block_on(pin!(all))?;
         Ok(changed.into_iter().map(Option::unwrap_or_default).collect())

@@ -132,7 +132,8 @@ impl Place {
             #[cfg(feature = "postgres")]
             Location::Server(_) => {
                 let all = cluster::Cluster::shared().dump(&self.location.to_string());
-                let octets: String = needle.bytes().map(|octet| format!("{octet:02x}")).collect();
+                let digit = |four: u8| char::from_digit(four.into(), 16).unwrap();
+                let octets: String = needle.bytes().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect();
                 all.contains(needle) || all.contains(&octets)
             }
         }

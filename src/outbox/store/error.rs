@@ -215,16 +215,12 @@ impl fmt::Display for StoreError {
             Self::Network(path) => write!(f, "the outbox {} would lie on a network file system", shown(path)),
             Self::Linked(path) => write!(f, "the outbox {} has a second name (a hard link)", shown(path)),
             Self::Unreached(place, why) => write!(f, "the outbox {} cannot be reached: {why}", shown(place)),
-            Self::NotMigrated(place, 0) => write!(f, "there is no outbox in {} yet", shown(place)),
             Self::NotMigrated(place, version) => {
-                write!(f, "the outbox {} is that of an earlier apiece (its version is {version})", shown(place))
+                let what = if *version == 0 { "no outbox yet" } else { "only the outbox of an earlier apiece" };
+                write!(f, "there is {what} in {}", shown(place))
             }
             Self::Lost(place) => {
-                write!(
-                    f,
-                    "another program has taken over the campaign: the outbox {} did not hear from this one",
-                    shown(place)
-                )
+                write!(f, "another program has taken over the campaign in the outbox {}", shown(place))
             }
             Self::Moved(path) => write!(f, "the outbox {} was moved, removed or replaced", shown(path)),
             Self::Io(path, why) => write!(f, "the disk does not read or write the outbox {}: {why}", shown(path)),
@@ -374,7 +370,7 @@ impl Complaint for StoreError {
             Self::Linked(_) => "under it, another run would not see that this one is there: remove the second name".into(),
             Self::Unreached(..) => "look whether the database runs, who may use it, and the address; then run the same command again".into(),
             Self::NotMigrated(..) => "somebody who may make tables there runs: apiece outbox migrate".into(),
-            Self::Lost(_) => "look at what the other does: apiece status".into(),
+            Self::Lost(_) => "this one was not heard of for too long; look at what the other does: apiece status".into(),
             Self::Moved(_) => "put it back with its -wal file, if it is still there, and run the same command again".into(),
             Self::Io(..) => {
                 "look at the disk, at limits on the size of files, and at the system's log; then run the same command again"

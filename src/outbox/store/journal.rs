@@ -89,10 +89,7 @@ impl Journal {
     pub fn start(store: Store, campaign: Campaign, account: Option<String>) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let number = campaign.number;
-        #[cfg(feature = "postgres")]
         let fence = campaign.lock.fence();
-        #[cfg(not(feature = "postgres"))]
-        let fence = None;
         let writer = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || write(&store, (number, fence.as_ref()), account.as_deref(), &receiver))?;

@@ -10,9 +10,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::outbox::database::{Database, Location};
+use crate::outbox::database::{Database, Fence, Location};
 #[cfg(feature = "postgres")]
-use crate::outbox::database::{Fence, Lease, holder};
+use crate::outbox::database::{Lease, holder};
 
 /// What a process may write about itself is no longer than this.
 const LONGEST: u64 = 200;
@@ -55,10 +55,10 @@ impl RunLock {
     }
 
     /// What must still be so whenever something is written, where another can have it meanwhile.
-    #[cfg(feature = "postgres")]
     pub(super) fn fence(&self) -> Option<Fence> {
         match self {
             Self::File { .. } => None,
+            #[cfg(feature = "postgres")]
             Self::Lease(lease) => Some(lease.fence()),
         }
     }

@@ -45,7 +45,7 @@ fn an_outbox_of_version_1_is_taken_over() {
         let all = query.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
         all.collect::<rusqlite::Result<Vec<_>>>().unwrap()
     };
-    assert_eq!(schema(&store), schema(&Store::open(&directory.path().join("new.sqlite")).unwrap()));
+    assert_eq!(schema(&store), schema(&Store::open(directory.path().join("new.sqlite")).unwrap()));
     assert_eq!(store.sqlite().query_row("SELECT count(*) FROM state", [], |row| row.get::<_, i64>(0)).unwrap(), 8);
 }
 

@@ -165,7 +165,7 @@ pub(in crate::outbox) fn holder(session: &Session, campaign: &str) -> Done<Optio
     let rows = session.rows(sql, values![campaign])?;
     let Some(holder) = rows.first().map(|row| row.try_get(0)).transpose()? else { return Ok(None) };
     // Whose session is gone is gone, too, or will find out.
-    let sql = "SELECT pg_try_advisory_lock_shared(?1) AND pg_advisory_unlock_shared(?1)";
+    let sql = "SELECT CASE WHEN pg_try_advisory_lock_shared(?1) THEN pg_advisory_unlock_shared(?1) ELSE false END";
     let rows = session.rows(sql, values![key(campaign)])?;
     let is_gone = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false);
     Ok(if is_gone { None } else { holder })

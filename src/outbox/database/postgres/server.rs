@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,7 +35,11 @@ const UNHEARD: Duration = Duration::from_secs(30);
 
 /// A database on a server, and how to get there.
 #[derive(Clone)]
-pub struct Server {
+pub struct Server(Arc<Way>);
+
+/// How to get there.
+#[derive(Clone)]
+struct Way {
     config: Config,
     ca_file: Option<PathBuf>,
     /// Whether somebody said that there is to be no TLS
@@ -144,8 +149,8 @@ impl Server {
         config.keepalives(true).keepalives_idle(IDLE).tcp_user_timeout(UNHEARD);
         // One that only follows another takes nothing down.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        let server = Self { config, ca_file, is_plain, password: None };
-        if server.is_plain && !server.is_here() {
+        let server = Self(Arc::new(Way { config, ca_file, is_plain, password: None }));
+        if is_plain && !server.is_here() {
             return Err(ServerError::Unverified("disable".into()));
         }
         Ok(server)
@@ -154,13 +159,14 @@ impl Server {
     /// With a password.
     #[must_use]
     pub fn with_password(self, password: Option<SecretString>) -> Self {
-        Self { password, ..self }
+        Self(Arc::new(Way { password, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// With the certificates that are trusted, unless the address names others.
     #[must_use]
     pub fn with_ca_file(self, file: Option<&Path>) -> Self {
-        Self { ca_file: self.ca_file.or_else(|| file.map(Path::to_owned)), ..self }
+        let way = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Way { ca_file: way.ca_file.or_else(|| file.map(Path::to_owned)), ..way }))
     }
 
     /// Whether it is on this machine, so that nobody can listen on the way.
@@ -170,9 +176,9 @@ impl Server {
             #[cfg(unix)]
             Host::Unix(_) => true,
         };
-        let addresses = self.config.get_hostaddrs();
+        let addresses = self.0.config.get_hostaddrs();
         if addresses.is_empty() {
-            self.config.get_hosts().iter().all(is_here)
+            self.0.config.get_hosts().iter().all(is_here)
         } else {
             addresses.iter().all(IpAddr::is_loopback)
         }
@@ -184,13 +190,13 @@ impl Server {
         let is_file = |host: &Host| matches!(host, Host::Unix(_));
         #[cfg(not(unix))]
         let is_file = |_: &Host| false;
-        self.config.get_hostaddrs().is_empty() && self.config.get_hosts().iter().all(is_file)
+        self.0.config.get_hostaddrs().is_empty() && self.0.config.get_hosts().iter().all(is_file)
     }
 
     /// How to connect.
     pub(super) fn config(&self) -> Config {
-        let mut config = self.config.clone();
-        if let Some(password) = &self.password {
+        let mut config = self.0.config.clone();
+        if let Some(password) = &self.0.password {
             config.password(password.expose_secret());
         }
         config.ssl_mode(if self.has_tls() { SslMode::Require } else { SslMode::Disable });
@@ -198,7 +204,7 @@ impl Server {
     }
 
     fn has_tls(&self) -> bool {
-        !self.is_plain && !self.is_a_socket()
+        !self.0.is_plain && !self.is_a_socket()
     }
 
     /// TLS, unless nobody can listen on the way.
@@ -206,7 +212,7 @@ impl Server {
         if !self.has_tls() {
             return Ok(None);
         }
-        let trusted = trust::config(self.ca_file.as_deref());
+        let trusted = trust::config(self.0.ca_file.as_deref());
         trusted.map(Some).map_err(|why| Fault::Unreached(why.to_string()))
     }
 }
@@ -214,10 +220,11 @@ impl Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (user, database) =
-            (self.config.get_user().unwrap_or_default(), self.config.get_dbname().unwrap_or_default());
-        let hosts = self.config.get_hosts().iter().enumerate();
+            (self.0.config.get_user().unwrap_or_default(), self.0.config.get_dbname().unwrap_or_default());
+        let hosts = self.0.config.get_hosts().iter().enumerate();
         let hosts = hosts.map(|(nth, host)| {
-            let port = self.config.get_ports().get(nth).or(self.config.get_ports().first()).copied().unwrap_or(5432);
+            let port =
+                self.0.config.get_ports().get(nth).or(self.0.config.get_ports().first()).copied().unwrap_or(5432);
             match host {
                 Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
                 Host::Tcp(name) => format!("{name}:{port}"),
@@ -237,7 +244,7 @@ impl fmt::Debug for Server {
 
 impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
-        self.config == other.config && self.ca_file == other.ca_file && self.is_plain == other.is_plain
+        self.0.config == other.0.config && self.0.ca_file == other.0.ca_file && self.0.is_plain == other.0.is_plain
     }
 }
 
