@@ -39,7 +39,8 @@ fn settled(text: &str) -> String {
     let is_hex = |word: &str| word.len() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit());
     let is_time = |word: &str| {
         let is_measured = ["seconds=", "per_minute="].iter().any(|name| word.starts_with(name));
-        is_measured || word.contains(':') || word.starts_with("20") && word.contains('-')
+        let is_pseudonym = word.len() == 14 && word.split('-').all(|part| part.len() == 4);
+        is_measured || is_pseudonym || word.contains(':') || word.starts_with("20") && word.contains('-')
     };
     let word =
         |word: &str| if is_hex(word) || is_time(word) || word.contains('@') { "*".to_owned() } else { word.to_owned() };
