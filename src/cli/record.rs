@@ -1,6 +1,9 @@
 //! Where the record is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
@@ -29,6 +32,9 @@ pub(super) struct RecordArgs {
     /// The file that keeps what became of each message, or the address of a database [default: in your state directory]
     #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]
     outbox: Option<PathBuf>,
+    /// Where that is, once it was asked for: a password is read once
+    #[arg(skip)]
+    found: OnceLock<Location>,
 }
 
 /// Where the config file is said to be, for commands that have no flag for it.
@@ -43,6 +49,14 @@ impl RecordArgs {
 
     /// The same, where a config file is named.
     pub(super) fn location_by(&self, config: Option<&Path>) -> Result<Location, Failure> {
+        if let Some(found) = self.found.get() {
+            return Ok(found.clone());
+        }
+        let found = self.find_location(config)?;
+        Ok(self.found.get_or_init(|| found).clone())
+    }
+
+    fn find_location(&self, config: Option<&Path>) -> Result<Location, Failure> {
         match &self.outbox {
             Some(place) if !is_database(place) => Ok(place.into()),
             said => {

@@ -34,6 +34,11 @@ pub enum Location {
 }
 
 impl Location {
+    /// Whether it is a file.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// Whether there is a file; only who asks a database knows it of one.
     #[must_use]
     pub fn may_be_there(&self) -> bool {

@@ -409,6 +409,8 @@ impl ToSql for Value<'_> {
                 Type::INT4 => i32::try_from(number)?.to_sql(kind, out),
                 _ => number.to_sql(kind, out),
             },
+            // PostgreSQL's texts hold no NUL, and what a server said may.
+            Self::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
             Self::Text(text) => text.to_sql(kind, out),
             Self::Octets(octets) => octets.to_sql(kind, out),
         }

@@ -209,7 +209,8 @@ fn what_was_written_is_there_again(place: &Place) {
     let put_off = PutOff { tries: 2, since, due };
     write(&journal, 2, begins()).unwrap();
     let code = Some((450, Some("4.2.0".to_owned())));
-    let (outcome, said) = (Outcome::Deferred, "450 4.2.0 later".to_owned());
+    // A server may say anything.
+    let (outcome, said) = (Outcome::Deferred, "450 4.2.0 later \0 ☃".to_owned());
     let attempt = Attempt::Ends { outcome, code, said, at: Timestamp::now(), put_off: Some(put_off) };
     write(&journal, 2, attempt).unwrap();
     write(&journal, 3, begins()).unwrap();

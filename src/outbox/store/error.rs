@@ -38,7 +38,7 @@ pub enum StoreError {
     Lost(Location),
     /// It was moved, removed or replaced during a run.
     Moved(Location),
-    /// SQLite says that it is damaged, or something in it is not what it can be.
+    /// The database says that it is damaged, or something in it is not what it can be.
     Corrupt(Location),
     /// The disk does not read or write it.
     Io(Location, String),
@@ -48,8 +48,8 @@ pub enum StoreError {
     Busy(Location),
     /// It may only be read.
     ReadOnly(Location),
-    /// Something else that SQLite says.
-    Sqlite(Location, String),
+    /// Something else that the database says.
+    Unusable(Location, String),
     /// Another process is sending the campaign.
     Running {
         /// The campaign's id.
@@ -161,7 +161,7 @@ impl StoreError {
             Fault::Lost => return Self::Lost(place),
             why @ Fault::Random(_) => return Self::Unopened(place, why.to_string()),
             #[cfg(feature = "postgres")]
-            why @ Fault::Nested => return Self::Sqlite(place, why.to_string()),
+            why @ Fault::Nested => return Self::Unusable(place, why.to_string()),
             Fault::Odd | Fault::NoRow | Fault::Changed(_) => return Self::Corrupt(place),
         };
         match why.sqlite_error_code() {
@@ -172,7 +172,7 @@ impl StoreError {
             Some(DatabaseBusy | DatabaseLocked) => Self::Busy(place),
             Some(ReadOnly) => Self::ReadOnly(place),
             Some(CannotOpen) => Self::Unopened(place, why.to_string()),
-            _ => Self::Sqlite(place, why.to_string()),
+            _ => Self::Unusable(place, why.to_string()),
         }
     }
 
@@ -190,7 +190,7 @@ impl StoreError {
             code if ["08", "28", "53", "57"].iter().any(|class| code.starts_with(class)) => {
                 Self::Unreached(place, said)
             }
-            _ => Self::Sqlite(place, said),
+            _ => Self::Unusable(place, said),
         }
     }
 
@@ -228,7 +228,7 @@ impl fmt::Display for StoreError {
             Self::Full(path) => write!(f, "there is no room for the outbox {}: the disk is full", shown(path)),
             Self::Busy(path) => write!(f, "the outbox {} is in use by others all the time", shown(path)),
             Self::ReadOnly(path) => write!(f, "the outbox {} may only be read", shown(path)),
-            Self::Sqlite(path, why) => write!(f, "the outbox {} cannot be used: {why}", shown(path)),
+            Self::Unusable(path, why) => write!(f, "the outbox {} cannot be used: {why}", shown(path)),
             Self::Running { id, holder } => write!(f, "campaign {id} is being sent already: {holder}"),
             Self::Done { id, prepared, counts } => {
                 let (sent, of) = (counts.of(Outcome::Sent), counted(counts.total(), "recipient"));
@@ -326,7 +326,7 @@ impl Complaint for StoreError {
             Self::Full(_) => "outbox.full",
             Self::Busy(_) => "outbox.busy",
             Self::ReadOnly(_) => "outbox.read-only",
-            Self::Sqlite(..) => "outbox.sqlite",
+            Self::Unusable(..) => "outbox.unusable",
             Self::Running { .. } => "outbox.running",
             Self::Done { .. } => "outbox.done",
             Self::Changed { .. } => "outbox.changed",
@@ -361,6 +361,10 @@ impl Complaint for StoreError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
+            Self::Unopened(place, _) | Self::ReadOnly(place) if !place.is_file() => {
+                "look at the address, and whether the role has the rights that docs/postgresql.md names".into()
+            }
+            Self::Corrupt(place) if !place.is_file() => "look at the database's own log, and at its backups".into(),
             Self::Unopened(..) | Self::ReadOnly(_) => "name another file with --outbox".into(),
             Self::Foreign(_) => "name another file with --outbox; apiece makes it".into(),
             Self::Newer(..) => "use that version, or name another file with --outbox".into(),
@@ -435,7 +439,7 @@ impl Complaint for StoreError {
             Self::Here(id) => format!("apiece status {id} says what is known of it"),
             Self::FileChanged(_) | Self::Busy(_) => "run the same command again".into(),
             Self::LogBroken(_) => "somebody changed the outbox: what it says about the past cannot be relied on".into(),
-            Self::NotCarried(_) | Self::Sqlite(..) => return None,
+            Self::NotCarried(_) | Self::Unusable(..) => return None,
         })
     }
 }

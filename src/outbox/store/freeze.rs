@@ -170,11 +170,11 @@ impl Store {
             Failed::Io(why) => StoreError::io(&self.location, &why),
             Failed::File(name) => StoreError::FileChanged(name),
         };
-        let sqlite = |why: Fault| self.error(&why);
-        let change = self.database.change().map_err(sqlite)?;
+        let refused = |why: Fault| self.error(&why);
+        let change = self.database.change().map_err(refused)?;
         if let Some(home) = snapshot.home.filter(|_| snapshot.composer.recurs()) {
             let template = (!snapshot.is_named).then(|| template_of(snapshot.composer));
-            check_home(&change, snapshot.name, home, template.as_ref()).map_err(sqlite)?.map_or(Ok(()), Err)?;
+            check_home(&change, snapshot.name, home, template.as_ref()).map_err(refused)?.map_or(Ok(()), Err)?;
         }
         let known = change.perhaps(
             "SELECT number, id, digest FROM campaign WHERE content = ? AND edition = ?",
@@ -182,9 +182,9 @@ impl Store {
             |row| Ok((row.get(0)?, row.get::<String>(1)?, row.get::<Option<[u8; 32]>>(2)?)),
         );
         let (selected, again) = (snapshot.selected, snapshot.again && snapshot.edition > 1);
-        let (number, kept) = match known.map_err(sqlite)? {
+        let (number, kept) = match known.map_err(refused)? {
             Some((number, id, Some(digest))) => {
-                check_old(&change, number, &id, &snapshot).map_err(sqlite)?.map_or(Ok(()), Err)?;
+                check_old(&change, number, &id, &snapshot).map_err(refused)?.map_or(Ok(()), Err)?;
                 (number, Kept { id, digest: digest.into(), is_old: true })
             }
             Some((_, id, None)) => return Err(StoreError::NoSnapshot(id)),
@@ -195,14 +195,14 @@ impl Store {
             let mut want = change.batch();
             let mut want_all =
                 || selected.iter().try_for_each(|position| want.add(sql, values![number, as_number(position)]));
-            want_all().and_then(|()| want.end()).map_err(sqlite)?;
+            want_all().and_then(|()| want.end()).map_err(refused)?;
         }
         let is_selected = |position| selected.contains(position);
-        if let Some(had) = already(&change, &self.location, number, &is_selected).map_err(sqlite)? {
+        if let Some(had) = already(&change, &self.location, number, &is_selected).map_err(refused)? {
             return Err(had);
         }
         fault::point("freezing");
-        change.commit().map_err(sqlite)?;
+        change.commit().map_err(refused)?;
         fault::point("frozen");
         Ok(kept)
     }

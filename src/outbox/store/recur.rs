@@ -214,13 +214,13 @@ impl Store {
         who: &str,
         now: Timestamp,
     ) -> Result<(Messages, Option<TakenBack>), StoreError> {
-        let sqlite = |why: Fault| self.error(&why);
-        if !recurs(&self.database, campaign.number).map_err(sqlite)? {
+        let failed = |why: Fault| self.error(&why);
+        if !recurs(&self.database, campaign.number).map_err(failed)? {
             return Ok((messages, None));
         }
-        let change = self.database.change().map_err(sqlite)?;
-        let left = left(&change, campaign.number).map_err(sqlite)?;
-        let had = had(&change, campaign, &left).map_err(sqlite)?;
+        let change = self.database.change().map_err(failed)?;
+        let left = left(&change, campaign.number).map_err(failed)?;
+        let had = had(&change, campaign, &left).map_err(failed)?;
         for id in had.left.values() {
             if let Some(holder) = RunLock::holder(&self.database, &self.location, id) {
                 return Err(StoreError::Running { id: id.clone(), holder });
@@ -245,11 +245,11 @@ impl Store {
             let details = &json!({ "rows": rows, "now": "cancelled", "why": why });
             log::add(&change, &campaign.id, Deed { who, what: "left out", details }, now)
         };
-        write(&over, "they have this occurrence already").map_err(sqlite)?;
-        write(&back, "this occurrence was taken back").map_err(sqlite)?;
-        change.commit().map_err(sqlite)?;
+        write(&over, "they have this occurrence already").map_err(failed)?;
+        write(&back, "this occurrence was taken back").map_err(failed)?;
+        change.commit().map_err(failed)?;
         let unsound = || StoreError::Unsound { id: campaign.id.clone(), why: "some messages are missing".to_owned() };
-        let messages = self.messages(campaign.number).map_err(sqlite)?.ok_or_else(unsound)?;
+        let messages = self.messages(campaign.number).map_err(failed)?.ok_or_else(unsound)?;
         let from = back.first().and_then(|left| had.took_back(left)).cloned();
         Ok((messages, from.map(|from| TakenBack { count: back.len(), from })))
     }

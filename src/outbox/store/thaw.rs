@@ -73,7 +73,7 @@ impl Store {
         if campaign.purged.is_some() {
             return Err(StoreError::Purged(campaign.id.clone()));
         }
-        let sqlite = |why: Fault| self.error(&why);
+        let failed = |why: Fault| self.error(&why);
         let unsound = |why: &str| StoreError::Unsound { id: campaign.id.clone(), why: why.to_owned() };
         let kept = self.database.one(
             "SELECT settings, list, edition, content FROM campaign WHERE number = ?",
@@ -83,17 +83,17 @@ impl Store {
                 Ok((row.get::<Option<String>>(0)?, row.get::<Option<String>>(1)?, row.get(2)?, content))
             },
         );
-        let (Some(settings), Some(list), edition, Some(content)) = kept.map_err(sqlite)? else {
+        let (Some(settings), Some(list), edition, Some(content)) = kept.map_err(failed)? else {
             return Err(StoreError::NoSnapshot(campaign.id.clone()));
         };
         let mut hash = digest_of(&settings, &list, &content, edition);
         let settings = parse_settings(campaign, &settings)?;
         let shape: Shape = serde_json::from_str(&list).map_err(|why| unsound(&why.to_string()))?;
         let mut messages = Digest::builder();
-        let list = self.restored(campaign.number, &shape, (&mut hash, &mut messages)).map_err(sqlite)?;
-        digest_files(&mut hash, &self.database, campaign.number).map_err(sqlite)?;
+        let list = self.restored(campaign.number, &shape, (&mut hash, &mut messages)).map_err(failed)?;
+        digest_files(&mut hash, &self.database, campaign.number).map_err(failed)?;
         let list = list.ok_or_else(|| unsound("its recipients do not fit its columns"))?;
-        let files = Files::open(&self.location, campaign.number).map_err(sqlite)?;
+        let files = Files::open(&self.location, campaign.number).map_err(failed)?;
         let template = settings.template.to_string_lossy();
         let template = Template::frozen(&template, Arc::new(files), list.columns());
         let template = template.map_err(|why| unsound(&why.to_string()))?;
@@ -102,7 +102,7 @@ impl Store {
             settings.recurring.as_ref().map(|recurring| Occurrence::compile(recurring, composer.list().columns()));
         let occurrence = occurrence.transpose().map_err(|why| unsound(&why.to_string()))?;
         let composer = composer.with_limit(settings.max_message_size).with_edition(edition).with_occurrence(occurrence);
-        let signers = self.signers(campaign.number).map_err(sqlite)?;
+        let signers = self.signers(campaign.number).map_err(failed)?;
         if signers.is_some() != settings.approval.is_some() {
             return Err(unsound("the file of those who may approve it is not there"));
         }
