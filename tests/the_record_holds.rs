@@ -250,3 +250,30 @@ fn a_name_makes_up_no_lines() {
     let all = home.run(&["status"]).ended(0).stdout;
     assert!(all.lines().count() == 2 && all.lines().all(|line| line.ends_with("  2 queued")), "{all}");
 }
+
+/// With two records, whoever is in one of them could be written to once more from the other.
+#[test]
+fn every_command_finds_the_record_of_the_config_file_that_it_is_given() {
+    let server = Scripted::builder().start();
+    let home = Home::at_relay(&server);
+    home.campaign(&people(2));
+    let usual = std::fs::read_to_string(home.path().join(".config/apiece/config.toml")).unwrap();
+    home.write("other/config.toml", format!("{usual}[outbox]\naddress = \"kept.sqlite\"\n"));
+    let by = ["--config", "other/config.toml"];
+    let run = |arguments: &[&str]| home.run(&[arguments, &by[..]].concat()).ended(0).stdout;
+    run(&["prepare", "c"]);
+    let id = run(&["status"]).split_whitespace().next().unwrap().to_owned();
+    assert!(home.path().join("other/kept.sqlite").exists() && !home.path().join(OUTBOX).exists());
+    run(&["preview", &id]);
+    run(&["send", &id, "--account", "work", "--confirm", "2"]);
+    assert!(run(&["export", &id]).lines().skip(1).all(|line| line.contains(",sent,")));
+    run(&["verify", &id]);
+    run(&["purge", &id, "--confirm", "2"]);
+    assert_eq!(server.accepted().len(), 2);
+    assert!(!home.path().join(OUTBOX).exists(), "no other was made");
+    // The environment says it as well.
+    let mut status = home.command(&["status"]);
+    let status = status.env("APIECE_CONFIG", "other/config.toml").output().unwrap();
+    assert!(String::from_utf8(status.stdout).unwrap().starts_with(&id));
+    assert_eq!(home.run(&["status"]).ended(0).stdout, "there are no campaigns yet\n");
+}

@@ -8,6 +8,9 @@ use crate::{
     secret::{Kind, SecretSource},
 };
 
+/// So the address of a database begins.
+const DATABASES: [&str; 2] = ["postgres://", "postgresql://"];
+
 /// Where the record is, unless a flag or the environment says otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordOptions {
@@ -19,6 +22,12 @@ pub struct RecordOptions {
     pub password: Option<SecretSource>,
 }
 
+/// Whether a place of the record is the address of a database, and no file.
+#[must_use]
+pub fn is_database(place: &str) -> bool {
+    DATABASES.iter().any(|scheme| place.starts_with(scheme))
+}
+
 /// Reads the table; paths are taken from `base` on.
 pub(super) fn read(mut keys: Keys<'_>, base: &Path) -> (RecordOptions, Diagnostics) {
     let address = keys.string("address");
@@ -26,8 +35,11 @@ pub(super) fn read(mut keys: Keys<'_>, base: &Path) -> (RecordOptions, Diagnosti
         keys.complain(empty.span.clone(), "address", "this is neither a file nor a database", None);
     }
     let address = address.map(|address| {
-        let is_database = address.value.contains("://");
-        if is_database { address.value } else { resolve(base, &address.value).to_string_lossy().into_owned() }
+        if is_database(&address.value) {
+            address.value
+        } else {
+            resolve(base, &address.value).to_string_lossy().into_owned()
+        }
     });
     let ca_file = keys.string("ca_file").map(|path| resolve(base, &path.value));
     let found = read_places(&mut keys, Kind::Password, base);

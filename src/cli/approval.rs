@@ -1,7 +1,10 @@
 //! What `prepare`, `send`, `approve`, `reject` and `status` have in common: which rules apply to a campaign, and whether it may
 //! be sent.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -25,14 +28,19 @@ const OWN: &str = "the campaign's own settings";
 const POLICY: &str = "APIECE_POLICY";
 
 /// The user's config file, in which accounts may ask for approvals.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ConfigArgs {
     /// Your config file
     #[arg(long, value_name = "FILE", env = "APIECE_CONFIG", hide_env_values = true)]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
 }
 
 impl ConfigArgs {
+    /// The file, if one is named.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The account that a campaign would be sent through, if that can be told.
     pub(super) fn account(&self, campaign: &Campaign) -> Option<Account> {
         account::choose(self.config.as_deref(), campaign.account.as_deref()).ok()

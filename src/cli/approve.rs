@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     Exit, Failure, Screen,
-    approval::{ConfigArgs, facts, rules_of, standing, unread},
+    approval::{facts, rules_of, standing, unread},
     confirm::Confirmed,
     load::{Loaded, bar, quoted},
     record::{RecordArgs, failed, who},
@@ -53,8 +53,6 @@ pub(super) struct Approve {
     #[arg(long, value_name = "N", conflicts_with_all = ["statement", "signature"])]
     confirm: Option<usize>,
     #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
     record: RecordArgs,
 }
 
@@ -68,11 +66,11 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    pub(super) fn at(record: &RecordArgs, config: &ConfigArgs, id: &str) -> Result<(Self, Loaded), Failure> {
+    pub(super) fn at(record: &RecordArgs, id: &str) -> Result<(Self, Loaded), Failure> {
         let (store, campaign) = record.find(id)?;
         let loaded = Loaded::thawed(&store, &campaign)?;
         let Some(frozen) = &loaded.frozen else { return Err(failed(StoreError::NoSnapshot(campaign.id))) };
-        let account = config.account_of(&campaign, &loaded.campaign);
+        let account = record.config.account_of(&campaign, &loaded.campaign);
         let rules = rules_of(&campaign, frozen.approval(), account.as_ref())?;
         let subject = Subject::of(&campaign).ok_or_else(|| failed(StoreError::NoSnapshot(campaign.id.clone())))?;
         let entries = store.entries(&campaign.id).map_err(failed)?;
@@ -186,7 +184,7 @@ fn refused(id: &str, key: &str, why: &Invalid) -> Failure {
 
 impl Approve {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let (mut looked, loaded) = Looked::at(&self.record, &self.config, &self.id)?;
+        let (mut looked, loaded) = Looked::at(&self.record, &self.id)?;
         if let Some(signature) = &self.signature {
             let (statement, signature) = read_signature(signature, self.statement.as_deref()).map_err(unread)?;
             let said = looked.subject.read(&statement).map_err(unread)?;
@@ -298,8 +296,6 @@ pub(super) struct Reject {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
     record: RecordArgs,
 }
 
@@ -319,7 +315,7 @@ impl Reject {
             }
             return Ok(Exit::Ok);
         };
-        let (mut looked, _) = Looked::at(&self.record, &self.config, &self.id)?;
+        let (mut looked, _) = Looked::at(&self.record, &self.id)?;
         let key = Key::read(path).map_err(unread)?;
         let said = Said::now(word.clone(), Timestamp::now());
         let statement = looked.subject.statement(&said);

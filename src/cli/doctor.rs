@@ -56,9 +56,6 @@ pub(super) struct Doctor {
     /// The account of your config file to look at
     #[arg(long, value_name = "NAME", env = "APIECE_ACCOUNT", hide_env_values = true)]
     account: Option<String>,
-    /// Your config file
-    #[arg(long, value_name = "FILE", env = "APIECE_CONFIG", hide_env_values = true)]
-    config: Option<PathBuf>,
     /// The address to send from [default: the campaign's, or the account's username]
     #[arg(long, value_name = "ADDRESS")]
     from: Option<Address>,
@@ -109,10 +106,7 @@ impl Doctor {
         let secret = self.secret(&mut checkup, account.as_ref(), &runtime);
         let signer = dkim_key(&mut checkup, account.as_ref().and_then(|account| account.dkim.as_ref()));
         let now = Timestamp::now();
-        let last = outbox(
-            &mut checkup,
-            self.record.location_by(self.config.as_deref()).map_err(|why| Trouble::from(&why.why)),
-        );
+        let last = outbox(&mut checkup, self.record.location().map_err(|why| Trouble::from(&why.why)));
         clock(&mut checkup, now, last);
         if let Some(check) = file {
             checkup.add(check);
@@ -163,8 +157,8 @@ impl Doctor {
 
     /// The account, if it can be told.
     fn look_at_machine(&self, checkup: &mut Checkup<'_>, name: Option<&str>) -> Option<Account> {
-        let account = account::choose(self.config.as_deref(), name).map_err(|failure| Trouble::from(&failure.why));
-        match config_file(self.config.as_deref()) {
+        let account = account::choose(self.record.config.file(), name).map_err(|failure| Trouble::from(&failure.why));
+        match config_file(self.record.config.file()) {
             Ok((file, _)) => config(checkup, &file, account.as_ref()),
             Err(failure) => {
                 let Trouble { why, help } = Trouble::from(&failure.why);

@@ -10,7 +10,7 @@ use ssh_key::PublicKey;
 
 use super::{
     Exit, Failure, Screen,
-    approval::{ConfigArgs, unread},
+    approval::unread,
     approve::Looked,
     load::Loaded,
     record::{RecordArgs, failed, who},
@@ -62,8 +62,6 @@ pub(super) struct ImportApproval {
     /// Your private key, which opens a bundle
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    #[command(flatten)]
-    config: ConfigArgs,
     #[command(flatten)]
     record: RecordArgs,
 }
@@ -172,7 +170,7 @@ impl ImportApproval {
     /// Takes over what was signed elsewhere: all of it, or nothing.
     fn import_words(&self, screen: Screen) -> Result<Exit, Failure> {
         let exchanged = Exchanged::read(&self.file).map_err(unread)?;
-        let (mut looked, _) = Looked::at(&self.record, &self.config, &exchanged.campaign)?;
+        let (mut looked, _) = Looked::at(&self.record, &exchanged.campaign)?;
         if exchanged.digest != looked.subject.digest.to_string() {
             return Err(unread(ApprovalError::OtherStatement(looked.campaign.id.clone())));
         }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     Exit, Failure, Format, Screen,
-    approval::{ByArgs, ConfigArgs, Witness},
+    approval::{ByArgs, Witness},
     confirm::Warnings,
     expect::{self, ExpectArgs},
     load::{CampaignArgs, Loaded, bar},
@@ -44,8 +44,6 @@ pub(super) struct Prepare {
     #[command(flatten)]
     by: ByArgs,
     #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
     campaign: CampaignArgs,
 }
 
@@ -69,7 +67,7 @@ impl Prepare {
         screen.remark(&prepared.remarks().clone().briefly());
         let (count, largest) = (prepared.len(), prepared.largest());
         let mut store = self.campaign.record.open()?;
-        let account = self.config.account(&loaded.campaign);
+        let account = self.campaign.record.config.account(&loaded.campaign);
         let witness = self.by.witness(&loaded, account.as_ref())?;
         self.expect.note_move(&loaded, &mut store)?;
         let kept = freeze(&mut loaded, prepared, &all, self.again, &witness, &mut store, screen)?;

@@ -8,10 +8,10 @@ use std::{
 use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
 
-use super::{Exit, Failure, account};
+use super::{Exit, Failure, account, approval::ConfigArgs};
 use crate::{
     approval::own_login,
-    campaign::{Accounts, RecordOptions},
+    campaign::{Accounts, RecordOptions, is_database},
     diagnostic::{Diagnostic, Place},
     outbox::{Location, Overview, Store, StoreError},
 };
@@ -29,6 +29,8 @@ pub(super) const OUTBOX_FILE: &str = "outbox.sqlite";
 /// Which record.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RecordArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
     /// The file that keeps what became of each message, or the address of a database [default: in your state directory]
     #[arg(long, value_name = "FILE", env = "APIECE_OUTBOX", hide_env_values = true)]
     outbox: Option<PathBuf>,
@@ -37,43 +39,32 @@ pub(super) struct RecordArgs {
     found: OnceLock<Location>,
 }
 
-/// Where the config file is said to be, for commands that have no flag for it.
-const CONFIG: &str = "APIECE_CONFIG";
-
 impl RecordArgs {
     /// Where it is: as it is said here, in the config file, or in the place of a service or of a user.
     pub(super) fn location(&self) -> Result<Location, Failure> {
-        let config = std::env::var_os(CONFIG).filter(|file| !file.is_empty()).map(PathBuf::from);
-        self.location_by(config.as_deref())
-    }
-
-    /// The same, where a config file is named.
-    pub(super) fn location_by(&self, config: Option<&Path>) -> Result<Location, Failure> {
         if let Some(found) = self.found.get() {
             return Ok(found.clone());
         }
-        let found = self.find_location(config)?;
+        let found = self.find_location()?;
         Ok(self.found.get_or_init(|| found).clone())
     }
 
-    fn find_location(&self, config: Option<&Path>) -> Result<Location, Failure> {
-        match &self.outbox {
-            Some(place) if !is_database(place) => Ok(place.into()),
-            said => {
-                let options = options(config)?;
-                let said = said.as_ref().map(|place| place.to_string_lossy().into_owned());
-                match said.or(options.address.clone()) {
-                    None => Ok(state_directory()?.join(OUTBOX_FILE).into()),
-                    Some(place) if !is_database(Path::new(&place)) => Ok(PathBuf::from(place).into()),
-                    Some(address) => database(&address, &options),
-                }
-            }
+    fn find_location(&self) -> Result<Location, Failure> {
+        if let Some(file) = self.named() {
+            return Ok(file.into());
+        }
+        let options = options(self.config.file())?;
+        let said = self.outbox.as_ref().map(|place| place.to_string_lossy().into_owned());
+        match said.or(options.address.clone()) {
+            None => Ok(state_directory()?.join(OUTBOX_FILE).into()),
+            Some(place) if !is_database(&place) => Ok(PathBuf::from(place).into()),
+            Some(address) => database(&address, &options),
         }
     }
 
     /// The file, if it is one that is named here.
     pub(super) fn named(&self) -> Option<PathBuf> {
-        self.outbox.clone().filter(|place| !is_database(place))
+        self.outbox.clone().filter(|place| !is_database(&place.to_string_lossy()))
     }
 
     /// Opens it.
@@ -92,11 +83,6 @@ impl RecordArgs {
         let campaign = store.campaign(id).map_err(failed)?;
         Ok((store, campaign))
     }
-}
-
-/// Whether a place is a database on a server, and no file.
-pub(super) fn is_database(place: &Path) -> bool {
-    place.to_str().is_some_and(|place| place.starts_with("postgres://") || place.starts_with("postgresql://"))
 }
 
 /// What the config file says of it.

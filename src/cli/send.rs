@@ -8,7 +8,11 @@ mod log;
 mod notify;
 mod pace;
 
-use std::{fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -73,9 +77,6 @@ pub(super) struct Send {
     /// The account of your config file to send through
     #[arg(long, value_name = "NAME", env = "APIECE_ACCOUNT", hide_env_values = true)]
     account: Option<String>,
-    /// Your config file
-    #[arg(long, value_name = "FILE", env = "APIECE_CONFIG", hide_env_values = true)]
-    config: Option<PathBuf>,
     /// Send without asking, if this is the number of recipients
     #[arg(long, value_name = "N")]
     confirm: Option<usize>,
@@ -223,7 +224,7 @@ impl Send {
             screen.remark(&prepared.remarks().clone().briefly());
         }
         let name = loaded.campaign.account.as_deref();
-        let account = if self.sandbox { None } else { Some(account::choose(self.config.as_deref(), name)?) };
+        let account = if self.sandbox { None } else { Some(account::choose(self.config(), name)?) };
         self.so_far.chosen(account.as_ref());
         step("account_chosen");
         let server = account.as_ref().map_or("the sandbox in this program; nothing is delivered".into(), server);
@@ -441,10 +442,15 @@ impl Send {
         if self.sandbox { ByArgs::for_nobody(loaded) } else { self.by.witness(loaded, account) }
     }
 
+    /// The config file, if one is named.
+    fn config(&self) -> Option<&Path> {
+        self.campaign.record.config.file()
+    }
+
     /// Where the record is. A sandbox has one of its own, whatever is named, since nobody gets anything.
     fn record(&self) -> Result<(Location, Option<TempDir>), Failure> {
         if !self.sandbox {
-            return Ok((self.campaign.record.location_by(self.config.as_deref())?, None));
+            return Ok((self.campaign.record.location()?, None));
         }
         let directory = tempfile::Builder::new().prefix("apiece-outbox-").tempdir();
         let directory =
@@ -517,7 +523,7 @@ impl Send {
             }
         };
         flag("account", self.account.clone());
-        flag("config", self.config.as_ref().map(|path| path.display().to_string()));
+        flag("config", self.config().map(|path| path.display().to_string()));
         for rate in &self.pace.rate {
             flag("rate", Some(rate.to_string()));
         }

@@ -36,8 +36,6 @@ pub(super) struct Status {
     /// The campaign; its first letters are enough, four at least
     id: Option<String>,
     #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
     record: RecordArgs,
 }
 
@@ -53,7 +51,7 @@ impl Status {
             return Ok(Exit::Ok);
         };
         let (store, campaign) = self.record.find(id)?;
-        let mut text = line(&campaign) + &facts(&store, &campaign, &self.config)?;
+        let mut text = line(&campaign) + &facts(&store, &campaign, &self.record.config)?;
         for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Sending] {
             details(&store, &campaign, outcome, &mut text)?;
         }

@@ -8,8 +8,8 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    campaign::{LoginSecret, Moment, Phase, TokenPlace, When},
-    cli::{Exit, Failure, record::is_database, send::Send},
+    campaign::{LoginSecret, Moment, Phase, TokenPlace, When, is_database},
+    cli::{Exit, Failure, send::Send},
     diagnostic::visible,
     schedule::{Calendar, CalendarError, Job, Manager},
     secret::SecretSource,
@@ -73,7 +73,7 @@ pub(super) fn job(words: &[String], comes: Comes, manager: &Manager) -> Result<N
         if let Ok(value) = std::env::var(name)
             && !value.is_empty()
         {
-            let is_file = !NAMES.contains(&name) && !is_database(Path::new(&value));
+            let is_file = !NAMES.contains(&name) && !is_database(&value);
             let value = if is_file { directory.join(&value).to_string_lossy().into_owned() } else { value };
             needs.environment.push((name.into(), value));
         }

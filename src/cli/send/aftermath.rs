@@ -214,13 +214,12 @@ impl Send {
         }
         if let Some(to) = &email {
             let name = self.account.as_deref().or(named.as_deref());
-            let sent = notify::account(account, || crate::cli::account::choose(self.config.as_deref(), name)).and_then(
-                |account| {
+            let sent =
+                notify::account(account, || crate::cli::account::choose(self.config(), name)).and_then(|account| {
                     // Whoever is told is told, whether or not it can be counted.
                     let _counted = self.aside(&account).ok();
                     news.to_address(to, account, sender.as_ref())
-                },
-            );
+                });
             if let Err(why) = sent {
                 failed("email", why);
             }

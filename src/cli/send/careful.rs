@@ -71,7 +71,7 @@ impl Send {
             let prepared = loaded.prepare(Selection::Some(vec![index]), screen)?;
             screen.remark(&prepared.remarks().clone().briefly());
         }
-        let account = account::choose(self.config.as_deref(), loaded.campaign.account.as_deref())?;
+        let account = account::choose(self.config(), loaded.campaign.account.as_deref())?;
         if loaded.list().get(index).is_some_and(|own| is_testers(&own)) {
             self.check_own_test(&loaded, &account, row)?;
         }
@@ -117,7 +117,7 @@ impl Send {
     /// Has a message that is none of the campaign's count for the limits of its account, where anything does. What is written down of
     /// it is that it was.
     pub(super) fn aside(&self, account: &Account) -> Result<Option<Aside>, Failure> {
-        let place = self.campaign.record.location_by(self.config.as_deref())?;
+        let place = self.campaign.record.location()?;
         if account.rates.is_empty() && !place.may_be_there() {
             return Ok(None);
         }

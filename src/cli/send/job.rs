@@ -72,7 +72,7 @@ impl Send {
             let help = "where the list varies, say --expect-between A..B";
             return Err(Failure::because(Exit::Refused, "schedule.count", message, Some(help)));
         }
-        let choose = || account::choose(self.config.as_deref(), loaded.campaign.account.as_deref());
+        let choose = || account::choose(self.config(), loaded.campaign.account.as_deref());
         let account = if self.sandbox { None } else { Some(choose()?) };
         Ok(Prospect { account, when: loaded.campaign.when })
     }

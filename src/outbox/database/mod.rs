@@ -21,7 +21,7 @@ pub(super) use self::{
     sqlite::Place,
     value::{AsValue, Row, Value, values},
 };
-use super::store::StoreError;
+use super::{Outcome, store::StoreError};
 
 /// Where a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,14 +125,6 @@ impl From<tokio_postgres::Error> for Fault {
     }
 }
 
-impl Fault {
-    /// What PostgreSQL says.
-    #[cfg(feature = "postgres")]
-    pub(super) fn said(why: &tokio_postgres::Error) -> String {
-        postgres::said(why)
-    }
-}
-
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -151,6 +143,19 @@ impl fmt::Display for Fault {
             Self::Random(why) => write!(f, "this machine has no randomness: {why}"),
         }
     }
+}
+
+/// Writes down what can become of a message, and what may follow what, as far as it is not there.
+fn fill_states(run: impl Fn(&str, &[Value<'_>]) -> Done<usize>) -> Done<()> {
+    for state in Outcome::ALL {
+        run("INSERT INTO state (name) VALUES (?) ON CONFLICT DO NOTHING", values![state.name()])?;
+    }
+    for (before, after) in Outcome::ALL.into_iter().flat_map(|one| Outcome::ALL.map(|other| (one, other))) {
+        if before.may_become(after) {
+            run("INSERT INTO transition VALUES (?, ?) ON CONFLICT DO NOTHING", values![before.name(), after.name()])?;
+        }
+    }
+    Ok(())
 }
 
 /// Octets that nobody can guess.

@@ -23,10 +23,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub(in crate::outbox) use self::lease::{Fence, Lease, holder};
 pub use self::server::{Server, ServerError};
 use super::{
-    Done, Fault, Location, StoreError,
+    Done, Fault, Location, StoreError, fill_states,
     value::{At, Row, Value},
 };
-use crate::outbox::Outcome;
 
 /// Scripts that make a database of one version one of the next.
 const MIGRATIONS: &[&str] = &[include_str!("postgres/1.sql")];
@@ -135,7 +134,7 @@ impl Session {
             for script in MIGRATIONS.iter().skip(usize::try_from(before).unwrap_or(0)) {
                 session.say(script)?;
             }
-            session.fill_states()?;
+            fill_states(|sql, values| session.run(sql, values))?;
             if before < known_version() {
                 session.run("INSERT INTO apiece.version VALUES (?)", &[Value::Number(known_version())])?;
             }
@@ -152,20 +151,6 @@ impl Session {
                 Err(failed(why))
             }
         }
-    }
-
-    fn fill_states(&self) -> Done<()> {
-        for state in Outcome::ALL {
-            let sql = "INSERT INTO state (name) VALUES (?) ON CONFLICT DO NOTHING";
-            self.run(sql, &[Value::Text(state.name())])?;
-        }
-        for (before, after) in Outcome::ALL.into_iter().flat_map(|one| Outcome::ALL.map(|other| (one, other))) {
-            if before.may_become(after) {
-                let sql = "INSERT INTO transition VALUES (?, ?) ON CONFLICT DO NOTHING";
-                self.run(sql, &[Value::Text(before.name()), Value::Text(after.name())])?;
-            }
-        }
-        Ok(())
     }
 
     /// Begins a transaction; there must be none.
@@ -215,15 +200,14 @@ impl Session {
 
     pub(super) fn run(&self, sql: &str, values: &[Value<'_>]) -> Done<usize> {
         let statement = self.statement(sql)?;
-        let changed =
-            block_on(self.client.execute_raw(&statement, values.iter().map(|value| value as &(dyn ToSql + Sync))))?;
+        let changed = block_on(self.client.execute_raw(&statement, parameters(values)))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     /// All rows of a short answer.
     pub(super) fn rows(&self, sql: &str, values: &[Value<'_>]) -> Done<Vec<tokio_postgres::Row>> {
         let statement = self.statement(sql)?;
-        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let values: Vec<_> = parameters(values).collect();
         Ok(block_on(self.client.query(&statement, &values))?)
     }
 
@@ -247,7 +231,7 @@ impl Session {
         self.cursors.set(number + 1);
         let declare = format!("DECLARE c{number} NO SCROLL CURSOR FOR {sql}");
         let declare = block_on(self.client.prepare(&numbered(&declare)))?;
-        block_on(self.client.execute_raw(&declare, values.iter().map(|value| value as &(dyn ToSql + Sync))))?;
+        block_on(self.client.execute_raw(&declare, parameters(values)))?;
         let fetch = block_on(self.client.prepare(&format!("FETCH {FETCHED} FROM c{number}")))?;
         loop {
             let rows = block_on(self.client.query(&fetch, &[]))?;
@@ -265,10 +249,10 @@ impl Session {
     /// Carries out statements that travel together, in their order; gives how many rows each changed.
     fn send(&self, statements: &[Queued]) -> Done<Vec<u64>> {
         let prepared = statements.iter().map(|queued| self.statement(&queued.sql)).collect::<Done<Vec<_>>>()?;
-        let under_way = statements.iter().zip(&prepared).map(|(queued, statement)| {
-            let values: Vec<&(dyn ToSql + Sync)> = queued.values.iter().map(|value| value as _).collect();
-            Box::pin(self.client.execute_raw(statement, values))
-        });
+        let under_way = statements
+            .iter()
+            .zip(&prepared)
+            .map(|(queued, statement)| Box::pin(self.client.execute_raw(statement, parameters(&queued.values))));
         let mut under_way: Vec<_> = under_way.collect();
         let mut changed: Vec<Option<u64>> = vec![None; under_way.len()];
         let mut is_sent = false;
@@ -290,6 +274,11 @@ impl Session {
         block_on(pin!(all))?;
         Ok(changed.into_iter().map(Option::unwrap_or_default).collect())
     }
+}
+
+/// Values as the library takes them.
+fn parameters<T: ToSql + Sync>(values: &[T]) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
+    values.iter().map(|value| value as _)
 }
 
 /// Waits for something that goes on among the connections.

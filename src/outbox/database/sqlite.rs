@@ -8,13 +8,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 
 use super::{
-    Done, Fault, Location, StoreError,
-    value::{At, Row, Value, values},
+    Done, Fault, Location, StoreError, fill_states,
+    value::{At, Row, Value},
 };
-use crate::{
-    outbox::Outcome,
-    secret::{create_directory, create_file},
-};
+use crate::secret::{create_directory, create_file};
 
 /// What SQLite keeps at offset 68 to tell whose file it is: "apie".
 pub(in crate::outbox) const APPLICATION_ID: i64 = 0x6170_6965;
@@ -159,7 +156,7 @@ impl Session {
         for script in MIGRATIONS.iter().skip(version) {
             self.say(script)?;
         }
-        self.fill_states()?;
+        fill_states(|sql, values| self.run(sql, values))?;
         self.connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         self.connection.pragma_update(None, "user_version", known_version())?;
         Ok(())
@@ -224,19 +221,6 @@ impl Session {
         while let Some(row) = rows.next()? {
             if !with(&Row::Sqlite(row))? {
                 break;
-            }
-        }
-        Ok(())
-    }
-
-    fn fill_states(&self) -> Done<()> {
-        for state in Outcome::ALL {
-            self.run("INSERT OR IGNORE INTO state (name) VALUES (?)", values![state.name()])?;
-        }
-        for (before, after) in Outcome::ALL.into_iter().flat_map(|one| Outcome::ALL.map(|other| (one, other))) {
-            if before.may_become(after) {
-                let sql = "INSERT OR IGNORE INTO transition VALUES (?, ?)";
-                self.run(sql, values![before.name(), after.name()])?;
             }
         }
         Ok(())

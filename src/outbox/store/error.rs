@@ -3,6 +3,8 @@
 use std::{fmt, io};
 
 use jiff::Timestamp;
+#[cfg(feature = "postgres")]
+use tokio_postgres::error::SqlState;
 
 use crate::{
     diagnostic::{Bare, Complaint, counted, quoted, visible},
@@ -154,7 +156,7 @@ impl StoreError {
         let why = match why {
             Fault::Sqlite(why) => why,
             #[cfg(feature = "postgres")]
-            Fault::Postgres(why) => return Self::of_postgres(place, why),
+            Fault::Postgres(said) => return Self::of_postgres(place, said.code(), why.to_string()),
             #[cfg(feature = "postgres")]
             Fault::Unreached(why) => return Self::Unreached(place, why.clone()),
             #[cfg(feature = "postgres")]
@@ -178,9 +180,8 @@ impl StoreError {
 
     /// By the codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
     #[cfg(feature = "postgres")]
-    fn of_postgres(place: Location, why: &tokio_postgres::Error) -> Self {
-        let said = Fault::said(why);
-        let Some(code) = why.code() else { return Self::Unreached(place, said) };
+    fn of_postgres(place: Location, code: Option<&SqlState>, said: String) -> Self {
+        let Some(code) = code else { return Self::Unreached(place, said) };
         match code.code() {
             "25006" => Self::ReadOnly(place),
             "53100" => Self::Full(place),

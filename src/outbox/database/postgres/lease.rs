@@ -14,8 +14,12 @@ use crate::{
     outbox::database::{Done, Fault, Location, StoreError, random, value::values},
 };
 
-/// A run that nobody heard of for so long is over.
-const TERM: &str = "interval '30 seconds'";
+/// Until when a run is heard of that says now that it is there: one that nobody heard of for so long is over.
+macro_rules! until {
+    () => {
+        "clock_timestamp() + interval '30 seconds'"
+    };
+}
 
 /// It is tried so often before somebody is said to have it, with pauses.
 const PATIENCE: u32 = 5;
@@ -29,7 +33,6 @@ const BEAT: Duration = Duration::from_secs(8);
 /// That nobody else sends a campaign, as long as its holder is heard of.
 #[derive(Debug)]
 pub(in crate::outbox) struct Lease {
-    server: Server,
     campaign: String,
     token: [u8; 16],
     end: Arc<(Mutex<bool>, Condvar)>,
@@ -60,8 +63,7 @@ impl Lease {
                 }
             }
         }
-        let mut lease =
-            Self { server: server.clone(), campaign: campaign.to_owned(), token, end: Arc::default(), beating: None };
+        let mut lease = Self { campaign: campaign.to_owned(), token, end: Arc::default(), beating: None };
         let (server, campaign, end) = (server.clone(), campaign.to_owned(), Arc::clone(&lease.end));
         let beating = std::thread::Builder::new().name("lease".into()).spawn(move || {
             beat(session, &server, &campaign, token, &end);
@@ -93,8 +95,9 @@ fn locks(session: &Session, campaign: &str) -> Done<bool> {
 /// Takes it, if it is free: nobody has it, or who had it was not heard of for too long.
 fn try_to_take(session: &Session, campaign: &str, token: [u8; 16], about: &str) -> Done<bool> {
     let is_free = if locks(session, campaign)? { "" } else { "WHERE run.until < clock_timestamp()" };
+    let until = until!();
     let sql = format!(
-        "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, clock_timestamp() + {TERM})
+        "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, {until})
          ON CONFLICT (campaign) DO UPDATE SET token = excluded.token, holder = excluded.holder, until = excluded.until {is_free}"
     );
     Ok(session.run(&sql, values![campaign, token, about])? == 1)
@@ -109,7 +112,8 @@ pub(in crate::outbox) struct Fence {
 
 impl Fence {
     /// What changes one row as long as it is so; and nobody can take the campaign before the transaction ends.
-    pub(in crate::outbox) const SQL: &str = "UPDATE run SET until = greatest(until, clock_timestamp() + interval '30 seconds') WHERE campaign = ? AND token = ?";
+    pub(in crate::outbox) const SQL: &str =
+        concat!("UPDATE run SET until = greatest(until, ", until!(), ") WHERE campaign = ? AND token = ?");
 
     pub(in crate::outbox) fn campaign(&self) -> &str {
         &self.campaign
@@ -123,13 +127,12 @@ impl Fence {
 /// Says that a run is there until it ends, or until another has the campaign.
 fn beat(session: Session, server: &Server, campaign: &str, token: [u8; 16], end: &(Mutex<bool>, Condvar)) {
     let mut session = Some(session);
-    let mut is_over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
-    while !*is_over {
-        is_over = end.1.wait_timeout(is_over, BEAT).unwrap_or_else(PoisonError::into_inner).0;
-        if *is_over {
-            return;
+    loop {
+        let is_over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = end.1.wait_timeout_while(is_over, BEAT, |is_over| !*is_over);
+        if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+            break;
         }
-        drop(is_over);
         // A database that was away for a while may be there again.
         let connected = session.take().map_or_else(
             || Session::connect(server).and_then(|session| locks(&session, campaign).map(|_| session)),
@@ -142,7 +145,10 @@ fn beat(session: Session, server: &Server, campaign: &str, token: [u8; 16], end:
                 Err(_) => {}
             }
         }
-        is_over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
+    }
+    // Where the database is away the lock is gone with the session.
+    if let Some(session) = session {
+        let _ = session.run("DELETE FROM run WHERE campaign = ? AND token = ?", values![campaign, token]);
     }
 }
 
@@ -152,9 +158,6 @@ impl Drop for Lease {
         self.end.1.notify_all();
         if let Some(beating) = self.beating.take() {
             let _ = beating.join();
-        }
-        if let Ok(session) = Session::connect(&self.server) {
-            let _ = session.run("DELETE FROM run WHERE campaign = ? AND token = ?", values![self.campaign, self.token]);
         }
     }
 }

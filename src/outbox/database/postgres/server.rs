@@ -21,9 +21,6 @@ use crate::{
     trust,
 };
 
-/// How such a place begins.
-const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
-
 /// So long it is tried to connect.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -93,17 +90,11 @@ impl Complaint for ServerError {
 }
 
 impl Server {
-    /// Whether a text is to say which server, and not which file.
-    #[must_use]
-    pub fn is_meant(text: &str) -> bool {
-        SCHEMES.iter().any(|scheme| text.starts_with(scheme))
-    }
-
     /// Reads `postgres://USER@HOST:PORT/DATABASE?sslrootcert=FILE`, as PostgreSQL's own programs do
     /// (<https://www.postgresql.org/docs/current/libpq-connect.html>), without a password.
     pub fn parse(text: &str) -> Result<Self, ServerError> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));
-        let authority = SCHEMES.iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
+        let authority = address.split_once("://").map_or(address, |(_, authority)| authority);
         let who = authority.split('/').next().and_then(|host| host.rsplit_once('@')).map_or("", |(who, _)| who);
         let mut kept = Vec::new();
         let (mut ca_file, mut is_plain) = (None, false);
