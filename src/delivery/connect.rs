@@ -19,6 +19,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use super::crew::Place;
 use super::{
     Reply, StopReason,
     dial::dial,
@@ -136,6 +137,8 @@ pub(super) struct Connection {
     /// Whether what was answered before it was lost can still be read.
     pub(super) is_half_closed: bool,
     habits: Arc<Habits>,
+    /// The right to be open, where others share the account
+    pub(super) place: Option<Place>,
 }
 
 /// Whether a server takes an envelope before it has answered to the content in front of it.
@@ -293,6 +296,7 @@ impl Connector {
             is_lost: false,
             is_half_closed: false,
             habits,
+            place: None,
         })
     }
 

@@ -2,21 +2,49 @@
 //! many where the server has too many, and slowly more again.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
+#[cfg(feature = "postgres")]
+use crate::outbox::{OpenPlace, Places};
+
 /// So long without a refusal, and one more connection is tried.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The places for connections.
+/// So often it is looked whether a connection may be opened that others share, or whether one's own share has grown.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The right to one open connection of those that others share.
+#[cfg(feature = "postgres")]
+pub(super) type Place = OpenPlace;
+
+/// Nobody shares any.
+#[cfg(not(feature = "postgres"))]
 #[derive(Debug)]
+pub(super) enum Place {}
+
+/// The connections that others share, too.
+#[derive(Clone, Default)]
+pub struct Shared {
+    /// Where the right to each is had.
+    #[cfg(feature = "postgres")]
+    pub places: Option<Arc<Places>>,
+    /// How many are one's own at the moment.
+    pub share: Option<Arc<AtomicUsize>>,
+}
+
+/// The places for connections.
 pub(super) struct Crew {
     state: Mutex<State>,
     changed: Notify,
     most: usize,
+    shared: Shared,
 }
 
 #[derive(Debug)]
@@ -32,9 +60,36 @@ struct State {
 }
 
 impl Crew {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, shared: Shared) -> Self {
         let state = State { allowed: 1, taken: 0, ready: 0, is_trusted: false, changed: Instant::now() };
-        Self { state: Mutex::new(state), changed: Notify::new(), most }
+        Self { state: Mutex::new(state), changed: Notify::new(), most, shared }
+    }
+
+    /// Waits for the right to open a connection, where others share them; none where nobody does.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(clippy::unused_async, clippy::unused_self, reason = "nobody shares any")
+    )]
+    pub(super) async fn place(&self) -> Result<Option<Place>, String> {
+        #[cfg(feature = "postgres")]
+        if let Some(places) = &self.shared.places {
+            loop {
+                let asking = Arc::clone(places);
+                let asked = tokio::task::spawn_blocking(move || asking.take()).await;
+                let place = asked.map_err(|why| why.to_string())?.map_err(|why| why.to_string())?;
+                if place.is_some() {
+                    return Ok(place);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// So many connections may be open, out of those that the server lets in.
+    fn own(&self, allowed: usize) -> usize {
+        let share = self.shared.share.as_ref().map_or(usize::MAX, |share| share.load(Ordering::Relaxed));
+        allowed.min(share)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -47,12 +102,15 @@ impl Crew {
             let changed = self.changed.notified();
             {
                 let mut state = self.state();
-                if state.taken < state.allowed {
+                if state.taken < self.own(state.allowed) {
                     state.taken += 1;
                     return;
                 }
             }
-            changed.await;
+            match self.shared.share {
+                Some(_) => drop(tokio::time::timeout(LOOK_EVERY, changed).await),
+                None => changed.await,
+            }
         }
     }
 
@@ -80,7 +138,7 @@ impl Crew {
     /// Whether there are more connections than may be. Then one of them counts no longer, and is to be closed.
     pub(super) fn gives_one_up(&self) -> bool {
         let mut state = self.state();
-        let is_too_large = state.ready > state.allowed;
+        let is_too_large = state.ready > self.own(state.allowed);
         state.ready -= usize::from(is_too_large);
         is_too_large
     }
@@ -88,7 +146,7 @@ impl Crew {
     /// Whether there are more connections than may be.
     pub(super) fn is_too_large(&self) -> bool {
         let state = self.state();
-        state.ready > state.allowed
+        state.ready > self.own(state.allowed)
     }
 
     /// The server has taken a message.
@@ -139,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn half_as_many_at_once_and_slowly_more_again() {
-        let crew = Crew::new(8);
+        let crew = Crew::new(8, Shared::default());
         crew.enter().await;
         assert!(tokio::time::timeout(Duration::from_secs(9), crew.enter()).await.is_err(), "one until it is trusted");
         crew.accepted();
@@ -159,7 +217,7 @@ mod tests {
         crew.accepted();
         crew.enter().await;
         assert_eq!([crew.refused(), crew.refused(), crew.refused()], [Some(2), Some(1), None]);
-        let crew = Crew::new(6);
+        let crew = Crew::new(6, Shared::default());
         crew.accepted();
         (0..3).for_each(|_| crew.connected());
         assert_eq!([crew.refused_another(), crew.refused_another()], [Some(3), None], "those that were let in stay");

@@ -278,6 +278,8 @@ pub enum StopReason {
         /// Why.
         why: String,
     },
+    /// A worker lets the campaign go: somebody wants to have it alone, or others of the same account wait.
+    LetGo,
     /// Somebody wants it to stop.
     Interrupted(Signal),
 }
@@ -317,6 +319,7 @@ impl fmt::Display for StopReason {
             Self::TooLate { end: Some(end) } => write!(f, "it is too late: nothing is begun after {end}"),
             Self::TooLate { end: None } => f.write_str("no window opens any more, as far as its holidays are known"),
             Self::NoLongerAllowed { why } => write!(f, "it may not be sent any more: {why}"),
+            Self::LetGo => f.write_str("another's turn"),
             Self::Interrupted(Signal::Interrupt) => f.write_str("interrupted"),
             Self::Interrupted(Signal::Terminate) => f.write_str("told to stop"),
         }
@@ -346,6 +349,7 @@ impl StopReason {
             Self::Outside { .. } => "outside_window",
             Self::TooLate { .. } => "too_late",
             Self::NoLongerAllowed { .. } => "no_longer_allowed",
+            Self::LetGo => "let_go",
             Self::Interrupted(Signal::Interrupt) => "interrupted",
             Self::Interrupted(Signal::Terminate) => "terminated",
         }
@@ -430,7 +434,7 @@ impl StopReason {
                 .into(),
             Self::NoLongerAllowed { .. } => "what is left stays queued: apiece status ID says what is known of it".into(),
             Self::NotGoneOn => "to go on with them, run the same command again; to take them back, apiece cancel ID".into(),
-            Self::Interrupted(_) => return None,
+            Self::LetGo | Self::Interrupted(_) => return None,
         })
     }
 }

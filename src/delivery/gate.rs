@@ -92,7 +92,8 @@ impl Run {
             Phase::Closed(opens) => opens,
         };
         let said = schedule.hours.spoken(opens);
-        if !self.waits {
+        // A worker has other things to do meanwhile.
+        if !self.waits || self.outbox.is_fed() {
             end_run(&self.stop, &self.events, StopReason::Outside { opens: said }).await;
             return false;
         }

@@ -46,6 +46,7 @@ use self::{
 };
 pub use self::{
     connect::{check_account, try_login},
+    crew::Shared,
     event::{Event, Finished, Reply, Signal, StopReason},
     gate::Schedule,
     outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
@@ -94,6 +95,8 @@ pub struct Job {
     pub retry: Retry,
     /// Whether the run waits until they are due.
     pub waits: bool,
+    /// Connections that others share.
+    pub shared: Shared,
     /// Where other programs share the account, with what counts already for its rates.
     pub ledger: Option<(Ledger, News)>,
     /// What time it is, for `Date` and for the schedule.
@@ -161,7 +164,7 @@ impl Stop {
 /// the run waits, without a connection.
 pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
     let left = left(&job.outbox);
-    let most = job.connections.min(left).max(1);
+    let most = if job.outbox.is_fed() { job.connections } else { job.connections.min(left) }.max(1);
     let rates: Vec<Rate> = job.account.rates.iter().chain(&job.rates).copied().collect();
     let connector = match Connector::new(&job.account, job.secret) {
         Ok(connector) => connector,
@@ -170,7 +173,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
     let run = Arc::new(Run {
         connector,
         pace: Pace::new(&rates, job.spread, job.ledger),
-        crew: Crew::new(most),
+        crew: Crew::new(most, job.shared),
         composer: job.composer,
         signer: job.signer,
         outbox: job.outbox,
@@ -187,13 +190,12 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         most_losses: most + MOST_LOSSES,
         losses: AtomicUsize::new(0),
         breakers: AtomicUsize::new(0),
-        left: watch::Sender::new(left),
         streak: Mutex::default(),
     });
     if !run.opened().await {
         return;
     }
-    let first = match run.stop.unless(run.connector.connect()).await {
+    let first = match run.stop.unless(run.open_one()).await {
         Some(Ok(connection)) => connection,
         Some(Err(reason)) => return end_run(&run.stop, &run.events, reason).await,
         None => return,
@@ -218,8 +220,13 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
 /// Nothing is sent if not all of it can be, since a message is larger than the server takes.
 fn too_large(run: &Run, most: u64) -> Option<StopReason> {
     let further = DATE + if run.signer.is_some() { SIGNATURE } else { 0 };
-    if run.outbox.largest() as u64 + further <= most {
+    let size = run.outbox.largest() as u64 + further;
+    if size <= most {
         return None;
+    }
+    // Nobody knows yet which messages come.
+    if run.outbox.is_fed() {
+        return Some(StopReason::TooLarge { size, most });
     }
     // The largest of the campaign may be none of those that are to be sent.
     let left = run.outbox.with(&[Outcome::Queued, Outcome::Deferred]).into_iter();

@@ -153,7 +153,9 @@ impl StopReason {
             Self::LoginUnavailable(_) => (Stage::Login, Happening::Temporary),
             Self::NoSecret(why) if why.is_passing => (Stage::Login, Happening::Temporary),
             // The account could be locked, or this is what an attacker waits for.
-            Self::LoginRefused(_) | Self::NoLogin(_) | Self::NoSecret(_) => (Stage::Login, Happening::Permanent),
+            Self::LoginRefused(_) | Self::NoLogin(_) | Self::NoSecret(_) | Self::NoRecord { .. } => {
+                (Stage::Login, Happening::Permanent)
+            }
             _ => (Stage::Connect, Happening::Closed),
         };
         stage.consequence(happening).run

@@ -6,7 +6,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,9 +18,11 @@ use tokio::{
     time::Instant,
 };
 
+#[cfg(feature = "postgres")]
+use crate::outbox::{Given, Grants};
 use crate::{
     campaign::Rate,
-    outbox::{Ledger, News, StoreError},
+    outbox::{Ledger, News, SeenLedger, StoreError},
 };
 
 /// Timers are not finer than this.
@@ -25,6 +30,10 @@ const TICK: Duration = Duration::from_millis(2);
 
 /// So often it is looked whether transactions of other programs are over, where these are in the way.
 const POLL: Duration = Duration::from_millis(200);
+
+/// A database that says when there will be room is asked again after so long at the latest.
+#[cfg(feature = "postgres")]
+const MOST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server that wants to be asked for less is never left alone for longer.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
@@ -40,7 +49,10 @@ pub(super) struct Pace {
     gap: Duration,
     next: Mutex<Option<Instant>>,
     /// Where other programs share the account; what it says is taken into account before it is asked again
-    ledger: Option<tokio::sync::Mutex<Ledger>>,
+    ledger: Option<tokio::sync::Mutex<SeenLedger>>,
+    /// Where a database says when there is room, and there are no windows here
+    #[cfg(feature = "postgres")]
+    grants: Option<(Arc<Grants>, tokio::sync::Mutex<Vec<(usize, Duration)>>)>,
 }
 
 /// How a server that was asked too much is left alone.
@@ -69,6 +81,9 @@ struct Window {
 pub(super) struct Slot {
     pace: Arc<Pace>,
     number: Option<i64>,
+    /// Whether it was written down that a transaction begins with it
+    is_told: AtomicBool,
+    is_closed: bool,
 }
 
 /// When there is room.
@@ -86,6 +101,11 @@ impl Pace {
     pub(super) fn new(rates: &[Rate], spread: bool, ledger: Option<(Ledger, News)>) -> Arc<Self> {
         let gap = |rate: &Rate| rate.window() / rate.count().get();
         let gap = rates.iter().filter(|_| spread).map(gap).max().unwrap_or_default();
+        #[cfg(feature = "postgres")]
+        let asked_for: Vec<_> = {
+            let spread = (!gap.is_zero()).then_some((1, gap));
+            rates.iter().map(|rate| (rate.count().get() as usize, rate.window() + TICK)).chain(spread).collect()
+        };
         let window = |rate: &Rate| Window {
             count: rate.count().get() as usize,
             length: rate.window() + TICK,
@@ -94,6 +114,16 @@ impl Pace {
             elsewhere: 0,
         };
         let (ledger, past) = ledger.unzip();
+        #[cfg(feature = "postgres")]
+        let (ledger, grants) = match ledger {
+            Some(Ledger::Granted(grants)) => (None, Some(grants)),
+            Some(Ledger::Seen(seen)) => (Some(seen), None),
+            None => (None, None),
+        };
+        #[cfg(not(feature = "postgres"))]
+        let ledger = ledger.map(|Ledger::Seen(seen)| seen);
+        #[cfg(feature = "postgres")]
+        let rates = if grants.is_some() { &[] } else { rates };
         let windows = Mutex::new(rates.iter().map(window).collect());
         let pace = Self {
             windows,
@@ -102,6 +132,8 @@ impl Pace {
             gap,
             next: Mutex::default(),
             ledger: ledger.map(tokio::sync::Mutex::new),
+            #[cfg(feature = "postgres")]
+            grants: grants.map(|grants| (grants, tokio::sync::Mutex::new(asked_for))),
         };
         if let Some(past) = past {
             pace.learn(&past);
@@ -161,7 +193,20 @@ impl Pace {
 
     /// Whether connections may have to rest.
     pub(super) fn is_slow(&self) -> bool {
+        #[cfg(feature = "postgres")]
+        if self.grants.is_some() {
+            return true;
+        }
         !self.windows().is_empty()
+    }
+
+    /// Nothing is begun for a while: what was given by others for that goes back.
+    #[cfg(feature = "postgres")]
+    pub(super) fn rests(&self) {
+        if let Some((grants, _)) = self.grants.as_ref().filter(|(grants, _)| grants.has_unused()) {
+            let grants = Arc::clone(grants);
+            tokio::task::spawn_blocking(move || grants.give_back());
+        }
     }
 
     /// The right to begin, if it can be had without waiting for it.
@@ -171,10 +216,14 @@ impl Pace {
 
     /// The right to begin, or when there is room. An error says why that cannot be agreed on with other programs.
     async fn try_slot(self: &Arc<Self>) -> Result<Result<Slot, Room>, String> {
-        let slot = || Slot { pace: Arc::clone(self), number: None };
+        let slot = || Slot::new(self, None);
         let now = Instant::now();
         if let Some(until) = self.held().until.filter(|until| *until > now) {
             return Ok(Err(Room::At(until)));
+        }
+        #[cfg(feature = "postgres")]
+        if let Some((grants, windows)) = &self.grants {
+            return self.granted(grants, windows).await;
         }
         if !self.is_slow() {
             return Ok(Ok(slot()));
@@ -189,7 +238,7 @@ impl Pace {
         }
         let mut slot = slot();
         let Some(ledger) = ledger else { return Ok(Ok(slot)) };
-        let asking = Ledger::clone(&ledger);
+        let asking = SeenLedger::clone(&ledger);
         let (sender, taken) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             // Whoever waited for it may have given up meanwhile.
@@ -209,6 +258,35 @@ impl Pace {
                 Ok(Err(Room::Now))
             }
         }
+    }
+
+    /// The same where a database says when there is room. One question is asked at a time.
+    #[cfg(feature = "postgres")]
+    async fn granted(
+        self: &Arc<Self>,
+        grants: &Arc<Grants>,
+        windows: &tokio::sync::Mutex<Vec<(usize, Duration)>>,
+    ) -> Result<Result<Slot, Room>, String> {
+        if let Some(number) = grants.at_once() {
+            return Ok(Ok(Slot::new(self, Some(number))));
+        }
+        let windows = windows.lock().await;
+        let (asking, of) = (Arc::clone(grants), windows.clone());
+        let (sender, given) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            // Whoever waited for it may have given up meanwhile.
+            if let Err(Ok(Given::Slot(number))) = sender.send(asking.ask(&of)) {
+                asking.put_back(number);
+            }
+        });
+        let given = given.await.map_err(|why| why.to_string())?.map_err(|why| why.to_string())?;
+        Ok(match given {
+            Given::Slot(number) => Ok(Slot::new(self, Some(number))),
+            // What others give back may be had sooner.
+            Given::Later(wait) => {
+                Err(Room::At(Instant::now() + wait.unwrap_or(POLL).clamp(Duration::from_millis(1), MOST_PATIENCE)))
+            }
+        })
     }
 
     /// Waits until a transaction may begin. `waiting` is told how long, if it is known to take a while. An error says why that
@@ -240,7 +318,7 @@ impl Pace {
             }
             if is_elsewhere && let Some(ledger) = &self.ledger {
                 let ledger = ledger.lock().await;
-                let asking = Ledger::clone(&ledger);
+                let asking = SeenLedger::clone(&ledger);
                 self.learn(&asked(move || asking.look()).await?);
             }
         }
@@ -248,7 +326,7 @@ impl Pace {
 
     /// The right to begin, where it is agreed on with nobody else and is to be had at once.
     pub(super) fn slot_now(self: &Arc<Self>) -> Option<Slot> {
-        (self.take(Instant::now()) == Room::Now).then(|| Slot { pace: Arc::clone(self), number: None })
+        (self.take(Instant::now()) == Room::Now).then(|| Slot::new(self, None))
     }
 
     /// When there is room.
@@ -306,24 +384,37 @@ async fn asked<T: Send + 'static>(ask: impl FnOnce() -> Result<T, StoreError> + 
 }
 
 impl Slot {
-    /// Its number in the record.
-    pub(super) fn number(&self) -> Option<i64> {
+    fn new(pace: &Arc<Pace>, number: Option<i64>) -> Self {
+        Self { pace: Arc::clone(pace), number, is_told: AtomicBool::new(false), is_closed: false }
+    }
+
+    /// Its number, for the record.
+    pub(super) fn tell(&self) -> Option<i64> {
+        self.is_told.store(true, Ordering::Relaxed);
         self.number
     }
 
     /// The transaction was never begun and does not count.
-    pub(super) fn unused(self) {
+    pub(super) fn unused(mut self) {
         self.close(None);
+        self.is_closed = true;
+        #[cfg(feature = "postgres")]
+        if let Some((grants, _)) = &self.pace.grants {
+            // What the record knows of counts, and is over when that is written down.
+            if let Some(number) = self.number.filter(|_| !self.is_told.load(Ordering::Relaxed)) {
+                grants.put_back(number);
+            }
+            return;
+        }
         if let Some(number) = self.number {
             let pace = Arc::clone(&self.pace);
             tokio::spawn(async move {
                 if let Some(ledger) = &pace.ledger {
-                    let ledger = Ledger::clone(&*ledger.lock().await);
+                    let ledger = SeenLedger::clone(&*ledger.lock().await);
                     let _ = tokio::task::spawn_blocking(move || ledger.give_back(number)).await;
                 }
             });
         }
-        std::mem::forget(self);
     }
 
     fn close(&self, answered: Option<Instant>) {
@@ -337,7 +428,9 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.close(Some(Instant::now()));
+        if !self.is_closed {
+            self.close(Some(Instant::now()));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::{Timestamp, ZonedDateTime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::{
     Event, Reply, Stop, StopReason,
@@ -68,8 +68,6 @@ pub(super) struct Run {
     pub(super) losses: AtomicUsize,
     /// Messages put off since then because no connection survived them.
     pub(super) breakers: AtomicUsize,
-    /// Messages without an outcome.
-    pub(super) left: watch::Sender<usize>,
     /// What the server said last when it refused something, and how often in a row.
     pub(super) streak: Mutex<(String, usize)>,
 }
@@ -103,7 +101,7 @@ impl Run {
 
     /// The future's result, or `None` if somebody wants to stop, or everything has its outcome.
     pub(super) async fn unless_over<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut left = self.left.subscribe();
+        let mut left = self.outbox.left().subscribe();
         tokio::select! {
             biased;
             _ = left.wait_for(|left| *left == 0) => None,
@@ -117,12 +115,20 @@ impl Run {
         self.tell(Event::Connected { connection: number, peer, tls, login }).await;
     }
 
+    /// Opens a connection, once it may be open where others share the account.
+    pub(super) async fn open_one(&self) -> Result<Connection, StopReason> {
+        let place = self.crew.place().await.map_err(|why| StopReason::NoRecord { why })?;
+        let mut connection = self.connector.connect().await?;
+        connection.place = place;
+        Ok(connection)
+    }
+
     /// Without a reason the run is ending already.
     pub(super) async fn try_to_connect(&self, number: usize) -> Result<Connection, Option<StopReason>> {
         let mut reason = None;
         for pause in std::iter::once(Duration::ZERO).chain(RECONNECT_PAUSES) {
             tokio::time::sleep(pause).await;
-            match self.connector.connect().await {
+            match self.open_one().await {
                 Ok(connection) => {
                     self.connected(number, &connection).await;
                     return Ok(connection);
@@ -195,7 +201,7 @@ impl Run {
     /// Writes down that a message is about to be sent.
     pub(super) fn begin(&self, outgoing: &Outgoing, connection: &Connection, slot: &Slot) -> Written {
         let over = Connected { server: connection.peer.to_string(), tls: connection.tls };
-        self.outbox.begin(outgoing.claim, &outgoing.message_id, over, slot.number())
+        self.outbox.begin(outgoing.claim, &outgoing.message_id, over, slot.tell())
     }
 
     /// Whether several messages are on the way over a connection at once.

@@ -73,9 +73,10 @@ pub(super) async fn work(run: Arc<Run>, number: usize, connection: Option<Connec
 impl Seat {
     async fn work(&mut self) {
         let run = Arc::clone(&self.run);
-        let mut changes = run.domains.changes();
+        let (mut changes, mut news) = (run.domains.changes(), run.outbox.news());
         while !run.stop.requested() {
             changes.mark_unchanged();
+            news.mark_unchanged();
             let work = run.work(self.number);
             match work {
                 Work::Now => {}
@@ -85,7 +86,7 @@ impl Seat {
                     continue;
                 }
                 Work::At(_) | Work::Unknown => {
-                    self.rest(work, &mut changes).await;
+                    self.rest(work, &mut changes, &mut news).await;
                     continue;
                 }
                 Work::None => break,
@@ -318,7 +319,7 @@ impl Seat {
             finished.outcome = Outcome::InDoubt;
         }
         match put_off {
-            Some(put_off) if written.is_ok() && run.waits => {
+            Some(put_off) if written.is_ok() && run.waits && !run.outbox.forgets_what_is_put_off() => {
                 run.outbox.settle_until_due(claim, put_off);
                 run.tell(Event::PutOff { finished, time: until(put_off.due) }).await;
                 fault::point("told");
@@ -327,7 +328,7 @@ impl Seat {
                 run.outbox.settle(claim, finished.outcome);
                 run.tell(Event::Finished(finished)).await;
                 fault::point("told");
-                run.left.send_modify(|left| *left = left.saturating_sub(1));
+                run.outbox.left().send_modify(|left| *left = left.saturating_sub(1));
             }
         }
         if let Err(why) = written {
@@ -336,11 +337,13 @@ impl Seat {
     }
 
     /// Waits until something that cannot be sent yet may be, or nothing is left to wait for.
-    async fn rest(&mut self, work: Work, changes: &mut watch::Receiver<()>) {
+    async fn rest(&mut self, work: Work, changes: &mut watch::Receiver<()>, news: &mut watch::Receiver<()>) {
         let time = match work {
             Work::At(due) => until(due),
             _ => Duration::from_secs(1),
         };
+        #[cfg(feature = "postgres")]
+        self.run.pace.rests();
         if time > MOST_IDLE {
             self.hang_up().await;
         }
@@ -353,7 +356,13 @@ impl Seat {
             run.tell(Event::Waiting { connection: self.number, time: until(due) }).await;
         }
         // Another may have been put off until sooner; and a clock that is set does not hold anybody up.
-        let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), changes.changed())).await;
+        let changed = async {
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = news.changed() => {}
+            }
+        };
+        let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), changed)).await;
     }
 
     /// The right to begin a transaction, or `None` if the run is to stop or nothing may be begun any more. A long wait closes the connection.

@@ -3,6 +3,7 @@
 //! A run knows all of it in memory, and writes each step down ([`Journal`]) before it counts: a [`Store`] outlives the run.
 
 mod database;
+mod feed;
 mod files;
 mod prepare;
 mod same;
@@ -18,18 +19,22 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-#[cfg(feature = "postgres")]
-pub use self::database::{Server, ServerError};
 pub use self::{
     database::Location,
+    feed::{Portion, Portioned},
     prepare::Prepared,
     store::{
         Aside, Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
-        Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError,
-        TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
+        Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Reported, Reports,
+        SeenLedger, Snapshot, Store, StoreError, TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
+};
+#[cfg(feature = "postgres")]
+pub use self::{
+    database::{Server, ServerError},
+    store::{Backlog, Given, Grants, OpenPlace, Places, Waiting, Worker},
 };
 pub(crate) use self::{
     prepare::inspect,
@@ -178,6 +183,9 @@ pub struct Outbox {
     largest: usize,
     state: Mutex<State>,
     journal: Option<Journal>,
+    /// How many messages have no outcome yet
+    left: watch::Sender<usize>,
+    news: watch::Sender<()>,
 }
 
 /// Whether something is written down: an answer that comes, unless nothing is, since no step of the table leads there.
@@ -195,6 +203,8 @@ struct State {
     later: BinaryHeap<Reverse<(Timestamp, usize)>>,
     /// How often, and since when.
     put_off: HashMap<usize, PutOff>,
+    /// Where batches come while others are sent.
+    feed: Option<feed::Feed>,
 }
 
 /// How often a message was put off by the server.
@@ -270,8 +280,10 @@ impl Outbox {
         largest: usize,
         journal: Option<Journal>,
     ) -> Self {
+        let is_left = |outcome: &&Outcome| matches!(outcome, Outcome::Queued | Outcome::Deferred);
+        let left = watch::Sender::new(outcomes.iter().filter(is_left).count());
         let state = State { outcomes, ..State::default() };
-        Self { digests, indices, largest, state: Mutex::new(state), journal }
+        Self { digests, indices, largest, state: Mutex::new(state), journal, left, news: watch::Sender::new(()) }
     }
 
     /// Those of a campaign of the record, which is kept up from now on, at `selected` places of its list.
@@ -323,6 +335,7 @@ impl Outbox {
             _ if !state.returned.is_empty() || state.has_next() => Work::Now,
             Some(Reverse((due, _))) if *due <= now => Work::Now,
             Some(Reverse((due, _))) => Work::At(*due),
+            None if state.feed.as_ref().is_some_and(|feed| feed.is_open) => Work::Unknown,
             None => Work::None,
         }
     }
@@ -343,7 +356,11 @@ impl Outbox {
             }
             None => return None,
         };
-        Some(Claim { position, index: self.indices.at(position), digest: self.digests[position], returns })
+        let (index, digest) = match &state.feed {
+            Some(feed) => *feed.came.get(position)?,
+            None => (self.indices.at(position), self.digests[position]),
+        };
+        Some(Claim { position, index, digest, returns })
     }
 
     /// The message is about to be sent. Its last line must not be written before that is written down.

@@ -18,7 +18,7 @@ use crate::{
     address::Address,
     campaign::{Account, Hours},
     cli::{Exit, Failure, Format, Screen, signals, when::in_a_line},
-    delivery::{self, Job, Schedule, Signal, Stop, StopReason},
+    delivery::{self, Job, Schedule, Shared, Signal, Stop, StopReason},
     diagnostic::visible,
     message::{Composer, Signer},
     outbox::{Outbox, Outcome},
@@ -65,6 +65,7 @@ impl Send {
             outbox: Arc::clone(&outbox),
             retry: campaign.retry,
             waits: !self.retry.no_wait && self.test.is_none(),
+            shared: Shared::default(),
             ledger,
             clock: ZonedDateTime::now,
             schedule: hours.filter(|_| !self.sandbox).map(|hours| schedule(hours, Arc::clone(&recheck))),
@@ -247,7 +248,8 @@ fn exit_of(summary: &Summary<'_>) -> Exit {
             StopReason::Outside { .. }
             | StopReason::Unavailable(_)
             | StopReason::LoginUnavailable(_)
-            | StopReason::SameReply { .. },
+            | StopReason::SameReply { .. }
+            | StopReason::LetGo,
         ) => Exit::TryAgain,
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         Failure,
         account::{read_secret, read_signer},
     },
-    delivery::{self, Event, Job, Stop, StopReason},
+    delivery::{self, Event, Job, Shared, Stop, StopReason},
     diagnostic::{Diagnostic, quoted},
     message::Composer,
     outbox::{Outbox, Outcome},
@@ -208,6 +208,7 @@ impl News<'_> {
             outbox,
             retry: Retry::default(),
             waits: false,
+            shared: Shared::default(),
             ledger: None,
             clock: ZonedDateTime::now,
             // Whoever is told is told now.

@@ -12,7 +12,7 @@ use std::{
 };
 
 #[cfg(feature = "postgres")]
-pub(super) use self::postgres::{Fence, Lease, holder};
+pub(super) use self::postgres::{Fence, Lease, end_lost_workers, holder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Server, ServerError};
 #[cfg(test)]
@@ -84,6 +84,10 @@ impl fmt::Display for Location {
     }
 }
 
+/// What our own functions in a database say where a lease has ended.
+#[cfg(feature = "postgres")]
+const LOST: &str = "AP001";
+
 /// What a database answers, or why it does not.
 pub(super) type Done<T> = Result<T, Fault>;
 
@@ -121,7 +125,10 @@ impl From<rusqlite::Error> for Fault {
 #[cfg(feature = "postgres")]
 impl From<tokio_postgres::Error> for Fault {
     fn from(why: tokio_postgres::Error) -> Self {
-        Self::Postgres(why)
+        match why.code().map(tokio_postgres::error::SqlState::code) {
+            Some(LOST) => Self::Lost,
+            _ => Self::Postgres(why),
+        }
     }
 }
 
@@ -349,9 +356,15 @@ impl Database {
         }
     }
 
-    /// Whether what others write is seen in the order of its numbers, since they write one after the other.
-    pub(super) fn is_ordered(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
+    /// The time, in milliseconds, as a part of a statement whose first value is this machine's: where machines share a database, its
+    /// clock is everybody's.
+    pub(super) fn now(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "?1",
+            // The value must be there in any case.
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "now_ms() + 0 * ?1::BIGINT",
+        }
     }
 
     /// What is written from now on is seen by others at once, and a power cut may take back the last of it.
@@ -473,7 +486,7 @@ impl Batch<'_> {
     /// One more, which changes nothing unless a campaign is still somebody's own; nobody takes it before the transaction ends.
     #[cfg(feature = "postgres")]
     pub(super) fn fence(&mut self, fence: &Fence) -> Done<()> {
-        self.add_for_one(Fence::SQL, values![fence.campaign(), fence.token()])
+        self.add_for_one(fence.sql(), &fence.values())
     }
 
     #[cfg(not(feature = "postgres"))]

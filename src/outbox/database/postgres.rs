@@ -20,7 +20,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub(in crate::outbox) use self::lease::{Fence, Lease, holder};
+pub(in crate::outbox) use self::lease::{Fence, Lease, end_lost_workers, holder};
 pub use self::server::{Server, ServerError};
 use super::{
     Done, Fault, Location, StoreError, fill_states,
@@ -381,7 +381,7 @@ impl Queue {
         let odd = statements.iter().zip(changed).find(|(queued, rows)| queued.must_change_one && *rows != 1);
         odd.map_or(Ok(()), |(queued, rows)| {
             Err(match usize::try_from(rows).unwrap_or(usize::MAX) {
-                0 if queued.sql == Fence::SQL => Fault::Lost,
+                0 if Fence::is_one(&queued.sql) => Fault::Lost,
                 rows => Fault::Changed(rows),
             })
         })

@@ -36,6 +36,8 @@ pub enum StoreError {
     Unreached(Location, String),
     /// Its tables are not there, or are those of an earlier version, by its number.
     NotMigrated(Location, i64),
+    /// Only a database has workers.
+    NoWorkers(Location),
     /// Another program has the campaign that was one's own: it was not heard of for too long.
     Lost(Location),
     /// It was moved, removed or replaced during a run.
@@ -223,6 +225,7 @@ impl fmt::Display for StoreError {
             Self::Lost(place) => {
                 write!(f, "another program has taken over the campaign in the outbox {}", shown(place))
             }
+            Self::NoWorkers(place) => write!(f, "the outbox {} is a file, which workers cannot share", shown(place)),
             Self::Moved(path) => write!(f, "the outbox {} was moved, removed or replaced", shown(path)),
             Self::Io(path, why) => write!(f, "the disk does not read or write the outbox {}: {why}", shown(path)),
             Self::Corrupt(path) => write!(f, "the outbox {} is damaged; it was left as it is", shown(path)),
@@ -329,6 +332,7 @@ impl Complaint for StoreError {
             Self::ReadOnly(_) => "outbox.read-only",
             Self::Unusable(..) => "outbox.unusable",
             Self::Running { .. } => "outbox.running",
+            Self::NoWorkers(_) => "outbox.no-workers",
             Self::Done { .. } => "outbox.done",
             Self::Changed { .. } => "outbox.changed",
             Self::Namesake { .. } => "outbox.namesake",
@@ -387,6 +391,7 @@ impl Complaint for StoreError {
             }
             Self::Full(_) => "make room and run the same command again: it goes on where it is".into(),
             Self::Running { .. } => "wait for it to end, or stop it".into(),
+            Self::NoWorkers(_) => "one program sends from a file: apiece send; workers need a database: --outbox postgres://…".into(),
             Self::Changed { .. } => {
                 "an attached file has changed, or apiece is another version: put it back to go on with \
                                      that campaign; or say --again to send this to everybody"

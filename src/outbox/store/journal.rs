@@ -1,8 +1,12 @@
 //! One writer for all connections of a run: what they want written in one moment is one commit.
 
 use std::{
+    collections::HashMap,
     io,
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -10,7 +14,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::{Campaign, Store, StoreError};
+use super::{
+    Campaign, Store, StoreError,
+    reported::{Reported, Reports},
+};
 use crate::{
     fault,
     outbox::{
@@ -87,12 +94,23 @@ impl Entry {
 impl Journal {
     /// Starts the writer. What is sent counts for the limits of the account.
     pub fn start(store: Store, campaign: Campaign, account: Option<String>) -> io::Result<Self> {
+        Self::start_with(store, campaign, account, None)
+    }
+
+    /// The same. What became of a message and cannot be written down is kept in `reports`, and counts as written.
+    pub fn start_with(
+        store: Store,
+        campaign: Campaign,
+        account: Option<String>,
+        reports: Option<Arc<Reports>>,
+    ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let number = campaign.number;
         let fence = campaign.lock.fence();
+        let aside = Kept { reports, campaign: number, begun: HashMap::new() };
         let writer = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || write(&store, (number, fence.as_ref()), account.as_deref(), &receiver))?;
+            .spawn(move || write(&store, (number, fence.as_ref()), account.as_deref(), &receiver, aside))?;
         Ok(Self { sender: Some(sender), writer: Some(writer), _campaign: campaign })
     }
 
@@ -117,7 +135,37 @@ impl Drop for Journal {
     }
 }
 
-fn write(store: &Store, campaign: Own<'_>, account: Option<&str>, entries: &Receiver<Entry>) {
+/// What a worker knows although it cannot be written down.
+struct Kept {
+    reports: Option<Arc<Reports>>,
+    campaign: i64,
+    /// When messages were begun that are under way.
+    begun: HashMap<usize, i64>,
+}
+
+impl Kept {
+    /// What came of writing something down, where it can be kept aside.
+    fn keep(&mut self, entry: &Entry, done: Result<(), StoreError>) -> Result<(), StoreError> {
+        let Some(reports) = &self.reports else { return done };
+        let began = match &entry.attempt {
+            Attempt::Begins { at, .. } => {
+                self.begun.insert(entry.position, at.as_millisecond());
+                Some(at.as_millisecond())
+            }
+            Attempt::Ends { .. } => self.begun.remove(&entry.position),
+        };
+        let (Err(why), Some(began)) = (&done, began) else { return done };
+        if matches!(why, StoreError::Corrupt(_)) {
+            return done;
+        }
+        let position = i64::try_from(entry.position).unwrap_or(i64::MAX);
+        let kept = reports.hold(Reported::of(self.campaign, position, began, &entry.attempt));
+        // What could not be marked is not sent.
+        if kept.is_ok() && entry.can_wait() { Ok(()) } else { done }
+    }
+}
+
+fn write(store: &Store, campaign: Own<'_>, account: Option<&str>, entries: &Receiver<Entry>, mut aside: Kept) {
     // Messages that were begun and are not over
     let mut open = 0_i64;
     let mut place = None;
@@ -151,6 +199,7 @@ fn write(store: &Store, campaign: Own<'_>, account: Option<&str>, entries: &Rece
             open = if entry.can_wait() { open - 1 } else { open + 1 };
             // What cannot be written down of one message is no fault of the others.
             let done = if is_alone || all.is_ok() { all.clone() } else { write(std::slice::from_ref(&entry)) };
+            let done = aside.keep(&entry, done);
             let _ = entry.written.send(done);
         }
     }
@@ -173,7 +222,8 @@ fn commit(database: &Database, (campaign, fence): Own<'_>, account: Option<&str>
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'sending')",
                     values![campaign, position, message_id, account, server, tls, slot, at],
                 )?;
-                if let Some(slot) = slot {
+                // In a file its attempt counts from now on.
+                if let Some(slot) = slot.filter(|_| fence.is_none()) {
                     batch.add("DELETE FROM slot WHERE number = ?", values![slot])?;
                 }
             }
@@ -199,6 +249,13 @@ fn commit(database: &Database, (campaign, fence): Own<'_>, account: Option<&str>
                      WHERE campaign = ? AND position = ? AND outcome = 'sending'",
                     values![outcome.name(), code, enhanced, said, at.as_millisecond(), campaign, position],
                 )?;
+                if fence.is_some() {
+                    batch.add(
+                        "UPDATE slot SET over = now_ms() WHERE over IS NULL AND number IN (SELECT slot FROM attempt
+                             WHERE campaign = ? AND position = ? AND slot IS NOT NULL)",
+                        values![campaign, position],
+                    )?;
+                }
             }
         }
     }

@@ -9,6 +9,8 @@ use std::{
 
 use jiff::Timestamp;
 
+#[cfg(feature = "postgres")]
+use super::grants::Grants;
 use super::{Campaign, Store, StoreError, lock::RunLock};
 use crate::outbox::database::{Database, Done, Fault, Location, values};
 
@@ -35,7 +37,11 @@ impl Store {
         let now = Timestamp::now().as_millisecond();
         let take = || {
             let change = self.database.change()?;
-            let slot = change.one(TAKE, values![account, NONE, now], |row| row.get(0))?;
+            let sql = format!(
+                "INSERT INTO slot (taken, account, campaign) VALUES ({}, ?2, ?3) RETURNING number",
+                change.now()
+            );
+            let slot = change.one(&sql, values![now, account, NONE], |row| row.get(0))?;
             change.commit()?;
             Ok(slot)
         };
@@ -48,7 +54,10 @@ impl Drop for Aside {
     fn drop(&mut self) {
         let now = Timestamp::now().as_millisecond();
         // If that cannot be written down it counts for longer.
-        let _ = self.store.database.run("UPDATE slot SET over = ? WHERE number = ?", values![now, self.slot]);
+        let _ = self.store.database.run(
+            &format!("UPDATE slot SET over = {} WHERE number = ?2", self.store.database.now()),
+            values![now, self.slot],
+        );
     }
 }
 
@@ -78,7 +87,17 @@ impl News {
 
 /// The slots of one account, as one run sees them.
 #[derive(Debug, Clone)]
-pub struct Ledger(Arc<Mutex<Inner>>);
+pub enum Ledger {
+    /// In a file, which programs on one machine share: each sees what the others did.
+    Seen(SeenLedger),
+    /// In a database, which gives them out.
+    #[cfg(feature = "postgres")]
+    Granted(Arc<Grants>),
+}
+
+/// What programs that share a file did with an account.
+#[derive(Debug, Clone)]
+pub struct SeenLedger(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -121,6 +140,22 @@ impl Ledger {
     /// That of an account, for a run that sends a campaign. Also gives what counts already for windows that are no longer than
     /// `longest`.
     pub fn open(
+        location: &Location,
+        account: &str,
+        campaign: &Campaign,
+        longest: Duration,
+    ) -> Result<(Self, News), StoreError> {
+        #[cfg(feature = "postgres")]
+        if let Some(grants) = Grants::open(location, account, campaign)? {
+            return Ok((Self::Granted(Arc::new(grants)), News::default()));
+        }
+        let (seen, past) = SeenLedger::open(location, account, campaign, longest)?;
+        Ok((Self::Seen(seen), past))
+    }
+}
+
+impl SeenLedger {
+    fn open(
         location: &Location,
         account: &str,
         campaign: &Campaign,
@@ -203,12 +238,6 @@ pub(super) fn sent_to(location: &Location, domain: &str, account: &str, longest:
     over.retain(|age| *age < longest);
     over.sort_unstable_by(|one, other| other.cmp(one));
     Ok(News { over, ..News::default() })
-}
-
-/// The attempt that was made of a slot, and when it was over.
-fn attempt_of(database: &Database, slot: i64) -> Done<Option<(i64, Option<i64>)>> {
-    let sql = "SELECT number, ended FROM attempt WHERE slot = ? ORDER BY number DESC LIMIT 1";
-    database.perhaps(sql, values![slot], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// One look at what others did.
@@ -310,7 +339,7 @@ impl Seen {
 
     /// Finds out which of those that were open no longer are.
     fn close(&mut self, database: &Database, look: &mut Look) -> Done<()> {
-        let (mut closed, mut became) = (Vec::new(), Vec::new());
+        let mut closed = Vec::new();
         for (key, open) in &self.open {
             // No row, or a time at which it was over, or none.
             let (sql, number) = match (open.attempt, key) {
@@ -319,20 +348,6 @@ impl Seen {
             };
             let row: Option<Option<i64>> = database.perhaps(sql, values![number], |row| row.get(0))?;
             let over = match row {
-                // The slot may have become an attempt that was not seen.
-                None if open.attempt.is_none()
-                    && !database.is_ordered()
-                    && let Some((attempt, ended)) = attempt_of(database, number)? =>
-                {
-                    match ended {
-                        Some(ended) => Some(look.age(ended)),
-                        None if self.is_running(database, open.campaign)? => {
-                            became.push((*key, attempt));
-                            continue;
-                        }
-                        None => Some(Duration::ZERO),
-                    }
-                }
                 None => None,
                 Some(Some(over)) => Some(look.age(over)),
                 // A run that has ended cannot begin anything any more, and nobody knows when it did.
@@ -345,11 +360,6 @@ impl Seen {
         }
         for key in closed {
             self.open.remove(&key);
-        }
-        for (key, attempt) in became {
-            if let Some(open) = self.open.get_mut(&key) {
-                open.attempt = Some(attempt);
-            }
         }
         Ok(())
     }

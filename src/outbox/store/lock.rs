@@ -1,5 +1,7 @@
 //! One run at a time for a campaign.
 
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
@@ -31,6 +33,9 @@ pub(super) enum RunLock {
     /// Nobody on any machine.
     #[cfg(feature = "postgres")]
     Lease(Lease),
+    /// It is a worker's, with others of the same database.
+    #[cfg(feature = "postgres")]
+    Worker(Arc<Lease>),
 }
 
 impl RunLock {
@@ -60,7 +65,15 @@ impl RunLock {
             Self::File { .. } => None,
             #[cfg(feature = "postgres")]
             Self::Lease(lease) => Some(lease.fence()),
+            #[cfg(feature = "postgres")]
+            Self::Worker(lease) => Some(lease.fence()),
         }
+    }
+
+    /// What it is known by, where others share the account by a database.
+    #[cfg(feature = "postgres")]
+    pub(super) fn token(&self) -> Option<[u8; 16]> {
+        self.fence().map(|fence| *fence.token())
     }
 }
 

@@ -4,6 +4,8 @@ mod carry;
 mod error;
 mod examine;
 mod freeze;
+#[cfg(feature = "postgres")]
+mod grants;
 mod journal;
 mod ledger;
 mod lock;
@@ -14,10 +16,15 @@ mod people;
 mod purge;
 mod reach;
 mod recur;
+mod reported;
 mod thaw;
 mod trace;
 mod verify;
+#[cfg(feature = "postgres")]
+mod work;
 
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
@@ -29,7 +36,7 @@ pub use self::{
     examine::Examined,
     freeze::{Kept, Over, Snapshot},
     journal::{Attempt, Journal},
-    ledger::{Aside, Ledger, News},
+    ledger::{Aside, Ledger, News, SeenLedger},
     log::{Chain, Deed, Entry},
     look::{Overview, Tried},
     matter::{Attached, Matter},
@@ -37,9 +44,15 @@ pub use self::{
     purge::Purged,
     reach::Reach,
     recur::{Last, TakenBack},
+    reported::{Reported, Reports},
     thaw::Thawed,
     trace::{Check, Names, Totals, Traced, Transaction},
     verify::Verdict,
+};
+#[cfg(feature = "postgres")]
+pub use self::{
+    grants::{Given, Grants, OpenPlace, Places},
+    work::{Backlog, Waiting, Worker},
 };
 use self::{lock::RunLock, look::time};
 use super::{
@@ -71,6 +84,12 @@ impl Campaign {
     /// The slots of an account, for windows no longer than `longest`, with what counts already.
     pub fn ledger(&self, account: &str, longest: Duration) -> Result<(Ledger, News), StoreError> {
         Ledger::open(&self.location, account, self, longest)
+    }
+
+    /// The connections that it may have of an account's, which has so many, where others share them by a database.
+    #[cfg(feature = "postgres")]
+    pub fn places(&self, account: &str, most: usize) -> Result<Option<Arc<Places>>, StoreError> {
+        Places::open(&self.location, account, self, most)
     }
 
     /// What went through an account to the people of a domain and counts for windows no longer than `longest`.
@@ -215,7 +234,8 @@ fn found_sending(change: &Database, number: i64, now: Timestamp) -> Done<()> {
         values![now.as_millisecond(), number],
     )?;
     let now = now.as_millisecond();
-    change.run("UPDATE slot SET over = ? WHERE campaign = ? AND over IS NULL", values![now, number])?;
+    let sql = format!("UPDATE slot SET over = {} WHERE campaign = ?2 AND over IS NULL", change.now());
+    change.run(&sql, values![now, number])?;
     ledger::end_asides(change, now)?;
     change.run("DELETE FROM slot WHERE over < ?", values![now - SLOTS_KEPT])?;
     change.run("UPDATE message SET state = 'in_doubt' WHERE campaign = ? AND state = 'sending'", values![number])?;

@@ -173,6 +173,7 @@ fn stop(reason: &StopReason) {
     let (stopped, (reply_code, enhanced)) = (reason.name(), codes(reason.reply()));
     let (why, row, code) = (reason.cause(), reason.row(), reason.code());
     match reason {
+        StopReason::LetGo => debug!(event = "stopping", stopped),
         StopReason::Interrupted(_) | StopReason::NotGoneOn | StopReason::Outside { .. } => {
             warn!(event = "stopping", stopped);
         }

@@ -1,9 +1,10 @@
-//! One run at a time for a campaign, on whichever machine: whoever has it says again and again that it is still there.
+//! One run at a time for a campaign, on whichever machine, and workers that know of each other: whoever has something says again and
+//! again that it is still there.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -11,10 +12,13 @@ use jiff::Timestamp;
 use super::{Server, Session};
 use crate::{
     message::Digest,
-    outbox::database::{Done, Fault, Location, StoreError, random, value::values},
+    outbox::database::{
+        Done, Fault, Location, StoreError, random,
+        value::{Value, values},
+    },
 };
 
-/// Until when a run is heard of that says now that it is there: one that nobody heard of for so long is over.
+/// Until when somebody is heard of who says now that it is there: who was not heard of for so long is gone.
 macro_rules! until {
     () => {
         "clock_timestamp() + interval '30 seconds'"
@@ -28,30 +32,71 @@ const PATIENCE: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// So often it says that it is there.
-const BEAT: Duration = Duration::from_secs(8);
+const BEAT: Duration = Duration::from_secs(4);
 
-/// That nobody else sends a campaign, as long as its holder is heard of.
+/// Workers let a campaign go within so long, or they are stalled, and nobody hears of them any more by then.
+const LET_GO: Duration = Duration::from_secs(45);
+
+/// What somebody has.
+#[derive(Debug, Clone)]
+enum What {
+    /// A campaign, by its id.
+    Run(String),
+    /// A place among the workers.
+    Worker,
+}
+
+impl What {
+    /// What stands for it among the locks of a database.
+    fn key(&self, token: &[u8; 16]) -> i64 {
+        match self {
+            Self::Run(campaign) => key(b"apiece run", campaign.as_bytes()),
+            Self::Worker => key(b"apiece worker", token),
+        }
+    }
+}
+
+/// That nobody else has something, as long as its holder is heard of.
 #[derive(Debug)]
 pub(in crate::outbox) struct Lease {
-    campaign: String,
+    what: What,
     token: [u8; 16],
+    heard: Arc<Heard>,
     end: Arc<(Mutex<bool>, Condvar)>,
     beating: Option<JoinHandle<()>>,
 }
 
+/// When somebody was heard of for the last time, as far as that one knows.
+#[derive(Debug)]
+pub(in crate::outbox) struct Heard(Mutex<Option<(Instant, Timestamp)>>);
+
+impl Heard {
+    fn note(&self, at: Option<(Instant, Timestamp)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// How long ago it was. A machine that slept knows it by one of its two clocks.
+    pub(in crate::outbox) fn ago(&self) -> Option<Duration> {
+        let (instant, time) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let by_time = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
+        Some(instant.elapsed().max(by_time))
+    }
+}
+
+/// Now, by both clocks.
+fn now() -> (Instant, Timestamp) {
+    (Instant::now(), Timestamp::now())
+}
+
 impl Lease {
-    /// Takes it, or says who has it.
+    /// Takes a campaign, or says who has it.
     pub(in crate::outbox) fn take(server: &Server, campaign: &str, now: Timestamp) -> Result<Self, StoreError> {
         let failed = |why: Fault| StoreError::of(&Location::Server(server.clone()), &why);
         let session = Session::connect(server).map_err(failed)?;
         let token: [u8; 16] = random().map_err(failed)?;
-        let about = format!(
-            "process {}{} since {}",
-            std::process::id(),
-            machine().map(|name| format!(" on {name}")).unwrap_or_default(),
-            now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        );
+        let (what, about) = (What::Run(campaign.to_owned()), about(now));
         let mut patience = PATIENCE;
+        let mut heard = self::now();
         while !try_to_take(&session, campaign, token, &about).map_err(failed)? {
             let holder = holder(&session, campaign).map_err(failed)?;
             match (holder, patience) {
@@ -62,39 +107,97 @@ impl Lease {
                     std::thread::sleep(PAUSE);
                 }
             }
+            heard = self::now();
         }
-        let mut lease = Self { campaign: campaign.to_owned(), token, end: Arc::default(), beating: None };
-        let (server, campaign, end) = (server.clone(), campaign.to_owned(), Arc::clone(&lease.end));
+        let since = Instant::now();
+        while let Some(holder) = working(&session, campaign).map_err(failed)? {
+            if since.elapsed() > LET_GO {
+                let _ = session.run(FORGET_RUN, values![campaign, token]);
+                return Err(StoreError::Running { id: campaign.to_owned(), holder });
+            }
+            std::thread::sleep(PAUSE * 5);
+            heard = self::now();
+            if session.run(RUN_FENCE, values![campaign, token]).map_err(failed)? == 0 {
+                return Err(StoreError::Lost(Location::Server(server.clone())));
+            }
+        }
+        Self::beating(session, server, what, (token, heard))
+    }
+
+    /// Becomes one of the workers.
+    pub(in crate::outbox) fn work(server: &Server, accounts: &[String], now: Timestamp) -> Result<Self, StoreError> {
+        let failed = |why: Fault| StoreError::of(&Location::Server(server.clone()), &why);
+        let session = Session::connect(server).map_err(failed)?;
+        let token: [u8; 16] = random().map_err(failed)?;
+        locks(&session, What::Worker.key(&token)).map_err(failed)?;
+        let heard = self::now();
+        let sql = concat!(
+            "INSERT INTO worker (token, holder, accounts, until) VALUES (?, ?, string_to_array(?, chr(10)), ",
+            until!(),
+            ")"
+        );
+        session.run(sql, values![token, about(now), accounts.join("\n")]).map_err(failed)?;
+        Self::beating(session, server, What::Worker, (token, heard))
+    }
+
+    fn beating(
+        session: Session,
+        server: &Server,
+        what: What,
+        (token, at): ([u8; 16], (Instant, Timestamp)),
+    ) -> Result<Self, StoreError> {
+        let heard = Arc::new(Heard(Mutex::new(Some(at))));
+        let mut lease =
+            Self { what: what.clone(), token, heard: Arc::clone(&heard), end: Arc::default(), beating: None };
+        let (of, end) = (server.clone(), Arc::clone(&lease.end));
         let beating = std::thread::Builder::new().name("lease".into()).spawn(move || {
-            beat(session, &server, &campaign, token, &end);
+            beat(session, &of, &Fence { what, token }, &heard, &end);
         });
-        lease.beating = Some(beating.map_err(|why| failed(Fault::Unreached(why.to_string())))?);
+        let failed =
+            |why: std::io::Error| StoreError::of(&Location::Server(server.clone()), &Fault::Unreached(why.to_string()));
+        lease.beating = Some(beating.map_err(failed)?);
         Ok(lease)
     }
 
-    /// The statement that changes one row as long as nobody else has the campaign, and its values.
+    /// What must still be so whenever something is written.
     pub(in crate::outbox) fn fence(&self) -> Fence {
-        Fence { campaign: self.campaign.clone(), token: self.token }
+        Fence { what: self.what.clone(), token: self.token }
+    }
+
+    /// When it was last renewed.
+    pub(in crate::outbox) fn heard(&self) -> &Arc<Heard> {
+        &self.heard
     }
 }
 
-/// What stands for a campaign among the locks of a database.
-fn key(campaign: &str) -> i64 {
+/// What a process says about itself.
+fn about(now: Timestamp) -> String {
+    format!(
+        "process {}{} since {}",
+        std::process::id(),
+        machine().map(|name| format!(" on {name}")).unwrap_or_default(),
+        now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
+}
+
+/// What stands for something among the locks of a database.
+fn key(kind: &[u8], of: &[u8]) -> i64 {
     let mut hash = Digest::builder();
-    hash.add_part(b"apiece run");
-    hash.add_part(campaign.as_bytes());
+    hash.add_part(kind);
+    hash.add_part(of);
     hash.finish().first_octets().cast_signed()
 }
 
 /// Whether a lock of the session's own is had, which the database takes back with the session: whoever had it before is gone.
-fn locks(session: &Session, campaign: &str) -> Done<bool> {
-    let rows = session.rows("SELECT pg_try_advisory_lock(?)", values![key(campaign)])?;
+fn locks(session: &Session, key: i64) -> Done<bool> {
+    let rows = session.rows("SELECT pg_try_advisory_lock(?)", values![key])?;
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
 }
 
 /// Takes it, if it is free: nobody has it, or who had it was not heard of for too long.
 fn try_to_take(session: &Session, campaign: &str, token: [u8; 16], about: &str) -> Done<bool> {
-    let is_free = if locks(session, campaign)? { "" } else { "WHERE run.until < clock_timestamp()" };
+    let key = key(b"apiece run", campaign.as_bytes());
+    let is_free = if locks(session, key)? { "" } else { "WHERE run.until < clock_timestamp()" };
     let until = until!();
     let sql = format!(
         "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, {until})
@@ -103,29 +206,93 @@ fn try_to_take(session: &Session, campaign: &str, token: [u8; 16], about: &str) 
     Ok(session.run(&sql, values![campaign, token, about])? == 1)
 }
 
-/// What must still be so whenever something is written about a campaign.
+/// A worker that has a part of a campaign still. Once somebody has the campaign none takes another.
+fn working(session: &Session, campaign: &str) -> Done<Option<String>> {
+    end_lost_workers(session)?;
+    let sql = "SELECT number FROM campaign JOIN queue ON queue.campaign = number WHERE id = ?";
+    let rows = session.rows(sql, values![campaign])?;
+    let Some(number) = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose()? else { return Ok(None) };
+    // Whoever is taking a part at this moment is waited for.
+    session.rows(
+        "SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended('apiece queue', ?))) AS locked",
+        values![number],
+    )?;
+    let sql =
+        "SELECT coalesce((SELECT worker.holder FROM worker WHERE token = batch.holder), 'a worker that has ended')
+         FROM batch WHERE campaign = ? AND batch.holder IS NOT NULL LIMIT 1";
+    Ok(session.rows(sql, values![number])?.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Ends the workers that are not heard of any more; gives how many. Where the database itself was away, all are given the time to
+/// come back.
+pub(in crate::outbox) fn end_lost_workers(session: &Session) -> Done<usize> {
+    let sql = "SELECT token, until < clock_timestamp() FROM worker
+         WHERE until < clock_timestamp() + interval '20 seconds'
+             AND pg_postmaster_start_time() < clock_timestamp() - interval '30 seconds'";
+    let mut ended = 0;
+    for row in session.rows(sql, &[])? {
+        let (token, is_over): (Vec<u8>, bool) = (row.try_get(0)?, row.try_get(1)?);
+        // Whose session is gone is gone itself, with its connections.
+        let key = key(b"apiece worker", &token);
+        let is_gone = locks(session, key)?;
+        if is_gone || is_over {
+            let rows = session.rows("SELECT end_worker(?, ?)", values![token, is_gone])?;
+            ended += usize::from(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false));
+        }
+        if is_gone {
+            session.rows("SELECT pg_advisory_unlock(?)", values![key])?;
+        }
+    }
+    Ok(ended)
+}
+
+/// What must still be so whenever something is written.
 #[derive(Debug, Clone)]
 pub(in crate::outbox) struct Fence {
-    campaign: String,
+    what: What,
     token: [u8; 16],
 }
 
-impl Fence {
-    /// What changes one row as long as it is so; and nobody can take the campaign before the transaction ends.
-    pub(in crate::outbox) const SQL: &str =
-        concat!("UPDATE run SET until = greatest(until, ", until!(), ") WHERE campaign = ? AND token = ?");
+/// What changes one row as long as somebody has the campaign; and nobody can take it before the transaction ends.
+const RUN_FENCE: &str =
+    concat!("UPDATE run SET until = greatest(until, ", until!(), ") WHERE campaign = ? AND token = ?");
 
-    pub(in crate::outbox) fn campaign(&self) -> &str {
-        &self.campaign
+/// The same of a worker.
+const WORKER_FENCE: &str =
+    concat!("UPDATE worker SET until = greatest(until, ", until!(), ") WHERE token = ? AND until > clock_timestamp()");
+
+const FORGET_RUN: &str = "DELETE FROM run WHERE campaign = ? AND token = ?";
+
+impl Fence {
+    /// What changes one row as long as it is so; and nobody can take over before the transaction ends.
+    pub(in crate::outbox) fn sql(&self) -> &'static str {
+        match self.what {
+            What::Run(_) => RUN_FENCE,
+            What::Worker => WORKER_FENCE,
+        }
     }
 
+    /// Whether a statement is that of a fence.
+    pub(in crate::outbox) fn is_one(sql: &str) -> bool {
+        sql == RUN_FENCE || sql == WORKER_FENCE
+    }
+
+    /// The values of the statement.
+    pub(in crate::outbox) fn values(&self) -> Vec<Value<'_>> {
+        match &self.what {
+            What::Run(campaign) => vec![Value::Text(campaign), Value::Octets(&self.token)],
+            What::Worker => vec![Value::Octets(&self.token)],
+        }
+    }
+
+    /// What it is known by.
     pub(in crate::outbox) fn token(&self) -> &[u8; 16] {
         &self.token
     }
 }
 
-/// Says that a run is there until it ends, or until another has the campaign.
-fn beat(session: Session, server: &Server, campaign: &str, token: [u8; 16], end: &(Mutex<bool>, Condvar)) {
+/// Says that somebody is there until that ends, or until another has what it had.
+fn beat(session: Session, server: &Server, fence: &Fence, heard: &Heard, end: &(Mutex<bool>, Condvar)) {
     let mut session = Some(session);
     loop {
         let is_over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,21 +301,35 @@ fn beat(session: Session, server: &Server, campaign: &str, token: [u8; 16], end:
             break;
         }
         // A database that was away for a while may be there again.
-        let connected = session.take().map_or_else(
-            || Session::connect(server).and_then(|session| locks(&session, campaign).map(|_| session)),
-            Ok,
-        );
+        let key = fence.what.key(&fence.token);
+        let connected = session
+            .take()
+            .map_or_else(|| Session::connect(server).and_then(|session| locks(&session, key).map(|_| session)), Ok);
+        let at = now();
         if let Ok(connected) = connected {
-            match connected.run(Fence::SQL, values![campaign, token]) {
-                Ok(0) => return,
-                Ok(_) => session = Some(connected),
+            match connected.run(fence.sql(), &fence.values()) {
+                Ok(0) => return heard.note(None),
+                Ok(_) => {
+                    heard.note(Some(at));
+                    session = Some(connected);
+                }
                 Err(_) => {}
             }
         }
     }
+    heard.note(None);
     // Where the database is away the lock is gone with the session.
     if let Some(session) = session {
-        let _ = session.run("DELETE FROM run WHERE campaign = ? AND token = ?", values![campaign, token]);
+        let _ = match &fence.what {
+            What::Run(campaign) => session.run(FORGET_RUN, values![campaign, fence.token]).and_then(|_| {
+                // Its connections are closed by now.
+                session.run("DELETE FROM place WHERE holder = ?", values![fence.token])?;
+                session
+                    .run("UPDATE slot SET over = now_ms() WHERE holder = ? AND over IS NULL", values![fence.token])
+                    .map(drop)
+            }),
+            What::Worker => session.rows("SELECT end_worker(?, true)", values![fence.token]).map(drop),
+        };
     }
 }
 
@@ -169,7 +350,7 @@ pub(in crate::outbox) fn holder(session: &Session, campaign: &str) -> Done<Optio
     let Some(holder) = rows.first().map(|row| row.try_get(0)).transpose()? else { return Ok(None) };
     // Whose session is gone is gone, too, or will find out.
     let sql = "SELECT CASE WHEN pg_try_advisory_lock_shared(?1) THEN pg_advisory_unlock_shared(?1) ELSE false END";
-    let rows = session.rows(sql, values![key(campaign)])?;
+    let rows = session.rows(sql, values![key(b"apiece run", campaign.as_bytes())])?;
     let is_gone = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false);
     Ok(if is_gone { None } else { holder })
 }

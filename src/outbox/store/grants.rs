@@ -1,0 +1,251 @@
+//! The limits of an account hold for all machines that share a database: it gives out the right to begin transactions, a few at a
+//! time, and the right to open connections.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::{Campaign, StoreError};
+use crate::outbox::database::{Database, Done, Fault, Location, values};
+
+/// A slot that was not used for so long is not used any more. Its holder was heard of when it was given, and is not taken for gone sooner
+/// than after ten seconds: until then nobody says that the slot is over.
+const KEPT: Duration = Duration::from_secs(8);
+
+/// So many slots are asked for at once, at most.
+const MOST: u64 = 64;
+
+/// Of the smallest window, one in so many is asked for at once.
+const PART: u64 = 20;
+
+/// What the database gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// The right to begin, by its number.
+    Slot(i64),
+    /// There may be one after so long; where nobody knows, once something that is under way is over.
+    Later(Option<Duration>),
+}
+
+/// The slots of one account that one run, or one worker, was given.
+#[derive(Debug)]
+pub struct Grants {
+    database: Mutex<Database>,
+    location: Location,
+    account: String,
+    /// Of which campaign they are
+    campaign: i64,
+    holder: [u8; 16],
+    stash: Mutex<Stash>,
+}
+
+/// Slots that were not used yet.
+#[derive(Debug, Default)]
+struct Stash {
+    slots: VecDeque<Kept>,
+    /// Those that were kept for too long, and are to be given back.
+    stale: Vec<i64>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    slot: i64,
+    /// When it was asked for, by two clocks: one of them knows whether the machine slept.
+    since: (Instant, Timestamp),
+}
+
+impl Kept {
+    fn is_good(&self) -> bool {
+        let by_time = Duration::try_from(Timestamp::now().duration_since(self.since.1)).unwrap_or(Duration::MAX);
+        self.since.0.elapsed().max(by_time) < KEPT
+    }
+}
+
+impl Grants {
+    /// Those of an account, for whoever has a campaign.
+    pub(super) fn open(location: &Location, account: &str, campaign: &Campaign) -> Result<Option<Self>, StoreError> {
+        let Some(holder) = campaign.lock.token() else { return Ok(None) };
+        let connect = || {
+            let database = Database::connect(location)?;
+            // What a power cut of the database takes back of this was not begun, or its attempt is written down.
+            database.hurry()?;
+            Ok(database)
+        };
+        let database = connect().map_err(|why: Fault| StoreError::of(location, &why))?;
+        Ok(Some(Self {
+            database: Mutex::new(database),
+            location: location.clone(),
+            account: account.to_owned(),
+            campaign: campaign.number,
+            holder,
+            stash: Mutex::default(),
+        }))
+    }
+
+    fn stash(&self) -> MutexGuard<'_, Stash> {
+        self.stash.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, with: impl FnOnce(&Database) -> Done<T>) -> Result<T, StoreError> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        with(&database).map_err(|why| StoreError::of(&self.location, &why))
+    }
+
+    /// A slot that is there, which asks nobody.
+    #[must_use]
+    pub fn at_once(&self) -> Option<i64> {
+        let mut stash = self.stash();
+        while let Some(kept) = stash.slots.pop_front() {
+            if kept.is_good() {
+                return Some(kept.slot);
+            }
+            stash.stale.push(kept.slot);
+        }
+        None
+    }
+
+    /// A slot of the database's, where each window, by its number and length, has room for it. Waits for the database.
+    pub fn ask(&self, windows: &[(usize, Duration)]) -> Result<Given, StoreError> {
+        if let Some(slot) = self.at_once() {
+            return Ok(Given::Slot(slot));
+        }
+        let stale = std::mem::take(&mut self.stash().stale);
+        let since = (Instant::now(), Timestamp::now());
+        let smallest = windows.iter().map(|(count, _)| *count as u64).min().unwrap_or(MOST);
+        let wanted = i64::try_from((smallest / PART).clamp(1, MOST)).unwrap_or(1);
+        let windows: Vec<String> =
+            windows.iter().map(|(count, length)| format!("{count}/{}", length.as_millis() + 1)).collect();
+        let given: Vec<i64> = self.with(|database| {
+            give_back(database, &stale)?;
+            let sql = "SELECT take_slots(?, ?, ?, ?, ?)";
+            let windows = windows.join(" ");
+            let values = values![self.account, self.campaign, self.holder, windows, wanted];
+            database.all(sql, values, |row| row.get(0))
+        })?;
+        if let [wait] = given[..]
+            && wait < 0
+        {
+            return Ok(Given::Later(Some(Duration::from_millis(wait.unsigned_abs()))));
+        }
+        let mut stash = self.stash();
+        stash.slots.extend(given.into_iter().map(|slot| Kept { slot, since }));
+        drop(stash);
+        Ok(self.at_once().map_or(Given::Later(None), Given::Slot))
+    }
+
+    /// Puts a slot back whose transaction was never begun.
+    pub fn put_back(&self, slot: i64) {
+        // Its age is not known any more; it goes back soon enough.
+        self.stash().stale.push(slot);
+    }
+
+    /// Gives all back that was not used. Waits for the database; where that is away, they count until the holder is over.
+    pub fn give_back(&self) {
+        let mut unused = {
+            let mut stash = self.stash();
+            let stale = std::mem::take(&mut stash.stale);
+            stash.slots.drain(..).map(|kept| kept.slot).chain(stale).collect::<Vec<_>>()
+        };
+        if !unused.is_empty() {
+            unused.sort_unstable();
+            let _ = self.with(|database| give_back(database, &unused));
+        }
+    }
+
+    /// Whether there is something to give back.
+    #[must_use]
+    pub fn has_unused(&self) -> bool {
+        let stash = self.stash();
+        !(stash.slots.is_empty() && stash.stale.is_empty())
+    }
+}
+
+impl Drop for Grants {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+fn give_back(database: &Database, slots: &[i64]) -> Done<()> {
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let slots = joined(slots);
+    database.run("DELETE FROM slot WHERE number = ANY (string_to_array(?, ' ')::BIGINT[])", values![slots]).map(drop)
+}
+
+/// Numbers in one text, for a statement.
+pub(super) fn joined(numbers: &[i64]) -> String {
+    numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The connections of one account that one run, or one worker, may have.
+#[derive(Debug)]
+pub struct Places {
+    database: Mutex<Database>,
+    location: Location,
+    account: String,
+    holder: [u8; 16],
+    most: i64,
+}
+
+impl Places {
+    /// Those of an account that may have so many connections, for whoever has a campaign.
+    pub(super) fn open(
+        location: &Location,
+        account: &str,
+        campaign: &Campaign,
+        most: usize,
+    ) -> Result<Option<Arc<Self>>, StoreError> {
+        let Some(holder) = campaign.lock.token() else { return Ok(None) };
+        let database = Database::connect(location).map_err(|why| StoreError::of(location, &why))?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (location, account) = (location.clone(), account.to_owned());
+        Ok(Some(Arc::new(Self { database: Mutex::new(database), location, account, holder, most })))
+    }
+
+    fn with<T>(&self, with: impl FnOnce(&Database) -> Done<T>) -> Result<T, StoreError> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        with(&database).map_err(|why| StoreError::of(&self.location, &why))
+    }
+
+    /// The right to open one more connection, if there is one now. Waits for the database.
+    pub fn take(self: &Arc<Self>) -> Result<Option<OpenPlace>, StoreError> {
+        let values = values![self.account, self.holder, self.most];
+        let number: Option<i64> =
+            self.with(|database| database.one("SELECT take_place(?, ?, ?)", values, |row| row.get(0)))?;
+        Ok(number.map(|number| OpenPlace { places: Arc::clone(self), number }))
+    }
+
+    /// How many connections are this one's when all workers of the account have equally many. Waits for the database.
+    pub fn share(&self) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM worker WHERE ? = ANY (accounts) AND until > clock_timestamp()";
+        let workers: i64 = self.with(|database| database.one(sql, values![self.account], |row| row.get(0)))?;
+        let (workers, most) = (u64::try_from(workers.max(1)).unwrap_or(1), u64::try_from(self.most).unwrap_or(1));
+        Ok(usize::try_from(most.div_ceil(workers)).unwrap_or(usize::MAX).max(1))
+    }
+}
+
+/// The right to one open connection, until this is dropped.
+#[derive(Debug)]
+pub struct OpenPlace {
+    places: Arc<Places>,
+    number: i64,
+}
+
+impl Drop for OpenPlace {
+    fn drop(&mut self) {
+        let (places, number) = (Arc::clone(&self.places), self.number);
+        let give_back =
+            move || drop(places.with(|database| database.run("DELETE FROM place WHERE number = ?", values![number])));
+        // Nobody waits for it, least of all a thread that others share.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(give_back)),
+            Err(_) => give_back(),
+        }
+    }
+}
