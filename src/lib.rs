@@ -46,6 +46,7 @@ pub mod secret;
 pub mod address;
 mod fault;
 mod trust;
+mod visitors;
 
 pub mod campaign;
 pub mod recipients;

@@ -1,4 +1,4 @@
-//! A run in numbers, as a file that `node_exporter`'s textfile collector reads: the Prometheus text format.
+//! A run in numbers, as a file that `node_exporter`'s textfile collector reads.
 //!
 //! Anybody may read it: it has counts, times, and the names of campaign and account, and nothing about anybody.
 
@@ -13,7 +13,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::log::{self, Ended};
+use super::{
+    log::{self, Ended},
+    prometheus::{Kind, Page, Sample, float, label},
+};
 use crate::{
     delivery::{Event, Reply},
     outbox::{Counts, Outbox, Outcome, Work},
@@ -27,6 +30,9 @@ const MOST_BYTES: u64 = 64 * 1024;
 
 /// When a run was last all right is known from the file of the one before.
 const LAST_SUCCESS: &str = "apiece_last_success_timestamp_seconds";
+
+/// Of a run, and of a worker.
+pub(super) const STARTED: &str = "apiece_run_started_timestamp_seconds";
 
 /// The numbers of a run, and the file that they are written to.
 #[derive(Debug)]
@@ -124,84 +130,69 @@ impl Metrics {
     }
 
     fn text(&self, counts: Option<Counts>, ended: Option<&Ended>, now: Timestamp) -> String {
-        let mut text = String::new();
-        let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
-            if samples.is_empty() {
-                return;
-            }
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            for (more, value) in samples {
-                let _ = writeln!(text, "{name}{{{}{more}}} {value}", self.labels);
-            }
+        let mut page = Page::default();
+        let sample = |more: &str, value: f64| Sample::new(format!("{}{more}", self.labels), value);
+        let one = |value: Option<f64>| value.map(|value| sample("", value));
+        let of = |counts: Counts, outcome: Outcome| {
+            sample(&format!(",outcome=\"{}\"", outcome.name()), float(counts.of(outcome) as u64))
         };
-        let one = |value: Option<f64>| value.map(|value| (String::new(), value)).into_iter().collect::<Vec<_>>();
-        #[allow(clippy::cast_precision_loss)]
-        let of =
-            |counts: Counts, outcome: Outcome| (format!(",outcome=\"{}\"", outcome.name()), counts.of(outcome) as f64);
         let outcomes = counts.map(|counts| Outcome::ALL.map(|outcome| of(counts, outcome)));
-        family(
+        page.family(
             "apiece_messages",
-            "gauge",
+            Kind::Gauge,
             "Messages of the campaign by outcome.",
-            outcomes.as_ref().map_or(&[], |all| all),
+            outcomes.into_iter().flatten(),
         );
-        #[allow(clippy::cast_precision_loss)]
         let replies = ["2xx", "4xx", "5xx"].into_iter().zip(self.replies);
-        #[allow(clippy::cast_precision_loss)]
-        let replies: Vec<_> = replies.map(|(class, count)| (format!(",class=\"{class}\""), count as f64)).collect();
-        family(
+        page.family(
             "apiece_server_replies_total",
-            "counter",
+            Kind::Counter,
             "Last replies of the server to messages, and to what stopped the run, by class.",
-            &replies,
+            replies.map(|(class, count)| sample(&format!(",class=\"{class}\""), float(count))),
         );
-        #[allow(clippy::cast_precision_loss)]
-        let connections = self.connections as f64;
-        family(
+        page.family(
             "apiece_connections_opened_total",
-            "counter",
+            Kind::Counter,
             "Connections that were ready for mail in this run.",
-            &one(Some(connections)),
+            one(Some(float(self.connections))),
         );
-        let due = self.next_due.filter(|_| ended.is_none()).map(seconds);
-        family(
+        page.family(
             "apiece_next_due_timestamp_seconds",
-            "gauge",
+            Kind::Gauge,
             "When the next message that was put off is tried again.",
-            &one(due),
+            one(self.next_due.filter(|_| ended.is_none()).map(seconds)),
         );
-        family("apiece_run_started_timestamp_seconds", "gauge", "When the run began.", &one(Some(seconds(self.began))));
-        let finished = ended.map(|_| seconds(now));
-        family(
+        page.family(STARTED, Kind::Gauge, "When the run began.", one(Some(seconds(self.began))));
+        page.family(
             "apiece_run_finished_timestamp_seconds",
-            "gauge",
+            Kind::Gauge,
             "When the run ended; absent as long as it goes on.",
-            &one(finished),
+            one(ended.map(|_| seconds(now))),
         );
-        let time = self.start.elapsed().as_millis();
-        #[allow(clippy::cast_precision_loss)]
-        let time = time as f64 / 1000.0;
-        family("apiece_run_duration_seconds", "gauge", "How long the run took, or takes by now.", &one(Some(time)));
-        let exit = ended.map(|ended| f64::from(ended.exit));
-        family("apiece_run_exit_code", "gauge", "The exit code of the run; absent as long as it goes on.", &one(exit));
-        family(
+        page.family(
+            "apiece_run_duration_seconds",
+            Kind::Gauge,
+            "How long the run took, or takes by now.",
+            one(Some(self.start.elapsed().as_secs_f64())),
+        );
+        page.family(
+            "apiece_run_exit_code",
+            Kind::Gauge,
+            "The exit code of the run; absent as long as it goes on.",
+            one(ended.map(|ended| f64::from(ended.exit))),
+        );
+        page.family(
             LAST_SUCCESS,
-            "gauge",
+            Kind::Gauge,
             "When a run last ended with exit code 0; absent if none did.",
-            &one(self.last_success),
+            one(self.last_success),
         );
-        text
+        page.into_text()
     }
 }
 
-/// A value of a label: nothing of anybody in it, and nothing that the format does not take. Nothing is cut off either, since two
-/// campaigns must not have one name.
-fn label(value: &str) -> String {
-    let value = log::passed(value);
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-fn seconds(time: Timestamp) -> f64 {
+/// A time, as the format has it.
+pub(super) fn seconds(time: Timestamp) -> f64 {
     #[allow(clippy::cast_precision_loss)]
     let milliseconds = time.as_millisecond() as f64;
     milliseconds / 1000.0

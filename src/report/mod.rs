@@ -2,6 +2,8 @@
 //!
 //! Everything here listens to [`Event`]s and looks into the outbox; nothing here has a say in what is sent.
 
+mod board;
+mod endpoint;
 pub mod evidence;
 mod json;
 pub mod log;
@@ -9,7 +11,9 @@ mod metrics;
 mod output;
 mod own;
 mod progress;
+mod prometheus;
 mod summary;
+mod supervisor;
 
 use std::{
     collections::HashMap,
@@ -20,11 +24,14 @@ use tokio::sync::mpsc;
 
 use self::progress::Progress;
 pub use self::{
+    board::Board,
+    endpoint::{Endpoint, EndpointError, Place},
     evidence::in_words,
     metrics::{Metrics, check as check_metrics},
     output::{output_was_lost, print},
     progress::{Style, spoken},
     summary::{Reader, Summary},
+    supervisor::Supervisor,
 };
 use crate::{
     campaign::Rate,
