@@ -99,7 +99,7 @@ fn killed_at_random(record: Record, count: usize, connections: usize, kills: usi
 }
 
 /// What is exported and what the server has are the same, row by row; gives how many are in doubt.
-fn agree(home: &Home, server: &Scripted, count: usize) -> usize {
+pub(crate) fn agree(home: &Home, server: &Scripted, count: usize) -> usize {
     let accepted = accepted(server);
     let exported = home.run(&["export", &home.last_campaign()]).ended(0).stdout;
     let mut reader = csv::Reader::from_reader(exported.as_bytes());

@@ -89,3 +89,4 @@ mod what_would_stop_a_run;
 #[cfg(unix)]
 mod who_must_approve;
 mod workbooks;
+mod workers_send_together;

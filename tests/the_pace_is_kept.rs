@@ -151,7 +151,7 @@ fn thirty_a_minute_hold_however_often_the_run_is_killed() {
 }
 
 /// The fullest window of that length holds so many: a window may begin at any arrival.
-fn fullest(times: &[Instant], length: Duration) -> usize {
+pub(crate) fn fullest(times: &[Instant], length: Duration) -> usize {
     let from = |nth: usize| times[nth..].iter().take_while(|time| **time - times[nth] < length).count();
     (0..times.len()).map(from).max().unwrap_or(0)
 }

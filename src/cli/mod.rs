@@ -30,6 +30,8 @@ mod signals;
 mod status;
 mod verify;
 mod when;
+#[cfg(feature = "postgres")]
+mod work;
 
 use std::{
     fmt,
@@ -136,6 +138,9 @@ enum Command {
     Purge(purge::Purge),
     /// Look after the outbox itself
     Outbox(outbox::OutboxArgs),
+    /// Send what is handed over to workers, together with others on any machine, until told to stop
+    #[cfg(feature = "postgres")]
+    Work(work::Work),
     /// Have a campaign sent at a time, or again and again, by systemd, cron, launchd or Windows
     Schedule(schedule::Schedule),
     /// Print what makes a shell complete commands
@@ -404,6 +409,8 @@ pub fn main() -> ExitCode {
         Command::Logout(logout) => logout.run(screen),
         Command::Purge(purge) => purge.run(screen),
         Command::Outbox(outbox) => outbox.run(screen),
+        #[cfg(feature = "postgres")]
+        Command::Work(work) => work.run(screen),
         Command::Schedule(schedule) => schedule.run(screen),
         Command::Completions(completions) => completions.run(screen),
         Command::Man(man) => man.run(screen),

@@ -164,7 +164,7 @@ pub(super) fn failed(why: StoreError) -> Failure {
         | StoreError::LogBroken(_) => Exit::Data,
         StoreError::Unknown(_) | StoreError::NobodyInRow(_) => Exit::Usage,
         StoreError::Io(..) | StoreError::Moved(_) | StoreError::Lost(_) => Exit::Io,
-        StoreError::NotMigrated(..) => Exit::Configuration,
+        StoreError::NotMigrated(..) | StoreError::NoWorkers(_) => Exit::Configuration,
         _ => Exit::CannotCreate,
     };
     Failure::new(exit, Diagnostic::error(Place::Nowhere, &why))

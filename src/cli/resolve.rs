@@ -50,14 +50,19 @@ impl Resolve {
         let to = if self.sent { Outcome::Sent } else { Outcome::Queued };
         let rows = decide(&mut store, &campaign, (&[Outcome::InDoubt], to), self.row.as_ref(), "resolved")?;
         let rows = some(rows, "resolve.none", "none of these is in doubt")?;
-        let becomes = if self.sent { "sent".into() } else { queued(&campaign) };
+        let becomes = if self.sent { "sent".into() } else { queued(&store, &campaign) };
         screen.print(&format!("rows {}: {becomes}\n", Rows::of(rows)));
         Ok(Exit::Ok)
     }
 }
 
 /// What is to be done about messages that are queued now.
-fn queued(campaign: &Overview) -> String {
+fn queued(store: &Store, campaign: &Overview) -> String {
+    #[cfg(feature = "postgres")]
+    if let Ok(Some(None)) = store.handed_over(campaign) {
+        return "queued; the workers that it is handed over to send them".into();
+    }
+    let _ = store;
     format!("queued; apiece send {} sends them", campaign.id)
 }
 
@@ -123,7 +128,7 @@ impl Retry {
         if reasons.len() > MOST_SHOWN {
             screen.print(&format!("… and {} more\n", reasons.len() - MOST_SHOWN));
         }
-        screen.print(&format!("{} {}\n", counted(rows.len(), "message"), queued(&campaign)));
+        screen.print(&format!("{} {}\n", counted(rows.len(), "message"), queued(&store, &campaign)));
         Ok(Exit::Ok)
     }
 }

@@ -7,6 +7,8 @@ mod job;
 mod log;
 mod notify;
 mod pace;
+#[cfg(feature = "postgres")]
+mod queue;
 
 use std::{
     fmt::Write as _,
@@ -21,7 +23,7 @@ use tempfile::TempDir;
 
 use self::{
     aftermath::{AftermathArgs, SoFar},
-    log::{Kind, LogArgs, Seen},
+    log::Seen,
     pace::{PaceArgs, RetryArgs},
 };
 use super::{
@@ -51,6 +53,10 @@ use crate::{
     recipients::{Rows, Selection},
     report::{self, log::step},
 };
+
+#[cfg(feature = "postgres")]
+pub(super) use self::deliver::schedule;
+pub(super) use self::log::{Kind, LogArgs};
 
 /// So many messages in doubt are told one by one before the run goes on.
 const MOST_IN_DOUBT: usize = 10;
@@ -115,6 +121,10 @@ pub(super) struct Send {
     /// Send once more what everybody got already
     #[arg(long)]
     again: bool,
+    /// Confirm it, and leave it to the workers of the account to send (apiece work); the outbox must be in PostgreSQL
+    #[cfg(feature = "postgres")]
+    #[arg(long, conflicts_with_all = ["dry_run", "sandbox", "test", "first", "rows", "at"])]
+    queue: bool,
     #[command(flatten)]
     by: ByArgs,
     /// text, or a JSON object for each event
@@ -233,6 +243,10 @@ impl Send {
             check_senders(signer, &loaded.composer, &selected.iter().collect::<Vec<_>>())?;
         }
         let (place, _gone_at_the_end) = self.record()?;
+        #[cfg(feature = "postgres")]
+        if self.queue && place.is_file() {
+            return Err(failed(StoreError::NoWorkers(place)));
+        }
         let mut store = Store::open(&place).map_err(failed)?;
         let id = match (&loaded.origin, prepared) {
             (_, Some(prepared)) => {
@@ -265,6 +279,10 @@ impl Send {
         // Somebody may have sat before the question for long.
         ready.cleared = (ready.recheck)()?;
         self.note(&place, &ready, &question)?;
+        #[cfg(feature = "postgres")]
+        if let Some(account) = account.as_ref().filter(|_| self.queue) {
+            return self.hand_over(&place, ready, (&account.name, &question), screen);
+        }
         let id = ready.id.clone();
         let ended = self.run_engine(ready, account, signer, Some(hours), seen, screen);
         let (ended, mut details) = match ended {
@@ -322,6 +340,10 @@ impl Send {
         let digest = ready.digest.map(|digest| digest.to_string());
         log("confirmed", json!({ "number": number, "left": question.count, "how": how, "digest": digest }))?;
         fault::point("confirmed");
+        #[cfg(feature = "postgres")]
+        if self.queue {
+            return Ok(());
+        }
         let rates: Vec<String> = question.rates.iter().map(ToString::to_string).collect();
         log("started", json!({ "server": question.server, "rates": rates }))
     }
@@ -372,6 +394,10 @@ impl Send {
                 Frozen::thaw(&store, &overview)?
             }
         };
+        #[cfg(feature = "postgres")]
+        if self.queue {
+            self.check_for_workers(&frozen.settings, &campaign)?;
+        }
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
         let (messages, taken_back) = store.leave_out(&overview, messages, &who(), now).map_err(failed)?;

@@ -91,6 +91,8 @@ pub struct Finished {
     pub reply: Option<Reply>,
     /// What happened in place of a reply.
     pub why: Option<String>,
+    /// How long it took from when it was made.
+    pub took: Duration,
 }
 
 /// What a server said, word for word (RFC 5321 §4.2).

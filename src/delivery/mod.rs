@@ -88,7 +88,7 @@ pub struct Job {
     /// Makes the messages.
     pub composer: Composer,
     /// Signs them.
-    pub signer: Option<Signer>,
+    pub signer: Option<Arc<Signer>>,
     /// Knows which.
     pub outbox: Arc<Outbox>,
     /// What is done about messages that the server puts off.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::{Timestamp, ZonedDateTime};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Event, Reply, Stop, StopReason,
@@ -46,7 +46,7 @@ pub(super) struct Run {
     pub(super) pace: Arc<Pace>,
     pub(super) crew: Crew,
     pub(super) composer: Composer,
-    pub(super) signer: Option<Signer>,
+    pub(super) signer: Option<Arc<Signer>>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) clock: fn() -> ZonedDateTime,
     pub(super) gate: Gate,
@@ -80,6 +80,8 @@ pub(super) struct Outgoing {
     pub(super) to: Address,
     pub(super) message_id: String,
     pub(super) parcel: Parcel,
+    /// When
+    pub(super) made: Instant,
     /// The right to send it, where its domain has limits
     pass: Option<Pass>,
 }
@@ -282,6 +284,7 @@ impl Run {
             to: message.envelope().to().clone(),
             message_id: message.message_id().to_owned(),
             parcel: Parcel::of(message.envelope(), bytes),
+            made: Instant::now(),
             pass: None,
         })
     }

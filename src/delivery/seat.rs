@@ -254,8 +254,9 @@ impl Seat {
                 why = Some(why.map_or(given_up.into(), |why| format!("{why}; {given_up}")));
             }
         }
-        let Outgoing { row, to, message_id, .. } = outgoing;
-        let finished = Finished { connection: self.number, row, to, message_id, outcome, reply, why };
+        let Outgoing { row, to, message_id, made, .. } = outgoing;
+        let took = made.elapsed();
+        let finished = Finished { connection: self.number, row, to, message_id, outcome, reply, why, took };
         let said = finished.reply.as_ref().map_or(finished.why.as_deref().unwrap_or_default(), Reply::text);
         let code = finished.reply.as_ref().map(Reply::codes);
         let written = match put_off {

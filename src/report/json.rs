@@ -236,6 +236,7 @@ mod tests {
             outcome: Outcome::Failed,
             reply: Reply::parse(b"550-5.1.1 <bo.b@TWO.example>: ?\r\n550 no bo.b@two.example here, Bolette\r\n"),
             why: None,
+            took: std::time::Duration::ZERO,
         });
         assert_eq!(without_addresses("421 <ann.b@one.example>: x@y, @ z"), "421 <a…@one.example>: x…@y, @ z");
         assert_eq!(

@@ -67,6 +67,11 @@ pub fn put_prepared(kept: &Kept, name: &str, messages: usize, largest: usize) {
     json::put(&json::prepared(kept, name, messages, largest));
 }
 
+/// Writes a campaign that was handed over to the workers of an account as a JSON object.
+pub fn put_handed_over(id: &str, account: &str, messages: usize) {
+    json::put(&serde_json::json!({ "event": "handed_over", "campaign": id, "account": account, "messages": messages }));
+}
+
 /// Writes the JSON object of a dry run.
 pub fn put_dry_run(messages: usize) {
     json::put(&serde_json::json!({ "event": "dry_run", "messages": messages }));
@@ -145,6 +150,23 @@ pub async fn listen(
     heard.not_sent.sort_by_key(|finished| finished.row);
     heard.time = start.elapsed();
     heard
+}
+
+/// Listens until a turn of a worker is over: writes the log, and counts on the board.
+pub async fn listen_for_worker(mut events: mpsc::Receiver<Event>, account: String, board: std::sync::Arc<Board>) {
+    while let Some(event) = events.recv().await {
+        log::tell(&event);
+        if let Event::Finished(finished) | Event::PutOff { finished, .. } = &event {
+            board.outcome(&account, finished.outcome);
+            board.transaction(&account, finished.took);
+        }
+    }
+}
+
+/// Why a run ended, in words that say nothing about anybody.
+#[must_use]
+pub fn in_a_line(reason: &crate::delivery::StopReason) -> String {
+    json::reason_text(reason)
 }
 
 /// When the metrics are to be written again, if they are.

@@ -61,7 +61,7 @@ impl Send {
             connections,
             first,
             composer: composer.clone(),
-            signer,
+            signer: signer.map(Arc::new),
             outbox: Arc::clone(&outbox),
             retry: campaign.retry,
             waits: !self.retry.no_wait && self.test.is_none(),
@@ -189,7 +189,7 @@ impl Send {
 }
 
 /// When a run may begin something, and what is looked at again before it goes on.
-fn schedule(hours: Hours, recheck: Recheck) -> Schedule {
+pub(in crate::cli) fn schedule(hours: Hours, recheck: Recheck) -> Schedule {
     let recheck = move || recheck().map(|_| ()).map_err(|failure| in_a_line(&failure));
     Schedule { hours, recheck: Arc::new(recheck) }
 }

@@ -41,7 +41,7 @@ enum LogLevel {
 
 /// What log is written.
 #[derive(Debug, Args)]
-pub(super) struct LogArgs {
+pub(in crate::cli) struct LogArgs {
     /// How the log is written [default: lines where there is no terminal, records under systemd's journal]
     #[arg(long, value_name = "FORMAT", env = "APIECE_LOG", hide_env_values = true)]
     log: Option<LogFormat>,
@@ -55,21 +55,21 @@ pub(super) struct LogArgs {
 
 /// Whether the log is seen where the run is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(in crate::cli) enum Seen {
     Here,
     Elsewhere,
 }
 
 /// What is begun: a rehearsal has somebody who looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     Real,
     Rehearsal,
 }
 
 impl LogArgs {
     /// Starts the log, if one is wanted.
-    pub(super) fn start(&self, format: Format, kind: Kind, screen: Screen) -> Result<Seen, Failure> {
+    pub(in crate::cli) fn start(&self, format: Format, kind: Kind, screen: Screen) -> Result<Seen, Failure> {
         let level = match self.log_level {
             Some(LogLevel::Error) => Level::ERROR,
             Some(LogLevel::Warn) => Level::WARN,

@@ -204,7 +204,7 @@ impl News<'_> {
             connections: 1,
             first: None,
             composer,
-            signer,
+            signer: signer.map(Arc::new),
             outbox,
             retry: Retry::default(),
             waits: false,

@@ -35,7 +35,8 @@ pub enum Location {
 
 impl Location {
     /// Whether it is a file.
-    pub(super) fn is_file(&self) -> bool {
+    #[must_use]
+    pub fn is_file(&self) -> bool {
         matches!(self, Self::File(_))
     }
 

@@ -74,7 +74,9 @@ impl Worker {
         }
     }
 
-    fn token(&self) -> [u8; 16] {
+    /// What it is known by.
+    #[must_use]
+    pub fn token(&self) -> [u8; 16] {
         *self.lease.fence().token()
     }
 }
@@ -214,6 +216,12 @@ impl Store {
         wanted.map_err(|why| self.error(&why))
     }
 
+    /// Ends a worker that this program was before.
+    pub fn end_worker(&self, token: [u8; 16]) -> Result<(), StoreError> {
+        let ended = self.database.all("SELECT end_worker(?, true)", values![token], |_| Ok(()));
+        ended.map(drop).map_err(|why| self.error(&why))
+    }
+
     /// Ends the workers that are not heard of any more; gives how many.
     pub fn end_lost_workers(&self) -> Result<usize, StoreError> {
         let Database::Postgres(session) = &self.database else { return Ok(0) };
@@ -281,7 +289,7 @@ impl Store {
     pub fn backlog(&self, account: &str) -> Result<Backlog, StoreError> {
         let sql = "SELECT count(*), count(*) FILTER (WHERE state = 'queued' OR coalesce(due, 0) <= now_ms()),
                  (SELECT count(*) FROM place WHERE account = ?1)
-             FROM queue JOIN message USING (campaign) WHERE account = ?1 AND state IN ('queued', 'deferred')";
+             FROM queue JOIN message USING (campaign) WHERE account = ?1 AND halted IS NULL AND state IN ('queued', 'deferred')";
         let number = |number: i64| u64::try_from(number).unwrap_or_default();
         let backlog = self.database.one(sql, values![account], |row| {
             let (waiting, due, connections) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -13,7 +13,9 @@ use secrecy::SecretString;
 use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter, span};
 
 pub use self::output::{Lines, Output, is_under_journald};
-pub use self::told::{Ended, ended, sent_no_word, started, step};
+pub use self::told::{
+    Ended, account_given_up, campaign_halted, ended, not_taken_in, outbox_is_away, sent_no_word, started, step,
+};
 pub(super) use self::{
     sieve::{Sieve, holds_address, without_codes},
     told::{progress, tell},

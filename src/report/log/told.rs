@@ -117,6 +117,26 @@ pub fn sent_no_word(how: &'static str, why: &str) {
     warn!(event = "not_told", how, why);
 }
 
+/// That the outbox of a worker does not answer, or takes it for lost.
+pub fn outbox_is_away(why: &str) {
+    warn!(event = "outbox_away", why);
+}
+
+/// That a campaign was approved, and cannot be sent.
+pub fn not_taken_in(id: &str, why: &str) {
+    warn!(event = "not_taken_in", id, why);
+}
+
+/// That no worker goes on with a campaign until somebody hands it over again.
+pub fn campaign_halted(id: &str, why: &str) {
+    error!(event = "halted", id, why);
+}
+
+/// That nothing can be sent through an account until a person does something.
+pub fn account_given_up(account: &str, stopped: &'static str) {
+    error!(event = "account_given_up", account, stopped);
+}
+
 /// How far a run is.
 pub(in crate::report) fn progress(done: usize, of: usize, per_minute: f64, left: Option<Duration>) {
     info!(event = "progress", done, messages = of, per_minute, seconds_left = left.map(|left| left.as_secs()));

@@ -347,7 +347,13 @@ impl Drop for Lease {
 pub(in crate::outbox) fn holder(session: &Session, campaign: &str) -> Done<Option<String>> {
     let sql = "SELECT holder FROM run WHERE campaign = ? AND until > clock_timestamp()";
     let rows = session.rows(sql, values![campaign])?;
-    let Some(holder) = rows.first().map(|row| row.try_get(0)).transpose()? else { return Ok(None) };
+    let Some(holder) = rows.first().map(|row| row.try_get(0)).transpose()? else {
+        let sql = "SELECT 'workers of account ' || account || ', to whom it is handed over'
+             FROM queue JOIN campaign ON number = queue.campaign WHERE id = ? AND halted IS NULL
+                 AND EXISTS (SELECT 1 FROM batch WHERE batch.campaign = number AND (due IS NOT NULL OR holder IS NOT NULL))";
+        let rows = session.rows(sql, values![campaign])?;
+        return Ok(rows.first().map(|row| row.try_get(0)).transpose()?);
+    };
     // Whose session is gone is gone, too, or will find out.
     let sql = "SELECT CASE WHEN pg_try_advisory_lock_shared(?1) THEN pg_advisory_unlock_shared(?1) ELSE false END";
     let rows = session.rows(sql, values![key(b"apiece run", campaign.as_bytes())])?;

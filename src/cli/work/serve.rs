@@ -1,0 +1,318 @@
+//! One turn with a campaign: batches of it are taken while others are sent, and given back as they are done.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jiff::{Timestamp, ZonedDateTime};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::{
+    Stay,
+    desk::{Desk, Sent},
+};
+use crate::{
+    campaign::{DomainLimit, Phase, Rate},
+    cli::{
+        Exit, Failure,
+        account::check_senders,
+        approval::clear,
+        confirm::server,
+        load::Frozen,
+        record::{failed, who},
+        send::schedule,
+        when::in_a_line,
+    },
+    delivery::{self, Job, Shared, Stop, StopReason},
+    message::Composer,
+    outbox::{Campaign, Deed, Journal, Outbox, Overview, Places, Store, StoreError, Waiting},
+    report,
+};
+
+/// So many events wait to be heard before the engine waits for whoever hears them.
+const EVENTS: usize = 1024;
+
+/// A campaign has so long, where others wait, and much longer than it takes to read it.
+const TURN: Duration = Duration::from_secs(30);
+
+/// So often it is looked whether somebody wants the campaign, and how many connections are one's own.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// So many messages are in a batch.
+const BATCH: usize = 100;
+
+/// So many batches are taken ahead, at most.
+const MOST_AHEAD: usize = 20;
+
+/// What was read of a campaign.
+pub(super) struct Kept {
+    id: String,
+    frozen: Arc<Frozen>,
+    composer: Composer,
+    /// How long it took to read it
+    time: Duration,
+}
+
+impl Kept {
+    pub(super) fn is_of(&self, campaign: &Overview) -> bool {
+        self.id == campaign.id && campaign.digest == Some(self.frozen.digest)
+    }
+}
+
+/// Why there is no turn.
+enum Not {
+    /// The database says so, or does not answer.
+    Asked(StoreError),
+    /// The campaign cannot be sent.
+    May(Failure),
+}
+
+impl From<Failure> for Not {
+    fn from(why: Failure) -> Self {
+        Self::May(why)
+    }
+}
+
+impl Desk {
+    /// Sends some of a campaign.
+    pub(super) fn serve(&self, stay: &Stay<'_>, store: &Store, waiting: &Waiting, others: bool) -> Sent {
+        let Some(campaign) = stay.ask(store.campaign(&waiting.id)) else { return Sent::Over };
+        match self.read(store, &campaign) {
+            Ok(kept) => {
+                let sent = self.turn(stay, store, &campaign, &kept, others);
+                self.keep(kept);
+                match sent {
+                    Ok(sent) => sent,
+                    Err(Not::Asked(why)) => {
+                        stay.ask(Err::<(), _>(why));
+                        Sent::Over
+                    }
+                    Err(Not::May(failure)) => self.cannot(stay, store, &campaign, &failure),
+                }
+            }
+            Err(failure) => self.cannot(stay, store, &campaign, &failure),
+        }
+    }
+
+    /// A campaign cannot be sent: by its own fault, unless the database did not answer.
+    fn cannot(&self, stay: &Stay<'_>, store: &Store, campaign: &Overview, failure: &Failure) -> Sent {
+        if matches!(failure.exit, Exit::TryAgain | Exit::Io | Exit::CannotCreate) {
+            let _ = stay.over.set(StoreError::Unreached(stay.office.place.clone(), in_a_line(failure)));
+            return Sent::Over;
+        }
+        self.halt(stay, store, campaign, &in_a_line(failure))
+    }
+
+    fn read(&self, store: &Store, campaign: &Overview) -> Result<Kept, Failure> {
+        if let Some(kept) = self.find(campaign) {
+            return Ok(kept);
+        }
+        let start = Instant::now();
+        let (frozen, composer) = Frozen::thaw(store, campaign)?;
+        if let Some(signer) = &self.signer {
+            check_senders(signer, &composer, &(0..composer.list().len()).collect::<Vec<_>>())?;
+        }
+        Ok(Kept { id: campaign.id.clone(), frozen: Arc::new(frozen), composer, time: start.elapsed() })
+    }
+
+    fn turn(
+        &self,
+        stay: &Stay<'_>,
+        store: &Store,
+        campaign: &Overview,
+        kept: &Kept,
+        others: bool,
+    ) -> Result<Sent, Not> {
+        let settings = &kept.frozen.settings;
+        let hours = settings.when.hours();
+        if let Phase::Closed(opens) = hours.at(Timestamp::now()) {
+            return Ok(Sent::NotBefore(opens.min(Timestamp::now() + Duration::from_secs(60))));
+        }
+        clear(store, &campaign.id, &kept.frozen, settings, Some(&self.account))?;
+        let own = stay.worker.campaign(campaign);
+        let most = settings.connections.unwrap_or(usize::MAX).min(self.account.connections.get());
+        let places = own.places(&self.account.name, most).map_err(Not::Asked)?;
+        let share = Arc::new(AtomicUsize::new(1));
+        if let Some(places) = &places {
+            // Without a connection there is no use in having messages.
+            if places.take().map_err(Not::Asked)?.is_none() {
+                return Ok(Sent::NotBefore(Timestamp::now() + Duration::from_secs(1)));
+            }
+            share.store(places.share().map_err(Not::Asked)?, Ordering::Relaxed);
+        }
+        let first = store.take_batches(stay.worker, campaign, 1).map_err(Not::Asked)?;
+        if first.is_empty() {
+            return Ok(Sent::Some);
+        }
+        let rates: Vec<Rate> = self.account.rates.iter().chain(&settings.rates).copied().collect();
+        let said: Vec<String> = rates.iter().map(ToString::to_string).collect();
+        let details = json!({ "server": server(&self.account), "rates": said, "how": "by workers" });
+        let deed = Deed { who: &who(), what: "started", details: &details };
+        store.note_start(campaign, deed, Timestamp::now()).map_err(Not::Asked)?;
+        let outbox = self.outbox(stay, campaign)?;
+        first.into_iter().for_each(|portion| outbox.feed(portion));
+        let place = stay.office.place.clone();
+        let (id, frozen, account) = (campaign.id.clone(), Arc::clone(&kept.frozen), self.account.clone());
+        let recheck: crate::cli::send::Recheck = Arc::new(move || {
+            clear(&Store::open(&place).map_err(failed)?, &id, &frozen, &frozen.settings, Some(&account))
+        });
+        let shared = Shared { places: places.clone(), share: Some(Arc::clone(&share)) };
+        let job =
+            Job { schedule: Some(schedule(hours, recheck)), ..self.job(&own, kept, &outbox, (&rates, most, shared))? };
+        drop(own);
+        let turn =
+            Turn { stay, store, campaign, outbox: &outbox, places: places.as_ref(), share, stop: Stop::default() };
+        let long = (kept.time * 20).max(TURN);
+        let reason = turn.run(job, self, others.then_some(long));
+        if !matches!(reason, Some(StopReason::NoRecord { .. })) {
+            store.give_batches_back(stay.worker, campaign, &outbox.take_rest()).map_err(Not::Asked)?;
+        }
+        drop(outbox);
+        let sent = self.after(stay, store, campaign, reason.as_ref());
+        if matches!(sent, Sent::Some) {
+            store.note_end(campaign, &who(), Timestamp::now()).map_err(Not::Asked)?;
+        }
+        Ok(sent)
+    }
+
+    fn outbox(&self, stay: &Stay<'_>, campaign: &Overview) -> Result<Arc<Outbox>, Not> {
+        let journal = Store::open(&stay.office.place).map_err(Not::Asked)?;
+        let reports = Some(Arc::clone(&stay.office.reports));
+        let own = stay.worker.campaign(campaign);
+        let journal = Journal::start_with(journal, own, Some(self.account.name.clone()), reports);
+        let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
+        Ok(Arc::new(Outbox::of_worker(campaign.largest, journal)))
+    }
+
+    fn job(
+        &self,
+        own: &Campaign,
+        kept: &Kept,
+        outbox: &Arc<Outbox>,
+        (rates, most, shared): (&[Rate], usize, Shared),
+    ) -> Result<Job, Not> {
+        let settings = &kept.frozen.settings;
+        let name = &self.account.name;
+        let longest = rates.iter().map(|rate| rate.window()).max();
+        let ledger = longest.map(|longest| own.ledger(name, longest)).transpose().map_err(Not::Asked)?;
+        let past = |limit: DomainLimit| Ok((limit.clone(), own.sent_to(&limit.domain, name, limit.longest())?));
+        let domains = DomainLimit::merged(self.account.domains.iter().chain(&settings.domains).cloned());
+        let domains = domains.into_iter().map(past).collect::<Result<_, _>>().map_err(Not::Asked)?;
+        Ok(Job {
+            account: self.account.clone(),
+            secret: self.secret.clone(),
+            rates: settings.rates.clone(),
+            spread: settings.spread.unwrap_or(false),
+            domains,
+            connections: self.connections.min(most),
+            first: None,
+            composer: kept.composer.clone(),
+            signer: self.signer.clone(),
+            outbox: Arc::clone(outbox),
+            retry: settings.retry,
+            waits: true,
+            shared,
+            ledger,
+            clock: ZonedDateTime::now,
+            schedule: None,
+        })
+    }
+}
+
+/// A turn that goes on.
+struct Turn<'t> {
+    stay: &'t Stay<'t>,
+    store: &'t Store,
+    campaign: &'t Overview,
+    outbox: &'t Arc<Outbox>,
+    places: Option<&'t Arc<Places>>,
+    share: Arc<AtomicUsize>,
+    stop: Stop,
+}
+
+impl Turn<'_> {
+    /// Sends until nothing is left, somebody else is to have the campaign, or something ends it; gives what that was.
+    fn run(&self, job: Job, desk: &Desk, long: Option<Duration>) -> Option<StopReason> {
+        let office = self.stay.office;
+        let (sender, receiver) = mpsc::channel(EVENTS);
+        let board = Arc::clone(&office.board);
+        let listener = office.runtime.spawn(report::listen_for_worker(receiver, desk.account.name.clone(), board));
+        let engine = office.runtime.spawn(delivery::run(job, sender, self.stop.clone()));
+        let began = Instant::now();
+        let (mut ahead, mut looked, mut dry) = (1, Instant::now(), None::<Instant>);
+        while !engine.is_finished() {
+            if let Some(reason) = office.stop.reason() {
+                self.stop.request(reason);
+            }
+            if let Some(why) = self.stay.over.get() {
+                self.stop.request(StopReason::NoRecord { why: why.to_string() });
+            }
+            if self.stop.reason().is_none() {
+                let is_time = looked.elapsed() >= LOOK_EVERY;
+                let turned = (|| {
+                    if is_time {
+                        looked = Instant::now();
+                        self.look(long.is_some_and(|long| began.elapsed() > long), desk)?;
+                    }
+                    self.feed(&mut ahead, &mut dry)
+                })();
+                self.stay.ask(turned);
+            }
+            std::thread::sleep(Duration::from_millis(if self.outbox.waiting() < BATCH { 2 } else { 10 }));
+        }
+        let ended = office.runtime.block_on(async { (engine.await, listener.await) });
+        if let Err(error) = ended.0
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        self.stop.reason()
+    }
+
+    /// Whether somebody wants to have the campaign, or others wait for their turn; and how many connections are one's own.
+    fn look(&self, is_long: bool, desk: &Desk) -> Result<(), StoreError> {
+        if let Some(places) = self.places {
+            self.share.store(places.share()?, Ordering::Relaxed);
+        }
+        let accounts = std::slice::from_ref(&desk.account.name);
+        let is_others = is_long && self.store.waiting(accounts)?.iter().any(|one| one.id != self.campaign.id);
+        if is_others || self.store.is_wanted(self.campaign)? {
+            self.stop.request(StopReason::LetGo);
+        }
+        Ok(())
+    }
+
+    /// Takes further batches where few messages are left, and gives back those that are done. More are taken ahead where they do not
+    /// last.
+    fn feed(&self, ahead: &mut usize, dry: &mut Option<Instant>) -> Result<(), StoreError> {
+        let done = self.outbox.take_done();
+        self.store.give_batches_back(self.stay.worker, self.campaign, &done)?;
+        let waiting = self.outbox.waiting();
+        if waiting * 2 >= *ahead * BATCH {
+            return Ok(());
+        }
+        // There were none a moment ago: once nothing is left that is asked again, and the run ends.
+        if waiting > 0 && dry.is_some_and(|dry| dry.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        let portions = self.store.take_batches(self.stay.worker, self.campaign, *ahead)?;
+        if portions.is_empty() {
+            *dry = Some(Instant::now());
+            if self.outbox.waiting() == 0 {
+                self.outbox.end_feed();
+            }
+            return Ok(());
+        }
+        *dry = None;
+        if waiting == 0 {
+            *ahead = (*ahead * 2).min(MOST_AHEAD);
+        }
+        portions.into_iter().for_each(|portion| self.outbox.feed(portion));
+        Ok(())
+    }
+}

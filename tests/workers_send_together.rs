@@ -1,0 +1,351 @@
+//! Several workers send the campaigns of one database together: whatever becomes of them, of the database or of the network between,
+//! each person is written to once, or it is said that nobody knows; and no limit of the account is ever passed, at the server.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    nobody_gets_it_twice::agree,
+    support::{
+        Home, Record, Run, account, people,
+        postgres::{ADMIN, Cluster},
+        scripted::{Act, Builder, Scripted, Stage, Tls},
+    },
+    the_pace_is_kept::fullest,
+};
+
+fn server() -> Builder {
+    Scripted::builder().tls(Tls::Implicit).auth("u", "secret")
+}
+
+/// A machine with a campaign to so many people, and an account with further lines.
+fn home(server: &Scripted, count: usize, more: &str) -> Home {
+    at(Home::new().with(Record::Postgres), server, count, more)
+}
+
+fn at(home: Home, server: &Scripted, count: usize, more: &str) -> Home {
+    home.campaign(&people(count));
+    let more = format!("username = \"u\"\npassword_env = \"P\"\n{more}");
+    home.config(&account(server.port(), server.ca_file(), "implicit", &more));
+    home
+}
+
+fn hand_over(home: &Home, count: usize) -> String {
+    let confirm = count.to_string();
+    let mut command = home.command(&["send", "c", "--account", "work", "--confirm", &confirm, "--queue"]);
+    let run = Run::of(command.env("P", "secret").output().unwrap()).ended(0);
+    assert!(run.stdout.contains(" is handed over: "), "{}", run.stdout);
+    home.last_campaign()
+}
+
+fn work(home: &Home, more: &[&str]) -> Child {
+    let mut command = home.command(&[&["work", "--account", "work", "--log", "human"], more].concat());
+    command.env("P", "secret").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn ended(worker: Child) -> Run {
+    Run::of(worker.wait_with_output().unwrap())
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+}
+
+fn random(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    *seed >> 33
+}
+
+#[test]
+fn each_gets_one_message_by_whichever_of_four_workers() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(5))).start();
+    let home = home(&server, 1000, "connections = 8");
+    hand_over(&home, 1000);
+    let workers: Vec<_> = (0..4).map(|_| work(&home, &["--until-done", "--connections", "2"])).collect();
+    for worker in workers {
+        let run = ended(worker).ended(0);
+        assert!(run.stdout.is_empty(), "{}", run.stdout);
+        assert!(!run.stderr.contains("list.example"), "{}", run.stderr);
+    }
+    assert_eq!((agree(&home, &server, 1000), server.accepted().len()), (0, 1000));
+    assert!(server.max_parallel() > 2 && server.max_parallel() <= 8, "{}", server.max_parallel());
+    let status = home.run(&["status", &home.last_campaign()]).ended(0).stdout;
+    for deed in ["handed over by", "started by", "stopped by"] {
+        assert_eq!(status.matches(deed).count(), 1, "{status}");
+    }
+    home.run(&["verify", &home.last_campaign()]).ended(0);
+}
+
+#[test]
+fn what_nobody_confirmed_or_approved_is_not_sent() {
+    let server = server().start();
+    let home = home(&server, 3, "");
+    home.run(&["prepare", "c"]).ended(0);
+    ended(work(&home, &["--until-done"])).ended(0);
+    assert_eq!(server.deliveries().len(), 0);
+    let refused = home.run(&["send", "c", "--account", "work", "--queue", "--confirm", "4"]).ended(77);
+    assert!(refused.stderr.contains("4"), "{}", refused.stderr);
+    ended(work(&home, &["--until-done"])).ended(0);
+    assert_eq!(server.deliveries().len(), 0);
+    // A file has no workers.
+    let file = home.path().join("own.sqlite").display().to_string();
+    let run = home.run(&["work", "--account", "work", "--outbox", &file]).ended(78);
+    assert!(run.stderr.contains("is a file, which workers cannot share"), "{}", run.stderr);
+    home.run(&["send", "c", "--account", "work", "--queue", "--confirm", "3", "--outbox", &file]).ended(78);
+    hand_over(&home, 3);
+    ended(work(&home, &["--until-done"])).ended(0);
+    assert_eq!(server.accepted().len(), 3);
+}
+
+#[test]
+fn no_window_and_no_number_of_connections_is_ever_passed() {
+    let server = server().on(Stage::Mail, Act::Delay(Duration::from_millis(20))).start();
+    let home = home(&server, 90, "connections = 3\nrate = [\"12/s\", \"60/min\"]");
+    hand_over(&home, 90);
+    let start = Instant::now();
+    let mut workers: Vec<_> = (0..4).map(|_| work(&home, &["--until-done"])).collect();
+    // One is gone in the middle of it; what it had been given for the window is not given to others at once.
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 20));
+    workers[0].kill().unwrap();
+    workers[0].wait().unwrap();
+    for worker in workers.drain(1..) {
+        ended(worker).ended(0);
+    }
+    agree(&home, &server, 90);
+    let lines = server.lines();
+    let mut times: Vec<_> = lines.iter().filter(|line| line.text.starts_with("MAIL")).map(|line| line.at).collect();
+    times.sort();
+    assert!(fullest(&times, Duration::from_secs(1)) <= 12, "{}", fullest(&times, Duration::from_secs(1)));
+    assert!(fullest(&times, Duration::from_secs(60)) <= 60, "{}", fullest(&times, Duration::from_secs(60)));
+    assert!(server.max_parallel() <= 3, "{}", server.max_parallel());
+    // A minute's window has to pass, and hardly more.
+    assert!(start.elapsed() < Duration::from_secs(110), "{:?}", start.elapsed());
+}
+
+#[test]
+fn whoever_wants_a_campaign_gets_it_from_the_workers() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(20))).start();
+    let home = home(&server, 600, "connections = 2");
+    let id = hand_over(&home, 600);
+    let worker = work(&home, &[]);
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 20));
+    let status = home.run(&["status", &id]).ended(0).stdout;
+    assert!(status.contains("workers of account work"), "{status}");
+    // All of it that is not sent is taken back while a worker sends.
+    let cancelled = home.run(&["cancel", &id]).ended(0).stdout;
+    let sent = server.accepted().len();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(server.accepted().len(), sent, "nothing is sent behind that");
+    assert!(cancelled.contains(&format!("{} messages cancelled", 600 - sent)), "{sent}: {cancelled}");
+    // What a person wants to be sent after all, the workers send.
+    let retried = home.run(&["retry", &id, "--cancelled", "--row", "601"]).ended(0).stdout;
+    assert!(retried.contains("the workers"), "{retried}");
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() == sent + 1));
+    signal(&worker, "TERM");
+    ended(worker).ended(0);
+    assert_eq!(server.deliveries().len(), sent + 1);
+}
+
+#[test]
+fn told_to_stop_it_finishes_what_is_under_way_and_gives_the_rest_back() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(300))).start();
+    let home = home(&server, 250, "connections = 2");
+    hand_over(&home, 250);
+    let worker = work(&home, &[]);
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 3));
+    signal(&worker, "TERM");
+    let stopped = Instant::now();
+    ended(worker).ended(0);
+    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    let sent = server.accepted().len();
+    assert_eq!(server.deliveries().len(), sent);
+    let status = home.run(&["status", &home.last_campaign()]).ended(0).stdout;
+    assert!(status.contains(&format!("{sent} of 250")) && !status.contains("in doubt"), "{status}");
+    // The next one has all of it at once.
+    let worker = work(&home, &["--until-done"]);
+    assert!(server.wait_until(Duration::from_secs(5), |server| server.accepted().len() > sent + 3));
+    signal(&worker, "TERM");
+    ended(worker).ended(0);
+}
+
+/// Four workers that are killed, as the database is, again and again without a warning.
+#[allow(clippy::print_stdout, reason = "with --nocapture it is seen how often it was killed")]
+fn killed_at_random(count: usize, kills: usize, seed: u64) {
+    let mut cluster = Cluster::start(&[]);
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(15))).start();
+    let home = at(Home::new().with_outbox(&cluster.database()), &server, count, "connections = 8\nrate = \"400/s\"");
+    home.run(&["outbox", "migrate"]).ended(0);
+    hand_over(&home, count);
+    let mut seed = seed;
+    let mut workers: Vec<Child> = (0..4).map(|_| work(&home, &["--until-done"])).collect();
+    let (mut killed, mut databases) = (0, 0);
+    while killed + databases < kills {
+        std::thread::sleep(Duration::from_millis(100 + random(&mut seed) % 300));
+        if random(&mut seed).is_multiple_of(8) {
+            cluster.kill();
+            std::thread::sleep(Duration::from_millis(random(&mut seed) % 500));
+            cluster.run();
+            databases += 1;
+        } else {
+            let nth = usize::try_from(random(&mut seed) % 4).unwrap();
+            workers[nth].kill().unwrap();
+            workers[nth].wait().unwrap();
+            workers[nth] = work(&home, &["--until-done"]);
+            killed += 1;
+        }
+    }
+    for worker in workers {
+        let run = ended(worker);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    }
+    let in_doubt = agree(&home, &server, count);
+    let sum = server.deliveries().len();
+    println!(
+        "{count} messages: {killed} workers and {databases} databases killed, {in_doubt} in doubt, {sum} delivered"
+    );
+    assert!(in_doubt <= 8 * killed, "{in_doubt}");
+    let mut times: Vec<_> =
+        server.lines().iter().filter(|line| line.text.starts_with("MAIL")).map(|line| line.at).collect();
+    times.sort();
+    assert!(fullest(&times, Duration::from_secs(1)) <= 400, "{}", fullest(&times, Duration::from_secs(1)));
+    home.run(&["verify", &home.last_campaign()]).ended(0);
+}
+
+#[test]
+fn workers_and_the_database_are_killed_at_any_moment() {
+    if std::env::var_os("APIECE_LONG").is_some() {
+        for seed in 0..4 {
+            killed_at_random(20_000, 80, 11 + seed);
+        }
+    } else {
+        killed_at_random(1500, 12, 5);
+    }
+}
+
+#[test]
+fn a_worker_that_is_paused_past_its_lease_writes_nothing_any_more() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(30))).start();
+    let home = home(&server, 1500, "connections = 2");
+    hand_over(&home, 1500);
+    let sleeper = work(&home, &["--until-done"]);
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 10));
+    signal(&sleeper, "STOP");
+    let before = server.deliveries().len();
+    let other = work(&home, &["--until-done"]);
+    // It blocks nobody: the other goes on with what the sleeper did not have.
+    assert!(server.wait_until(Duration::from_secs(20), |server| server.deliveries().len() > before + 100));
+    std::thread::sleep(Duration::from_secs(38));
+    signal(&sleeper, "CONT");
+    ended(other).ended(0);
+    let sleeper = ended(sleeper).ended(0);
+    assert!(sleeper.stderr.contains("outbox_away"), "{}", sleeper.stderr);
+    let in_doubt = agree(&home, &server, 1500);
+    assert!(in_doubt <= 2, "{in_doubt}");
+}
+
+/// What lies between a worker and its database: it can be cut without either hearing of it, and mended.
+struct Wire {
+    port: u16,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&is_cut);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(database) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                for (from, to) in [(&client, &database), (&database, &client)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let cut = Arc::clone(&cut);
+                    std::thread::spawn(move || {
+                        let mut octets = [0; 65536];
+                        while let Ok(count @ 1..) = from.read(&mut octets) {
+                            while cut.load(Ordering::SeqCst) {
+                                std::thread::sleep(Duration::from_millis(5));
+                            }
+                            if to.write_all(&octets[..count]).is_err() {
+                                break;
+                            }
+                        }
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { port: own, is_cut }
+    }
+}
+
+#[test]
+fn a_network_that_is_cut_loses_and_doubles_nothing() {
+    let cluster = Cluster::start(&["listen_addresses=127.0.0.1"]);
+    cluster.allow("host all all 127.0.0.1/32 trust");
+    let direct = cluster.database();
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(30))).start();
+    let wire = Wire::to(cluster.port);
+    let home = at(Home::new().with_outbox(&direct), &server, 1200, "connections = 4");
+    home.run(&["outbox", "migrate"]).ended(0);
+    hand_over(&home, 1200);
+    let name = Cluster::name_of(&direct);
+    let by_wire = format!("postgres://{ADMIN}@127.0.0.1:{}/{name}?sslmode=disable", wire.port);
+    let cut_off = work(&home, &["--until-done", "--outbox", &by_wire]);
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 20));
+    wire.is_cut.store(true, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(300));
+    let before = server.deliveries().len();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(server.deliveries().len() <= before + 4, "nothing is sent without its mark");
+    let other = work(&home, &["--until-done"]);
+    std::thread::sleep(Duration::from_secs(40));
+    wire.is_cut.store(false, Ordering::SeqCst);
+    ended(other).ended(0);
+    ended(cut_off).ended(0);
+    let in_doubt = agree(&home, &server, 1200);
+    // What it knew when it could not write it down, it wrote down when it could.
+    assert!(in_doubt <= 1, "{in_doubt}");
+}
+
+#[test]
+fn an_outcome_is_kept_while_the_database_is_away() {
+    let mut cluster = Cluster::start(&[]);
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(400))).start();
+    let home = at(Home::new().with_outbox(&cluster.database()), &server, 40, "connections = 2");
+    home.run(&["outbox", "migrate"]).ended(0);
+    hand_over(&home, 40);
+    let worker = work(&home, &[]);
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 3));
+    // Two are on the wire.
+    std::thread::sleep(Duration::from_millis(100));
+    cluster.kill();
+    std::thread::sleep(Duration::from_secs(2));
+    let sent = server.deliveries().len();
+    assert_eq!(server.accepted().len(), sent, "what was on the wire is finished");
+    let directory = home.path().join(".local/state/apiece/outcomes");
+    let kept: String = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(kept.contains("\"outcome\":\"sent\""), "{kept}");
+    // Even a crash of the worker does not take that away.
+    let mut worker = worker;
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    cluster.run();
+    let worker = work(&home, &["--until-done"]);
+    ended(worker).ended(0);
+    assert_eq!((agree(&home, &server, 40), server.accepted().len()), (0, 40));
+    let left: u64 = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert_eq!(left, 0);
+}
