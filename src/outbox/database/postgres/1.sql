@@ -122,7 +122,7 @@ CREATE TABLE run (
 CREATE TABLE worker (
     token    BYTEA PRIMARY KEY,          -- known to the one that it is
     holder   TEXT COLLATE "C" NOT NULL,  -- who that is, for people
-    accounts TEXT COLLATE "C"[] NOT NULL, -- what it sends through
+    accounts TEXT[] COLLATE "C" NOT NULL, -- what it sends through
     until    TIMESTAMPTZ NOT NULL        -- by the clock of the database
 ) WITH (fillfactor = 20);
 
