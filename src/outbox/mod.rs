@@ -23,11 +23,11 @@ use tokio::sync::oneshot;
 #[cfg(feature = "postgres")]
 pub use self::database::{Server, ServerError};
 pub use self::{
-    database::Location,
+    database::{Attempt, Location},
     prepare::Prepared,
     store::{
-        Aside, Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
-        Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError,
+        Aside, Attached, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger, Luggage,
+        Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError,
         TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };

@@ -11,15 +11,11 @@ use jiff::Timestamp;
 use super::{Server, Session};
 use crate::{
     message::Digest,
-    outbox::database::{Done, Fault, Location, StoreError, random, value::values},
+    outbox::database::{
+        Done, Fault, Location, StoreError, random,
+        value::{AsValue, Value, values},
+    },
 };
-
-/// Until when a run is heard of that says now that it is there: one that nobody heard of for so long is over.
-macro_rules! until {
-    () => {
-        "clock_timestamp() + interval '30 seconds'"
-    };
-}
 
 /// It is tried so often before somebody is said to have it, with pauses.
 const PATIENCE: u32 = 5;
@@ -72,7 +68,7 @@ impl Lease {
         Ok(lease)
     }
 
-    /// The statement that changes one row as long as nobody else has the campaign, and its values.
+    /// That nobody else has the campaign.
     pub(in crate::outbox) fn fence(&self) -> Fence {
         Fence { campaign: self.campaign.clone(), token: self.token }
     }
@@ -95,9 +91,8 @@ fn locks(session: &Session, campaign: &str) -> Done<bool> {
 /// Takes it, if it is free: nobody has it, or who had it was not heard of for too long.
 fn try_to_take(session: &Session, campaign: &str, token: [u8; 16], about: &str) -> Done<bool> {
     let is_free = if locks(session, campaign)? { "" } else { "WHERE run.until < clock_timestamp()" };
-    let until = until!();
     let sql = format!(
-        "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, {until})
+        "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, heard_until())
          ON CONFLICT (campaign) DO UPDATE SET token = excluded.token, holder = excluded.holder, until = excluded.until {is_free}"
     );
     Ok(session.run(&sql, values![campaign, token, about])? == 1)
@@ -111,16 +106,11 @@ pub(in crate::outbox) struct Fence {
 }
 
 impl Fence {
-    /// What changes one row as long as it is so; and nobody can take the campaign before the transaction ends.
-    pub(in crate::outbox) const SQL: &str =
-        concat!("UPDATE run SET until = greatest(until, ", until!(), ") WHERE campaign = ? AND token = ?");
+    /// What holds it until the transaction ends, or fails if it is no longer so.
+    pub(super) const SQL: &str = "hold(?, ?)";
 
-    pub(in crate::outbox) fn campaign(&self) -> &str {
-        &self.campaign
-    }
-
-    pub(in crate::outbox) fn token(&self) -> &[u8; 16] {
-        &self.token
+    pub(super) fn values(&self) -> [Value<'_>; 2] {
+        [self.campaign.as_value(), self.token.as_value()]
     }
 }
 
@@ -139,8 +129,8 @@ fn beat(session: Session, server: &Server, campaign: &str, token: [u8; 16], end:
             Ok,
         );
         if let Ok(connected) = connected {
-            match connected.run(Fence::SQL, values![campaign, token]) {
-                Ok(0) => return,
+            match connected.run("SELECT hold(?, ?)", values![campaign, token]) {
+                Err(Fault::Lost) => return,
                 Ok(_) => session = Some(connected),
                 Err(_) => {}
             }
