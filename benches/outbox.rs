@@ -29,7 +29,7 @@ use std::{
 use apiece::{
     guard::Guard,
     message::Composer,
-    outbox::{Journal, Outbox, Outcome, Prepared, Snapshot, Store},
+    outbox::{Journal, Outbox, Outcome, Prepared, Store},
     recipients::{PersonRow, Recipient, Selection},
 };
 use jiff::Timestamp;
@@ -87,32 +87,6 @@ impl Directory {
     }
 }
 
-fn freeze(composer: &Composer, mut prepared: Prepared, file: &Path) -> (Store, String) {
-    let mut store = Store::open(file).unwrap();
-    let content = prepared.content().unwrap();
-    let selected = &Selection::All(composer.list().len());
-    let settings = "template = \"update.html.hbs\"\nrecipients = \"people.csv\"\n";
-    let (prepared, edition, who) = (&mut prepared, 1, "bench");
-    let snapshot = Snapshot {
-        name: "bench",
-        is_named: false,
-        home: None,
-        settings,
-        signers: None,
-        is_bound: false,
-        composer,
-        prepared,
-        content,
-        edition,
-        selected,
-        again: false,
-        who,
-        further: &serde_json::Value::Null,
-    };
-    let kept = store.freeze(snapshot, Timestamp::now(), &|_| {}).unwrap();
-    (store, kept.id)
-}
-
 /// Sends with the outbox and without, in turn.
 fn sending() {
     let directory = Directory::new(SENT);
@@ -134,7 +108,7 @@ fn sending() {
     for turn in 0..TURNS {
         let outbox = Outbox::new(Selection::All(SENT), digests.clone(), vec![Outcome::Queued; SENT], largest, None);
         without.push(send(outbox));
-        let (mut store, id) = freeze(&composer, prepare(&composer), &directory.record(turn));
+        let (mut store, id) = engine::freeze(&composer, prepare(&composer), &directory.record(turn).into());
         let overview = store.campaign(&id).unwrap();
         let (campaign, messages) = store.take(&overview, Timestamp::now()).unwrap();
         let journal = Journal::start(store, campaign, Some("bench".into())).unwrap();
@@ -229,7 +203,7 @@ fn preparing(people: usize) {
     let start = Instant::now();
     let prepared = prepare(&composer);
     let made = start.elapsed();
-    drop(freeze(&composer, prepared, &directory.record(0)));
+    drop(engine::freeze(&composer, prepared, &directory.record(0).into()));
     let kept = start.elapsed();
     let ratio = |time: Duration| time.as_secs_f64() / least.as_secs_f64();
     println!("{people} people on {threads} cores:");
@@ -248,7 +222,7 @@ fn count_memory(directory: &Path) {
     let all = Selection::All(composer.list().len());
     let prepared = Prepared::make(&composer, &guard, all, &|_| {}).unwrap();
     let made = memory::kib("VmHWM");
-    drop(freeze(&composer, prepared, &directory.join("outbox.sqlite")));
+    drop(engine::freeze(&composer, prepared, &directory.join("outbox.sqlite").into()));
     let kept = memory::kib("VmHWM");
     println!(
         "the list and what the guard knows of it are {list} KiB; making the messages takes {} KiB more at most, keeping them {} KiB",

@@ -14,11 +14,11 @@ use apiece::{
     delivery::{self, Job, Stop},
     guard::Guard,
     message::Composer,
-    outbox::{Outbox, Prepared},
+    outbox::{Location, Outbox, Prepared, Snapshot, Store},
     recipients::{RecipientList, Selection},
     template::Template,
 };
-use jiff::ZonedDateTime;
+use jiff::{Timestamp, ZonedDateTime};
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::people;
@@ -47,6 +47,33 @@ pub(crate) fn composer(directory: &Path) -> Composer {
 pub(crate) fn prepare(composer: &Composer) -> Prepared {
     let guard = Guard::new(Arc::clone(composer.list()), &[]);
     Prepared::make(composer, &guard, Selection::All(composer.list().len()), &|_| {}).unwrap()
+}
+
+/// Keeps the messages in a record; gives that and the id of the campaign.
+pub(crate) fn freeze(composer: &Composer, mut prepared: Prepared, location: &Location) -> (Store, String) {
+    let mut store = Store::open(location).unwrap();
+    let content = prepared.content().unwrap();
+    let selected = &Selection::All(composer.list().len());
+    let settings = "template = \"update.html.hbs\"\nrecipients = \"people.csv\"\n";
+    let (prepared, edition, who) = (&mut prepared, 1, "bench");
+    let snapshot = Snapshot {
+        name: "bench",
+        is_named: false,
+        home: None,
+        settings,
+        signers: None,
+        is_bound: false,
+        composer,
+        prepared,
+        content,
+        edition,
+        selected,
+        again: false,
+        who,
+        further: &serde_json::Value::Null,
+    };
+    let kept = store.freeze(snapshot, Timestamp::now(), &|_| {}).unwrap();
+    (store, kept.id)
 }
 
 /// Sends what is in an outbox over so many connections; how long that takes.

@@ -22,13 +22,13 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 pub use self::{
-    database::Location,
+    database::{Attempt, Location},
     feed::{Portion, Portioned},
     prepare::Prepared,
     store::{
-        Aside, Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
-        Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Reported, Reports,
-        SeenLedger, Snapshot, Store, StoreError, TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
+        Aside, Attached, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger, Luggage,
+        Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Reported, Reports, SeenLedger,
+        Snapshot, Store, StoreError, TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };
 #[cfg(feature = "postgres")]

@@ -1,5 +1,6 @@
 //! The database that a record is in. The store above asks it in SQL that each kind understands, and does not know which it is.
 
+mod note;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sqlite;
@@ -12,12 +13,17 @@ use std::{
 };
 
 #[cfg(feature = "postgres")]
+use tokio_postgres::error::SqlState;
+
+pub use self::note::Attempt;
+#[cfg(feature = "postgres")]
 pub(super) use self::postgres::{Fence, Lease, end_lost_workers, holder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Server, ServerError};
 #[cfg(test)]
 pub(super) use self::sqlite::{APPLICATION_ID, MIGRATIONS};
 pub(super) use self::{
+    note::Notes,
     sqlite::Place,
     value::{AsValue, Row, Value, values},
 };
@@ -85,10 +91,6 @@ impl fmt::Display for Location {
     }
 }
 
-/// What our own functions in a database say where a lease has ended.
-#[cfg(feature = "postgres")]
-const LOST: &str = "AP001";
-
 /// What a database answers, or why it does not.
 pub(super) type Done<T> = Result<T, Fault>;
 
@@ -126,8 +128,10 @@ impl From<rusqlite::Error> for Fault {
 #[cfg(feature = "postgres")]
 impl From<tokio_postgres::Error> for Fault {
     fn from(why: tokio_postgres::Error) -> Self {
-        match why.code().map(tokio_postgres::error::SqlState::code) {
-            Some(LOST) => Self::Lost,
+        // The functions of the tables have codes of their own.
+        match why.code().map(SqlState::code) {
+            Some("AP001") => Self::Lost,
+            Some("AP002") => Self::Changed(0),
             _ => Self::Postgres(why),
         }
     }
@@ -327,17 +331,6 @@ impl Database {
         Ok(Change { database: self, is_open: true })
     }
 
-    /// The same about the messages of a campaign that nobody else sends, as its fence holds: others may have one, too,
-    /// where the database can do that.
-    pub(super) fn change_own(&self) -> Done<Change<'_>> {
-        match self {
-            Self::Sqlite(session) => session.say("BEGIN IMMEDIATE")?,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(session) => session.begin("BEGIN")?,
-        }
-        Ok(Change { database: self, is_open: true })
-    }
-
     /// Several questions to one state of the record, whatever others write meanwhile.
     pub(super) fn still(&self) -> Done<Change<'_>> {
         match self {
@@ -468,32 +461,8 @@ impl Batch<'_> {
         match self.database {
             Database::Sqlite(session) => session.run(sql, values).map(drop),
             #[cfg(feature = "postgres")]
-            Database::Postgres(session) => self.queue.add(session, sql, values, false),
+            Database::Postgres(session) => self.queue.add(session, sql, values),
         }
-    }
-
-    /// One more, which must change one row.
-    pub(super) fn add_for_one(&mut self, sql: &str, values: &[Value<'_>]) -> Done<()> {
-        match self.database {
-            Database::Sqlite(session) => match session.run(sql, values)? {
-                1 => Ok(()),
-                changed => Err(Fault::Changed(changed)),
-            },
-            #[cfg(feature = "postgres")]
-            Database::Postgres(session) => self.queue.add(session, sql, values, true),
-        }
-    }
-
-    /// One more, which changes nothing unless a campaign is still somebody's own; nobody takes it before the transaction ends.
-    #[cfg(feature = "postgres")]
-    pub(super) fn fence(&mut self, fence: &Fence) -> Done<()> {
-        self.add_for_one(fence.sql(), &fence.values())
-    }
-
-    #[cfg(not(feature = "postgres"))]
-    #[allow(clippy::unused_self, reason = "there is no such thing to hold a file with")]
-    pub(super) fn fence(&mut self, fence: &Fence) -> Done<()> {
-        match *fence {}
     }
 
     /// All of them were carried out.

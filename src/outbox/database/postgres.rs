@@ -1,6 +1,7 @@
 //! A record in a PostgreSQL database.
 
 mod lease;
+mod note;
 mod server;
 
 use std::{
@@ -246,23 +247,22 @@ impl Session {
         }
     }
 
-    /// Carries out statements that travel together, in their order; gives how many rows each changed.
-    fn send(&self, statements: &[Queued]) -> Done<Vec<u64>> {
+    /// Carries out statements that travel together, in their order.
+    fn send(&self, statements: &[Queued]) -> Done<()> {
         let prepared = statements.iter().map(|queued| self.statement(&queued.sql)).collect::<Done<Vec<_>>>()?;
         let under_way = statements
             .iter()
             .zip(&prepared)
-            .map(|(queued, statement)| Box::pin(self.client.execute_raw(statement, parameters(&queued.values))));
+            .map(|(queued, statement)| Some(Box::pin(self.client.execute_raw(statement, parameters(&queued.values)))));
         let mut under_way: Vec<_> = under_way.collect();
-        let mut changed: Vec<Option<u64>> = vec![None; under_way.len()];
         let mut is_sent = false;
         // Each goes on its way when it is asked for the first time, in this order, and their answers come in the same.
         let all = std::future::poll_fn(|context| {
-            let waiting = under_way.iter_mut().zip(&mut changed).filter(|(_, changed)| changed.is_none());
             let mut is_done = true;
-            for (statement, changed) in waiting {
+            for slot in &mut under_way {
+                let Some(statement) = slot else { continue };
                 match statement.as_mut().poll(context) {
-                    Poll::Ready(Ok(rows)) => *changed = Some(rows),
+                    Poll::Ready(Ok(_)) => *slot = None,
                     Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
                     Poll::Pending if is_sent => return Poll::Pending,
                     Poll::Pending => is_done = false,
@@ -271,8 +271,7 @@ impl Session {
             is_sent = true;
             if is_done { Poll::Ready(Ok(())) } else { Poll::Pending }
         });
-        block_on(pin!(all))?;
-        Ok(changed.into_iter().map(Option::unwrap_or_default).collect())
+        Ok(block_on(pin!(all))?)
     }
 }
 
@@ -326,7 +325,6 @@ fn numbered(sql: &str) -> String {
 struct Queued {
     sql: String,
     values: Vec<Kept>,
-    must_change_one: bool,
 }
 
 /// A value that waits.
@@ -347,13 +345,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// One more; those that are there may go on their way.
-    pub(super) fn add(
-        &mut self,
-        session: &Session,
-        sql: &str,
-        values: &[Value<'_>],
-        must_change_one: bool,
-    ) -> Done<()> {
+    pub(super) fn add(&mut self, session: &Session, sql: &str, values: &[Value<'_>]) -> Done<()> {
         let keep = |value: &Value<'_>| match *value {
             Value::Null => Kept::Null,
             Value::Number(number) => Kept::Number(number),
@@ -366,25 +358,14 @@ impl Queue {
             Value::Octets(octets) => octets.len(),
         };
         self.octets += values.iter().map(size).sum::<usize>();
-        self.statements.push(Queued {
-            sql: sql.to_owned(),
-            values: values.iter().map(keep).collect(),
-            must_change_one,
-        });
+        self.statements.push(Queued { sql: sql.to_owned(), values: values.iter().map(keep).collect() });
         if self.statements.len() < TOGETHER.0 && self.octets < TOGETHER.1 { Ok(()) } else { self.send(session) }
     }
 
     /// All of them are carried out.
     pub(super) fn send(&mut self, session: &Session) -> Done<()> {
         let (statements, _) = (std::mem::take(&mut self.statements), std::mem::take(&mut self.octets));
-        let changed = session.send(&statements)?;
-        let odd = statements.iter().zip(changed).find(|(queued, rows)| queued.must_change_one && *rows != 1);
-        odd.map_or(Ok(()), |(queued, rows)| {
-            Err(match usize::try_from(rows).unwrap_or(usize::MAX) {
-                0 if Fence::is_one(&queued.sql) => Fault::Lost,
-                rows => Fault::Changed(rows),
-            })
-        })
+        session.send(&statements)
     }
 }
 

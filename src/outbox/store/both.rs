@@ -7,7 +7,7 @@ use crate::{
     campaign::ListOptions,
     guard::Guard,
     message::Composer,
-    outbox::Prepared,
+    outbox::{Attempt, Prepared},
     recipients::RecipientList,
     template::{Format, Template},
 };
@@ -181,7 +181,9 @@ for_every_database![
     the_same_content_is_sent_again_only_if_somebody_says_so,
     who_got_exactly_this_does_not_get_it_from_another_list,
     what_was_kept_makes_the_same_messages_and_every_change_is_found,
+    what_happens_to_one_message_is_written_down_in_its_order,
     the_database_itself_refuses_what_is_not_in_the_table,
+    a_message_becomes_what_may_follow_and_nothing_else,
     what_is_carried_here_is_taken_in_only_if_it_could_be_from_this_program,
     nothing_about_anybody_is_left_after_a_purge,
 ];
@@ -356,6 +358,48 @@ fn the_database_itself_refuses_what_is_not_in_the_table(place: &Place) {
         let known: i64 = store.database.one(sql, values![before.name(), after.name()], |row| row.get(0)).unwrap();
         assert_eq!(known == 1, before.may_become(after), "{before} {after}");
     }
+}
+
+fn a_message_becomes_what_may_follow_and_nothing_else(place: &Place) {
+    let pairs: Vec<_> = Outcome::ALL.into_iter().flat_map(|one| Outcome::ALL.map(|other| (one, other))).collect();
+    let names: Vec<_> = (0..pairs.len()).map(|nth| format!("a{nth}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut store = place.open();
+    freeze(&mut store, &composer(&names, "hello"), false).unwrap();
+    let sql = "UPDATE message SET state = ? WHERE position = ?";
+    let becomes =
+        |outcome: Outcome, nth: usize| store.database.run(sql, values![outcome.name(), i64::try_from(nth).unwrap()]);
+    for (nth, (before, after)) in pairs.into_iter().enumerate() {
+        let is_near = Outcome::Queued.may_become(before);
+        let way = [(!is_near).then_some(Outcome::Sending), Some(before)];
+        for step in way.into_iter().flatten().filter(|_| before != Outcome::Queued) {
+            assert_eq!(becomes(step, nth).unwrap(), 1, "{before}: {step}");
+        }
+        assert_eq!(becomes(after, nth).is_ok(), before.may_become(after), "{before} {after}");
+    }
+    // What was tried has an outcome, too.
+    let sql = "INSERT INTO attempt (campaign, position, message_id, began, outcome) SELECT number, 0, 'x', 0, ? FROM campaign";
+    for outcome in Outcome::ALL {
+        store.database.run(sql, values![outcome.name()]).unwrap();
+    }
+    assert!(store.database.run(sql, values!["lost"]).is_err());
+}
+
+fn what_happens_to_one_message_is_written_down_in_its_order(place: &Place) {
+    let mut store = place.open();
+    let id = freeze(&mut store, &composer(&["ada", "bo"], "hello"), false).unwrap().id;
+    let (campaign, _) = take(&mut store, &id).unwrap();
+    let journal = Journal::start(store, campaign, Some("work".into())).unwrap();
+    let all = [begins(), ends(Outcome::Queued), begins(), ends(Outcome::Sent)];
+    let waiting = all.map(|attempt| [0, 1].map(|position| journal.write(position, attempt.clone())));
+    let written = waiting.map(|both| both.map(|written| written.blocking_recv().unwrap().is_ok()));
+    assert_eq!(written, [[true; 2]; 4]);
+    drop(journal);
+    let store = place.open();
+    let sql = "SELECT position, outcome FROM attempt ORDER BY position, number";
+    let tried: Vec<(i64, String)> = store.database.all(sql, &[], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let tried: Vec<_> = tried.iter().map(|(position, outcome)| (*position, outcome.as_str())).collect();
+    assert_eq!(tried, [(0, "queued"), (0, "sent"), (1, "queued"), (1, "sent")]);
 }
 
 fn what_is_carried_here_is_taken_in_only_if_it_could_be_from_this_program(place: &Place) {

@@ -1,8 +1,9 @@
 //! One writer for all connections of a run: what they want written in one moment is one commit.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
+    iter::Peekable,
     sync::{
         Arc,
         mpsc::{self, Receiver, Sender},
@@ -11,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
@@ -20,10 +20,7 @@ use super::{
 };
 use crate::{
     fault,
-    outbox::{
-        Codes, Outcome, PutOff,
-        database::{Batch, Database, Done, Fence, Place, values},
-    },
+    outbox::database::{Attempt, Database, Done, Fence, Notes, Place},
 };
 
 /// So many things at most are one commit.
@@ -43,37 +40,6 @@ pub struct Journal {
     writer: Option<JoinHandle<()>>,
     /// Nobody else sends it meanwhile.
     _campaign: Campaign,
-}
-
-/// Something that happens to a message.
-#[derive(Debug, Clone)]
-pub enum Attempt {
-    /// It is about to be sent.
-    Begins {
-        /// To look it up by.
-        message_id: String,
-        /// Address and port of the server.
-        server: String,
-        /// Such as `TLSv1.3`.
-        tls: Option<&'static str>,
-        /// The number of the slot that was taken for it.
-        slot: Option<i64>,
-        /// When.
-        at: Timestamp,
-    },
-    /// It was begun, and this became of it.
-    Ends {
-        /// What.
-        outcome: Outcome,
-        /// The code of the reply, and the enhanced one (RFC 3463).
-        code: Option<Codes>,
-        /// The reply, or what happened in place of it.
-        said: String,
-        /// When.
-        at: Timestamp,
-        /// When it is due again, if it is put off.
-        put_off: Option<PutOff>,
-    },
 }
 
 /// The number of the campaign that is one's own, and what must be so for that.
@@ -193,73 +159,34 @@ fn write(store: &Store, campaign: Own<'_>, account: Option<&str>, entries: &Rece
             place.get_or_insert_with(|| Place::of(&store.location));
             done.map_err(|why| store.error(&why))
         };
-        let all = write(&batch);
-        let is_alone = batch.len() == 1;
-        for entry in batch {
-            open = if entry.can_wait() { open - 1 } else { open + 1 };
-            // What cannot be written down of one message is no fault of the others.
-            let done = if is_alone || all.is_ok() { all.clone() } else { write(std::slice::from_ref(&entry)) };
-            let done = aside.keep(&entry, done);
-            let _ = entry.written.send(done);
+        let mut batch = batch.into_iter().peekable();
+        while batch.peek().is_some() {
+            let together = of_different_messages(&mut batch);
+            let all = write(&together);
+            let is_alone = together.len() == 1;
+            for entry in together {
+                open = if entry.can_wait() { open - 1 } else { open + 1 };
+                // What cannot be written down of one message is no fault of the others.
+                let done = if is_alone || all.is_ok() { all.clone() } else { write(std::slice::from_ref(&entry)) };
+                let done = aside.keep(&entry, done);
+                let _ = entry.written.send(done);
+            }
         }
     }
 }
 
+/// The next of them, up to the second that is about the same message: what happens to one is written down in its order.
+fn of_different_messages(batch: &mut Peekable<impl Iterator<Item = Entry>>) -> Vec<Entry> {
+    let (mut together, mut positions) = (Vec::new(), HashSet::new());
+    while let Some(entry) = batch.next_if(|entry| positions.insert(entry.position)) {
+        together.push(entry);
+    }
+    together
+}
+
 fn commit(database: &Database, (campaign, fence): Own<'_>, account: Option<&str>, entries: &[Entry]) -> Done<()> {
-    let change = database.change_own()?;
-    let mut batch = change.batch();
-    if let Some(fence) = fence {
-        batch.fence(fence)?;
-    }
-    for Entry { position, attempt, .. } in entries {
-        let position = i64::try_from(*position).unwrap_or(i64::MAX);
-        match attempt {
-            Attempt::Begins { message_id, server, tls, slot, at } => {
-                becomes(&mut batch, Outcome::Sending, campaign, position)?;
-                let at = at.as_millisecond();
-                batch.add(
-                    "INSERT INTO attempt (campaign, position, message_id, account, server, tls, slot, began, outcome)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'sending')",
-                    values![campaign, position, message_id, account, server, tls, slot, at],
-                )?;
-                // In a file its attempt counts from now on.
-                if let Some(slot) = slot.filter(|_| fence.is_none()) {
-                    batch.add("DELETE FROM slot WHERE number = ?", values![slot])?;
-                }
-            }
-            Attempt::Ends { outcome, code, said, at, put_off } => {
-                match outcome {
-                    // Its beginning may not have been written down, and need not be taken back then.
-                    Outcome::Queued => batch.add(
-                        "UPDATE message SET state = 'queued' WHERE campaign = ? AND position = ? AND state = 'sending'",
-                        values![campaign, position],
-                    )?,
-                    outcome => becomes(&mut batch, *outcome, campaign, position)?,
-                }
-                if let Some(PutOff { tries, since, due }) = put_off {
-                    batch.add(
-                        "UPDATE message SET tries = ?, since = ?, due = ? WHERE campaign = ? AND position = ?",
-                        values![tries, since.as_millisecond(), due.as_millisecond(), campaign, position],
-                    )?;
-                }
-                let (code, enhanced) =
-                    code.as_ref().map_or((None, None), |(code, enhanced)| (Some(*code), enhanced.as_ref()));
-                batch.add(
-                    "UPDATE attempt SET outcome = ?, code = ?, enhanced = ?, said = ?, ended = ?
-                     WHERE campaign = ? AND position = ? AND outcome = 'sending'",
-                    values![outcome.name(), code, enhanced, said, at.as_millisecond(), campaign, position],
-                )?;
-                if fence.is_some() {
-                    batch.add(
-                        "UPDATE slot SET over = now_ms() WHERE over IS NULL AND number IN (SELECT slot FROM attempt
-                             WHERE campaign = ? AND position = ? AND slot IS NOT NULL)",
-                        values![campaign, position],
-                    )?;
-                }
-            }
-        }
-    }
-    batch.end()?;
+    let number = |position| i64::try_from(position).unwrap_or(i64::MAX);
+    let attempts: Vec<_> = entries.iter().map(|entry| (number(entry.position), &entry.attempt)).collect();
     let (begins, ends) = (!entries.iter().all(Entry::can_wait), entries.iter().any(Entry::can_wait));
     let point = |mark, outcome| {
         if begins {
@@ -269,14 +196,8 @@ fn commit(database: &Database, (campaign, fence): Own<'_>, account: Option<&str>
             fault::point(outcome);
         }
     };
-    point("mark-unwritten", "outcome-unwritten");
-    change.commit()?;
+    let notes = Notes { campaign, account, attempts: &attempts };
+    database.note(&notes, fence, || point("mark-unwritten", "outcome-unwritten"))?;
     point("mark-written", "outcome-written");
     Ok(())
-}
-
-/// A message becomes something, if that may follow what it is.
-fn becomes(batch: &mut Batch<'_>, outcome: Outcome, campaign: i64, position: i64) -> Done<()> {
-    let sql = "UPDATE message SET state = ? WHERE campaign = ? AND position = ?";
-    batch.add_for_one(sql, values![outcome.name(), campaign, position])
 }

@@ -35,7 +35,7 @@ pub use self::{
     error::StoreError,
     examine::Examined,
     freeze::{Kept, Over, Snapshot},
-    journal::{Attempt, Journal},
+    journal::Journal,
     ledger::{Aside, Ledger, News, SeenLedger},
     log::{Chain, Deed, Entry},
     look::{Overview, Tried},

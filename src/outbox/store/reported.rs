@@ -10,8 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::Attempt;
-use crate::outbox::Outcome;
+use crate::outbox::{Attempt, Outcome};
 
 /// No line is longer: what a server says is not.
 const LONGEST: u64 = 1 << 20;

@@ -50,7 +50,7 @@ CREATE TABLE message (
     campaign   BIGINT NOT NULL REFERENCES campaign (number),
     position   BIGINT NOT NULL,          -- of the recipient in the list, from 0
     digest     BYTEA  NOT NULL,          -- SHA-256 of its bytes without Date and signature
-    state      TEXT COLLATE "C" NOT NULL DEFAULT 'queued' REFERENCES state (name),
+    state      TEXT COLLATE "C" NOT NULL DEFAULT 'queued', -- a state: it begins as one, and becomes what may follow
     says       BIGINT,                   -- a hash of what it says and to whom; salted once purged
     again      BIGINT NOT NULL DEFAULT 0, -- whether somebody wants it sent although the same was sent before
     tries      BIGINT NOT NULL DEFAULT 0, -- how often the server put it off
@@ -77,12 +77,12 @@ CREATE TABLE attempt (
     code       BIGINT,                   -- of the reply (RFC 5321 section 4.2)
     enhanced   TEXT COLLATE "C",         -- such as 5.1.1 (RFC 3463)
     said       TEXT COLLATE "C",         -- the reply word for word, or what happened in place of one
-    outcome    TEXT COLLATE "C" NOT NULL REFERENCES state (name),
+    outcome    TEXT COLLATE "C" NOT NULL CHECK (
+        outcome IN ('sent', 'sending', 'queued', 'deferred', 'failed', 'in_doubt', 'suppressed', 'cancelled')),
     slot       BIGINT,
     FOREIGN KEY (campaign, position) REFERENCES message (campaign, position)
 ) WITH (fillfactor = 70);
 CREATE INDEX attempt_of_message ON attempt (campaign, position);
-CREATE INDEX attempt_of_slot ON attempt (slot) WHERE slot IS NOT NULL;
 
 -- The texts of the template and the files that go with messages, each content once.
 CREATE TABLE content (
@@ -174,8 +174,10 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+-- What a run does again and again need not be looked up.
 CREATE TRIGGER message_keeps_to_the_table BEFORE UPDATE OF state ON message
-    FOR EACH ROW EXECUTE FUNCTION keep_to_the_table();
+    FOR EACH ROW WHEN (NOT (OLD.state = 'queued' AND NEW.state = 'sending' OR OLD.state = 'sending' AND NEW.state = 'sent'))
+    EXECUTE FUNCTION keep_to_the_table();
 CREATE TRIGGER message_stays_what_it_is BEFORE UPDATE OF campaign, position, digest ON message
     FOR EACH ROW EXECUTE FUNCTION refuse('a message stays what it is');
 CREATE TRIGGER message_begins_queued BEFORE INSERT ON message
@@ -185,6 +187,77 @@ CREATE TRIGGER recipient_stays BEFORE UPDATE ON recipient
     EXECUTE FUNCTION refuse('a recipient stays, or is purged');
 CREATE TRIGGER log_is_not_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse('the log is only added to');
+
+-- Until when a run is heard of that says now that it is there: one that nobody heard of for so long is over.
+CREATE FUNCTION heard_until() RETURNS TIMESTAMPTZ LANGUAGE sql AS $$ SELECT clock_timestamp() + interval '30 seconds' $$;
+
+-- A campaign is still the caller's own, and nobody takes it before the transaction ends.
+CREATE FUNCTION hold(own TEXT, mine BYTEA) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF own IS NULL THEN
+        -- A worker has parts of campaigns, and is one no longer once its time was up.
+        UPDATE worker SET until = greatest(until, heard_until()) WHERE token = mine AND until > clock_timestamp();
+    ELSE
+        UPDATE run SET until = greatest(until, heard_until()) WHERE campaign = own AND token = mine;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'another program has the campaign now' USING ERRCODE = 'AP001';
+    END IF;
+END $$;
+
+-- Writes down what happens to messages of a campaign, each of which comes once: those that begin, those that are over, and of these
+-- those that were put off. All of it, or nothing.
+CREATE FUNCTION note(
+    of_campaign BIGINT, of_account TEXT,
+    begun BIGINT[], message_ids TEXT[], servers TEXT[], tlses TEXT[], slots BIGINT[], begun_at BIGINT[],
+    done BIGINT[], outcomes TEXT[], codes BIGINT[], enhanceds TEXT[], replies TEXT[], over_at BIGINT[],
+    put_off BIGINT[], how_often BIGINT[], first_at BIGINT[], due_at BIGINT[]
+) RETURNS void LANGUAGE plpgsql
+-- Each row is looked up by its number, however many there are.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+    changed BIGINT;
+BEGIN
+    IF cardinality(begun) > 0 THEN
+        UPDATE message SET state = 'sending' FROM unnest(begun) AS new (position)
+        WHERE message.campaign = of_campaign AND message.position = new.position;
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        IF changed <> cardinality(begun) THEN
+            RAISE EXCEPTION 'a message that begins is not there' USING ERRCODE = 'AP002';
+        END IF;
+        INSERT INTO attempt (campaign, position, message_id, account, server, tls, slot, began, outcome)
+        SELECT of_campaign, new.position, new.message_id, of_account, new.server, new.tls, new.slot, new.began, 'sending'
+        FROM unnest(begun, message_ids, servers, tlses, slots, begun_at) AS new (position, message_id, server, tls, slot, began);
+    END IF;
+    IF cardinality(done) > 0 THEN
+        UPDATE message SET state = new.state FROM unnest(done, outcomes) AS new (position, state)
+        WHERE message.campaign = of_campaign AND message.position = new.position AND new.state <> 'queued';
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        IF changed <> cardinality(array_remove(outcomes, 'queued')) THEN
+            RAISE EXCEPTION 'a message that is over is not there' USING ERRCODE = 'AP002';
+        END IF;
+        -- Its beginning may not have been written down, and need not be taken back then.
+        IF 'queued' = ANY (outcomes) THEN
+            UPDATE message SET state = new.state FROM unnest(done, outcomes) AS new (position, state)
+            WHERE message.campaign = of_campaign AND message.position = new.position AND new.state = 'queued'
+                AND message.state = 'sending';
+        END IF;
+        IF cardinality(put_off) > 0 THEN
+            UPDATE message SET tries = new.tries, since = new.since, due = new.due
+            FROM unnest(put_off, how_often, first_at, due_at) AS new (position, tries, since, due)
+            WHERE message.campaign = of_campaign AND message.position = new.position;
+        END IF;
+        WITH ended AS (
+            UPDATE attempt SET outcome = new.outcome, code = new.code, enhanced = new.enhanced, said = new.said, ended = new.ended
+            FROM unnest(done, outcomes, codes, enhanceds, replies, over_at)
+                AS new (position, outcome, code, enhanced, said, ended)
+            WHERE attempt.campaign = of_campaign AND attempt.position = new.position AND attempt.outcome = 'sending'
+            RETURNING attempt.slot
+        )
+        UPDATE slot SET over = now_ms() FROM ended WHERE slot.number = ended.slot AND slot.over IS NULL;
+    END IF;
+END $$;
 
 -- Whoever decides that a message is sent after all has its batch looked at again.
 CREATE FUNCTION wake_batch() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -209,10 +282,10 @@ $$;
 -- Says of the holder of something that it is heard of now; whether it still was.
 CREATE FUNCTION is_heard_of(_token BYTEA) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE worker SET until = greatest(until, clock_timestamp() + interval '30 seconds')
+    UPDATE worker SET until = greatest(until, heard_until())
         WHERE token = _token AND until > clock_timestamp();
     IF NOT FOUND THEN
-        UPDATE run SET until = greatest(until, clock_timestamp() + interval '30 seconds')
+        UPDATE run SET until = greatest(until, heard_until())
             WHERE token = _token AND until > clock_timestamp();
     END IF;
     RETURN FOUND;

@@ -18,13 +18,6 @@ use crate::{
     },
 };
 
-/// Until when somebody is heard of who says now that it is there: who was not heard of for so long is gone.
-macro_rules! until {
-    () => {
-        "clock_timestamp() + interval '30 seconds'"
-    };
-}
-
 /// It is tried so often before somebody is said to have it, with pauses.
 const PATIENCE: u32 = 5;
 
@@ -117,9 +110,7 @@ impl Lease {
             }
             std::thread::sleep(PAUSE * 5);
             heard = self::now();
-            if session.run(RUN_FENCE, values![campaign, token]).map_err(failed)? == 0 {
-                return Err(StoreError::Lost(Location::Server(server.clone())));
-            }
+            Fence { what: what.clone(), token }.renew(&session).map_err(failed)?;
         }
         Self::beating(session, server, what, (token, heard))
     }
@@ -131,11 +122,7 @@ impl Lease {
         let token: [u8; 16] = random().map_err(failed)?;
         locks(&session, What::Worker.key(&token)).map_err(failed)?;
         let heard = self::now();
-        let sql = concat!(
-            "INSERT INTO worker (token, holder, accounts, until) VALUES (?, ?, string_to_array(?, chr(10)), ",
-            until!(),
-            ")"
-        );
+        let sql = "INSERT INTO worker (token, holder, accounts, until) VALUES (?, ?, string_to_array(?, chr(10)), heard_until())";
         session.run(sql, values![token, about(now), accounts.join("\n")]).map_err(failed)?;
         Self::beating(session, server, What::Worker, (token, heard))
     }
@@ -198,9 +185,8 @@ fn locks(session: &Session, key: i64) -> Done<bool> {
 fn try_to_take(session: &Session, campaign: &str, token: [u8; 16], about: &str) -> Done<bool> {
     let key = key(b"apiece run", campaign.as_bytes());
     let is_free = if locks(session, key)? { "" } else { "WHERE run.until < clock_timestamp()" };
-    let until = until!();
     let sql = format!(
-        "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, {until})
+        "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, heard_until())
          ON CONFLICT (campaign) DO UPDATE SET token = excluded.token, holder = excluded.holder, until = excluded.until {is_free}"
     );
     Ok(session.run(&sql, values![campaign, token, about])? == 1)
@@ -253,36 +239,23 @@ pub(in crate::outbox) struct Fence {
     token: [u8; 16],
 }
 
-/// What changes one row as long as somebody has the campaign; and nobody can take it before the transaction ends.
-const RUN_FENCE: &str =
-    concat!("UPDATE run SET until = greatest(until, ", until!(), ") WHERE campaign = ? AND token = ?");
-
-/// The same of a worker.
-const WORKER_FENCE: &str =
-    concat!("UPDATE worker SET until = greatest(until, ", until!(), ") WHERE token = ? AND until > clock_timestamp()");
-
 const FORGET_RUN: &str = "DELETE FROM run WHERE campaign = ? AND token = ?";
 
 impl Fence {
-    /// What changes one row as long as it is so; and nobody can take over before the transaction ends.
-    pub(in crate::outbox) fn sql(&self) -> &'static str {
-        match self.what {
-            What::Run(_) => RUN_FENCE,
-            What::Worker => WORKER_FENCE,
-        }
+    /// What holds it until the transaction ends, or fails if it is no longer so.
+    pub(super) const SQL: &str = "hold(?, ?)";
+
+    pub(super) fn values(&self) -> [Value<'_>; 2] {
+        let campaign = match &self.what {
+            What::Run(campaign) => Value::Text(campaign),
+            What::Worker => Value::Null,
+        };
+        [campaign, Value::Octets(&self.token)]
     }
 
-    /// Whether a statement is that of a fence.
-    pub(in crate::outbox) fn is_one(sql: &str) -> bool {
-        sql == RUN_FENCE || sql == WORKER_FENCE
-    }
-
-    /// The values of the statement.
-    pub(in crate::outbox) fn values(&self) -> Vec<Value<'_>> {
-        match &self.what {
-            What::Run(campaign) => vec![Value::Text(campaign), Value::Octets(&self.token)],
-            What::Worker => vec![Value::Octets(&self.token)],
-        }
+    /// Says that its holder is there; an error if it is no longer so.
+    fn renew(&self, session: &Session) -> Done<()> {
+        session.rows("SELECT hold(?, ?)", &self.values()).map(drop)
     }
 
     /// What it is known by.
@@ -307,9 +280,9 @@ fn beat(session: Session, server: &Server, fence: &Fence, heard: &Heard, end: &(
             .map_or_else(|| Session::connect(server).and_then(|session| locks(&session, key).map(|_| session)), Ok);
         let at = now();
         if let Ok(connected) = connected {
-            match connected.run(fence.sql(), &fence.values()) {
-                Ok(0) => return heard.note(None),
-                Ok(_) => {
+            match fence.renew(&connected) {
+                Err(Fault::Lost) => return heard.note(None),
+                Ok(()) => {
                     heard.note(Some(at));
                     session = Some(connected);
                 }
