@@ -26,9 +26,9 @@ pub use self::{
     database::Location,
     prepare::Prepared,
     store::{
-        Aside, Attached, Attempt, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
-        Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Snapshot, Store, StoreError,
-        TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
+        Aside, Attached, Attempt, Campaign, Carried, Chain, Check, Copied, Deed, Entry, Examined, Journal, Kept, Last,
+        Ledger, Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Snapshot, Store,
+        StoreError, TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };
 pub(crate) use self::{
