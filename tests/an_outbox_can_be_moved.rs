@@ -146,7 +146,11 @@ fn a_campaign_begun_in_a_file_is_finished_from_postgresql_and_comes_back() {
     each_has_one(&server, PEOPLE);
     // Back, into a new file: the old one is behind.
     let refused = copied(&home, &database, &file).ended(77);
-    assert!(refused.stderr.contains("is not empty") && refused.stderr.contains("name a new file"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("is not empty") && refused.stderr.contains("name a new file"),
+        "{}",
+        refused.stderr
+    );
     let back = home.path().join("back.sqlite").display().to_string();
     copied(&home, &database, &back).ended(0);
     let exported = agree(&home, &database, &back);
@@ -167,38 +171,42 @@ fn killed_at_any_step_it_is_sent_from_one_place() {
         .flat_map(|step| Record::ALL.iter().map(move |from| (step, *from)))
         .flat_map(|(step, from)| [false, true].map(|undone| (step, from, undone)))
         .collect();
-    each(&cases, |(step, from, undone)| format!("{step}, from {from:?}, undone: {undone}"), |(step, from, undone)| {
-        let server = server().start();
-        let home = home(&server, PEOPLE);
-        let file = home.path().join("a.sqlite").display().to_string();
-        let database = database(&home);
-        let (from, to) = if *from == Record::File { (file, database) } else { (database, file) };
-        run(&home, &from, &["prepare", "c"]).ended(0);
-        let killed = copy(&home, &from, &to).env("APIECE_FAULT", step).output().unwrap();
-        assert_eq!(killed.status.code(), None, "it was to be killed: {}", String::from_utf8_lossy(&killed.stderr));
-        is_sealed(&home, &from, &to);
-        let is_there = *step == "copy-written";
-        let there = run(&home, &to, &["status"]).ended(0).stdout;
-        assert_eq!(there.contains("6 queued"), is_there, "{there}");
-        if *undone {
-            let undo = ["outbox", "copy", "--from", &from, "--to", &to, "--undo"];
-            home.run(&undo).ended(if is_there { 77 } else { 0 });
-            let (has, other) = if is_there { (&to, &from) } else { (&from, &to) };
-            send(&home, has, PEOPLE).ended(0);
-            assert!(!is_there || send(&home, other, PEOPLE).ended(77).stderr.contains("moved to"));
-            // It can be moved after that.
-            if !is_there {
+    each(
+        &cases,
+        |(step, from, undone)| format!("{step}, from {from:?}, undone: {undone}"),
+        |(step, from, undone)| {
+            let server = server().start();
+            let home = home(&server, PEOPLE);
+            let file = home.path().join("a.sqlite").display().to_string();
+            let database = database(&home);
+            let (from, to) = if *from == Record::File { (file, database) } else { (database, file) };
+            run(&home, &from, &["prepare", "c"]).ended(0);
+            let killed = copy(&home, &from, &to).env("APIECE_FAULT", step).output().unwrap();
+            assert_eq!(killed.status.code(), None, "it was to be killed: {}", String::from_utf8_lossy(&killed.stderr));
+            is_sealed(&home, &from, &to);
+            let is_there = *step == "copy-written";
+            let there = run(&home, &to, &["status"]).ended(0).stdout;
+            assert_eq!(there.contains("6 queued"), is_there, "{there}");
+            if *undone {
+                let undo = ["outbox", "copy", "--from", &from, "--to", &to, "--undo"];
+                home.run(&undo).ended(if is_there { 77 } else { 0 });
+                let (has, other) = if is_there { (&to, &from) } else { (&from, &to) };
+                send(&home, has, PEOPLE).ended(0);
+                assert!(!is_there || send(&home, other, PEOPLE).ended(77).stderr.contains("moved to"));
+                // It can be moved after that.
+                if !is_there {
+                    copied(&home, &from, &to).ended(0);
+                    agree(&home, &from, &to);
+                }
+            } else {
                 copied(&home, &from, &to).ended(0);
                 agree(&home, &from, &to);
+                is_sealed(&home, &from, &to);
+                send(&home, &to, PEOPLE).ended(0);
             }
-        } else {
-            copied(&home, &from, &to).ended(0);
-            agree(&home, &from, &to);
-            is_sealed(&home, &from, &to);
-            send(&home, &to, PEOPLE).ended(0);
-        }
-        each_has_one(&server, PEOPLE);
-    });
+            each_has_one(&server, PEOPLE);
+        },
+    );
 }
 
 #[test]

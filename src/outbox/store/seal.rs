@@ -151,11 +151,7 @@ impl Store {
         };
         let known = refuse().map_err(|why: Fault| destination.error(&why))?;
         let is_there = known == Arrival::Here;
-        if is_there {
-            self.is_over(token, now)?
-        } else {
-            self.unseal(token)?
-        }
-        Ok(is_there)
+        let written = if is_there { self.is_over(token, now) } else { self.unseal(token) };
+        written.map(|()| is_there)
     }
 }
