@@ -26,6 +26,8 @@ mod addresses_in_other_scripts;
 mod an_incident_is_told;
 #[cfg(unix)]
 mod an_operator_is_told;
+#[cfg(all(unix, feature = "postgres"))]
+mod an_outbox_can_be_moved;
 #[cfg(unix)]
 mod approved_elsewhere;
 mod at_a_terminal;

@@ -54,11 +54,9 @@ impl RecordArgs {
             return Ok(file.into());
         }
         let options = options(self.config.file())?;
-        let said = self.outbox.as_ref().map(|place| place.to_string_lossy().into_owned());
-        match said.or(options.address.clone()) {
+        match self.outbox.as_ref().map(PathBuf::from).or(options.address.as_ref().map(PathBuf::from)) {
             None => Ok(state_directory()?.join(OUTBOX_FILE).into()),
-            Some(place) if !is_database(&place) => Ok(PathBuf::from(place).into()),
-            Some(address) => database(&address, &options),
+            Some(place) => place_of(place, &options),
         }
     }
 
@@ -82,6 +80,21 @@ impl RecordArgs {
         let store = self.open()?;
         let campaign = store.campaign(id).map_err(failed)?;
         Ok((store, campaign))
+    }
+}
+
+/// A place that is said by itself, with what the config file says of how to get in.
+pub(super) fn place(said: &Path, config: &ConfigArgs) -> Result<Location, Failure> {
+    // A file needs nothing of the config file, which may not be there.
+    let is_file = !is_database(&said.to_string_lossy());
+    let options = if is_file { RecordOptions::default() } else { options(config.file())? };
+    place_of(said.to_owned(), &options)
+}
+
+fn place_of(said: PathBuf, options: &RecordOptions) -> Result<Location, Failure> {
+    match said.to_str().filter(|text| is_database(text)) {
+        Some(address) => database(address, options),
+        None => Ok(said.into()),
     }
 }
 
@@ -153,6 +166,9 @@ pub(super) fn failed(why: StoreError) -> Failure {
         | StoreError::Elsewhere { .. }
         | StoreError::OtherSettings(_)
         | StoreError::Here(_)
+        | StoreError::Sealed { .. }
+        | StoreError::NotEmpty(_)
+        | StoreError::Sending(_)
         | StoreError::Unfinished(_) => Exit::Refused,
         StoreError::Running { .. } | StoreError::NotShrunk(_) | StoreError::Busy(_) | StoreError::Unreached(..) => {
             Exit::TryAgain
@@ -161,8 +177,11 @@ pub(super) fn failed(why: StoreError) -> Failure {
         | StoreError::FileChanged(_)
         | StoreError::NotBrought(_)
         | StoreError::Unsound { .. }
+        | StoreError::NoText(_)
         | StoreError::LogBroken(_) => Exit::Data,
-        StoreError::Unknown(_) | StoreError::NobodyInRow(_) => Exit::Usage,
+        StoreError::Unknown(_) | StoreError::NobodyInRow(_) | StoreError::Missing(_) | StoreError::NotMoving(_) => {
+            Exit::Usage
+        }
         StoreError::Io(..) | StoreError::Moved(_) | StoreError::Lost(_) => Exit::Io,
         StoreError::NotMigrated(..) | StoreError::NoWorkers(_) => Exit::Configuration,
         _ => Exit::CannotCreate,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     campaign::{Phase, Rate},
-    diagnostic::{Diagnostic, visible},
+    diagnostic::{Diagnostic, Place, visible},
     outbox::{Entry, Outcome, Overview, Store, Tried, day},
     report::{in_words, spoken},
 };
@@ -43,6 +43,7 @@ impl Status {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let Some(id) = &self.id else {
             let store = self.record.open()?;
+            say_if_moved(&store, screen);
             let all = store.campaigns().map_err(failed)?;
             if all.is_empty() {
                 screen.print("there are no campaigns yet\n");
@@ -51,12 +52,20 @@ impl Status {
             return Ok(Exit::Ok);
         };
         let (store, campaign) = self.record.find(id)?;
+        say_if_moved(&store, screen);
         let mut text = line(&campaign) + &facts(&store, &campaign, &self.record.config)?;
         for outcome in [Outcome::Failed, Outcome::Deferred, Outcome::InDoubt, Outcome::Sending] {
             details(&store, &campaign, outcome, &mut text)?;
         }
         screen.print(&text);
         Ok(Exit::Ok)
+    }
+}
+
+/// What is here is not what is sent, if all of it was moved.
+fn say_if_moved(store: &Store, screen: Screen) {
+    if let Some(why) = store.moved_away() {
+        screen.remark(&Diagnostic::warning(Place::Nowhere, &why).into());
     }
 }
 

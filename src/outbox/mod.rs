@@ -26,9 +26,9 @@ pub use self::{
     feed::{Portion, Portioned},
     prepare::Prepared,
     store::{
-        Aside, Attached, Campaign, Carried, Chain, Check, Deed, Entry, Examined, Journal, Kept, Last, Ledger, Luggage,
-        Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Reported, Reports, SeenLedger,
-        Snapshot, Store, StoreError, TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
+        Aside, Attached, Campaign, Carried, Chain, Check, Copied, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
+        Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Reported, Reports,
+        SeenLedger, Snapshot, Store, StoreError, TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
     },
 };
 #[cfg(feature = "postgres")]

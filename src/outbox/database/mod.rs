@@ -115,6 +115,11 @@ pub(super) enum Fault {
     NoRow,
     /// A statement changed another number of rows than it must.
     Changed(usize),
+    /// All of it went to another place, or is on its way there.
+    Sealed {
+        to: String,
+        is_over: bool,
+    },
     /// This machine has no randomness.
     Random(getrandom::Error),
 }
@@ -152,6 +157,7 @@ impl fmt::Display for Fault {
             Self::Odd => f.write_str("a value is not what it must be"),
             Self::NoRow => f.write_str("there is no such row"),
             Self::Changed(rows) => write!(f, "{rows} rows were changed"),
+            Self::Sealed { to, .. } => write!(f, "all of it was moved to {to}"),
             Self::Random(why) => write!(f, "this machine has no randomness: {why}"),
         }
     }
@@ -321,14 +327,43 @@ impl Database {
     }
 
     /// Several statements in one transaction; nobody else has one like it meanwhile. What is not [committed](Change::commit) is
-    /// taken back.
+    /// taken back. There is none in an outbox that was moved.
     pub(super) fn change(&self) -> Done<Change<'_>> {
+        self.change_at(Seal::Holds)
+    }
+
+    /// The same, also in an outbox that was moved if its seal is put aside.
+    pub(super) fn change_at(&self, seal: Seal) -> Done<Change<'_>> {
         match self {
-            Self::Sqlite(session) => session.say("BEGIN IMMEDIATE")?,
+            Self::Sqlite(session) => session.begin_alone(seal)?,
             #[cfg(feature = "postgres")]
-            Self::Postgres(session) => session.begin_alone()?,
+            Self::Postgres(session) => session.begin_alone(seal)?,
         }
         Ok(Change { database: self, is_open: true })
+    }
+
+    /// As a part of a change: whoever was not heard of for too long cannot go on, and what others write about their own messages at
+    /// this moment is waited for.
+    pub(super) fn end_runs(&self) -> Done<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(session) => session.end_runs(),
+        }
+    }
+
+    /// What gets a number from now on gets one behind all that are there.
+    pub(super) fn number_on(&self) -> Done<()> {
+        match self {
+            Self::Sqlite(session) => session.number_on(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(session) => session.number_on(),
+        }
+    }
+
+    /// Whether a text with a NUL in it comes back as it is.
+    pub(super) fn holds_nul(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
     }
 
     /// Several questions to one state of the record, whatever others write meanwhile.
@@ -405,6 +440,15 @@ impl Database {
             queue: postgres::Queue::default(),
         }
     }
+}
+
+/// Whether a change must find that all of it is still here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seal {
+    /// It must.
+    Holds,
+    /// It is about the seal itself.
+    Aside,
 }
 
 /// A transaction.

@@ -24,7 +24,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub(in crate::outbox) use self::lease::{Fence, Lease, end_lost_workers, holder};
 pub use self::server::{Server, ServerError};
 use super::{
-    Done, Fault, Location, StoreError, fill_states,
+    Done, Fault, Location, Seal, StoreError, fill_states,
     value::{At, Row, Value},
 };
 
@@ -165,13 +165,37 @@ impl Session {
     }
 
     /// Begins a transaction in which nobody else changes what is not his own.
-    pub(super) fn begin_alone(&self) -> Done<()> {
-        self.begin("BEGIN")?;
-        let locked = self.run("SELECT pg_advisory_xact_lock(?)", &[Value::Number(CHANGING)]);
-        if locked.is_err() {
-            let _ = self.end("ROLLBACK");
+    pub(super) fn begin_alone(&self, seal: Seal) -> Done<()> {
+        if self.is_in_transaction.get() {
+            return Err(Fault::Nested);
         }
-        locked.map(drop)
+        let check = match seal {
+            Seal::Holds => "SELECT must_be_here()",
+            Seal::Aside => "",
+        };
+        // Each of these sees what was committed before it began: whoever waited for the lock sees what was done meanwhile.
+        let begun = self.begin(&format!("BEGIN; SELECT pg_advisory_xact_lock({CHANGING}); {check}"));
+        if begun.is_err() {
+            let _ = self.say("ROLLBACK");
+        }
+        begun
+    }
+
+    /// Whoever had a campaign and is not heard of any more has lost it, and what others write about messages at this moment is
+    /// waited for.
+    pub(super) fn end_runs(&self) -> Done<()> {
+        // In the order in which they take them.
+        self.say("DELETE FROM run; DELETE FROM worker; LOCK TABLE message, attempt, slot IN SHARE ROW EXCLUSIVE MODE")
+    }
+
+    /// What gets a number from now on gets one behind all that are there.
+    pub(super) fn number_on(&self) -> Done<()> {
+        self.say(
+            "SELECT setval(pg_get_serial_sequence('campaign', 'number'), (SELECT coalesce(max(number), 0) + 1 FROM campaign), false);
+             SELECT setval(pg_get_serial_sequence('attempt', 'number'), (SELECT coalesce(max(number), 0) + 1 FROM attempt), false);
+             SELECT setval(pg_get_serial_sequence('slot', 'number'), greatest((SELECT coalesce(max(number), 0) + 1 FROM slot),
+                 (SELECT coalesce(max(slot), 0) + 1 FROM attempt)), false)",
+        )
     }
 
     /// Ends the transaction.

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 
 use super::{
-    Done, Fault, Location, StoreError, fill_states,
+    Done, Fault, Location, Seal, StoreError, fill_states,
     value::{At, Row, Value},
 };
 use crate::secret::{create_directory, create_file};
@@ -24,6 +24,7 @@ pub(in crate::outbox) const MIGRATIONS: &[&str] = &[
     include_str!("sqlite/4.sql"),
     include_str!("sqlite/5.sql"),
     include_str!("sqlite/6.sql"),
+    include_str!("sqlite/7.sql"),
 ];
 
 /// So long one process waits for another's write.
@@ -187,6 +188,38 @@ impl Session {
                 mode => return Ok(mode? == "wal"),
             }
         }
+    }
+
+    /// Begins a transaction, which nobody else can have meanwhile.
+    pub(super) fn begin_alone(&self, seal: Seal) -> Done<()> {
+        self.say("BEGIN IMMEDIATE")?;
+        let checked = match seal {
+            Seal::Holds => self.must_be_here(),
+            Seal::Aside => Ok(()),
+        };
+        if checked.is_err() {
+            let _ = self.say("ROLLBACK");
+        }
+        checked
+    }
+
+    fn must_be_here(&self) -> Done<()> {
+        let mut gone = None;
+        self.each("SELECT place, over IS NOT NULL FROM moved WHERE way = 'to'", &[], &mut |row| {
+            gone = Some(Fault::Sealed { to: row.get(0)?, is_over: row.get(1)? });
+            Ok(false)
+        })?;
+        gone.map_or(Ok(()), Err)
+    }
+
+    /// What gets a number from now on gets one behind all that are there: SQLite looks for the largest itself, but does not know of
+    /// slots that are gone and stand with attempts.
+    pub(super) fn number_on(&self) -> Done<()> {
+        self.say(
+            "INSERT INTO slot (number, account, campaign, taken) SELECT max(coalesce((SELECT max(number) FROM slot), 0),
+                 coalesce((SELECT max(slot) FROM attempt), 0)) + 1, '', 0, 0;
+             DELETE FROM slot WHERE number = (SELECT max(number) FROM slot)",
+        )
     }
 
     /// Puts what is in the write-ahead log into the file itself; whether all of it could be put there, as nobody else uses it.

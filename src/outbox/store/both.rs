@@ -12,7 +12,7 @@ use crate::{
     template::{Format, Template},
 };
 
-const WHO: &str = "ada (uid 1000)";
+pub(super) const WHO: &str = "ada (uid 1000)";
 
 /// The messages to so many people, each with their name and some words.
 pub(super) fn composer(names: &[&str], words: &str) -> Composer {
@@ -59,17 +59,17 @@ pub(super) fn take(store: &mut Store, id: &str) -> Result<(Campaign, Messages), 
     store.take(&overview, Timestamp::now())
 }
 
-fn begins() -> Attempt {
+pub(super) fn begins() -> Attempt {
     let (message_id, server) = ("<1@x.example>".into(), "[::1]:465".into());
     Attempt::Begins { message_id, server, tls: Some("TLSv1.3"), slot: None, at: Timestamp::now() }
 }
 
-fn ends(outcome: Outcome) -> Attempt {
+pub(super) fn ends(outcome: Outcome) -> Attempt {
     let code = Some((250, Some("2.0.0".to_owned())));
     Attempt::Ends { outcome, code, said: "250 2.0.0 ok".into(), at: Timestamp::now(), put_off: None }
 }
 
-fn write(journal: &Journal, position: usize, attempt: Attempt) -> Result<(), StoreError> {
+pub(super) fn write(journal: &Journal, position: usize, attempt: Attempt) -> Result<(), StoreError> {
     journal.write(position, attempt).blocking_recv().unwrap()
 }
 
@@ -80,7 +80,7 @@ const FREE_LOG: &str = "DROP TRIGGER log_is_not_changed ON log";
 
 /// Where a record is for a test.
 pub(super) struct Place {
-    location: Location,
+    pub(super) location: Location,
     _directory: Option<tempfile::TempDir>,
 }
 
@@ -102,7 +102,7 @@ impl Place {
     }
 
     /// Another of the same kind.
-    fn another(&self) -> Self {
+    pub(super) fn another(&self) -> Self {
         match self.location {
             Location::File(_) => Self::file(),
             #[cfg(feature = "postgres")]
@@ -174,6 +174,7 @@ macro_rules! for_every_database {
         }
     };
 }
+pub(super) use for_every_database;
 
 for_every_database![
     what_cannot_be_written_down_of_one_is_no_fault_of_the_others,

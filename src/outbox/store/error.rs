@@ -146,6 +146,25 @@ pub enum StoreError {
     FileChanged(String),
     /// An entry of the log, by its number, does not follow from the one before.
     LogBroken(i64),
+    /// All of it was moved into another outbox, or is being moved.
+    Sealed {
+        /// Where it was.
+        place: Location,
+        /// Where it went: a file or an address, without a password.
+        to: String,
+        /// Whether all of it is there.
+        is_over: bool,
+    },
+    /// There is no outbox to be moved, or none any more to which one was being moved.
+    Missing(Location),
+    /// What is to take in an outbox has campaigns of its own.
+    NotEmpty(Location),
+    /// A campaign, by its id, has messages that are being sent.
+    Sending(String),
+    /// A text cannot be held by the database that is to take it in: where it is.
+    NoText(String),
+    /// It is not being moved.
+    NotMoving(Location),
 }
 
 impl StoreError {
@@ -158,7 +177,10 @@ impl StoreError {
         let why = match why {
             Fault::Sqlite(why) => why,
             #[cfg(feature = "postgres")]
-            Fault::Postgres(said) => return Self::of_postgres(place, said.code(), why.to_string()),
+            Fault::Postgres(said) => {
+                return Self::sealed(&place, said)
+                    .unwrap_or_else(|| Self::of_postgres(place, said.code(), why.to_string()));
+            }
             #[cfg(feature = "postgres")]
             Fault::Unreached(why) => return Self::Unreached(place, why.clone()),
             #[cfg(feature = "postgres")]
@@ -166,6 +188,7 @@ impl StoreError {
             why @ Fault::Random(_) => return Self::Unopened(place, why.to_string()),
             #[cfg(feature = "postgres")]
             why @ Fault::Nested => return Self::Unusable(place, why.to_string()),
+            Fault::Sealed { to, is_over } => return Self::Sealed { place, to: to.clone(), is_over: *is_over },
             Fault::Odd | Fault::NoRow | Fault::Changed(_) => return Self::Corrupt(place),
         };
         match why.sqlite_error_code() {
@@ -178,6 +201,14 @@ impl StoreError {
             Some(CannotOpen) => Self::Unopened(place, why.to_string()),
             _ => Self::Unusable(place, why.to_string()),
         }
+    }
+
+    /// What the database's own function says of an outbox that was moved (`must_be_here`).
+    #[cfg(feature = "postgres")]
+    fn sealed(place: &Location, said: &tokio_postgres::Error) -> Option<Self> {
+        let said = said.as_db_error().filter(|said| said.code().code() == "APM01")?;
+        let (to, is_over) = (said.message().to_owned(), said.detail() == Some("gone"));
+        Some(Self::Sealed { place: place.clone(), to, is_over })
     }
 
     /// By the codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
@@ -202,6 +233,39 @@ impl StoreError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(place.clone()),
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(place.clone()),
             _ => Self::Unopened(place.clone(), why.to_string()),
+        }
+    }
+}
+
+impl StoreError {
+    /// What is against moving an outbox, or against using one that was moved.
+    fn fmt_of_move(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |place: &Location| quoted(&place.to_string());
+        match self {
+            Self::Sealed { place, to, is_over: true } => {
+                write!(
+                    f,
+                    "the outbox {} was moved to {}: nothing is changed or sent here any more",
+                    shown(place),
+                    quoted(to)
+                )
+            }
+            Self::Sealed { place, to, is_over: false } => {
+                write!(
+                    f,
+                    "the outbox {} is being moved to {}, and not all of it is known to be there",
+                    shown(place),
+                    quoted(to)
+                )
+            }
+            Self::Missing(place) => write!(f, "there is no outbox {}", shown(place)),
+            Self::NotEmpty(place) => write!(f, "the outbox {} is not empty", shown(place)),
+            Self::Sending(id) => write!(f, "messages of campaign {id} are being sent, or were when its run ended"),
+            Self::NoText(place) => {
+                write!(f, "{place} has a NUL in it, which PostgreSQL cannot hold; nothing was changed")
+            }
+            Self::NotMoving(place) => write!(f, "the outbox {} is not being moved", shown(place)),
+            _ => Ok(()),
         }
     }
 }
@@ -306,6 +370,12 @@ impl fmt::Display for StoreError {
             Self::LogBroken(number) => {
                 write!(f, "entry {number} of the log does not follow from the one before: the log was changed")
             }
+            Self::Sealed { .. }
+            | Self::Missing(_)
+            | Self::NotEmpty(_)
+            | Self::Sending(_)
+            | Self::NoText(_)
+            | Self::NotMoving(_) => self.fmt_of_move(f),
         }
     }
 }
@@ -351,6 +421,12 @@ impl Complaint for StoreError {
             Self::Here(_) => "outbox.here",
             Self::FileChanged(_) => "outbox.file-changed",
             Self::LogBroken(_) => "outbox.log-broken",
+            Self::Sealed { .. } => "outbox.moved-away",
+            Self::Missing(_) => "outbox.missing",
+            Self::NotEmpty(_) => "outbox.not-empty",
+            Self::Sending(_) => "outbox.sending",
+            Self::NoText(_) => "outbox.nul",
+            Self::NotMoving(_) => "outbox.not-moving",
         }
     }
 
@@ -445,6 +521,22 @@ impl Complaint for StoreError {
             Self::Here(id) => format!("apiece status {id} says what is known of it"),
             Self::FileChanged(_) | Self::Busy(_) => "run the same command again".into(),
             Self::LogBroken(_) => "somebody changed the outbox: what it says about the past cannot be relied on".into(),
+            Self::Sealed { to, is_over: true, .. } => format!(
+                "say --outbox {to}, or write it into the config file; what is here can still be looked at"
+            ),
+            Self::Sealed { place, to, is_over: false } => format!(
+                "to go on: apiece outbox copy --from {place} --to {to}; to leave it where it is: the same with --undo"
+            ),
+            Self::Missing(_) => {
+                "look at the name; what was being moved there may have arrived: put the file back if it is somewhere else".into()
+            }
+            Self::NotEmpty(place) if place.is_file() => "name a new file: apiece makes it".into(),
+            Self::NotEmpty(_) => "name a database in which there is nothing but the tables: apiece outbox migrate makes them".into(),
+            Self::Sending(id) => format!(
+                "wait for its run to end; if it ended in the middle, apiece send {id} finds out which are in doubt, and goes on"
+            ),
+            Self::NoText(_) => "it can be moved into a file".into(),
+            Self::NotMoving(_) => "it was never begun, or somebody took it back".into(),
             Self::NotCarried(_) | Self::Unusable(..) => return None,
         })
     }

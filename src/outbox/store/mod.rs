@@ -1,6 +1,7 @@
 //! The record: what was prepared and what became of each message, in a database that outlives a crash.
 
 mod carry;
+mod copy;
 mod error;
 mod examine;
 mod freeze;
@@ -17,6 +18,7 @@ mod purge;
 mod reach;
 mod recur;
 mod reported;
+mod seal;
 mod thaw;
 mod trace;
 mod verify;
@@ -32,6 +34,7 @@ use jiff::Timestamp;
 pub(crate) use self::people::{without_addresses, without_people};
 pub use self::{
     carry::{Carried, Luggage},
+    copy::Copied,
     error::StoreError,
     examine::Examined,
     freeze::{Kept, Over, Snapshot},
@@ -244,5 +247,7 @@ fn found_sending(change: &Database, number: i64, now: Timestamp) -> Done<()> {
 
 #[cfg(test)]
 mod both;
+#[cfg(test)]
+mod moves;
 #[cfg(test)]
 mod tests;

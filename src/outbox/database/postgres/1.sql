@@ -427,6 +427,36 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Where all of this went, or where it came from. Nothing is changed or sent any more in an outbox that was moved into another one.
+CREATE TABLE moved (
+    token BYTEA PRIMARY KEY,             -- 16 octets that stand for the move in both outboxes
+    way   TEXT COLLATE "C" NOT NULL,     -- to: it goes to that place, or went; from: it came from there; refused: it must not come any more
+    place TEXT COLLATE "C" NOT NULL,     -- a file or an address, without a password
+    who   TEXT COLLATE "C" NOT NULL,     -- as the system names the user
+    at    BIGINT NOT NULL,
+    over  BIGINT                         -- when all of it was there
+);
+CREATE UNIQUE INDEX moved_once ON moved (way) WHERE way = 'to';
+CREATE FUNCTION must_be_here() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE gone moved;
+BEGIN
+    SELECT * INTO gone FROM moved WHERE way = 'to';
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'APM01', MESSAGE = gone.place, DETAIL = CASE WHEN gone.over IS NULL THEN 'going' ELSE 'gone' END;
+    END IF;
+END $$;
+CREATE FUNCTION refuse_if_moved() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM must_be_here();
+    RETURN NULL;
+END $$;
+-- The program asks before each change of its own; what is written of one's own messages begins with one of these.
+CREATE TRIGGER moved_changes_no_campaign BEFORE INSERT OR UPDATE ON campaign FOR EACH STATEMENT EXECUTE FUNCTION refuse_if_moved();
+CREATE TRIGGER moved_begins_no_attempt BEFORE INSERT ON attempt FOR EACH STATEMENT EXECUTE FUNCTION refuse_if_moved();
+CREATE TRIGGER moved_takes_no_slot BEFORE INSERT ON slot FOR EACH STATEMENT EXECUTE FUNCTION refuse_if_moved();
+CREATE TRIGGER moved_has_no_run BEFORE INSERT ON run FOR EACH STATEMENT EXECUTE FUNCTION refuse_if_moved();
+CREATE TRIGGER moved_logs_nothing BEFORE INSERT ON log FOR EACH STATEMENT EXECUTE FUNCTION refuse_if_moved();
+
 -- For people who look: a line for each message, with what was tried last.
 CREATE VIEW outcome AS
 SELECT campaign.id AS campaign, row, address, state, to_timestamp(coalesce(ended, began) / 1000) AS time, server, code, enhanced,

@@ -212,6 +212,12 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (user, database) =
             (self.0.config.get_user().unwrap_or_default(), self.0.config.get_dbname().unwrap_or_default());
+        // As it could be said again.
+        #[cfg(unix)]
+        if let [Host::Unix(path)] = self.0.config.get_hosts() {
+            let port = self.0.config.get_ports().first().map(|port| format!("&port={port}")).unwrap_or_default();
+            return write!(f, "postgres://{user}@/{database}?host={}{port}", path.display());
+        }
         let hosts = self.0.config.get_hosts().iter().enumerate();
         let hosts = hosts.map(|(nth, host)| {
             let port =
@@ -258,6 +264,7 @@ mod tests {
         );
         let socket = Server::parse("postgres://a@/mail?host=/run/postgresql").unwrap();
         assert!(!socket.has_tls(), "{socket}");
+        assert_eq!(socket.to_string(), "postgres://a@/mail?host=/run/postgresql");
         assert!(Server::parse("postgres://a@127.0.0.1/mail").unwrap().has_tls());
         assert!(!Server::parse("postgres://a@127.0.0.1/mail?sslmode=disable").unwrap().has_tls());
         for (text, expected) in [
