@@ -349,3 +349,26 @@ fn an_outcome_is_kept_while_the_database_is_away() {
     let left: u64 = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert_eq!(left, 0);
 }
+
+#[test]
+fn workers_of_one_version_go_on_while_the_tables_are_those_of_the_next() {
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(30))).start();
+    let home = home(&server, 300, "connections = 2");
+    let address = home.outbox().to_owned();
+    let say = |sql: &str| Cluster::shared().say(Cluster::name_of(&address), sql);
+    hand_over(&home, 300);
+    let worker = work(&home, &["--until-done"]);
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 20));
+    // What the script of a next version may do.
+    say("ALTER TABLE apiece.message ADD COLUMN further TEXT; ALTER TABLE apiece.slot ADD COLUMN further TEXT;
+         INSERT INTO apiece.version (number, oldest) SELECT max(number) + 1, max(number) FROM apiece.version");
+    let another = work(&home, &["--until-done"]);
+    for worker in [worker, another] {
+        ended(worker).ended(0);
+    }
+    assert_eq!((agree(&home, &server, 300), server.accepted().len()), (0, 300));
+    // Of the one behind that it knows nothing.
+    say("INSERT INTO apiece.version (number, oldest) SELECT max(number) + 1, max(number) FROM apiece.version");
+    let refused = ended(work(&home, &[]));
+    assert!(refused.code == 73 && refused.stderr.contains("written by a later apiece"), "{}", refused.stderr);
+}

@@ -88,6 +88,11 @@ impl Home {
     }
 
     /// With a record at an address.
+    pub(crate) fn outbox(&self) -> &str {
+        self.outbox.as_deref().unwrap_or_default()
+    }
+
+    /// The same at an address.
     pub(crate) fn with_outbox(mut self, address: &str) -> Self {
         self.outbox = Some(address.to_owned());
         self

@@ -28,7 +28,8 @@ use super::{
     value::{At, Row, Value},
 };
 
-/// Scripts that make a database of one version one of the next.
+/// Scripts that make a database of one version one of the next. Programs of the version before go on working beside those of the next
+/// one, until the one behind that: so a script adds things, and takes away only what the version before does without.
 const MIGRATIONS: &[&str] = &[include_str!("postgres/1.sql")];
 
 /// Whoever changes the tables has this lock of the database's (and everybody else waits).
@@ -82,7 +83,9 @@ impl Session {
         let version = session.version().map_err(failed)?;
         match version {
             0 => Err(StoreError::NotMigrated(location(), 0)),
-            version if version > known_version() => Err(StoreError::Newer(location(), version)),
+            version if session.oldest().map_err(failed)? > known_version() => {
+                Err(StoreError::Newer(location(), version))
+            }
             version if version < known_version() => Err(StoreError::NotMigrated(location(), version)),
             _ => Ok(session),
         }
@@ -122,6 +125,12 @@ impl Session {
         Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
     }
 
+    /// The version of the oldest programs that may still use the tables.
+    fn oldest(&self) -> Done<i64> {
+        let rows = self.rows("SELECT coalesce(max(oldest), 0) FROM apiece.version", &[])?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+    }
+
     /// Makes the tables, or those of the next version of them; gives the versions before and after.
     pub(super) fn migrate(server: &Server) -> Result<(i64, i64), StoreError> {
         let location = || Location::Server(server.clone());
@@ -130,14 +139,15 @@ impl Session {
         let migrated = || -> Done<(i64, i64)> {
             session.begin("BEGIN")?;
             session.run("SELECT pg_advisory_xact_lock(?)", &[Value::Number(MIGRATING)])?;
-            session.say("CREATE SCHEMA IF NOT EXISTS apiece; CREATE TABLE IF NOT EXISTS apiece.version (number BIGINT NOT NULL)")?;
+            session.say("CREATE SCHEMA IF NOT EXISTS apiece; CREATE TABLE IF NOT EXISTS apiece.version (number BIGINT NOT NULL, oldest BIGINT NOT NULL)")?;
             let before = session.version()?;
             for script in MIGRATIONS.iter().skip(usize::try_from(before).unwrap_or(0)) {
                 session.say(script)?;
             }
             fill_states(|sql, values| session.run(sql, values))?;
             if before < known_version() {
-                session.run("INSERT INTO apiece.version VALUES (?)", &[Value::Number(known_version())])?;
+                let values = [known_version(), known_version() - 1].map(Value::Number);
+                session.run("INSERT INTO apiece.version VALUES (?, ?)", &values)?;
             }
             Ok((before, before.max(known_version())))
         };

@@ -1,5 +1,6 @@
 //! An outbox that is moved: all of it goes, nothing stays that could be sent, and at no moment can it be sent from both.
 
+use crate::outbox::Attempt;
 use std::collections::BTreeMap;
 
 use super::{
@@ -17,7 +18,7 @@ for_every_database![
 ];
 
 /// Tables that are made anew where they are needed, or are about one place.
-const NOT_COPIED: &[&str] = &["state", "transition", "moved", "run", "version"];
+const NOT_COPIED: &[&str] = &["state", "transition", "moved", "run", "version", "worker", "place", "queue", "batch"];
 
 /// One of each kind.
 fn each_kind() -> Vec<Place> {
