@@ -109,6 +109,17 @@ fn facts(store: &Store, campaign: &Overview, config: &ConfigArgs) -> Result<Stri
         let said = if is_own { to_go(store, campaign, &entries, left, running.is_some())? } else { left.to_string() };
         fact("Left", said);
     }
+    #[cfg(feature = "postgres")]
+    if let Some(Some(why)) = store.handed_over(campaign).map_err(failed)? {
+        fact(
+            "Halted",
+            format!(
+                "no worker goes on with it: {}; hand it over again: apiece send {} --queue",
+                visible(&why),
+                campaign.id
+            ),
+        );
+    }
     if let Some(purged) = campaign.purged {
         fact("Purged", day(purged));
     }

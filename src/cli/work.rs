@@ -5,7 +5,7 @@ mod serve;
 
 use std::{
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -36,8 +36,11 @@ use crate::{
 /// So often it is looked after what all accounts have in common.
 const TEND_EVERY: Duration = Duration::from_secs(2);
 
-/// So often it is looked for what was approved, and counted what is left.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// So often it is looked for what was approved.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// So often it is counted what is left, where somebody may ask: each message is looked at for that.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 /// How long nothing is asked of a database that was away: at first, and at most.
 const AWAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -88,6 +91,8 @@ struct Office {
     board: Arc<Board>,
     reports: Arc<Reports>,
     until_done: bool,
+    /// Whether somebody may ask how it stands
+    is_watched: bool,
     runtime: Arc<Runtime>,
 }
 
@@ -152,6 +157,7 @@ impl Work {
             board: Board::new(&names),
             reports: Arc::new(reports.own),
             until_done: self.until_done,
+            is_watched: self.metrics_listen.is_some(),
             runtime: Arc::new(runtime),
         };
         self.open_counters(&office)?;
@@ -284,8 +290,8 @@ impl Office {
     /// Looks after what all accounts have in common.
     fn tend(&self, stay: &Stay<'_>, desks: &[Desk]) {
         let Some(store) = stay.ask(Store::open(&self.place)) else { return };
-        let mut looked: Option<Instant> = None;
-        let refused = Mutex::new(Vec::new());
+        let (mut looked, mut counted): (Option<Instant>, Option<Instant>) = (None, None);
+        let mut refused = Vec::new();
         while !stay.is_over() && !desks.iter().all(Desk::is_given_up) {
             if stay.worker.heard().is_none() {
                 let _ = stay.over.set(StoreError::Lost(self.place.clone()));
@@ -297,7 +303,6 @@ impl Office {
             }
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 looked = Some(Instant::now());
-                let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
                 if self.take_in_approved(stay, &store, desks, &mut refused).is_none()
                     || self.count(stay, &store, desks).is_none()
                 {

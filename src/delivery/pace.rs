@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -34,6 +35,10 @@ const POLL: Duration = Duration::from_millis(200);
 /// A database that says when there will be room is asked again after so long at the latest.
 #[cfg(feature = "postgres")]
 const MOST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A slot of a database's is begun within so long of when it was had here.
+#[cfg(feature = "postgres")]
+const MOST_AGE: Duration = Duration::from_secs(1);
 
 /// A server that wants to be asked for less is never left alone for longer.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
@@ -84,6 +89,8 @@ pub(super) struct Slot {
     /// Whether it was written down that a transaction begins with it
     is_told: AtomicBool,
     is_closed: bool,
+    /// When it was had, by two clocks
+    since: (Instant, Timestamp),
 }
 
 /// When there is room.
@@ -385,7 +392,24 @@ async fn asked<T: Send + 'static>(ask: impl FnOnce() -> Result<T, StoreError> + 
 
 impl Slot {
     fn new(pace: &Arc<Pace>, number: Option<i64>) -> Self {
-        Self { pace: Arc::clone(pace), number, is_told: AtomicBool::new(false), is_closed: false }
+        Self {
+            pace: Arc::clone(pace),
+            number,
+            is_told: AtomicBool::new(false),
+            is_closed: false,
+            since: (Instant::now(), Timestamp::now()),
+        }
+    }
+
+    /// Whether it may still be used. One that a database gave is good for a short time: then it may be taken for that of a program that
+    /// has ended.
+    pub(super) fn is_good(&self) -> bool {
+        #[cfg(feature = "postgres")]
+        if self.pace.grants.is_some() {
+            let by_time = Duration::try_from(Timestamp::now().duration_since(self.since.1)).unwrap_or(Duration::MAX);
+            return self.since.0.elapsed().max(by_time) < MOST_AGE;
+        }
+        true
     }
 
     /// Its number, for the record.

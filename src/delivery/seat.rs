@@ -127,6 +127,11 @@ impl Seat {
             slot.unused();
             return self.has_place || !run.stop.requested();
         }
+        // A connection may have taken its time.
+        if !slot.is_good() {
+            slot.unused();
+            return true;
+        }
         let Some((claim, pass)) = run.claim(self.number) else {
             slot.unused();
             return true;

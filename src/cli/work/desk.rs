@@ -160,8 +160,8 @@ impl Desk {
 
     fn look_idle(&self, stay: &Stay<'_>, store: &Store) -> Option<()> {
         if stay.office.until_done {
-            let backlog = stay.ask(store.backlog(&self.account.name))?;
-            self.is_idle.store(backlog.waiting == 0, Ordering::SeqCst);
+            let has_work = stay.ask(store.has_work(&self.account.name))?;
+            self.is_idle.store(!has_work, Ordering::SeqCst);
         }
         Some(())
     }

@@ -79,6 +79,8 @@ fn remove(
         Ok(())
     })?;
     change.run("DELETE FROM file WHERE campaign = ?", values![number])?;
+    #[cfg(feature = "postgres")]
+    super::work::forget(change, number)?;
     let unused = "DELETE FROM content WHERE NOT EXISTS (SELECT 1 FROM file WHERE file.digest = content.digest)";
     let files = change.run(unused, &[])?;
     let said = "SELECT position, says FROM message WHERE campaign = ? AND says IS NOT NULL";

@@ -285,7 +285,14 @@ impl Store {
         write().map_err(|why: Fault| self.error(&why))
     }
 
-    /// What the workers of an account have before them.
+    /// Whether something is left that workers send through an account.
+    pub fn has_work(&self, account: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM queue JOIN batch USING (campaign)
+             WHERE account = ? AND halted IS NULL AND (due IS NOT NULL OR holder IS NOT NULL))";
+        self.database.one(sql, values![account], |row| row.get(0)).map_err(|why| self.error(&why))
+    }
+
+    /// What the workers of an account have before them. Each message of theirs is looked at.
     pub fn backlog(&self, account: &str) -> Result<Backlog, StoreError> {
         let sql = "SELECT count(*), count(*) FILTER (WHERE state = 'queued' OR coalesce(due, 0) <= now_ms()),
                  (SELECT count(*) FROM place WHERE account = ?1)
@@ -345,5 +352,13 @@ impl Store {
             Ok(true)
         };
         reported.iter().map(|one| write(one).map_err(|why| self.error(&why))).collect()
+    }
+}
+
+/// No worker has to do with a campaign any more.
+pub(super) fn forget(change: &Database, campaign: i64) -> Done<()> {
+    match change {
+        Database::Sqlite(_) => Ok(()),
+        Database::Postgres(_) => change.run("DELETE FROM queue WHERE campaign = ?", values![campaign]).map(drop),
     }
 }
