@@ -2,9 +2,9 @@
 //!
 //! No library: it is one socket, and what there is takes it from the environment itself.
 
-use std::{ffi::OsString, io, time::Duration};
+use std::{ffi::OsString, time::Duration};
 
-use super::{Board, log};
+use super::Board;
 
 /// Between two words where nobody asks for them more often.
 const EVERY: Duration = Duration::from_secs(15);
@@ -96,13 +96,13 @@ impl Supervisor {
 
 /// Nobody is kept from sending by it.
 #[cfg(unix)]
-fn complain(why: &io::Error) {
-    log::sent_no_word("supervisor", &why.to_string());
+fn complain(why: &std::io::Error) {
+    super::log::sent_no_word("supervisor", &why.to_string());
 }
 
 /// A socket to a path, or to a name of Linux's own that begins with @.
 #[cfg(unix)]
-fn connected(name: &std::ffi::OsStr) -> io::Result<std::os::unix::net::UnixDatagram> {
+fn connected(name: &std::ffi::OsStr) -> std::io::Result<std::os::unix::net::UnixDatagram> {
     use std::os::unix::ffi::OsStrExt;
 
     let socket = std::os::unix::net::UnixDatagram::unbound()?;
@@ -113,7 +113,7 @@ fn connected(name: &std::ffi::OsStr) -> io::Result<std::os::unix::net::UnixDatag
             use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
             socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?;
         }
-        _ => return Err(io::Error::other("NOTIFY_SOCKET names no socket of this machine")),
+        _ => return Err(std::io::Error::other("NOTIFY_SOCKET names no socket of this machine")),
     }
     // One that listens no more holds up nobody.
     socket.set_write_timeout(Some(Duration::from_secs(1)))?;
