@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -12,10 +11,9 @@ use std::{
 use crate::{
     at_a_terminal::Terminal,
     support::{
-        Home, Run, account, json, people,
+        Home, Run, account, json, monitor, people,
         postfix::Postfix,
         scripted::{Act, Scripted, Stage, Tls},
-        skip,
     },
 };
 
@@ -150,31 +148,9 @@ fn a_log_that_cannot_be_written_is_said_before_anything_is_sent() {
     assert!(server.deliveries().is_empty());
 }
 
-/// The samples of a file, as Prometheus' own client for Python reads them: name and labels, and the value.
+/// The samples of a file.
 fn samples(file: &Path) -> Option<BTreeMap<String, f64>> {
-    if !Command::new("/usr/bin/python3")
-        .args(["-c", "import prometheus_client"])
-        .status()
-        .is_ok_and(|status| status.success())
-    {
-        skip("python3-prometheus-client is not there");
-        return None;
-    }
-    let script = "import sys, json\nfrom prometheus_client.parser import text_string_to_metric_families as read\nall = {}\n\
-        for family in read(sys.stdin.read()):\n  assert family.documentation and family.type in ('gauge', 'counter'), family\n  \
-        for sample in family.samples:\n    labels = ','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()))\n    \
-        key = f'{sample.name} {labels}'\n    assert key not in all\n    all[key] = sample.value\nprint(json.dumps(all))";
-    let mut python = Command::new("/usr/bin/python3")
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let text = std::fs::read_to_string(file).unwrap();
-    python.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success(), "{text}");
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    monitor::samples(&std::fs::read_to_string(file).unwrap())
 }
 
 #[test]

@@ -47,6 +47,30 @@ fn every_command_is_one_that_the_program_takes() {
     assert!(seen >= 15, "{seen}");
 }
 
+/// Each flag that the page about workers and its examples name is one.
+#[test]
+fn the_workers_flags_are_ones() {
+    let home = Home::new();
+    let help = home.run(&["work", "--help"]);
+    if help.code != 0 {
+        return crate::support::skip("there is no `apiece work` yet");
+    }
+    let files =
+        ["workers.md", "examples/apiece-work.service", "examples/apiece-work@.service", "examples/compose.yaml"];
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    for file in files {
+        let text = std::fs::read_to_string(docs.join(file)).unwrap();
+        // Of tables, of the lines that start one, and of sentences; other programs have others.
+        let flags = ["| `--", "apiece work ", "work, --", "(`--"];
+        for line in text.lines().filter(|line| flags.iter().any(|flag| line.contains(flag))) {
+            let rest = line.split("--").skip(1);
+            for flag in rest.map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap()) {
+                assert!(help.stdout.contains(&format!("--{flag} ")), "{file}: --{flag}\n{}", help.stdout);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_book_has_every_page() {
     let summary = std::fs::read_to_string("docs/SUMMARY.md").unwrap();

@@ -124,6 +124,89 @@ fn the_example_is_as_shut_in_as_what_is_written() {
 }
 
 #[test]
+fn the_workers_examples_are_taken_and_as_shut_in_as_jobs() {
+    if !is_there("systemd-analyze") {
+        return skip("systemd-analyze is missing (Debian package systemd)");
+    }
+    let home = Home::new();
+    let job = include_str!("../packaging/systemd/apiece@.service");
+    let shut_in = &job[job.find("UMask=").unwrap()..];
+    let examples = [
+        ("apiece-work.service", "apiece-work.service", include_str!("../docs/examples/apiece-work.service")),
+        ("apiece-work@.service", "apiece-work@letters.service", include_str!("../docs/examples/apiece-work@.service")),
+    ];
+    for (name, instance, unit) in examples {
+        let program = env!("CARGO_BIN_EXE_apiece");
+        let file = home.write(&format!("units/{name}"), unit.replace("=/usr/bin/apiece ", &format!("={program} ")));
+        let output = Command::new("systemd-analyze")
+            .args(["verify", "--man=no", "--system"])
+            .arg(file.with_file_name(instance))
+            .env("XDG_RUNTIME_DIR", home.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("apiece-work"), "{said}");
+        for line in shut_in.lines().filter(|line| *line != "StateDirectory=apiece") {
+            assert!(unit.lines().any(|other| other == line), "{name}: {line}");
+        }
+        for line in ["Type=notify", "WatchdogSec=60", "LimitCORE=0", "KillMode=mixed", "TimeoutStopSec=11min"] {
+            assert!(unit.lines().any(|other| other == line), "{name}: {line}");
+        }
+        assert!(unit.contains("\nStateDirectory=apiece-work"), "{name}");
+        let exposed = exposure(&file.with_file_name(instance), "--system");
+        assert!(exposed < 2.0, "{name}: {exposed}");
+    }
+}
+
+#[test]
+fn the_workers_in_containers_have_what_they_must() {
+    let python = "import yaml, json; print(json.dumps(yaml.safe_load(open('docs/examples/compose.yaml'))))";
+    let Ok(output) = Command::new("/usr/bin/python3").args(["-c", python]).output() else {
+        return skip("python3 is missing");
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("No module named 'yaml'") {
+        return skip("python3-yaml is missing");
+    }
+    let compose: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&said);
+    let services = compose["services"].as_object().unwrap();
+    let mut needed: Vec<&str> = services.keys().map(String::as_str).collect();
+    needed.sort_unstable();
+    assert_eq!(needed, ["database", "migrate", "roles", "worker-1", "worker-2"]);
+    let version = concat!("apiece:", env!("CARGO_PKG_VERSION"));
+    for (name, service) in services {
+        assert!(service["image"] == version || service["image"] == "postgres:15", "{name}");
+        for (variable, value) in service["environment"].as_object().into_iter().flatten() {
+            let is_secret = variable.contains("PASSWORD") || value.as_str().unwrap().contains("://");
+            assert!(!is_secret || value.as_str().unwrap().starts_with("/run/secrets/"), "{name}: {variable}");
+        }
+        for secret in service["secrets"].as_array().into_iter().flatten() {
+            let file = &compose["secrets"][secret.as_str().unwrap()]["file"];
+            assert_eq!(file, &format!("secrets/{}", secret.as_str().unwrap()), "{name}");
+        }
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let volume = volume.as_str().unwrap().split(':').next().unwrap();
+            assert!(volume == "./config" || compose["volumes"].as_object().unwrap().contains_key(volume), "{name}");
+        }
+    }
+    assert_eq!(services["migrate"]["command"], serde_json::json!(["outbox", "migrate"]));
+    for worker in ["worker-1", "worker-2"] {
+        let worker = &services[worker];
+        assert_eq!(worker["stop_grace_period"], "11m");
+        assert_eq!(worker["healthcheck"]["test"][4], "127.0.0.1:9465");
+        assert_eq!(worker["depends_on"]["roles"]["condition"], "service_completed_successfully");
+        assert_eq!(worker["read_only"], true);
+    }
+    assert_ne!(services["worker-1"]["volumes"], services["worker-2"]["volumes"], "each has its own state");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let unit = include_str!("../docs/examples/apiece-work.service");
+    let in_unit = words(&started(unit));
+    let in_container: Vec<&str> =
+        services["worker-1"]["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(in_unit[1..4], in_container[..3]);
+}
+
+#[test]
 fn each_word_reaches_the_program_as_it_is() {
     let home = home();
     fs::rename(home.path().join("c"), home.path().join("it's 100% \"ours\" $HOME")).unwrap();

@@ -22,6 +22,8 @@ mod a_report_says_what_is_not_known;
 #[cfg(unix)]
 mod a_second_pair_of_eyes;
 mod a_stall_ends;
+#[cfg(unix)]
+mod a_worker_is_watched;
 mod addresses_in_other_scripts;
 mod an_incident_is_told;
 #[cfg(unix)]

@@ -9,7 +9,13 @@ use hyper::{
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 use thiserror::Error;
-use tokio::{net::TcpListener, select, task::JoinSet, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    select,
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{Board, prometheus::MEDIA_TYPE};
 use crate::{
@@ -19,6 +25,10 @@ use crate::{
 
 /// So long may those who are there when it stops take for their answer.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// So long whoever asks waits for a worker's answer, and so many octets of it are read.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+const MOST_ANSWER: u64 = 4096;
 
 /// How a socket of the file system is written.
 const SOCKET: &str = "unix:";
@@ -44,6 +54,32 @@ impl Place {
     pub fn is_open_to_others(&self) -> bool {
         matches!(self, Self::Tcp(address) if !address.ip().is_loopback())
     }
+
+    /// Asks the worker that listens there whether it can send; for a container's health check, where there is no other program
+    /// that could ask. Gives what it says.
+    pub async fn ask(&self) -> Result<String, String> {
+        let asked = async {
+            match self {
+                Self::Tcp(address) => ask(TcpStream::connect(address).await?).await,
+                #[cfg(unix)]
+                Self::Socket(path) => ask(tokio::net::UnixStream::connect(path).await?).await,
+                #[cfg(not(unix))]
+                Self::Socket(_) => Err(io::ErrorKind::Unsupported.into()),
+            }
+        };
+        let answer = timeout(ANSWERS_WITHIN, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let answer = answer.map_err(|why| format!("there is no answer from {self}: {why}"))?;
+        let said = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body.trim_end());
+        if answer.starts_with("HTTP/1.1 200 ") { Ok(visible(said)) } else { Err(visible(said)) }
+    }
+}
+
+/// Asks `/readyz` there; gives head and body of the answer.
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    stream.take(MOST_ANSWER).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 impl FromStr for Place {

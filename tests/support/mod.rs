@@ -10,6 +10,7 @@ pub(crate) mod gallery;
 #[cfg(unix)]
 pub(crate) mod keyring;
 pub(crate) mod lists;
+pub(crate) mod monitor;
 pub(crate) mod other_servers;
 pub(crate) mod parsers;
 pub(crate) mod postfix;
