@@ -51,10 +51,7 @@ fn every_command_is_one_that_the_program_takes() {
 #[test]
 fn the_workers_flags_are_ones() {
     let home = Home::new();
-    let help = home.run(&["work", "--help"]);
-    if help.code != 0 {
-        return crate::support::skip("there is no `apiece work` yet");
-    }
+    let help = home.run(&["work", "--help"]).ended(0);
     let files =
         ["workers.md", "examples/apiece-work.service", "examples/apiece-work@.service", "examples/compose.yaml"];
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");

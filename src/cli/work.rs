@@ -13,7 +13,7 @@ use std::{
 
 use clap::Args;
 use jiff::Timestamp;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::desk::Desk;
 use super::{
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     delivery::Stop,
+    diagnostic::{Diagnostic, Place::Nowhere},
     message::Digest,
     outbox::{Deed, Location, Reports, Store, StoreError, Worker},
     report::{Board, Endpoint, Place, Supervisor, log},
@@ -62,11 +63,11 @@ Examples:
   apiece work --account work --outbox postgres://apiece@db.clinic.example/apiece
   apiece work --account work --account news --connections 4 --metrics-listen 127.0.0.1:9465
 
-Exit codes: 0 told to stop, or nothing left with --until-done; 64 usage; 75 the outbox cannot be
-reached at the start; 76 no safe connection; 77 the login was refused; 78 configuration.")]
+Exit codes: 0 told to stop, or nothing left with --until-done; 64 usage; 69 with --ask: it cannot send;
+75 the outbox cannot be reached at the start; 76 no safe connection; 77 the login was refused; 78 configuration.")]
 pub(super) struct Work {
     /// An account of your config file to send through; say it again for each
-    #[arg(long, value_name = "NAME", required = true)]
+    #[arg(long, value_name = "NAME", required_unless_present = "ask")]
     account: Vec<String>,
     /// Open at most so many connections for each account; all workers together open no more than the account has
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -77,6 +78,9 @@ pub(super) struct Work {
     /// Answer a monitor and a supervisor at this address, for example 127.0.0.1:9465: /metrics, /healthz, /readyz
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<Place>,
+    /// Ask the worker that answers at this address whether it can send, and do nothing else: for a container's health check
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["account", "connections", "until_done", "metrics_listen"])]
+    ask: Option<Place>,
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
@@ -128,6 +132,9 @@ impl Stay<'_> {
 
 impl Work {
     pub(super) fn run(self, screen: Screen) -> Result<Exit, Failure> {
+        if let Some(place) = &self.ask {
+            return ask(place, screen);
+        }
         self.log.start(Format::Text, Kind::Real, screen)?;
         let place = self.record.location()?;
         if place.is_file() {
@@ -160,13 +167,16 @@ impl Work {
             is_watched: self.metrics_listen.is_some(),
             runtime: Arc::new(runtime),
         };
-        self.open_counters(&office)?;
+        let answering = self.open_counters(&office)?;
         let over = Arc::new(AtomicBool::new(false));
         office.runtime.spawn(signals::listen(office.stop.clone(), Arc::clone(&over), |_| String::new(), screen));
         let ended = office.stay_on(&desks, &names, reports.others);
         over.store(true, Ordering::SeqCst);
         for desk in &desks {
             desk.settle(&office.runtime);
+        }
+        if let Some(answering) = answering {
+            answering.end(&office.runtime);
         }
         // What a person would have to do cannot be done by starting it again.
         let given_up = desks.iter().filter_map(Desk::given_up).collect::<Vec<_>>();
@@ -176,36 +186,44 @@ impl Work {
         }
     }
 
-    /// Starts to answer monitors and the supervisor.
-    fn open_counters(&self, office: &Office) -> Result<(), Failure> {
-        let supervisor = Supervisor::of_environment(|name| std::env::var_os(name));
+    /// Starts to answer monitors and the supervisor; what answers ends with what is given, which closes its socket.
+    fn open_counters(&self, office: &Office) -> Result<Option<Answering>, Failure> {
+        let supervisor = Arc::new(Supervisor::of_environment(|name| std::env::var_os(name)));
         let (board, stop) = (Arc::clone(&office.board), office.stop.clone());
-        if let Some(place) = &self.metrics_listen {
+        let answering = self.metrics_listen.as_ref().map(|place| {
             let opened = office.runtime.block_on(Endpoint::open(place));
-            let endpoint = opened.map_err(|why| {
-                Failure::new(
-                    Exit::Configuration,
-                    crate::diagnostic::Diagnostic::error(crate::diagnostic::Place::Nowhere, &why),
-                )
-            })?;
-            let (board, stop) = (Arc::clone(&board), stop.clone());
-            let stopped = async move {
-                let _ = stop.unless(std::future::pending::<()>()).await;
-            };
-            office.runtime.spawn(endpoint.run(board, stopped));
-        }
-        office.runtime.spawn(async move {
-            let stopped = stop.unless(async {
-                while board.ready().is_err() {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                supervisor.ready();
-                supervisor.watch(&board).await;
-            });
-            stopped.await;
-            supervisor.stopping();
+            let endpoint = opened.map_err(|why| Failure::new(Exit::Configuration, Diagnostic::error(Nowhere, &why)))?;
+            let (end, ended) = oneshot::channel::<()>();
+            let ended = async move { drop(ended.await) };
+            Ok(Answering { end, task: office.runtime.spawn(endpoint.run(Arc::clone(&board), ended)) })
         });
-        Ok(())
+        let answering = answering.transpose()?;
+        let stopping = Arc::clone(&supervisor);
+        office.runtime.spawn(async move {
+            let _ = stop.unless(std::future::pending::<()>()).await;
+            stopping.stopping();
+        });
+        office.runtime.spawn(async move {
+            while board.ready().is_err() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            supervisor.ready();
+            supervisor.watch(&board).await;
+        });
+        Ok(answering)
+    }
+}
+
+/// What answers monitors.
+struct Answering {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Answering {
+    fn end(self, runtime: &Runtime) {
+        let _ = self.end.send(());
+        let _ = runtime.block_on(self.task);
     }
 }
 
@@ -298,14 +316,19 @@ impl Office {
                 return;
             }
             self.board.beat();
+            self.board.lease_held();
             if stay.ask(store.end_lost_workers()).is_none() {
                 return;
             }
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 looked = Some(Instant::now());
-                if self.take_in_approved(stay, &store, desks, &mut refused).is_none()
-                    || self.count(stay, &store, desks).is_none()
-                {
+                if self.take_in_approved(stay, &store, desks, &mut refused).is_none() {
+                    return;
+                }
+            }
+            if self.is_watched && counted.is_none_or(|counted| counted.elapsed() >= COUNT_EVERY) {
+                counted = Some(Instant::now());
+                if self.count(stay, &store, desks).is_none() {
                     return;
                 }
             }
@@ -380,6 +403,15 @@ impl Office {
         let deed = Deed { who: &who(), what: "handed over", details: &details };
         store.hand_over(&overview, &desk.account.name, deed, now).map(drop).map_err(failed)
     }
+}
+
+/// Whether the worker that answers somewhere can send.
+fn ask(place: &Place, screen: Screen) -> Result<Exit, Failure> {
+    let failed = |why: String| Failure::because(Exit::Unavailable, "work.ask", why, None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let said = runtime.map_err(|why| failed(why.to_string()))?.block_on(place.ask()).map_err(failed)?;
+    screen.print(&format!("{said}\n"));
+    Ok(Exit::Ok)
 }
 
 /// The file in which this worker keeps what it cannot write down, and those of workers that have ended.

@@ -248,6 +248,8 @@ impl Turn<'_> {
         while !engine.is_finished() {
             if let Some(reason) = office.stop.reason() {
                 self.stop.request(reason);
+                // Nobody else does any more: a server may take minutes for its last answer.
+                office.board.beat();
             }
             if let Some(why) = self.stay.over.get() {
                 self.stop.request(StopReason::NoRecord { why: why.to_string() });
