@@ -374,3 +374,58 @@ fn workers_of_one_version_go_on_while_the_tables_are_those_of_the_next() {
     let refused = ended(work(&home, &[]));
     assert!(refused.code == 73 && refused.stderr.contains("written by a later apiece"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_claim_costs_the_same_however_many_wait() {
+    let cluster = Cluster::shared();
+    let read = |batches: usize| {
+        let home = Home::new().with(Record::Postgres);
+        let say = |sql: &str| cluster.say(Cluster::name_of(home.outbox()), sql);
+        say(&format!(
+            "SET search_path = apiece;
+             INSERT INTO campaign (id, content, edition, source, name, prepared, total) VALUES ('a', '', 1, '', 'c', 0, 0);
+             INSERT INTO queue (campaign, account) VALUES (1, 'work');
+             INSERT INTO batch (campaign, first, due) SELECT 1, nth * 100, 0 FROM generate_series(0, {batches} - 1) AS nth;
+             INSERT INTO worker VALUES ('one', 'w', '{{work}}', heard_until());"
+        ));
+        // Others have had the first half, and are done with it.
+        say(&format!("SET search_path = apiece; UPDATE batch SET due = NULL WHERE first < {}; VACUUM ANALYZE batch", batches * 50));
+        let plan = say("SET search_path = apiece; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF)
+             SELECT first FROM batch WHERE campaign = 1 AND holder IS NULL AND due <= now_ms()
+             ORDER BY due, first LIMIT 1 FOR UPDATE SKIP LOCKED");
+        assert!(plan.contains("Index Scan using batch_waiting on batch"), "{plan}");
+        let taken = say("SET search_path = apiece; SELECT take_batches('one', 1, 1)");
+        assert_eq!(taken, (batches * 50).to_string());
+        let pages = plan.split("Buffers: shared ").nth(1).and_then(|plan| plan.lines().next()).unwrap_or_default();
+        let numbers = pages.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<usize>().ok());
+        numbers.sum::<usize>()
+    };
+    // Ten thousand messages, and a million.
+    let (few, many) = (read(100), read(10_000));
+    assert!(many <= few + 4, "pages read: {few}, {many}");
+}
+
+#[test]
+fn what_was_approved_is_taken_in_without_another_word() {
+    let server = server().start();
+    let home = home(&server, 4, "");
+    let key = home.path().join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "bo", "-f"]).arg(&key).status();
+    assert!(made.unwrap().success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    home.write("c/signers", format!("bo@police.example {public}"));
+    let settings = "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\naccount = \"work\"\n\
+         [approval]\nrequired = 1\nallowed_signers = \"signers\"\n";
+    home.write("c/campaign.toml", settings);
+    home.run(&["prepare", "c", "--by", "ann@police.example"]).ended(0);
+    let id = home.last_campaign();
+    let worker = work(&home, &[]);
+    std::thread::sleep(Duration::from_secs(7));
+    assert_eq!(server.deliveries().len(), 0, "nobody has approved it yet");
+    home.run(&["approve", &id, "--key", key.to_str().unwrap(), "--confirm", "4"]).ended(0);
+    assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() == 4));
+    signal(&worker, "TERM");
+    ended(worker).ended(0);
+    let status = home.run(&["status", &id]).ended(0).stdout;
+    assert!(status.contains("handed over by") && status.contains("it was approved"), "{status}");
+}
