@@ -166,8 +166,8 @@ END $$;
 -- Writes down what happens to messages of a campaign, each of which comes once: those that begin, those that are over, and of these
 -- those that were put off. All of it, or nothing.
 --
--- Rows are changed by their place, which is looked up of each by itself (OFFSET 0 sees to that): however PostgreSQL estimates tables
--- that grow from nothing, it cannot look through all of one for each message.
+-- Rows that become something different each are changed by their place, which is looked up of each by itself (OFFSET 0 sees to that):
+-- however PostgreSQL estimates tables that grow from nothing, it cannot look through all of one for each message.
 CREATE FUNCTION note(
     of_campaign BIGINT, of_account TEXT,
     begun BIGINT[], message_ids TEXT[], servers TEXT[], tlses TEXT[], slots BIGINT[], begun_at BIGINT[],
@@ -178,10 +178,7 @@ DECLARE
     changed BIGINT;
 BEGIN
     IF cardinality(begun) > 0 THEN
-        UPDATE message SET state = 'sending' FROM (
-            SELECT (SELECT ctid FROM message WHERE campaign = of_campaign AND position = one.position) AS place
-            FROM unnest(begun) AS one (position) OFFSET 0
-        ) AS new WHERE message.ctid = new.place;
+        UPDATE message SET state = 'sending' WHERE campaign = of_campaign AND position = ANY (begun);
         GET DIAGNOSTICS changed = ROW_COUNT;
         IF changed <> cardinality(begun) THEN
             RAISE EXCEPTION 'a message that begins is not there' USING ERRCODE = 'AP002';
@@ -202,10 +199,8 @@ BEGIN
         END IF;
         -- Its beginning may not have been written down, and need not be taken back then.
         IF 'queued' = ANY (outcomes) THEN
-            UPDATE message SET state = 'queued' FROM (
-                SELECT (SELECT ctid FROM message WHERE campaign = of_campaign AND position = one.position) AS place
-                FROM unnest(over, outcomes) AS one (position, state) WHERE one.state = 'queued' OFFSET 0
-            ) AS new WHERE message.ctid = new.place AND message.state = 'sending';
+            UPDATE message SET state = 'queued' WHERE campaign = of_campaign AND state = 'sending' AND position = ANY (ARRAY(
+                SELECT one.position FROM unnest(over, outcomes) AS one (position, state) WHERE one.state = 'queued'));
         END IF;
         IF cardinality(put_off) > 0 THEN
             UPDATE message SET tries = new.tries, since = new.since, due = new.due FROM (
