@@ -101,6 +101,7 @@ pub(crate) fn send(
         outbox,
         retry: Retry::default(),
         waits: true,
+        shared: delivery::Shared::default(),
         ledger: None,
         clock: ZonedDateTime::now,
         schedule: None,

@@ -432,6 +432,15 @@ impl Database {
         }
     }
 
+    /// Adds rows to a table: the values of each in the order of the columns, which are named as in a statement.
+    pub(super) fn fill<const N: usize>(&self, table: &str, columns: &str, rows: &[[Value<'_>; N]]) -> Done<()> {
+        match self {
+            Self::Sqlite(session) => session.fill(table, columns, rows),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(session) => session.fill(table, columns, rows),
+        }
+    }
+
     /// Many small statements, whose answers nobody waits for one by one.
     pub(super) fn batch(&self) -> Batch<'_> {
         Batch {

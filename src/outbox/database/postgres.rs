@@ -17,6 +17,7 @@ use pollster::block_on;
 use tokio::runtime::Runtime;
 use tokio_postgres::{
     Client, NoTls, Statement,
+    binary_copy::BinaryCopyInWriter,
     types::{IsNull, ToSql, Type, to_sql_checked},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -279,6 +280,21 @@ impl Session {
                 return self.say(&format!("CLOSE c{number}"));
             }
         }
+    }
+
+    /// Adds rows to a table, which travel as one stream.
+    pub(super) fn fill<const N: usize>(&self, table: &str, columns: &str, rows: &[[Value<'_>; N]]) -> Done<()> {
+        let kinds = self.statement(&format!("SELECT {columns} FROM {table}"))?;
+        let kinds: Vec<_> = kinds.columns().iter().map(|column| column.type_().clone()).collect();
+        let copy = self.statement(&format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)"))?;
+        block_on(async {
+            let mut writer = pin!(BinaryCopyInWriter::new(self.client.copy_in(&copy).await?, &kinds));
+            for row in rows {
+                writer.as_mut().write_raw(parameters(row)).await?;
+            }
+            writer.finish().await
+        })?;
+        Ok(())
     }
 
     /// Carries out statements that travel together, in their order.

@@ -243,6 +243,13 @@ impl Session {
         Ok(statement.execute(rusqlite::params_from_iter(values))?)
     }
 
+    /// Adds rows to a table.
+    pub(super) fn fill<const N: usize>(&self, table: &str, columns: &str, rows: &[[Value<'_>; N]]) -> Done<()> {
+        let places = ["?"; N].join(", ");
+        let insert = format!("INSERT INTO {table} ({columns}) VALUES ({places})");
+        rows.iter().try_for_each(|row| self.run(&insert, row).map(drop))
+    }
+
     pub(super) fn each(
         &self,
         sql: &str,

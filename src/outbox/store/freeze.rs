@@ -11,15 +11,16 @@ use super::{
     log::{self, Deed},
     look::already,
     people::Pseudonyms,
-    recur::{check_home, once},
+    recur::{Once, check_home, once},
 };
 use crate::{
+    address::Address,
     campaign::{CAMPAIGN_FILE, Campaign, Overrides},
     fault,
     message::{Composer, Digest, DigestBuilder},
     outbox::{
         Outcome, Prepared,
-        database::{Database, Done, Fault, random, values},
+        database::{AsValue, Database, Done, Fault, random, values},
     },
     recipients::Selection,
 };
@@ -329,11 +330,14 @@ fn insert(
 
 /// What is written of a recipient.
 struct Line {
-    index: usize,
+    position: i64,
+    row: i64,
+    address: Address,
     fields: String,
     digest: Digest,
-    says: u64,
+    says: i64,
     occurrence: Option<String>,
+    once: Option<Once>,
 }
 
 /// Writes the recipients while a thread beside makes what is written of the next ones, and goes on with the digest.
@@ -346,18 +350,18 @@ fn insert_recipients(
     progress: &dyn Fn(usize),
 ) -> Result<DigestBuilder, Failed> {
     let list = composer.list();
-    let person = "INSERT INTO recipient (campaign, position, row, address, fields) VALUES (?, ?, ?, ?, ?)";
-    let message = "INSERT INTO message (campaign, position, digest, says, occurrence, once) VALUES (?, ?, ?, ?, ?, ?)";
     std::thread::scope(|scope| {
         let (sender, steps) = mpsc::sync_channel::<Vec<Line>>(AHEAD);
         let making = scope.spawn(move || {
             let mut step = Vec::with_capacity(STEP);
             prepared.each(|index, digest, says| {
                 let Some(recipient) = list.get(index) else { return Ok(()) };
-                let fields = recipient.kept();
-                digest_recipient(&mut hash, recipient.address().as_str(), &fields, digest.as_bytes());
+                let (address, fields) = (recipient.address(), recipient.kept());
+                digest_recipient(&mut hash, address.as_str(), &fields, digest.as_bytes());
+                let (position, row) = (as_number(index), i64::try_from(recipient.row()).unwrap_or_default());
                 let occurrence = composer.occurrence(index);
-                step.push(Line { index, fields, digest, says, occurrence });
+                let once = occurrence.as_ref().map(|occurrence| once(name, &address.key(), occurrence));
+                step.push(Line { position, row, address, fields, digest, says: says.cast_signed(), occurrence, once });
                 if step.len() == STEP {
                     let step = std::mem::replace(&mut step, Vec::with_capacity(STEP));
                     // Whoever writes them has given up, and says why.
@@ -368,20 +372,27 @@ fn insert_recipients(
             let _ = sender.send(step);
             Ok::<_, Failed>(hash)
         });
-        let (mut written, mut batch) = (0, change.batch());
-        for Line { index, fields, digest, says, occurrence } in steps.into_iter().flatten() {
-            let Some(recipient) = list.get(index) else { continue };
-            let (position, row) = (as_number(index), i64::try_from(recipient.row()).unwrap_or_default());
-            batch.add(person, values![campaign, position, row, recipient.address().as_str(), fields])?;
-            let key = recipient.address().key();
-            let once = occurrence.as_ref().map(|occurrence| once(name, &key, occurrence));
-            batch.add(message, values![campaign, position, digest.as_bytes(), says.cast_signed(), occurrence, once])?;
-            written += 1;
-            if written % STEP == 0 {
-                progress(written);
-            }
+        let mut written = 0;
+        for step in steps {
+            let campaign = campaign.as_value();
+            let people = step.iter().map(|line| {
+                let [position, row] = [&line.position, &line.row].map(AsValue::as_value);
+                [campaign, position, row, line.address.as_str().as_value(), line.fields.as_value()]
+            });
+            change.fill("recipient", "campaign, position, row, address, fields", &people.collect::<Vec<_>>())?;
+            let messages = step.iter().map(|line| {
+                let [position, says] = [&line.position, &line.says].map(AsValue::as_value);
+                let (occurrence, once) = (line.occurrence.as_value(), line.once.as_value());
+                [campaign, position, line.digest.as_bytes().as_value(), says, occurrence, once]
+            });
+            change.fill(
+                "message",
+                "campaign, position, digest, says, occurrence, once",
+                &messages.collect::<Vec<_>>(),
+            )?;
+            written += step.len();
+            progress(written);
         }
-        batch.end()?;
         making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
