@@ -5,6 +5,10 @@
 //! on the disk), in turn. Program, cluster and mail server share the machine. It prints messages a second, what PostgreSQL has of
 //! SQLite's, and what a message takes of statements, commits and octets of the write-ahead log there.
 //!
+//! Then by one, two and four workers (`apiece work`), processes of their own that share the cluster, each over as many connections as the
+//! one process has; at 0 ms also one with as many as all of them. And what a worker's claim of a batch costs with 10,000 and with
+//! 1,000,000 messages waiting, with PostgreSQL's plan of it.
+//!
 //! `MESSAGES=10000` sends fewer, `TURNS=1` each way only once, `CONNECTIONS=8` over so many connections where the server is near.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
@@ -21,11 +25,15 @@ mod people;
 #[allow(dead_code, reason = "other benchmarks send over TLS")]
 mod sink;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use apiece::{
     message::Composer,
-    outbox::{Journal, Location, Outbox, Outcome, Server, Store},
+    outbox::{Deed, Journal, Location, Outbox, Outcome, Server, Store},
     recipients::Selection,
 };
 use jiff::Timestamp;
@@ -40,15 +48,20 @@ enum Way {
     File,
     /// In PostgreSQL; this process.
     Server,
+    /// In PostgreSQL; so many workers.
+    Workers(usize),
 }
 
 impl Way {
-    const ALL: [Self; 2] = [Self::File, Self::Server];
+    const ALL: [Self; 5] = [Self::File, Self::Server, Self::Workers(1), Self::Workers(2), Self::Workers(4)];
 
     fn name(self) -> &'static str {
         match self {
             Self::File => "SQLite, one process",
             Self::Server => "PostgreSQL, one process",
+            Self::Workers(1) => "PostgreSQL, one worker",
+            Self::Workers(2) => "PostgreSQL, two workers",
+            Self::Workers(_) => "PostgreSQL, four workers",
         }
     }
 
@@ -56,8 +69,10 @@ impl Way {
     fn goal(self, delay: u64) -> Option<(Self, Option<f64>)> {
         match (self, delay) {
             (Self::File, _) => None,
-            (Self::Server, 0) => Some((Self::File, Some(0.6))),
-            (Self::Server, _) => Some((Self::File, None)),
+            (Self::Server | Self::Workers(1), 0) => Some((Self::File, Some(0.6))),
+            (Self::Server | Self::Workers(1), _) => Some((Self::File, None)),
+            (Self::Workers(4), 1..) => Some((Self::Workers(1), Some(3.5))),
+            (Self::Workers(_), _) => Some((Self::Workers(1), None)),
         }
     }
 }
@@ -70,8 +85,8 @@ fn main() {
     let bench = Bench::new();
     for (delay, connections) in [(0, near), (20, 20)] {
         let sink = Sink::start(Duration::from_millis(delay), bench.directory.path());
-        // So that each takes some seconds at most.
-        let count = if delay == 0 { count } else { count.min(connections * 10_000 / usize::try_from(delay).unwrap()) };
+        // What waits takes longer, and varies less.
+        let turns = if delay == 0 { turns } else { 1 };
         let campaign = Campaign::new(count);
         println!(
             "{count} messages over {connections} connections to a server on this machine, {delay} ms for each round trip:"
@@ -94,6 +109,9 @@ fn main() {
             sent.costs.lines().for_each(|line| println!("    {line}"));
         }
         println!();
+    }
+    for waiting in [10_000, 1_000_000] {
+        println!("{}\n", bench.claim(waiting));
     }
 }
 
@@ -170,7 +188,90 @@ impl Bench {
                 let send = || self.in_this_process(campaign, &outbox, sink, connections);
                 self.counted(Cluster::name_of(&address), campaign.count, send)
             }
+            Way::Workers(workers) => {
+                let address = self.cluster.database();
+                let location = Location::Server(Server::parse(&address).unwrap());
+                Store::migrate(&location).unwrap();
+                let (store, id) = engine::freeze(&campaign.composer, engine::prepare(&campaign.composer), &location);
+                let deed = Deed { who: "bench", what: "handed over", details: &serde_json::Value::Null };
+                store.hand_over(&store.campaign(&id).unwrap(), "bench", deed, Timestamp::now()).unwrap();
+                let send = || self.by_workers(workers, &address, campaign.count, sink, connections);
+                self.counted(Cluster::name_of(&address), campaign.count, send)
+            }
         }
+    }
+
+    /// Has it sent by workers, each over so many connections; messages a second from the first to the last.
+    fn by_workers(&self, workers: usize, address: &str, count: usize, sink: &Sink, connections: usize) -> f64 {
+        let config = self.directory.path().join("config.toml");
+        let all = workers * connections;
+        let port = sink.port;
+        let account = format!(
+            "[account.bench]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nconnections = {all}\ntimeout = \"60s\"\n"
+        );
+        std::fs::write(&config, account).unwrap();
+        let before = sink.taken();
+        let work = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_apiece"));
+            command.args([
+                "work",
+                "--account",
+                "bench",
+                "--until-done",
+                "--outbox",
+                address,
+                "--log",
+                "off",
+                "--connections",
+            ]);
+            command.arg(connections.to_string()).arg("--config").arg(&config).env("HOME", self.directory.path());
+            command.spawn().unwrap()
+        };
+        let all: Vec<_> = (0..workers).map(|_| work()).collect();
+        let reached = |count: usize| {
+            while sink.taken() - before < count {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Instant::now()
+        };
+        let first = reached(1);
+        let time = reached(count) - first;
+        for mut worker in all {
+            assert!(worker.wait().unwrap().success());
+        }
+        assert_eq!(sink.taken() - before, count);
+        count as f64 / time.as_secs_f64()
+    }
+
+    /// What a claim costs with so many messages waiting, half of those that there were.
+    fn claim(&self, waiting: usize) -> String {
+        let address = self.cluster.database();
+        Store::migrate(&Location::Server(Server::parse(&address).unwrap())).unwrap();
+        let name = Cluster::name_of(&address);
+        let say = |sql: &str| self.cluster.say(name, &format!("SET search_path = apiece; {sql}"));
+        let all = waiting * 2;
+        say("INSERT INTO campaign (id, content, edition, source, name, prepared, total) VALUES ('a', '', 1, '', 'c', 0, 0);
+             INSERT INTO queue (campaign, account) VALUES (1, 'bench'); INSERT INTO worker VALUES ('one', 'w', '{bench}', heard_until())");
+        say(&format!(
+            "INSERT INTO recipient (campaign, position, row) SELECT 1, nth, nth FROM generate_series(0, {all} - 1) AS nth"
+        ));
+        say(&format!(
+            "INSERT INTO message (campaign, position, digest) SELECT 1, nth, '' FROM generate_series(0, {all} - 1) AS nth"
+        ));
+        say(&format!(
+            "INSERT INTO batch (campaign, first, due) SELECT 1, nth * 100, 0 FROM generate_series(0, {all} / 100 - 1) AS nth"
+        ));
+        say(&format!("UPDATE batch SET due = NULL WHERE first < {waiting}"));
+        self.cluster.say(name, "VACUUM ANALYZE apiece.batch");
+        self.cluster.say(name, "VACUUM ANALYZE apiece.message");
+        let start = Instant::now();
+        // One way there and back for all of them.
+        say("SELECT count(take_batches('one', 1, 1)) FROM generate_series(1, 50)");
+        let time = start.elapsed() / 50;
+        let plan =
+            say("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT first FROM batch WHERE campaign = 1 AND holder IS NULL
+             AND due <= now_ms() ORDER BY due, first LIMIT 1 FOR UPDATE SKIP LOCKED");
+        format!("{waiting} messages waiting: {:.2} ms for a claim of a hundred\n{plan}", time.as_secs_f64() * 1000.0)
     }
 
     /// Sends all of it; messages a second.
