@@ -62,7 +62,8 @@ fn the_workers_flags_are_ones() {
         for line in text.lines().filter(|line| flags.iter().any(|flag| line.contains(flag))) {
             let rest = line.split("--").skip(1);
             for flag in rest.map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap()) {
-                assert!(help.stdout.contains(&format!("--{flag} ")), "{file}: --{flag}\n{}", help.stdout);
+                let is_there = [' ', '\n'].iter().any(|end| help.stdout.contains(&format!("--{flag}{end}")));
+                assert!(is_there, "{file}: --{flag}\n{}", help.stdout);
             }
         }
     }
