@@ -389,10 +389,8 @@ fn a_claim_costs_the_same_however_many_wait() {
              INSERT INTO worker VALUES ('one', 'w', '{{work}}', heard_until());"
         ));
         // Others have had the first half, and are done with it.
-        say(&format!(
-            "SET search_path = apiece; UPDATE batch SET due = NULL WHERE first < {}; VACUUM ANALYZE batch",
-            batches * 50
-        ));
+        say(&format!("SET search_path = apiece; UPDATE batch SET due = NULL WHERE first < {}", batches * 50));
+        say("VACUUM ANALYZE apiece.batch");
         let plan = say("SET search_path = apiece; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF)
              SELECT first FROM batch WHERE campaign = 1 AND holder IS NULL AND due <= now_ms()
              ORDER BY due, first LIMIT 1 FOR UPDATE SKIP LOCKED");
