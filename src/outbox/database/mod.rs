@@ -17,7 +17,7 @@ use tokio_postgres::error::SqlState;
 
 pub use self::note::Attempt;
 #[cfg(feature = "postgres")]
-pub(super) use self::postgres::{Fence, Lease, end_lost_workers, holder};
+pub(super) use self::postgres::{Fence, Lease, busy, end_lost_workers, holder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Server, ServerError};
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub(in crate::outbox) use self::lease::{Fence, Lease, end_lost_workers, holder};
+pub(in crate::outbox) use self::lease::{Fence, Lease, busy, end_lost_workers, holder};
 pub use self::server::{Server, ServerError};
 use super::{
     Done, Fault, Location, Seal, StoreError, fill_states,

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::outbox::database::{Database, Fence, Location};
 #[cfg(feature = "postgres")]
-use crate::outbox::database::{Lease, holder};
+use crate::outbox::database::{Lease, busy, holder};
 
 /// What a process may write about itself is no longer than this.
 const LONGEST: u64 = 200;
@@ -56,6 +56,15 @@ impl RunLock {
             (Database::Postgres(session), _) => holder(session, id).ok().flatten(),
             #[cfg(feature = "postgres")]
             (Database::Sqlite(_), Location::Server(_)) => None,
+        }
+    }
+
+    /// The same of whoever is sending at this moment, and not only has it before them.
+    pub(super) fn busy(database: &Database, location: &Location, id: &str) -> Option<String> {
+        match database {
+            #[cfg(feature = "postgres")]
+            Database::Postgres(session) => busy(session, id).ok().flatten(),
+            Database::Sqlite(_) => Self::holder(database, location, id),
         }
     }
 

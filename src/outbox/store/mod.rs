@@ -175,6 +175,9 @@ impl Store {
         let lock = RunLock::take(&self.location, &campaign.id, now)?;
         let change = self.database.change().map_err(failed)?;
         found_sending(&change, campaign.number, now).map_err(failed)?;
+        // Whoever takes it takes it from the workers, too, unless it is handed over to them again.
+        #[cfg(feature = "postgres")]
+        work::forget(&change, campaign.number).map_err(failed)?;
         fault::point("taking");
         change.commit().map_err(failed)?;
         let messages = self.messages(campaign.number).map_err(failed)?;

@@ -84,7 +84,7 @@ impl Store {
         let sql = if self.location.is_file() { "SELECT id FROM campaign" } else { "SELECT campaign FROM run" };
         let ids: Vec<String> = self.database.all(sql, &[], |row| row.get(0)).map_err(failed)?;
         for id in ids {
-            if let Some(holder) = RunLock::holder(&self.database, &self.location, &id) {
+            if let Some(holder) = RunLock::busy(&self.database, &self.location, &id) {
                 return Err(StoreError::Running { id, holder });
             }
         }

@@ -154,11 +154,12 @@ impl Store {
         waiting.map_err(|why| self.error(&why))
     }
 
-    /// The campaigns, by their ids, that somebody approved and that nobody handed over yet.
+    /// The campaigns, by their ids, that somebody approved and that nobody began or handed over yet.
     pub fn approved(&self) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT id FROM campaign WHERE purged IS NULL AND origin IS NULL AND digest IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.campaign = number)
              AND EXISTS (SELECT 1 FROM log WHERE log.campaign = id AND what = 'approved')
+             AND NOT EXISTS (SELECT 1 FROM log WHERE log.campaign = id AND what IN ('started', 'handed over'))
              AND EXISTS (SELECT 1 FROM message WHERE message.campaign = number AND state IN ('queued', 'deferred'))";
         self.database.all(sql, &[], |row| row.get(0)).map_err(|why| self.error(&why))
     }

@@ -316,22 +316,32 @@ impl Drop for Lease {
     }
 }
 
-/// Who has a campaign, if somebody has.
+/// Who has a campaign, or to whom it is handed over, if somebody has.
 pub(in crate::outbox) fn holder(session: &Session, campaign: &str) -> Done<Option<String>> {
+    if let Some(busy) = busy(session, campaign)? {
+        return Ok(Some(busy));
+    }
+    let sql = "SELECT 'workers of account ' || account || ', to whom it is handed over'
+         FROM queue JOIN campaign ON number = queue.campaign WHERE id = ? AND halted IS NULL
+             AND EXISTS (SELECT 1 FROM batch WHERE batch.campaign = number AND (due IS NOT NULL OR holder IS NOT NULL))";
+    Ok(session.rows(sql, values![campaign])?.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Who is sending a campaign, if somebody is.
+pub(in crate::outbox) fn busy(session: &Session, campaign: &str) -> Done<Option<String>> {
     let sql = "SELECT holder FROM run WHERE campaign = ? AND until > clock_timestamp()";
     let rows = session.rows(sql, values![campaign])?;
-    let Some(holder) = rows.first().map(|row| row.try_get(0)).transpose()? else {
-        let sql = "SELECT 'workers of account ' || account || ', to whom it is handed over'
-             FROM queue JOIN campaign ON number = queue.campaign WHERE id = ? AND halted IS NULL
-                 AND EXISTS (SELECT 1 FROM batch WHERE batch.campaign = number AND (due IS NOT NULL OR holder IS NOT NULL))";
-        let rows = session.rows(sql, values![campaign])?;
-        return Ok(rows.first().map(|row| row.try_get(0)).transpose()?);
-    };
-    // Whose session is gone is gone, too, or will find out.
-    let sql = "SELECT CASE WHEN pg_try_advisory_lock_shared(?1) THEN pg_advisory_unlock_shared(?1) ELSE false END";
-    let rows = session.rows(sql, values![key(b"apiece run", campaign.as_bytes())])?;
-    let is_gone = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false);
-    Ok(if is_gone { None } else { holder })
+    if let Some(holder) = rows.first().map(|row| row.try_get(0)).transpose()? {
+        // Whose session is gone is gone, too, or will find out.
+        let sql = "SELECT CASE WHEN pg_try_advisory_lock_shared(?1) THEN pg_advisory_unlock_shared(?1) ELSE false END";
+        let rows = session.rows(sql, values![key(b"apiece run", campaign.as_bytes())])?;
+        if !rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false) {
+            return Ok(holder);
+        }
+    }
+    let sql = "SELECT worker.holder FROM worker JOIN batch ON batch.holder = token JOIN campaign ON number = batch.campaign
+         WHERE id = ? AND until > clock_timestamp() LIMIT 1";
+    Ok(session.rows(sql, values![campaign])?.first().map(|row| row.try_get(0)).transpose()?)
 }
 
 /// What this machine calls itself.
