@@ -144,6 +144,8 @@ fn a_campaign_begun_in_a_file_is_finished_from_postgresql_and_comes_back() {
     assert!(status.stderr.contains("was moved to") && status.stderr.contains(&database), "{}", status.stderr);
     send(&home, &database, PEOPLE).ended(0);
     each_has_one(&server, PEOPLE);
+    let doctor = run(&home, &file, &["doctor"]);
+    assert!(doctor.code != 0 && doctor.stdout.contains("was moved to"), "{}{}", doctor.stdout, doctor.stderr);
     // Back, into a new file: the old one is behind.
     let refused = copied(&home, &database, &file).ended(77);
     assert!(

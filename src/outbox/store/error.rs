@@ -237,40 +237,8 @@ impl StoreError {
     }
 }
 
-impl StoreError {
-    /// What is against moving an outbox, or against using one that was moved.
-    fn fmt_of_move(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |place: &Location| quoted(&place.to_string());
-        match self {
-            Self::Sealed { place, to, is_over: true } => {
-                write!(
-                    f,
-                    "the outbox {} was moved to {}: nothing is changed or sent here any more",
-                    shown(place),
-                    quoted(to)
-                )
-            }
-            Self::Sealed { place, to, is_over: false } => {
-                write!(
-                    f,
-                    "the outbox {} is being moved to {}, and not all of it is known to be there",
-                    shown(place),
-                    quoted(to)
-                )
-            }
-            Self::Missing(place) => write!(f, "there is no outbox {}", shown(place)),
-            Self::NotEmpty(place) => write!(f, "the outbox {} is not empty", shown(place)),
-            Self::Sending(id) => write!(f, "messages of campaign {id} are being sent, or were when its run ended"),
-            Self::NoText(place) => {
-                write!(f, "{place} has a NUL in it, which PostgreSQL cannot hold; nothing was changed")
-            }
-            Self::NotMoving(place) => write!(f, "the outbox {} is not being moved", shown(place)),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl fmt::Display for StoreError {
+    #[allow(clippy::too_many_lines, reason = "a sentence for each")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |place: &Location| quoted(&place.to_string());
         match self {
@@ -370,12 +338,29 @@ impl fmt::Display for StoreError {
             Self::LogBroken(number) => {
                 write!(f, "entry {number} of the log does not follow from the one before: the log was changed")
             }
-            Self::Sealed { .. }
-            | Self::Missing(_)
-            | Self::NotEmpty(_)
-            | Self::Sending(_)
-            | Self::NoText(_)
-            | Self::NotMoving(_) => self.fmt_of_move(f),
+            Self::Sealed { place, to, is_over: true } => {
+                write!(
+                    f,
+                    "the outbox {} was moved to {}: nothing is changed or sent here any more",
+                    shown(place),
+                    quoted(to)
+                )
+            }
+            Self::Sealed { place, to, is_over: false } => {
+                write!(
+                    f,
+                    "the outbox {} is being moved to {}, and not all of it is known to be there",
+                    shown(place),
+                    quoted(to)
+                )
+            }
+            Self::Missing(place) => write!(f, "there is no outbox {}", shown(place)),
+            Self::NotEmpty(place) => write!(f, "the outbox {} is not empty", shown(place)),
+            Self::Sending(id) => write!(f, "messages of campaign {id} are being sent, or were when its run ended"),
+            Self::NoText(place) => {
+                write!(f, "{place} has a NUL in it, which PostgreSQL cannot hold; nothing was changed")
+            }
+            Self::NotMoving(place) => write!(f, "the outbox {} is not being moved", shown(place)),
         }
     }
 }

@@ -26,6 +26,14 @@ impl Store {
     /// with its permissions.
     pub fn examine(location: impl Into<Location>) -> Result<Examined, StoreError> {
         let (database, location, versions) = Database::examine(&location.into())?;
+        let store = Self { database, location };
+        // It is whole, and nothing can be sent from it.
+        if versions.0 == versions.1
+            && let Some(gone) = store.moved_away()
+        {
+            return Err(gone);
+        }
+        let Self { database, location } = store;
         let failed = |why: Fault| StoreError::of(&location, &why);
         let is_made = versions.0 > 0;
         let ids = if is_made { ids(&database).map_err(failed)? } else { Vec::new() };
