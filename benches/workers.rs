@@ -106,6 +106,7 @@ fn main() {
                 print!("{}", goal.map(|goal| format!(" (goal: {goal:.2} at least)")).unwrap_or_default());
             }
             println!();
+            println!("    kept in {:.1} s before", sent.kept.as_secs_f64());
             sent.costs.lines().for_each(|line| println!("    {line}"));
         }
         println!();
@@ -119,6 +120,8 @@ fn main() {
 struct Sent {
     /// Messages a second.
     rate: f64,
+    /// How long it took to keep the campaign in the record, once its messages were made.
+    kept: Duration,
     /// What a message took of the database, in words.
     costs: String,
 }
@@ -143,15 +146,17 @@ impl Campaign {
         Self { composer: engine::composer(directory.path()), _directory: directory, count }
     }
 
-    /// Keeps it in a record, and takes it up to be sent by this process.
-    fn outbox(&self, location: &Location) -> Arc<Outbox> {
+    /// Keeps it in a record, and takes it up to be sent by this process; how long keeping it takes.
+    fn outbox(&self, location: &Location) -> (Arc<Outbox>, Duration) {
         let prepared = engine::prepare(&self.composer);
         let largest = prepared.largest();
+        let start = Instant::now();
         let (mut store, id) = engine::freeze(&self.composer, prepared, location);
+        let kept = start.elapsed();
         let overview = store.campaign(&id).unwrap();
         let (campaign, messages) = store.take(&overview, Timestamp::now()).unwrap();
         let journal = Journal::start(store, campaign, Some("bench".into())).unwrap();
-        Arc::new(Outbox::of(&messages, Selection::All(self.count), largest, journal))
+        (Arc::new(Outbox::of(&messages, Selection::All(self.count), largest, journal)), kept)
     }
 }
 
@@ -177,26 +182,31 @@ impl Bench {
             Way::File => {
                 let directory = tempfile::tempdir_in(self.directory.path()).unwrap();
                 let location = directory.path().join("outbox.sqlite").into();
-                let outbox = campaign.outbox(&location);
-                Sent { rate: self.in_this_process(campaign, &outbox, sink, connections), costs: String::new() }
+                let (outbox, kept) = campaign.outbox(&location);
+                Sent { rate: self.in_this_process(campaign, &outbox, sink, connections), kept, costs: String::new() }
             }
             Way::Server => {
                 let address = self.cluster.database();
                 let location = Location::Server(Server::parse(&address).unwrap());
                 Store::migrate(&location).unwrap();
-                let outbox = campaign.outbox(&location);
+                let (outbox, kept) = campaign.outbox(&location);
                 let send = || self.in_this_process(campaign, &outbox, sink, connections);
-                self.counted(Cluster::name_of(&address), campaign.count, send)
+                let (rate, costs) = self.counted(Cluster::name_of(&address), campaign.count, send);
+                Sent { rate, kept, costs }
             }
             Way::Workers(workers) => {
                 let address = self.cluster.database();
                 let location = Location::Server(Server::parse(&address).unwrap());
                 Store::migrate(&location).unwrap();
-                let (store, id) = engine::freeze(&campaign.composer, engine::prepare(&campaign.composer), &location);
+                let prepared = engine::prepare(&campaign.composer);
+                let start = Instant::now();
+                let (store, id) = engine::freeze(&campaign.composer, prepared, &location);
+                let kept = start.elapsed();
                 let deed = Deed { who: "bench", what: "handed over", details: &serde_json::Value::Null };
                 store.hand_over(&store.campaign(&id).unwrap(), "bench", deed, Timestamp::now()).unwrap();
                 let send = || self.by_workers(workers, &address, campaign.count, sink, connections);
-                self.counted(Cluster::name_of(&address), campaign.count, send)
+                let (rate, costs) = self.counted(Cluster::name_of(&address), campaign.count, send);
+                Sent { rate, kept, costs }
             }
         }
     }
@@ -282,14 +292,14 @@ impl Bench {
         campaign.count as f64 / time.as_secs_f64()
     }
 
-    /// What a database does while a campaign is sent, which gives messages a second.
-    fn counted(&self, database: &str, count: usize, send: impl FnOnce() -> f64) -> Sent {
+    /// What sending a campaign gives, and what a message takes of its database meanwhile, in words.
+    fn counted<T>(&self, database: &str, count: usize, send: impl FnOnce() -> T) -> (T, String) {
         let ask = |sql: &str| self.cluster.say(cluster::ADMIN, sql);
         // What was written before is not written down anew for what is measured.
         ask("CHECKPOINT");
         ask("SELECT pg_stat_statements_reset()");
         let start = ask("SELECT pg_current_wal_insert_lsn()");
-        let rate = send();
+        let sent = send();
         let log = ask(&format!("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '{start}')"));
         // Those that clients sent: BEGIN and COMMIT are statements, too.
         let of = format!("FROM pg_stat_statements JOIN pg_database ON oid = dbid WHERE datname = '{database}'");
@@ -302,6 +312,6 @@ impl Bench {
             each(&log),
             each(&ask(&format!("SELECT pg_database_size('{database}') - pg_database_size('template1')"))),
         );
-        Sent { rate, costs }
+        (sent, costs)
     }
 }
