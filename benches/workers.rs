@@ -276,7 +276,7 @@ impl Bench {
         self.cluster.say(name, "VACUUM ANALYZE apiece.message");
         let start = Instant::now();
         // One way there and back for all of them.
-        say("SELECT count(take_batches('one', 1, 1)) FROM generate_series(1, 50)");
+        say("SELECT count(take_batches('one', 1, 'bench', 1)) FROM generate_series(1, 50)");
         let time = start.elapsed() / 50;
         let plan =
             say("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT first FROM batch WHERE campaign = 1 AND holder IS NULL

@@ -147,7 +147,11 @@ fn whoever_wants_a_campaign_gets_it_from_the_workers() {
     assert!(cancelled.contains(&format!("{} messages cancelled", 600 - sent)), "{sent}: {cancelled}");
     // What a person wants to be sent after all, the workers send.
     let retried = home.run(&["retry", &id, "--cancelled", "--row", "601"]).ended(0).stdout;
-    assert!(retried.contains("the workers"), "{retried}");
+    assert!(retried.contains(&format!("apiece send {id} --queue hands them over")), "{retried}");
+    let status = home.run(&["status", &id]).ended(0).stdout;
+    assert!(status.contains("Halted") && status.contains("messages were queued again"), "{status}");
+    let mut command = home.command(&["send", &id, "--account", "work", "--confirm", "1", "--queue"]);
+    Run::of(command.env("P", "secret").output().unwrap()).ended(0);
     assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() == sent + 1));
     signal(&worker, "TERM");
     ended(worker).ended(0);
@@ -395,7 +399,7 @@ fn a_claim_costs_the_same_however_many_wait() {
              SELECT first FROM batch WHERE campaign = 1 AND holder IS NULL AND due <= now_ms()
              ORDER BY due, first LIMIT 1 FOR UPDATE SKIP LOCKED");
         assert!(plan.contains("Index Scan using batch_waiting on batch"), "{plan}");
-        let taken = say("SET search_path = apiece; SELECT take_batches('one', 1, 1)");
+        let taken = say("SET search_path = apiece; SELECT take_batches('one', 1, 'work', 1)");
         assert_eq!(taken, (batches * 50).to_string());
         let pages = plan.split("Buffers: shared ").nth(1).and_then(|plan| plan.lines().next()).unwrap_or_default();
         let numbers = pages.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<usize>().ok());

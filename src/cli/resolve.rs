@@ -59,8 +59,8 @@ impl Resolve {
 /// What is to be done about messages that are queued now.
 fn queued(store: &Store, campaign: &Overview) -> String {
     #[cfg(feature = "postgres")]
-    if let Ok(Some(None)) = store.handed_over(campaign) {
-        return "queued; the workers that it is handed over to send them".into();
+    if let Ok(Some(_)) = store.handed_over(campaign) {
+        return format!("queued; apiece send {} --queue hands them over to the workers again", campaign.id);
     }
     let _ = store;
     format!("queued; apiece send {} sends them", campaign.id)

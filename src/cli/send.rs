@@ -123,7 +123,7 @@ pub(super) struct Send {
     again: bool,
     /// Confirm it, and leave it to the workers of the account to send (apiece work); the outbox must be in PostgreSQL
     #[cfg(feature = "postgres")]
-    #[arg(long, conflicts_with_all = ["dry_run", "sandbox", "test", "first", "rows", "at"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "sandbox", "test", "first", "rows", "at", "hold", "no_wait", "metrics", "notify_command", "notify_email"])]
     queue: bool,
     #[command(flatten)]
     by: ByArgs,

@@ -19,6 +19,7 @@ use self::desk::Desk;
 use super::{
     Exit, Failure, Format, Screen, account,
     approval::clear,
+    follow,
     load::Frozen,
     record::{RecordArgs, failed, state_directory, who},
     send::{Kind, LogArgs},
@@ -29,7 +30,7 @@ use crate::{
     delivery::Stop,
     diagnostic::{Diagnostic, Place::Nowhere},
     message::Digest,
-    outbox::{Deed, Location, Reports, Store, StoreError, Worker},
+    outbox::{Deed, Location, Outcome, Reports, Store, StoreError, Worker},
     report::{Board, Endpoint, Place, Supervisor, log},
     secret::create_directory,
 };
@@ -39,6 +40,9 @@ const TEND_EVERY: Duration = Duration::from_secs(2);
 
 /// So often it is looked for what was approved.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// So often what counts for no window any more is removed.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// So often it is counted what is left, where somebody may ask: each message is looked at for that.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
@@ -98,6 +102,16 @@ struct Office {
     /// Whether somebody may ask how it stands
     is_watched: bool,
     runtime: Arc<Runtime>,
+    screen: Screen,
+}
+
+/// Ends a stay, unless it is forgotten.
+struct EndsStay<'s>(&'s Stay<'s>);
+
+impl Drop for EndsStay<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.over.set(StoreError::Lost(self.0.office.place.clone()));
+    }
 }
 
 /// One stay at the database, as long as it is there and takes this for one of its workers.
@@ -166,6 +180,7 @@ impl Work {
             until_done: self.until_done,
             is_watched: self.metrics_listen.is_some(),
             runtime: Arc::new(runtime),
+            screen,
         };
         let answering = self.open_counters(&office)?;
         let over = Arc::new(AtomicBool::new(false));
@@ -263,6 +278,10 @@ impl Office {
             }
         }
         self.board.stopping();
+        // What the last transactions came to.
+        if !self.reports.is_empty() {
+            let _ = self.settle(before, &mut Vec::new());
+        }
         Ok(())
     }
 
@@ -284,7 +303,11 @@ impl Office {
     fn settle(&self, before: Option<[u8; 16]>, others: &mut Vec<Reports>) -> Result<(), StoreError> {
         let store = Store::open(&self.place)?;
         for reports in others.iter().chain([&*self.reports]) {
-            let emptied = reports.settle(|held| store.settle_reported(held).map(drop))?;
+            let emptied = reports.settle(|held| {
+                let late = store.settle_reported(held)?.iter().filter(|written| !**written).count();
+                log::outcomes_came_late(late);
+                Ok(())
+            })?;
             if let Err(why) = emptied {
                 // It is written down twice then, which changes nothing.
                 log::sent_no_word("outcomes", &why.to_string());
@@ -299,7 +322,12 @@ impl Office {
     fn work(&self, stay: &Stay<'_>, desks: &[Desk]) {
         std::thread::scope(|scope| {
             for desk in desks.iter().filter(|desk| !desk.is_given_up()) {
-                scope.spawn(move || desk.work(stay));
+                scope.spawn(move || {
+                    // Should it panic, nothing of this stay is kept up.
+                    let over = EndsStay(stay);
+                    desk.work(stay);
+                    std::mem::forget(over);
+                });
             }
             self.tend(stay, desks);
         });
@@ -309,6 +337,7 @@ impl Office {
     fn tend(&self, stay: &Stay<'_>, desks: &[Desk]) {
         let Some(store) = stay.ask(Store::open(&self.place)) else { return };
         let (mut looked, mut counted): (Option<Instant>, Option<Instant>) = (None, None);
+        let mut tidied = Instant::now();
         let mut refused = Vec::new();
         while !stay.is_over() && !desks.iter().all(Desk::is_given_up) {
             if stay.worker.heard().is_none() {
@@ -319,6 +348,16 @@ impl Office {
             self.board.lease_held();
             if stay.ask(store.end_lost_workers()).is_none() {
                 return;
+            }
+            // One session may have failed where the others did not.
+            if !self.reports.is_empty() && stay.ask(self.settle(None, &mut Vec::new())).is_none() {
+                return;
+            }
+            if tidied.elapsed() >= TIDY_EVERY {
+                tidied = Instant::now();
+                if stay.ask(store.tidy()).is_none() {
+                    return;
+                }
             }
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 looked = Some(Instant::now());
@@ -368,6 +407,8 @@ impl Office {
             }
             match self.take_in(&id, desks) {
                 Ok(()) => {}
+                // Somebody else has it, or the like.
+                Err(failure) if matches!(failure.exit, Exit::TryAgain | Exit::Io | Exit::CannotCreate) => {}
                 Err(failure) => {
                     log::not_taken_in(&id, &in_a_line(&failure));
                     refused.retain(|(other, _)| *other != id);
@@ -384,7 +425,7 @@ impl Office {
         let (settings, _) = store.settings(&overview).map_err(failed)?;
         let own = |desk: &&Desk| settings.account.as_ref() == Some(&desk.account.name);
         let Some(desk) = desks.iter().find(own) else { return Ok(()) };
-        let (frozen, _) = Frozen::thaw(&store, &overview)?;
+        let (frozen, composer) = Frozen::thaw(&store, &overview)?;
         let cleared = clear(&store, id, &frozen, &frozen.settings, Some(&desk.account))?;
         if cleared.by().is_empty() {
             // Nobody had to be asked; then somebody has to hand it over.
@@ -398,6 +439,10 @@ impl Office {
             return Err(failed(StoreError::Unsound { id: id.to_owned(), why }));
         }
         store.check_new(&overview, &|_| true).map_err(failed)?;
+        let is_left =
+            |position: &usize| matches!(messages.outcomes.get(*position), Some(Outcome::Queued | Outcome::Deferred));
+        let left = (0..messages.outcomes.len()).filter(is_left);
+        follow::check_still(&store, &frozen.settings.recipients, composer.list(), left, self.screen)?;
         drop(taken);
         let details = serde_json::json!({ "account": desk.account.name, "how": "it was approved" });
         let deed = Deed { who: &who(), what: "handed over", details: &details };

@@ -81,6 +81,19 @@ struct Window {
     elsewhere: usize,
 }
 
+/// A slot on its way to whoever wants it. Where nobody does any more it goes back.
+#[cfg(feature = "postgres")]
+struct Loose(Arc<Grants>, Option<i64>);
+
+#[cfg(feature = "postgres")]
+impl Drop for Loose {
+    fn drop(&mut self) {
+        if let Some(number) = self.1 {
+            self.0.put_back(number);
+        }
+    }
+}
+
 /// The right to begin one transaction. Dropping it counts the transaction as answered now.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -281,14 +294,17 @@ impl Pace {
         let (asking, of) = (Arc::clone(grants), windows.clone());
         let (sender, given) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
-            // Whoever waited for it may have given up meanwhile.
-            if let Err(Ok(Given::Slot(number))) = sender.send(asking.ask(&of)) {
-                asking.put_back(number);
-            }
+            let given = asking.ask(&of);
+            // Whoever waited for it may have given up meanwhile, before this or behind it.
+            let loose = Loose(asking, if let Ok(Given::Slot(number)) = given { Some(number) } else { None });
+            drop(sender.send((given, loose)));
         });
-        let given = given.await.map_err(|why| why.to_string())?.map_err(|why| why.to_string())?;
-        Ok(match given {
-            Given::Slot(number) => Ok(Slot::new(self, Some(number))),
+        let (given, mut loose) = given.await.map_err(|why| why.to_string())?;
+        Ok(match given.map_err(|why| why.to_string())? {
+            Given::Slot(number) => {
+                loose.1 = None;
+                Ok(Slot::new(self, Some(number)))
+            }
             // What others give back may be had sooner.
             Given::Later(wait) => {
                 Err(Room::At(Instant::now() + wait.unwrap_or(POLL).clamp(Duration::from_millis(1), MOST_PATIENCE)))
@@ -454,6 +470,13 @@ impl Drop for Slot {
     fn drop(&mut self) {
         if !self.is_closed {
             self.close(Some(Instant::now()));
+            // What the record knows of is over when that is written down.
+            #[cfg(feature = "postgres")]
+            if let (Some((grants, _)), Some(number)) = (&self.pace.grants, self.number)
+                && !self.is_told.load(Ordering::Relaxed)
+            {
+                grants.is_over(number);
+            }
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     Event, Finished, Reply, StopReason,
@@ -163,6 +166,7 @@ impl Seat {
         let run = Arc::clone(&self.run);
         let mut outgoing = outgoing;
         // On its way to the disk while the envelope is on its way to the server.
+        let mut written = (Instant::now(), Timestamp::now());
         let mut begun = run.begin(&outgoing, connection, &slot);
         if let Some(why) = connection.refuses(&outgoing.parcel) {
             slot.unused();
@@ -185,6 +189,23 @@ impl Seat {
                 return self.conclude(connection, outgoing, End::NotWritten(why)).await;
             }
             self.settle().await;
+            // A program that was paused has lost what it had, and its mark may be somebody else's by now.
+            if run.outbox.is_late(written) {
+                connection.is_lost = true;
+                if let Some((next, slot)) = next {
+                    slot.unused();
+                    run.release(next);
+                }
+                return self.conclude(connection, outgoing, End::NotWritten("it took too long".into())).await;
+            }
+            let next = match next {
+                Some((next, slot)) if !slot.is_good() => {
+                    slot.unused();
+                    run.release(next);
+                    None
+                }
+                next => next,
+            };
             fault::point("begun");
             let end = connection.finish(&outgoing.parcel, next.as_ref().map(|(next, _)| &next.parcel)).await;
             self.conclude(connection, outgoing, end).await;
@@ -195,6 +216,7 @@ impl Seat {
                 run.release(next);
                 return;
             }
+            written = (Instant::now(), Timestamp::now());
             begun = run.begin(&next, connection, &slot);
             opened = connection.opened(&next.parcel, slot).await;
             outgoing = next;

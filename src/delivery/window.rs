@@ -11,6 +11,9 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use jiff::Timestamp;
+use tokio::time::Instant;
+
 use super::{
     connect::{Ahead, Answer, Connection},
     outcome::{Fate, Happening, Stage},
@@ -54,20 +57,24 @@ impl Seat {
                     None => run.following(connection, self.number).await,
                 };
                 let Some((outgoing, slot)) = following else { break };
+                let since = (Instant::now(), Timestamp::now());
                 let written = run.begin(&outgoing, connection, &slot);
                 if let Some(why) = connection.refuses(&outgoing.parcel) {
                     slot.unused();
                     self.conclude(connection, outgoing, End::Impossible(why)).await;
                     continue;
                 }
-                begun.push((written, outgoing, slot));
+                begun.push((since, written, outgoing, slot));
             }
             let (mut group, under_way) = (String::new(), flights.len());
             if flights.is_empty() {
                 end = 0;
             }
-            for (begun, outgoing, slot) in begun {
-                if let Err(why) = written_down(begun).await {
+            for (since, begun, outgoing, slot) in begun {
+                let written = written_down(begun).await;
+                // A program that was paused has lost what it had.
+                let late = run.outbox.is_late(since).then(|| "it took too long".to_owned());
+                if let Some(why) = written.err().or(late) {
                     slot.unused();
                     self.conclude(connection, outgoing, End::NotWritten(why)).await;
                     continue;

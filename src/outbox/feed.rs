@@ -1,11 +1,15 @@
 //! An outbox of a worker: it has no campaign, but batches of one that come while others are sent.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
-use tokio::sync::watch;
+use jiff::Timestamp;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Journal, Outbox, Outcome, PutOff};
 use crate::{message::Digest, recipients::Selection};
+
+/// A mark that was not written down within so long is not gone by: a lease is over after thirty seconds.
+const LATE: Duration = Duration::from_secs(20);
 
 /// A batch of a campaign's messages that nobody else has.
 #[derive(Debug)]
@@ -121,6 +125,19 @@ impl Outbox {
     /// How many messages have no outcome yet; one more as long as others may come.
     pub(crate) fn left(&self) -> &watch::Sender<usize> {
         &self.left
+    }
+
+    /// How many portions are here.
+    #[must_use]
+    pub fn portions(&self) -> usize {
+        self.state().feed.as_ref().map_or(0, |feed| feed.portions.len())
+    }
+
+    /// Whether a mark that was asked for then is too old to go by: a worker's lease may be over. By two clocks, one of which knows
+    /// whether the machine slept.
+    pub(crate) fn is_late(&self, (since, time): (Instant, Timestamp)) -> bool {
+        let by_time = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
+        self.is_fed() && since.elapsed().max(by_time) > LATE
     }
 
     /// Whether a message that is put off is somebody else's from then on.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Ready, Send};
 use crate::{
-    campaign::Campaign,
+    campaign::{Campaign, NotifyOptions},
     cli::{
         Exit, Failure, Format, Screen,
         confirm::Question,
@@ -20,6 +20,12 @@ impl Send {
     pub(super) fn check_for_workers(&self, prepared: &Campaign, settings: &Campaign) -> Result<(), Failure> {
         // Which account it goes through is written down with it.
         let own = Campaign { account: prepared.account.clone(), ..settings.clone() };
+        let ignored = [("hold", own.hold.is_some()), ("notify", own.notify != NotifyOptions::default())];
+        if let Some((name, _)) = ignored.iter().find(|(_, is_set)| *is_set) {
+            let message = format!("`{name}` is set, and workers do not know of it; nothing was handed over");
+            let help = Some("leave it out; or send it without --queue");
+            return Err(Failure::because(Exit::Refused, "send.queue", message, help));
+        }
         let other = prepared.differences(&own);
         if other.is_empty() {
             return Ok(());

@@ -138,9 +138,8 @@ impl Desk {
             };
             self.is_idle.store(false, Ordering::SeqCst);
             let began = Instant::now();
-            let others = waiting.len() > 1;
             last = Some(next.id.clone());
-            match self.serve(stay, &store, next, others) {
+            match self.serve(stay, &store, next, &later) {
                 Sent::Some => alone = LEFT_ALONE.0,
                 Sent::NotBefore(until) => {
                     later.insert(next.id.clone(), until);

@@ -1,6 +1,7 @@
 //! One turn with a campaign: batches of it are taken while others are sent, and given back as they are done.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -31,7 +32,7 @@ use crate::{
     delivery::{self, Job, Shared, Stop, StopReason},
     message::Composer,
     outbox::{Campaign, Deed, Journal, Outbox, Overview, Places, Store, StoreError, Waiting},
-    report,
+    report::{self, log},
 };
 
 /// So many events wait to be heard before the engine waits for whoever hears them.
@@ -42,6 +43,9 @@ const TURN: Duration = Duration::from_secs(30);
 
 /// So often it is looked whether somebody wants the campaign, and how many connections are one's own.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// So long a campaign is left alone that this machine cannot send now.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// So many messages are in a batch.
 const BATCH: usize = 100;
@@ -80,14 +84,22 @@ impl From<Failure> for Not {
 
 impl Desk {
     /// Sends some of a campaign.
-    pub(super) fn serve(&self, stay: &Stay<'_>, store: &Store, waiting: &Waiting, others: bool) -> Sent {
+    pub(super) fn serve(
+        &self,
+        stay: &Stay<'_>,
+        store: &Store,
+        waiting: &Waiting,
+        later: &HashMap<String, Timestamp>,
+    ) -> Sent {
         let Some(campaign) = stay.ask(store.campaign(&waiting.id)) else { return Sent::Over };
         match self.read(store, &campaign) {
             Ok(kept) => {
-                let sent = self.turn(stay, store, &campaign, &kept, others);
+                let sent = self.turn(stay, store, &campaign, &kept, later);
                 self.keep(kept);
                 match sent {
                     Ok(sent) => sent,
+                    // Others write a lot at the moment.
+                    Err(Not::Asked(StoreError::Busy(_))) => Sent::NotBefore(Timestamp::now() + PATIENCE),
                     Err(Not::Asked(why)) => {
                         stay.ask(Err::<(), _>(why));
                         Sent::Over
@@ -104,6 +116,11 @@ impl Desk {
         if matches!(failure.exit, Exit::TryAgain | Exit::Io | Exit::CannotCreate) {
             let _ = stay.over.set(StoreError::Unreached(stay.office.place.clone(), in_a_line(failure)));
             return Sent::Over;
+        }
+        // It may be this machine's own fault, and others can.
+        if matches!(failure.exit, Exit::Configuration | Exit::Software) {
+            log::campaign_halted(&campaign.id, &in_a_line(failure));
+            return Sent::NotBefore(Timestamp::now() + PATIENCE);
         }
         self.halt(stay, store, campaign, &in_a_line(failure))
     }
@@ -126,7 +143,7 @@ impl Desk {
         store: &Store,
         campaign: &Overview,
         kept: &Kept,
-        others: bool,
+        later: &HashMap<String, Timestamp>,
     ) -> Result<Sent, Not> {
         let settings = &kept.frozen.settings;
         let hours = settings.when.hours();
@@ -145,7 +162,7 @@ impl Desk {
             }
             share.store(places.share().map_err(Not::Asked)?, Ordering::Relaxed);
         }
-        let first = store.take_batches(stay.worker, campaign, 1).map_err(Not::Asked)?;
+        let first = store.take_batches(stay.worker, campaign, &self.account.name, 1).map_err(Not::Asked)?;
         if first.is_empty() {
             return Ok(Sent::Some);
         }
@@ -165,10 +182,10 @@ impl Desk {
         let job =
             Job { schedule: Some(schedule(hours, recheck)), ..self.job(&own, kept, &outbox, (&rates, most, shared))? };
         drop(own);
-        let turn =
-            Turn { stay, store, campaign, outbox: &outbox, places: places.as_ref(), share, stop: Stop::default() };
         let long = (kept.time * 20).max(TURN);
-        let reason = turn.run(job, self, others.then_some(long));
+        let (places, stop) = (places.as_ref(), Stop::default());
+        let turn = Turn { stay, store, campaign, outbox: &outbox, places, share, stop, long, later };
+        let reason = turn.run(job, self);
         if !matches!(reason, Some(StopReason::NoRecord { .. })) {
             store.give_batches_back(stay.worker, campaign, &outbox.take_rest()).map_err(Not::Asked)?;
         }
@@ -233,11 +250,15 @@ struct Turn<'t> {
     places: Option<&'t Arc<Places>>,
     share: Arc<AtomicUsize>,
     stop: Stop,
+    /// How long it is, where others wait
+    long: Duration,
+    /// Those that wait for something else.
+    later: &'t HashMap<String, Timestamp>,
 }
 
 impl Turn<'_> {
     /// Sends until nothing is left, somebody else is to have the campaign, or something ends it; gives what that was.
-    fn run(&self, job: Job, desk: &Desk, long: Option<Duration>) -> Option<StopReason> {
+    fn run(&self, job: Job, desk: &Desk) -> Option<StopReason> {
         let office = self.stay.office;
         let (sender, receiver) = mpsc::channel(EVENTS);
         let board = Arc::clone(&office.board);
@@ -248,20 +269,21 @@ impl Turn<'_> {
         while !engine.is_finished() {
             if let Some(reason) = office.stop.reason() {
                 self.stop.request(reason);
-                // Nobody else does any more: a server may take minutes for its last answer.
-                office.board.beat();
             }
             if let Some(why) = self.stay.over.get() {
                 self.stop.request(StopReason::NoRecord { why: why.to_string() });
             }
-            if self.stop.reason().is_none() {
+            if self.stop.reason().is_some() {
+                // Nobody else may do so any more, and a server may take minutes for its last answer.
+                office.board.beat();
+            } else {
                 let is_time = looked.elapsed() >= LOOK_EVERY;
                 let turned = (|| {
                     if is_time {
                         looked = Instant::now();
-                        self.look(long.is_some_and(|long| began.elapsed() > long), desk)?;
+                        self.look(began.elapsed() > self.long, desk)?;
                     }
-                    self.feed(&mut ahead, &mut dry)
+                    self.feed(desk, &mut ahead, &mut dry)
                 })();
                 self.stay.ask(turned);
             }
@@ -282,8 +304,13 @@ impl Turn<'_> {
             self.share.store(places.share()?, Ordering::Relaxed);
         }
         let accounts = std::slice::from_ref(&desk.account.name);
-        let is_others = is_long && self.store.waiting(accounts)?.iter().any(|one| one.id != self.campaign.id);
-        if is_others || self.store.is_wanted(self.campaign)? {
+        let is_others = is_long
+            && self
+                .store
+                .waiting(accounts)?
+                .iter()
+                .any(|one| one.id != self.campaign.id && !self.later.contains_key(&one.id));
+        if is_others || self.store.is_wanted(self.campaign, &desk.account.name)? {
             self.stop.request(StopReason::LetGo);
         }
         Ok(())
@@ -291,18 +318,19 @@ impl Turn<'_> {
 
     /// Takes further batches where few messages are left, and gives back those that are done. More are taken ahead where they do not
     /// last.
-    fn feed(&self, ahead: &mut usize, dry: &mut Option<Instant>) -> Result<(), StoreError> {
+    fn feed(&self, desk: &Desk, ahead: &mut usize, dry: &mut Option<Instant>) -> Result<(), StoreError> {
         let done = self.outbox.take_done();
         self.store.give_batches_back(self.stay.worker, self.campaign, &done)?;
         let waiting = self.outbox.waiting();
-        if waiting * 2 >= *ahead * BATCH {
+        // What waits for a domain is here as well.
+        if waiting * 2 >= *ahead * BATCH || self.outbox.portions() > MOST_AHEAD * 2 {
             return Ok(());
         }
         // There were none a moment ago: once nothing is left that is asked again, and the run ends.
         if waiting > 0 && dry.is_some_and(|dry| dry.elapsed() < LOOK_EVERY) {
             return Ok(());
         }
-        let portions = self.store.take_batches(self.stay.worker, self.campaign, *ahead)?;
+        let portions = self.store.take_batches(self.stay.worker, self.campaign, &desk.account.name, *ahead)?;
         if portions.is_empty() {
             *dry = Some(Instant::now());
             if self.outbox.waiting() == 0 {

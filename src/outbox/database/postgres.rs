@@ -196,7 +196,10 @@ impl Session {
     /// waited for.
     pub(super) fn end_runs(&self) -> Done<()> {
         // In the order in which they take them.
-        self.say("DELETE FROM run; DELETE FROM worker; LOCK TABLE message, attempt, slot IN SHARE ROW EXCLUSIVE MODE")
+        self.say(
+            "DELETE FROM run; DELETE FROM worker; LOCK TABLE message, attempt, slot IN SHARE ROW EXCLUSIVE MODE;
+             UPDATE batch SET holder = NULL, due = 0 WHERE holder IS NOT NULL; DELETE FROM place",
+        )
     }
 
     /// What gets a number from now on gets one behind all that are there.

@@ -49,6 +49,8 @@ struct Stash {
     slots: VecDeque<Kept>,
     /// Those that were kept for too long, and are to be given back.
     stale: Vec<i64>,
+    /// Those whose transactions were begun and left no trace in the record.
+    over: Vec<i64>,
 }
 
 #[derive(Debug)]
@@ -113,14 +115,13 @@ impl Grants {
         if let Some(slot) = self.at_once() {
             return Ok(Given::Slot(slot));
         }
-        let stale = std::mem::take(&mut self.stash().stale);
+        self.give_back_stale()?;
         let since = (Instant::now(), Timestamp::now());
         let smallest = windows.iter().map(|(count, _)| *count as u64).min().unwrap_or(MOST);
         let wanted = i64::try_from((smallest / PART).clamp(1, MOST)).unwrap_or(1);
         let windows: Vec<String> =
             windows.iter().map(|(count, length)| format!("{count}/{}", length.as_millis() + 1)).collect();
         let given: Vec<i64> = self.with(|database| {
-            give_back(database, &stale)?;
             let sql = "SELECT take_slots(?, ?, ?, ?, ?)";
             let windows = windows.join(" ");
             let values = values![self.account, self.campaign, self.holder, windows, wanted];
@@ -143,30 +144,56 @@ impl Grants {
         self.stash().stale.push(slot);
     }
 
-    /// Gives all back that was not used. Waits for the database; where that is away, they count until the holder is over.
+    /// Its transaction was begun, and is over now: nothing of it is in the record.
+    pub fn is_over(&self, slot: i64) {
+        self.stash().over.push(slot);
+    }
+
+    /// Gives all back that was not used. Waits for the database; where that is away, they count for longer.
     pub fn give_back(&self) {
-        let mut unused = {
+        {
             let mut stash = self.stash();
-            let stale = std::mem::take(&mut stash.stale);
-            stash.slots.drain(..).map(|kept| kept.slot).chain(stale).collect::<Vec<_>>()
-        };
-        if !unused.is_empty() {
-            unused.sort_unstable();
-            let _ = self.with(|database| give_back(database, &unused));
+            let unused: Vec<i64> = stash.slots.drain(..).map(|kept| kept.slot).collect();
+            stash.stale.extend(unused);
         }
+        let _ = self.give_back_stale();
+    }
+
+    fn give_back_stale(&self) -> Result<(), StoreError> {
+        let (stale, over) = {
+            let mut stash = self.stash();
+            (std::mem::take(&mut stash.stale), std::mem::take(&mut stash.over))
+        };
+        let given = self.with(|database| {
+            give_back(database, &stale)?;
+            if over.is_empty() {
+                return Ok(());
+            }
+            let sql = "UPDATE slot SET over = now_ms() WHERE over IS NULL AND number = ANY (string_to_array(?, ' ')::BIGINT[])";
+            database.run(sql, values![joined(&over)]).map(drop)
+        });
+        if given.is_err() {
+            let mut stash = self.stash();
+            stash.stale.extend(stale);
+            stash.over.extend(over);
+        }
+        given
     }
 
     /// Whether there is something to give back.
     #[must_use]
     pub fn has_unused(&self) -> bool {
         let stash = self.stash();
-        !(stash.slots.is_empty() && stash.stale.is_empty())
+        !(stash.slots.is_empty() && stash.stale.is_empty() && stash.over.is_empty())
     }
 }
 
 impl Drop for Grants {
     fn drop(&mut self) {
         self.give_back();
+        // Nothing is under way any more, and whatever was is over.
+        let sql = "UPDATE slot SET over = now_ms() WHERE holder = ? AND account = ? AND campaign = ? AND over IS NULL";
+        let _ = self.with(|database| database.run(sql, values![self.holder, self.account, self.campaign]));
     }
 }
 
@@ -202,7 +229,13 @@ impl Places {
         most: usize,
     ) -> Result<Option<Arc<Self>>, StoreError> {
         let Some(holder) = campaign.lock.token() else { return Ok(None) };
-        let database = Database::connect(location).map_err(|why| StoreError::of(location, &why))?;
+        let connect = || {
+            let database = Database::connect(location)?;
+            // No connection is open yet, whatever could not be written down of earlier ones.
+            database.run("DELETE FROM place WHERE holder = ? AND account = ?", values![holder, account])?;
+            Ok(database)
+        };
+        let database = connect().map_err(|why: Fault| StoreError::of(location, &why))?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let (location, account) = (location.clone(), account.to_owned());
         Ok(Some(Arc::new(Self { database: Mutex::new(database), location, account, holder, most })))

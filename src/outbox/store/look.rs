@@ -207,6 +207,10 @@ impl Store {
             update.end()?;
             let rows: Vec<u64> = meant.into_iter().map(|(_, row)| row).collect();
             if !rows.is_empty() {
+                #[cfg(feature = "postgres")]
+                if to == Outcome::Queued {
+                    super::work::was_queued_again(&change, campaign.number)?;
+                }
                 let details = &details(&rows);
                 log::add(&change, &campaign.id, Deed { who, what, details }, now)?;
             }

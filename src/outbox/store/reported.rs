@@ -49,6 +49,8 @@ pub struct Reports {
 struct State {
     file: File,
     held: Vec<Reported>,
+    /// Whether its last line is no whole one
+    is_torn: bool,
 }
 
 impl Reports {
@@ -70,13 +72,14 @@ impl Reports {
         }
         let mut held = Vec::new();
         let mut reader = BufReader::new(&file);
-        let mut line = String::new();
+        let (mut line, mut is_torn) = (String::new(), false);
         // The last line may be half of one, where a machine lost its power: it was not counted on.
         while reader.by_ref().take(LONGEST).read_line(&mut line)? > 0 {
+            is_torn = !line.ends_with('\n');
             held.extend(serde_json::from_str(&line));
             line.clear();
         }
-        Ok(Some(Self { path: path.to_owned(), state: Mutex::new(State { file, held }) }))
+        Ok(Some(Self { path: path.to_owned(), state: Mutex::new(State { file, held, is_torn }) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,8 +109,14 @@ impl Reports {
         let mut state = self.state();
         let mut line = serde_json::to_vec(&reported)?;
         line.push(b'\n');
+        if state.is_torn {
+            line.insert(0, b'\n');
+        }
+        // What is not written to its end is half a line.
+        state.is_torn = true;
         state.file.write_all(&line)?;
         state.file.sync_data()?;
+        state.is_torn = false;
         state.held.push(reported);
         Ok(())
     }

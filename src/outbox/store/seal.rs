@@ -81,7 +81,11 @@ impl Store {
     pub(super) fn check_idle(&self) -> Result<(), StoreError> {
         let failed = |why: Fault| self.error(&why);
         // Where a database knows who has what, it need not be asked for each.
-        let sql = if self.location.is_file() { "SELECT id FROM campaign" } else { "SELECT campaign FROM run" };
+        let sql = if self.location.is_file() {
+            "SELECT id FROM campaign"
+        } else {
+            "SELECT campaign FROM run UNION SELECT id FROM batch JOIN campaign ON number = batch.campaign WHERE holder IS NOT NULL"
+        };
         let ids: Vec<String> = self.database.all(sql, &[], |row| row.get(0)).map_err(failed)?;
         for id in ids {
             if let Some(holder) = RunLock::busy(&self.database, &self.location, &id) {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    Campaign, Overview, Store, StoreError,
+    Campaign, Overview, SLOTS_KEPT, Store, StoreError,
     grants::joined,
     lock::RunLock,
     log::{self, Deed},
@@ -159,18 +159,24 @@ impl Store {
         let sql = "SELECT id FROM campaign WHERE purged IS NULL AND origin IS NULL AND digest IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.campaign = number)
              AND EXISTS (SELECT 1 FROM log WHERE log.campaign = id AND what = 'approved')
-             AND NOT EXISTS (SELECT 1 FROM log WHERE log.campaign = id AND what IN ('started', 'handed over'))
+             AND NOT EXISTS (SELECT 1 FROM log WHERE log.campaign = id AND what IN ('started', 'handed over', 'stopped', 'halted'))
              AND EXISTS (SELECT 1 FROM message WHERE message.campaign = number AND state IN ('queued', 'deferred'))";
         self.database.all(sql, &[], |row| row.get(0)).map_err(|why| self.error(&why))
     }
 
     /// Takes up to so many batches of a campaign for a worker. None, where others have them or want to have the campaign alone.
-    pub fn take_batches(&self, worker: &Worker, campaign: &Overview, most: usize) -> Result<Vec<Portion>, StoreError> {
+    pub fn take_batches(
+        &self,
+        worker: &Worker,
+        campaign: &Overview,
+        account: &str,
+        most: usize,
+    ) -> Result<Vec<Portion>, StoreError> {
         let take = || {
-            let sql = "SELECT take_batches(?, ?, ?)";
+            let sql = "SELECT take_batches(?, ?, ?, ?)";
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let mut firsts: Vec<i64> =
-                self.database.all(sql, values![worker.token(), campaign.number, most], |row| row.get(0))?;
+                self.database.all(sql, values![worker.token(), campaign.number, account, most], |row| row.get(0))?;
             firsts.sort_unstable();
             let mut portions: Vec<Portion> =
                 firsts.iter().map(|first| Portion { first: *first, messages: Vec::new() }).collect();
@@ -209,11 +215,11 @@ impl Store {
         given.map(drop).map_err(|why| self.error(&why))
     }
 
-    /// Whether somebody wants to have a campaign alone.
-    pub fn is_wanted(&self, campaign: &Overview) -> Result<bool, StoreError> {
+    /// Whether somebody wants to have a campaign alone, or it is no longer with the workers of an account.
+    pub fn is_wanted(&self, campaign: &Overview, account: &str) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM run WHERE campaign = ? AND until > clock_timestamp())
-             OR EXISTS (SELECT 1 FROM queue WHERE campaign = ? AND halted IS NOT NULL)";
-        let wanted = self.database.one(sql, values![campaign.id, campaign.number], |row| row.get(0));
+             OR NOT EXISTS (SELECT 1 FROM queue WHERE campaign = ? AND account = ? AND halted IS NULL)";
+        let wanted = self.database.one(sql, values![campaign.id, campaign.number, account], |row| row.get(0));
         wanted.map_err(|why| self.error(&why))
     }
 
@@ -221,6 +227,12 @@ impl Store {
     pub fn end_worker(&self, token: [u8; 16]) -> Result<(), StoreError> {
         let ended = self.database.all("SELECT end_worker(?, true)", values![token], |_| Ok(()));
         ended.map(drop).map_err(|why| self.error(&why))
+    }
+
+    /// Removes what counts for no window any more.
+    pub fn tidy(&self) -> Result<(), StoreError> {
+        let tidied = self.database.run("DELETE FROM slot WHERE over < now_ms() - ?", values![SLOTS_KEPT]);
+        tidied.map(drop).map_err(|why| self.error(&why))
     }
 
     /// Ends the workers that are not heard of any more; gives how many.
@@ -242,7 +254,7 @@ impl Store {
             let change = self.database.change()?;
             let forgotten = change.run(
                 "UPDATE batch SET due = 0 WHERE campaign = ?1 AND due IS NULL AND holder IS NULL AND EXISTS (SELECT 1 FROM message
-                     WHERE message.campaign = ?1 AND position BETWEEN first AND first + 99 AND state IN ('queued', 'deferred'))",
+                     WHERE message.campaign = ?1 AND position BETWEEN first AND first + 99 AND state IN ('queued', 'deferred', 'sending'))",
                 values![number],
             )?;
             if forgotten > 0 {
@@ -319,9 +331,13 @@ impl Store {
     pub fn settle_reported(&self, reported: &[Reported]) -> Result<Vec<bool>, StoreError> {
         let write = |one: &Reported| -> Done<bool> {
             let change = self.database.change()?;
+            // In the order in which workers take them.
+            let sql = "SELECT 1 FROM batch WHERE campaign = ? AND first = ? FOR UPDATE";
+            change.all(sql, values![one.campaign, one.position / 100 * 100], |_| Ok(()))?;
             let sql = "SELECT number FROM attempt WHERE campaign = ?1 AND position = ?2 AND began = ?3 AND outcome IN ('sending', 'in_doubt')
                  AND number = (SELECT max(number) FROM attempt WHERE campaign = ?1 AND position = ?2)
-                 AND EXISTS (SELECT 1 FROM message WHERE campaign = ?1 AND position = ?2 AND state IN ('sending', 'in_doubt'))";
+                 AND EXISTS (SELECT 1 FROM message WHERE campaign = ?1 AND position = ?2 AND state IN ('sending', 'in_doubt'))
+                 AND EXISTS (SELECT 1 FROM campaign WHERE number = ?1 AND purged IS NULL)";
             let values = values![one.campaign, one.position, one.began];
             let Some(attempt) = change.perhaps(sql, values, |row| row.get::<i64>(0))? else { return Ok(false) };
             change.run(
@@ -353,6 +369,17 @@ impl Store {
             Ok(true)
         };
         reported.iter().map(|one| write(one).map_err(|why| self.error(&why))).collect()
+    }
+}
+
+/// Some messages of a campaign were queued again by a person: whoever hands it over again has it looked at anew.
+pub(super) fn was_queued_again(change: &Database, campaign: i64) -> Done<()> {
+    match change {
+        Database::Sqlite(_) => Ok(()),
+        Database::Postgres(_) => {
+            let sql = "UPDATE queue SET halted = 'messages were queued again' WHERE campaign = ? AND halted IS NULL";
+            change.run(sql, values![campaign]).map(drop)
+        }
     }
 }
 

@@ -122,6 +122,14 @@ pub fn outbox_is_away(why: &str) {
     warn!(event = "outbox_away", why);
 }
 
+/// That somebody had decided about some messages before it could be written down what became of them, or their beginning had not been
+/// written down.
+pub fn outcomes_came_late(messages: usize) {
+    if messages > 0 {
+        warn!(event = "outcomes_late", messages);
+    }
+}
+
 /// That a campaign was approved, and cannot be sent.
 pub fn not_taken_in(id: &str, why: &str) {
     warn!(event = "not_taken_in", id, why);

@@ -334,8 +334,9 @@ BEGIN
             SELECT _account, _campaign, _at, _holder FROM generate_series(1, _room) RETURNING number;
         RETURN;
     END IF;
-    -- Those of programs that have ended were over at the latest when that is found out.
-    UPDATE slot SET over = now_ms() WHERE account = _account AND over IS NULL AND holder IS NOT NULL AND NOT is_alive(holder);
+    -- Those of programs that have ended were over at the latest when that is found out; and no transaction takes two hours.
+    UPDATE slot SET over = now_ms() WHERE account = _account AND over IS NULL
+        AND (taken < _at - 7200000 OR holder IS NOT NULL AND NOT is_alive(holder));
     IF _is_known THEN
         RETURN NEXT least(_at - _latest, -1);
     END IF;
@@ -365,7 +366,7 @@ END $$;
 
 -- Takes batches of a campaign for a worker, unless somebody wants to have the campaign alone; gives the first position of each. What was
 -- being sent in one that nobody has, only its server knows.
-CREATE FUNCTION take_batches(_token BYTEA, _campaign BIGINT, _most BIGINT) RETURNS SETOF BIGINT LANGUAGE plpgsql AS $$
+CREATE FUNCTION take_batches(_token BYTEA, _campaign BIGINT, _account TEXT, _most BIGINT) RETURNS SETOF BIGINT LANGUAGE plpgsql AS $$
 DECLARE
     _id TEXT;
     _first BIGINT;
@@ -376,11 +377,12 @@ BEGIN
         RAISE EXCEPTION 'its lease has ended' USING ERRCODE = 'AP001';
     END IF;
     SELECT id INTO _id FROM campaign WHERE number = _campaign;
-    IF EXISTS (SELECT 1 FROM run WHERE campaign = _id AND until > clock_timestamp())
-        OR EXISTS (SELECT 1 FROM queue WHERE campaign = _campaign AND halted IS NOT NULL) THEN
+    -- First, so that one that comes back at this moment is seen behind it.
+    DELETE FROM run WHERE campaign = _id AND until <= clock_timestamp();
+    IF EXISTS (SELECT 1 FROM run WHERE campaign = _id)
+        OR NOT EXISTS (SELECT 1 FROM queue WHERE campaign = _campaign AND account = _account AND halted IS NULL) THEN
         RETURN;
     END IF;
-    DELETE FROM run WHERE campaign = _id AND until <= clock_timestamp();
     FOR _first IN
         UPDATE batch SET holder = _token FROM (
             SELECT first FROM batch WHERE campaign = _campaign AND holder IS NULL AND due <= now_ms()
@@ -405,7 +407,7 @@ BEGIN
     UPDATE batch SET holder = NULL, due = (
         SELECT min(CASE state WHEN 'deferred' THEN coalesce(message.due, 0) ELSE 0 END) FROM message
         WHERE message.campaign = _campaign AND position BETWEEN batch.first AND batch.first + 99
-            AND state IN ('queued', 'deferred'))
+            AND state IN ('queued', 'deferred', 'sending'))
     WHERE campaign = _campaign AND first = ANY (_some) AND holder = _token;
 END $$;
 

@@ -229,6 +229,12 @@ pub(in crate::outbox) fn end_lost_workers(session: &Session) -> Done<usize> {
             session.rows("SELECT pg_advisory_unlock(?)", values![key])?;
         }
     }
+    // Whatever became of a worker, what it had is somebody's to take.
+    session.run(
+        "UPDATE batch SET holder = NULL, due = 0
+         WHERE holder IS NOT NULL AND NOT EXISTS (SELECT 1 FROM worker WHERE token = holder)",
+        &[],
+    )?;
     Ok(ended)
 }
 
@@ -266,7 +272,7 @@ impl Fence {
 
 /// Says that somebody is there until that ends, or until another has what it had.
 fn beat(session: Session, server: &Server, fence: &Fence, heard: &Heard, end: &(Mutex<bool>, Condvar)) {
-    let mut session = Some(session);
+    let (mut session, mut has_lock) = (Some(session), true);
     loop {
         let is_over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = end.1.wait_timeout_while(is_over, BEAT, |is_over| !*is_over);
@@ -275,11 +281,17 @@ fn beat(session: Session, server: &Server, fence: &Fence, heard: &Heard, end: &(
         }
         // A database that was away for a while may be there again.
         let key = fence.what.key(&fence.token);
-        let connected = session
-            .take()
-            .map_or_else(|| Session::connect(server).and_then(|session| locks(&session, key).map(|_| session)), Ok);
+        let connected = session.take().map_or_else(
+            || {
+                has_lock = false;
+                Session::connect(server)
+            },
+            Ok,
+        );
         let at = now();
         if let Ok(connected) = connected {
+            // The session before may have it for a while.
+            has_lock = has_lock || locks(&connected, key).unwrap_or(false);
             match fence.renew(&connected) {
                 Err(Fault::Lost) => return heard.note(None),
                 Ok(()) => {
@@ -339,7 +351,8 @@ pub(in crate::outbox) fn busy(session: &Session, campaign: &str) -> Done<Option<
             return Ok(holder);
         }
     }
-    let sql = "SELECT worker.holder FROM worker JOIN batch ON batch.holder = token JOIN campaign ON number = batch.campaign
+    let sql =
+        "SELECT worker.holder FROM worker JOIN batch ON batch.holder = token JOIN campaign ON number = batch.campaign
          WHERE id = ? AND until > clock_timestamp() LIMIT 1";
     Ok(session.rows(sql, values![campaign])?.first().map(|row| row.try_get(0)).transpose()?)
 }
