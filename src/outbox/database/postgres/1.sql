@@ -209,13 +209,14 @@ END $$;
 -- those that were put off. All of it, or nothing.
 --
 -- Rows that become something different each are changed by their place, which is looked up of each by itself (OFFSET 0 sees to that):
--- however PostgreSQL estimates tables that grow from nothing, it cannot look through all of one for each message.
+-- however PostgreSQL estimates tables that grow from nothing, it cannot look through all of one for each message. Nor is
+-- there anything to be gained from planning anew each time, as it would where arrays are short.
 CREATE FUNCTION note(
     of_campaign BIGINT, of_account TEXT,
     begun BIGINT[], message_ids TEXT[], servers TEXT[], tlses TEXT[], slots BIGINT[], begun_at BIGINT[],
     done BIGINT[], outcomes TEXT[], codes BIGINT[], enhanceds TEXT[], replies TEXT[], over_at BIGINT[],
     put_off BIGINT[], how_often BIGINT[], first_at BIGINT[], due_at BIGINT[]
-) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     changed BIGINT;
     free    BIGINT[];

@@ -232,7 +232,7 @@ pub(in crate::outbox) fn end_lost_workers(session: &Session) -> Done<usize> {
     // Whatever became of a worker, what it had is somebody's to take.
     session.run(
         "UPDATE batch SET holder = NULL, due = 0
-         WHERE holder IS NOT NULL AND NOT EXISTS (SELECT 1 FROM worker WHERE token = holder)",
+         WHERE holder IS NOT NULL AND NOT EXISTS (SELECT 1 FROM worker WHERE token = batch.holder)",
         &[],
     )?;
     Ok(ended)
