@@ -337,7 +337,7 @@ BEGIN
     END IF;
     -- Those of programs that have ended were over at the latest when that is found out; and no transaction takes two hours.
     UPDATE slot SET over = now_ms() WHERE account = _account AND over IS NULL
-        AND (taken < _at - 7200000 OR holder IS NOT NULL AND NOT is_alive(holder));
+        AND (taken < _at - 7200000 OR campaign <> 0 AND (holder IS NULL OR NOT is_alive(holder)));
     IF _is_known THEN
         RETURN NEXT least(_at - _latest, -1);
     END IF;
