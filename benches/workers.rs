@@ -299,7 +299,7 @@ impl Bench {
         ask("CHECKPOINT");
         ask("SELECT pg_stat_statements_reset()");
         let start = ask("SELECT pg_current_wal_insert_lsn()");
-        let sent = send();
+        let given = send();
         let log = ask(&format!("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '{start}')"));
         // Those that clients sent: BEGIN and COMMIT are statements, too.
         let of = format!("FROM pg_stat_statements JOIN pg_database ON oid = dbid WHERE datname = '{database}'");
@@ -312,6 +312,6 @@ impl Bench {
             each(&log),
             each(&ask(&format!("SELECT pg_database_size('{database}') - pg_database_size('template1')"))),
         );
-        (sent, costs)
+        (given, costs)
     }
 }

@@ -138,7 +138,7 @@ fn whoever_wants_a_campaign_gets_it_from_the_workers() {
     let worker = work(&home, &[]);
     assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 20));
     let status = home.run(&["status", &id]).ended(0).stdout;
-    assert!(status.contains("workers of account work"), "{status}");
+    assert!(status.contains("Running     process "), "{status}");
     // All of it that is not sent is taken back while a worker sends.
     let cancelled = home.run(&["cancel", &id]).ended(0).stdout;
     let sent = server.accepted().len();

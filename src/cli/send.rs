@@ -9,6 +9,7 @@ mod notify;
 mod pace;
 #[cfg(feature = "postgres")]
 mod queue;
+mod words;
 
 use std::{
     fmt::Write as _,
@@ -25,6 +26,7 @@ use self::{
     aftermath::{AftermathArgs, SoFar},
     log::Seen,
     pace::{PaceArgs, RetryArgs},
+    words::{again, instead_of, left_out, warned},
 };
 use super::{
     Exit, Failure, Format, Screen,
@@ -36,20 +38,15 @@ use super::{
     load::{CampaignArgs, Frozen, Loaded, quoted},
     prepare::{freeze, warnings},
     record::{OUTBOX_FILE, failed, who},
-    status::traces,
     when::{self, WhenArgs, check_time},
 };
 use crate::{
     address::Address,
     approval::Cleared,
     campaign::{self, Account, DomainLimit, Hours, Moment, Rate},
-    diagnostic::counted,
     fault,
     message::{Composer, Digest, Signer},
-    outbox::{
-        Counts, Deed, Entry, Journal, Ledger, Location, News, Outbox, Outcome, Overview, Store, StoreError, TakenBack,
-        Tried,
-    },
+    outbox::{Deed, Journal, Ledger, Location, News, Outbox, Outcome, Overview, Store, StoreError},
     recipients::{Rows, Selection},
     report::{self, log::step},
 };
@@ -121,10 +118,9 @@ pub(super) struct Send {
     /// Send once more what everybody got already
     #[arg(long)]
     again: bool,
-    /// Confirm it, and leave it to the workers of the account to send (apiece work); the outbox must be in PostgreSQL
     #[cfg(feature = "postgres")]
-    #[arg(long, conflicts_with_all = ["dry_run", "sandbox", "test", "first", "rows", "at", "hold", "no_wait", "metrics", "notify_command", "notify_email"])]
-    queue: bool,
+    #[command(flatten)]
+    queue: queue::QueueArgs,
     #[command(flatten)]
     by: ByArgs,
     /// text, or a JSON object for each event
@@ -244,7 +240,7 @@ impl Send {
         }
         let (place, _gone_at_the_end) = self.record()?;
         #[cfg(feature = "postgres")]
-        if self.queue && place.is_file() {
+        if self.queue.queue && place.is_file() {
             return Err(failed(StoreError::NoWorkers(place)));
         }
         let mut store = Store::open(&place).map_err(failed)?;
@@ -280,7 +276,7 @@ impl Send {
         ready.cleared = (ready.recheck)()?;
         self.note(&place, &ready, &question)?;
         #[cfg(feature = "postgres")]
-        if let Some(account) = account.as_ref().filter(|_| self.queue) {
+        if let Some(account) = account.as_ref().filter(|_| self.queue.queue) {
             return self.hand_over(&place, ready, (&account.name, &question), screen);
         }
         let id = ready.id.clone();
@@ -341,7 +337,7 @@ impl Send {
         log("confirmed", json!({ "number": number, "left": question.count, "how": how, "digest": digest }))?;
         fault::point("confirmed");
         #[cfg(feature = "postgres")]
-        if self.queue {
+        if self.queue.queue {
             return Ok(());
         }
         let rates: Vec<String> = question.rates.iter().map(ToString::to_string).collect();
@@ -395,8 +391,8 @@ impl Send {
             }
         };
         #[cfg(feature = "postgres")]
-        if self.queue {
-            self.check_for_workers(&frozen.settings, &campaign)?;
+        if self.queue.queue {
+            queue::check_for_workers(&frozen.settings, &campaign)?;
         }
         let was_begun = store.was_begun(&overview).map_err(failed)?;
         let (taken, messages) = store.take(&overview, now).map_err(failed)?;
@@ -568,57 +564,4 @@ impl Send {
         }
         typed
     }
-}
-
-/// What was remarked when a campaign was prepared, as the log has it.
-fn warned(entries: &[Entry]) -> Warnings {
-    let prepared = entries.iter().find(|entry| entry.what == "prepared");
-    let warnings = prepared.and_then(|entry| serde_json::from_value(entry.details["warnings"].clone()).ok());
-    warnings.unwrap_or_default()
-}
-
-/// What is known of another campaign of the same name that is not finished: perhaps that one was to go on.
-fn instead_of(other: &Overview) -> String {
-    format!(
-        "Campaign {id} of the same name is not finished: {} of {} sent. This is another one: its template, its list or an \
-         attachment was changed.\nTo go on with that one instead: apiece send {id}; to take back the rest of it: apiece cancel {id}\n",
-        other.counts.of(Outcome::Sent),
-        other.counts.total(),
-        id = other.id,
-    )
-}
-
-/// That some messages are not sent because somebody took back what they are of.
-fn left_out(id: &str, TakenBack { count, from }: &TakenBack) -> String {
-    let (messages, were) = (counted(*count, "message"), if *count == 1 { "was" } else { "were" });
-    format!(
-        "{messages} {were} left out: somebody took this back from them (campaign {from}).\nTo send it to them after all: \
-         apiece retry {id} --cancelled; then: apiece send {id}\n"
-    )
-}
-
-/// What is known of a campaign that was begun, with some of the messages that are in doubt.
-fn again(id: &str, counts: &Counts, in_doubt: &[Tried]) -> String {
-    let goes_on =
-        if LEFT.iter().any(|outcome| counts.of(*outcome) > 0) { "goes on" } else { "has nobody left to send to" };
-    let mut text = format!("Campaign {id} {goes_on}: {} of {} sent before.", counts.of(Outcome::Sent), counts.total());
-    for outcome in [Outcome::Deferred, Outcome::Failed, Outcome::InDoubt, Outcome::Cancelled] {
-        if counts.of(outcome) > 0 {
-            let _ = write!(text, " {}: {}.", outcome.word(), counts.of(outcome));
-        }
-    }
-    for tried in in_doubt {
-        let traces = traces(tried).unwrap_or_default();
-        let _ = write!(text, "\n  in doubt: row {}: {traces}", tried.row);
-    }
-    if counts.of(Outcome::InDoubt) > in_doubt.len() {
-        text.push_str("\n  and more");
-    }
-    if counts.of(Outcome::InDoubt) > 0 {
-        let _ = write!(text, "\nWhat is in doubt is to be looked up: apiece status {id}; then: apiece resolve {id}");
-    }
-    if counts.of(Outcome::Failed) > 0 {
-        let _ = write!(text, "\nTo try once more with those that failed: apiece retry {id} --failed");
-    }
-    text + "\n"
 }

@@ -149,7 +149,7 @@ impl Work {
         if let Some(place) = &self.ask {
             return ask(place, screen);
         }
-        self.log.start(Format::Text, Kind::Real, screen)?;
+        self.log.start(Format::Text, Kind::Worker, screen)?;
         let place = self.record.location()?;
         if place.is_file() {
             return Err(failed(StoreError::NoWorkers(place)));
@@ -185,7 +185,7 @@ impl Work {
         let answering = self.open_counters(&office)?;
         let over = Arc::new(AtomicBool::new(false));
         office.runtime.spawn(signals::listen(office.stop.clone(), Arc::clone(&over), |_| String::new(), screen));
-        let ended = office.stay_on(&desks, &names, reports.others);
+        office.stay_on(&desks, &names, reports.others);
         over.store(true, Ordering::SeqCst);
         for desk in &desks {
             desk.settle(&office.runtime);
@@ -197,7 +197,7 @@ impl Work {
         let given_up = desks.iter().filter_map(Desk::given_up).collect::<Vec<_>>();
         match given_up.into_iter().next() {
             Some(failure) => Err(failure),
-            None => ended.map(|()| Exit::Ok),
+            None => Ok(Exit::Ok),
         }
     }
 
@@ -244,7 +244,7 @@ impl Answering {
 
 impl Office {
     /// Works as long as nobody stops it. A database that goes away, or that takes this worker for lost, is come back to.
-    fn stay_on(&self, desks: &[Desk], names: &[String], others: Vec<Reports>) -> Result<(), Failure> {
+    fn stay_on(&self, desks: &[Desk], names: &[String], others: Vec<Reports>) {
         let (mut pause, mut before, mut others) = (AWAY.0, None, others);
         while self.stop.reason().is_none() && !desks.iter().all(Desk::is_given_up) {
             self.board.beat();
@@ -282,7 +282,6 @@ impl Office {
         if !self.reports.is_empty() {
             let _ = self.settle(before, &mut Vec::new());
         }
-        Ok(())
     }
 
     fn away(&self, why: &StoreError) {

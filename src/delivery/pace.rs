@@ -57,8 +57,12 @@ pub(super) struct Pace {
     ledger: Option<tokio::sync::Mutex<SeenLedger>>,
     /// Where a database says when there is room, and there are no windows here
     #[cfg(feature = "postgres")]
-    grants: Option<(Arc<Grants>, tokio::sync::Mutex<Vec<(usize, Duration)>>)>,
+    grants: Option<(Arc<Grants>, AsyncWindows)>,
 }
+
+/// The windows that a database is asked about, by number and length, one question at a time.
+#[cfg(feature = "postgres")]
+type AsyncWindows = tokio::sync::Mutex<Vec<(usize, Duration)>>;
 
 /// How a server that was asked too much is left alone.
 #[derive(Debug, Default)]
@@ -285,7 +289,7 @@ impl Pace {
     async fn granted(
         self: &Arc<Self>,
         grants: &Arc<Grants>,
-        windows: &tokio::sync::Mutex<Vec<(usize, Duration)>>,
+        windows: &AsyncWindows,
     ) -> Result<Result<Slot, Room>, String> {
         if let Some(number) = grants.at_once() {
             return Ok(Ok(Slot::new(self, Some(number))));

@@ -384,13 +384,13 @@ impl Seat {
             run.tell(Event::Waiting { connection: self.number, time: until(due) }).await;
         }
         // Another may have been put off until sooner; and a clock that is set does not hold anybody up.
-        let changed = async {
+        let either = async {
             tokio::select! {
                 _ = changes.changed() => {}
                 _ = news.changed() => {}
             }
         };
-        let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), changed)).await;
+        let _ = run.unless_over(tokio::time::timeout(time.min(Duration::from_secs(1)), either)).await;
     }
 
     /// The right to begin a transaction, or `None` if the run is to stop or nothing may be begun any more. A long wait closes the connection.

@@ -58,7 +58,7 @@ impl Outbox {
     }
 
     /// One more portion.
-    pub fn feed(&self, portion: Portion) {
+    pub fn feed(&self, portion: &Portion) {
         let mut state = self.state();
         let start = state.outcomes.len();
         let count = portion.messages.len();

@@ -120,7 +120,8 @@ fn connected(name: &std::ffi::OsStr) -> std::io::Result<std::os::unix::net::Unix
     Ok(socket)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
 

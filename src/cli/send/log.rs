@@ -65,6 +65,8 @@ pub(in crate::cli) enum Seen {
 pub(in crate::cli) enum Kind {
     Real,
     Rehearsal,
+    /// It has no other way to say what it does
+    Worker,
 }
 
 impl LogArgs {
@@ -120,7 +122,7 @@ impl LogArgs {
             _ if self.log_file.is_some() => LogFormat::Human,
             _ if kind == Kind::Rehearsal => LogFormat::Off,
             _ if is_under_journald() => LogFormat::Journald,
-            Format::Text if !at_terminal => LogFormat::Human,
+            Format::Text if !at_terminal || kind == Kind::Worker => LogFormat::Human,
             Format::Text | Format::Json => LogFormat::Off,
         }
     }

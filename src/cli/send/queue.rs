@@ -1,5 +1,6 @@
 //! `apiece send --queue`: everything up to the confirmation, and then workers send it.
 
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -15,30 +16,40 @@ use crate::{
     report,
 };
 
-impl Send {
-    /// Workers send it with the settings that it was prepared with, and with no others.
-    pub(super) fn check_for_workers(&self, prepared: &Campaign, settings: &Campaign) -> Result<(), Failure> {
-        // Which account it goes through is written down with it.
-        let own = Campaign { account: prepared.account.clone(), ..settings.clone() };
-        let ignored = [("hold", own.hold.is_some()), ("notify", own.notify != NotifyOptions::default())];
-        if let Some((name, _)) = ignored.iter().find(|(_, is_set)| *is_set) {
-            let message = format!("`{name}` is set, and workers do not know of it; nothing was handed over");
-            let help = Some("leave it out; or send it without --queue");
-            return Err(Failure::because(Exit::Refused, "send.queue", message, help));
-        }
-        let other = prepared.differences(&own);
-        if other.is_empty() {
-            return Ok(());
-        }
-        let message = format!(
-            "workers send a campaign with the settings that it was prepared with, and these are others: {}; nothing was handed over",
-            other.join(", ")
-        );
-        let help =
-            Some("leave them out; or put them into its campaign.toml and prepare it anew; or send it without --queue");
-        Err(Failure::because(Exit::Refused, "send.queue", message, help))
-    }
+/// Who sends it.
+#[derive(Debug, Args)]
+pub(super) struct QueueArgs {
+    /// Confirm it, and leave it to the workers of the account to send (apiece work); the outbox must be in PostgreSQL
+    #[arg(long, conflicts_with_all = [
+        "dry_run", "sandbox", "test", "first", "rows", "at", "hold", "no_wait", "metrics", "notify_command", "notify_email",
+    ])]
+    pub(super) queue: bool,
+}
 
+/// Workers send it with the settings that it was prepared with, and with no others.
+pub(super) fn check_for_workers(prepared: &Campaign, settings: &Campaign) -> Result<(), Failure> {
+    // Which account it goes through is written down with it.
+    let own = Campaign { account: prepared.account.clone(), ..settings.clone() };
+    let ignored = [("hold", own.hold.is_some()), ("notify", own.notify != NotifyOptions::default())];
+    if let Some((name, _)) = ignored.iter().find(|(_, is_set)| *is_set) {
+        let message = format!("`{name}` is set, and workers do not know of it; nothing was handed over");
+        let help = Some("leave it out; or send it without --queue");
+        return Err(Failure::because(Exit::Refused, "send.queue", message, help));
+    }
+    let other = prepared.differences(&own);
+    if other.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "workers send a campaign with the settings that it was prepared with, and these are others: {}; nothing was handed over",
+        other.join(", ")
+    );
+    let help =
+        Some("leave them out; or put them into its campaign.toml and prepare it anew; or send it without --queue");
+    Err(Failure::because(Exit::Refused, "send.queue", message, help))
+}
+
+impl Send {
     /// Hands a campaign that was confirmed over to the workers of an account.
     pub(super) fn hand_over(
         &self,

@@ -18,7 +18,7 @@ use crate::{
     cli::{Exit, Failure, record::who},
     delivery::StopReason,
     message::Signer,
-    outbox::{Overview, Store, Waiting},
+    outbox::{Overview, Store, StoreError, Waiting},
     report::{self, log},
     secret::Secrets,
 };
@@ -175,8 +175,11 @@ impl Desk {
         match why {
             None | Some(StopReason::LetGo | StopReason::Outside { .. } | StopReason::NotGoneOn) => Sent::Some,
             Some(StopReason::Interrupted(_)) => Sent::Over,
-            Some(StopReason::NoRecord { .. }) => {
-                let _ = stay.over.set(crate::outbox::StoreError::Lost(stay.office.place.clone()));
+            Some(StopReason::NoRecord { why }) => {
+                let place = stay.office.place.clone();
+                let is_lost = stay.worker.heard().is_none();
+                let why = if is_lost { StoreError::Lost(place) } else { StoreError::Unreached(place, why.clone()) };
+                let _ = stay.over.set(why);
                 Sent::Over
             }
             Some(StopReason::Unreachable { .. } | StopReason::Unavailable(_) | StopReason::LoginUnavailable(_)) => {
@@ -196,17 +199,17 @@ impl Desk {
                 | StopReason::NotSigned { .. }
                 | StopReason::TooLate { .. }
                 | StopReason::NoLongerAllowed { .. }),
-            ) => self.halt(stay, store, campaign, &report::in_a_line(why)),
+            ) => halt(stay, store, campaign, &report::in_a_line(why)),
         }
     }
+}
 
-    /// No worker goes on with a campaign until somebody hands it over again.
-    pub(super) fn halt(&self, stay: &Stay<'_>, store: &Store, campaign: &Overview, why: &str) -> Sent {
-        log::campaign_halted(&campaign.id, why);
-        match stay.ask(store.halt(campaign, &who(), why, Timestamp::now())) {
-            Some(()) => Sent::Some,
-            None => Sent::Over,
-        }
+/// No worker goes on with a campaign until somebody hands it over again.
+pub(super) fn halt(stay: &Stay<'_>, store: &Store, campaign: &Overview, why: &str) -> Sent {
+    log::campaign_halted(&campaign.id, why);
+    match stay.ask(store.halt(campaign, &who(), why, Timestamp::now())) {
+        Some(()) => Sent::Some,
+        None => Sent::Over,
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Stay,
-    desk::{Desk, Sent},
+    desk::{Desk, Sent, halt},
 };
 use crate::{
     campaign::{DomainLimit, Phase, Rate},
@@ -31,7 +31,7 @@ use crate::{
     },
     delivery::{self, Job, Shared, Stop, StopReason},
     message::Composer,
-    outbox::{Campaign, Deed, Journal, Outbox, Overview, Places, Store, StoreError, Waiting},
+    outbox::{Campaign, Deed, Journal, Outbox, Outcome, Overview, Places, Store, StoreError, Waiting},
     report::{self, log},
 };
 
@@ -104,25 +104,11 @@ impl Desk {
                         stay.ask(Err::<(), _>(why));
                         Sent::Over
                     }
-                    Err(Not::May(failure)) => self.cannot(stay, store, &campaign, &failure),
+                    Err(Not::May(failure)) => cannot(stay, store, &campaign, &failure),
                 }
             }
-            Err(failure) => self.cannot(stay, store, &campaign, &failure),
+            Err(failure) => cannot(stay, store, &campaign, &failure),
         }
-    }
-
-    /// A campaign cannot be sent: by its own fault, unless the database did not answer.
-    fn cannot(&self, stay: &Stay<'_>, store: &Store, campaign: &Overview, failure: &Failure) -> Sent {
-        if matches!(failure.exit, Exit::TryAgain | Exit::Io | Exit::CannotCreate) {
-            let _ = stay.over.set(StoreError::Unreached(stay.office.place.clone(), in_a_line(failure)));
-            return Sent::Over;
-        }
-        // It may be this machine's own fault, and others can.
-        if matches!(failure.exit, Exit::Configuration | Exit::Software) {
-            log::campaign_halted(&campaign.id, &in_a_line(failure));
-            return Sent::NotBefore(Timestamp::now() + PATIENCE);
-        }
-        self.halt(stay, store, campaign, &in_a_line(failure))
     }
 
     fn read(&self, store: &Store, campaign: &Overview) -> Result<Kept, Failure> {
@@ -172,7 +158,9 @@ impl Desk {
         let deed = Deed { who: &who(), what: "started", details: &details };
         store.note_start(campaign, deed, Timestamp::now()).map_err(Not::Asked)?;
         let outbox = self.outbox(stay, campaign)?;
-        first.into_iter().for_each(|portion| outbox.feed(portion));
+        for portion in &first {
+            outbox.feed(portion);
+        }
         let place = stay.office.place.clone();
         let (id, frozen, account) = (campaign.id.clone(), Arc::clone(&kept.frozen), self.account.clone());
         let recheck: crate::cli::send::Recheck = Arc::new(move || {
@@ -185,7 +173,11 @@ impl Desk {
         let long = (kept.time * 20).max(TURN);
         let (places, stop) = (places.as_ref(), Stop::default());
         let turn = Turn { stay, store, campaign, outbox: &outbox, places, share, stop, long, later };
+        let left = [Outcome::Queued, Outcome::Deferred].iter().map(|outcome| campaign.counts.of(*outcome)).sum();
+        log::turn_begins(&campaign.id, &self.account.name, left, &rates);
+        let start = Instant::now();
         let reason = turn.run(job, self);
+        log::turn_ends(&campaign.id, &self.account.name, outbox.counts(), start.elapsed());
         if !matches!(reason, Some(StopReason::NoRecord { .. })) {
             store.give_batches_back(stay.worker, campaign, &outbox.take_rest()).map_err(Not::Asked)?;
         }
@@ -239,6 +231,20 @@ impl Desk {
             schedule: None,
         })
     }
+}
+
+/// A campaign cannot be sent: by its own fault, unless the database did not answer.
+fn cannot(stay: &Stay<'_>, store: &Store, campaign: &Overview, failure: &Failure) -> Sent {
+    if matches!(failure.exit, Exit::TryAgain | Exit::Io | Exit::CannotCreate) {
+        let _ = stay.over.set(StoreError::Unreached(stay.office.place.clone(), in_a_line(failure)));
+        return Sent::Over;
+    }
+    // It may be this machine's own fault, and others can.
+    if matches!(failure.exit, Exit::Configuration | Exit::Software) {
+        log::campaign_halted(&campaign.id, &in_a_line(failure));
+        return Sent::NotBefore(Timestamp::now() + PATIENCE);
+    }
+    halt(stay, store, campaign, &in_a_line(failure))
 }
 
 /// A turn that goes on.
@@ -342,7 +348,9 @@ impl Turn<'_> {
         if waiting == 0 {
             *ahead = (*ahead * 2).min(MOST_AHEAD);
         }
-        portions.into_iter().for_each(|portion| self.outbox.feed(portion));
+        for portion in &portions {
+            self.outbox.feed(portion);
+        }
         Ok(())
     }
 }

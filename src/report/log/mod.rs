@@ -15,7 +15,7 @@ use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter, sp
 pub use self::output::{Lines, Output, is_under_journald};
 pub use self::told::{
     Ended, account_given_up, campaign_halted, ended, not_taken_in, outbox_is_away, outcomes_came_late, sent_no_word,
-    started, step,
+    started, step, turn_begins, turn_ends,
 };
 pub(super) use self::{
     sieve::{Sieve, holds_address, without_codes},

@@ -51,7 +51,7 @@ enum Kind {
 }
 
 /// The fields that a record may have.
-const FIELDS: [(&str, Kind); 34] = [
+const FIELDS: [(&str, Kind); 35] = [
     ("event", Kind::Word),
     ("account", Kind::Name),
     ("auth", Kind::Word),
@@ -65,6 +65,7 @@ const FIELDS: [(&str, Kind); 34] = [
     ("exit", Kind::Number),
     ("failed", Kind::Number),
     ("how", Kind::Word),
+    ("id", Kind::Word),
     ("in_doubt", Kind::Number),
     ("messages", Kind::Number),
     ("name", Kind::Name),

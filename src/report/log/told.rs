@@ -117,6 +117,28 @@ pub fn sent_no_word(how: &'static str, why: &str) {
     warn!(event = "not_told", how, why);
 }
 
+/// That a worker begins with a campaign of which so many messages are left.
+pub fn turn_begins(id: &str, account: &str, messages: usize, rates: &[Rate]) {
+    let rates: Vec<String> = rates.iter().map(ToString::to_string).collect();
+    let rates = Some(rates.join(",")).filter(|rates| !rates.is_empty());
+    info!(event = "turn", id, account, messages, rates);
+}
+
+/// That its turn with that is over, and what it came to.
+pub fn turn_ends(id: &str, account: &str, counts: Counts, time: Duration) {
+    let of = |outcome| counts.of(outcome);
+    info!(
+        event = "turn",
+        id,
+        account,
+        sent = of(Outcome::Sent),
+        failed = of(Outcome::Failed),
+        deferred = of(Outcome::Deferred),
+        in_doubt = of(Outcome::InDoubt),
+        seconds = time.as_secs_f64(),
+    );
+}
+
 /// That the outbox of a worker does not answer, or takes it for lost.
 pub fn outbox_is_away(why: &str) {
     warn!(event = "outbox_away", why);
