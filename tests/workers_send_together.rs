@@ -20,6 +20,7 @@ use crate::{
         scripted::{Act, Builder, Scripted, Stage, Tls},
     },
     the_pace_is_kept::fullest,
+    what_a_server_may_do::each,
 };
 
 fn server() -> Builder {
@@ -396,7 +397,7 @@ fn a_claim_costs_the_same_however_many_wait() {
         say(&format!("SET search_path = apiece; UPDATE batch SET due = NULL WHERE first < {}", batches * 50));
         say("VACUUM ANALYZE apiece.batch");
         let plan = say("SET search_path = apiece; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF)
-             SELECT first FROM batch WHERE campaign = 1 AND holder IS NULL AND due <= now_ms()
+             SELECT first FROM batch WHERE campaign = 1 AND holder IS NULL AND due <= (SELECT now_ms())
              ORDER BY due, first LIMIT 1 FOR UPDATE SKIP LOCKED");
         assert!(plan.contains("Index Scan using batch_waiting on batch"), "{plan}");
         let taken = say("SET search_path = apiece; SELECT take_batches('one', 1, 'work', 1)");
@@ -433,4 +434,42 @@ fn what_was_approved_is_taken_in_without_another_word() {
     ended(worker).ended(0);
     let status = home.run(&["status", &id]).ended(0).stdout;
     assert!(status.contains("handed over by") && status.contains("it was approved"), "{status}");
+}
+
+#[test]
+fn a_worker_that_dies_at_any_step_leaves_it_to_the_others() {
+    const PEOPLE: usize = 24;
+    let steps = [
+        "mail",
+        "rcpt",
+        "data",
+        "mark-unwritten",
+        "mark-written",
+        "begun",
+        "answered",
+        "outcome-unwritten",
+        "outcome-written",
+        "told",
+    ];
+    each(
+        &steps,
+        |step| (*step).to_owned(),
+        |step| {
+            let server = server().start();
+            let home = home(&server, PEOPLE, "connections = 2");
+            hand_over(&home, PEOPLE);
+            let mut command = home.command(&["work", "--account", "work", "--until-done"]);
+            let died = command.env("P", "secret").env("APIECE_FAULT", format!("{step}:3")).output().unwrap();
+            assert_eq!(
+                died.status.code(),
+                None,
+                "it was to be killed at {step}: {}",
+                String::from_utf8_lossy(&died.stderr)
+            );
+            ended(work(&home, &["--until-done"])).ended(0);
+            let in_doubt = agree(&home, &server, PEOPLE);
+            assert!(in_doubt <= 2, "{in_doubt}");
+            assert!(server.accepted().len() + in_doubt >= PEOPLE);
+        },
+    );
 }

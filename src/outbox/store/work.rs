@@ -145,7 +145,7 @@ impl Store {
     pub fn waiting(&self, accounts: &[String]) -> Result<Vec<Waiting>, StoreError> {
         let sql = "SELECT id, account FROM queue JOIN campaign ON number = queue.campaign
              WHERE halted IS NULL AND purged IS NULL AND account = ANY (string_to_array(?, chr(10)))
-                 AND EXISTS (SELECT 1 FROM batch WHERE batch.campaign = number AND holder IS NULL AND batch.due <= now_ms())
+                 AND EXISTS (SELECT 1 FROM batch WHERE batch.campaign = number AND holder IS NULL AND batch.due <= (SELECT now_ms()))
                  AND NOT EXISTS (SELECT 1 FROM run WHERE run.campaign = id AND until > clock_timestamp())
              ORDER BY number";
         let waiting = self

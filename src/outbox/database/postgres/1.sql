@@ -371,6 +371,7 @@ CREATE FUNCTION take_batches(_token BYTEA, _campaign BIGINT, _account TEXT, _mos
 DECLARE
     _id TEXT;
     _first BIGINT;
+    _now BIGINT;
 BEGIN
     -- Whoever wants the campaign alone waits for this, and sees it then.
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('apiece queue', _campaign));
@@ -384,9 +385,10 @@ BEGIN
         OR NOT EXISTS (SELECT 1 FROM queue WHERE campaign = _campaign AND account = _account AND halted IS NULL) THEN
         RETURN;
     END IF;
+    _now := now_ms();
     FOR _first IN
         UPDATE batch SET holder = _token FROM (
-            SELECT first FROM batch WHERE campaign = _campaign AND holder IS NULL AND due <= now_ms()
+            SELECT first FROM batch WHERE campaign = _campaign AND holder IS NULL AND due <= _now
             ORDER BY due, first LIMIT _most FOR UPDATE SKIP LOCKED
         ) AS free WHERE campaign = _campaign AND batch.first = free.first RETURNING batch.first
     LOOP
