@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "postgres")]
 use jiff::Timestamp;
 use tokio::{
     sync::{Notify, oneshot},
@@ -107,6 +108,7 @@ pub(super) struct Slot {
     is_told: AtomicBool,
     is_closed: bool,
     /// When it was had, by two clocks
+    #[cfg(feature = "postgres")]
     since: (Instant, Timestamp),
 }
 
@@ -417,12 +419,14 @@ impl Slot {
             number,
             is_told: AtomicBool::new(false),
             is_closed: false,
+            #[cfg(feature = "postgres")]
             since: (Instant::now(), Timestamp::now()),
         }
     }
 
     /// Whether it may still be used. One that a database gave is good for a short time: then it may be taken for that of a program that
     /// has ended.
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::unused_self, reason = "nothing else gives any"))]
     pub(super) fn is_good(&self) -> bool {
         #[cfg(feature = "postgres")]
         if self.pace.grants.is_some() {

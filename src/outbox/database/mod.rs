@@ -344,6 +344,7 @@ impl Database {
 
     /// As a part of a change: whoever was not heard of for too long cannot go on, and what others write about their own messages at
     /// this moment is waited for.
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::unnecessary_wraps, reason = "a file is held by its locks"))]
     pub(super) fn end_runs(&self) -> Done<()> {
         match self {
             Self::Sqlite(_) => Ok(()),
