@@ -122,7 +122,7 @@ pub(crate) fn agree(home: &Home, server: &Scripted, count: usize) -> usize {
 }
 
 /// Steps of a run at which it can be made to die, as if the power had gone (`src/fault.rs`).
-const STEPS: &[&str] = &[
+pub(crate) const STEPS: &[&str] = &[
     "freezing",
     "frozen",
     "taking",

@@ -72,6 +72,8 @@ impl Kept {
 enum Not {
     /// The database says so, or does not answer.
     Asked(StoreError),
+    /// The same, and what was taken cannot be given back: the stay is over, and others get it then.
+    GivenBack(StoreError),
     /// The campaign cannot be sent.
     May(Failure),
 }
@@ -100,7 +102,7 @@ impl Desk {
                     Ok(sent) => sent,
                     // Others write a lot at the moment.
                     Err(Not::Asked(StoreError::Busy(_))) => Sent::NotBefore(Timestamp::now() + PATIENCE),
-                    Err(Not::Asked(why)) => {
+                    Err(Not::Asked(why) | Not::GivenBack(why)) => {
                         stay.ask(Err::<(), _>(why));
                         Sent::Over
                     }
@@ -153,11 +155,19 @@ impl Desk {
             return Ok(Sent::Some);
         }
         let rates: Vec<Rate> = self.account.rates.iter().chain(&settings.rates).copied().collect();
-        let said: Vec<String> = rates.iter().map(ToString::to_string).collect();
-        let details = json!({ "server": server(&self.account), "rates": said, "how": "by workers" });
-        let deed = Deed { who: &who(), what: "started", details: &details };
-        store.note_start(campaign, deed, Timestamp::now()).map_err(Not::Asked)?;
-        let outbox = self.outbox(stay, campaign)?;
+        let shared = Shared { places: places.clone(), share: Some(Arc::clone(&share)) };
+        let begun = self.begin(stay, store, campaign, &rates).and_then(|outbox| {
+            let job = self.job(&own, kept, &outbox, (&rates, most, shared))?;
+            Ok((outbox, job))
+        });
+        let (outbox, job) = match begun {
+            Ok(begun) => begun,
+            Err(why) => {
+                let firsts: Vec<i64> = first.iter().map(|portion| portion.first).collect();
+                store.give_batches_back(stay.worker, campaign, &firsts).map_err(Not::GivenBack)?;
+                return Err(why);
+            }
+        };
         for portion in &first {
             outbox.feed(portion);
         }
@@ -166,9 +176,7 @@ impl Desk {
         let recheck: crate::cli::send::Recheck = Arc::new(move || {
             clear(&Store::open(&place).map_err(failed)?, &id, &frozen, &frozen.settings, Some(&account))
         });
-        let shared = Shared { places: places.clone(), share: Some(Arc::clone(&share)) };
-        let job =
-            Job { schedule: Some(schedule(hours, recheck)), ..self.job(&own, kept, &outbox, (&rates, most, shared))? };
+        let job = Job { schedule: Some(schedule(hours, recheck)), ..job };
         drop(own);
         let long = (kept.time * 20).max(TURN);
         let (places, stop) = (places.as_ref(), Stop::default());
@@ -179,7 +187,10 @@ impl Desk {
         let reason = turn.run(job, self);
         log::turn_ends(&campaign.id, &self.account.name, outbox.counts(), start.elapsed());
         if !matches!(reason, Some(StopReason::NoRecord { .. })) {
-            store.give_batches_back(stay.worker, campaign, &outbox.take_rest()).map_err(Not::Asked)?;
+            store.give_batches_back(stay.worker, campaign, &outbox.take_rest()).map_err(Not::GivenBack)?;
+            if outbox.portions() > 0 {
+                return Err(Not::GivenBack(StoreError::Lost(stay.office.place.clone())));
+            }
         }
         drop(outbox);
         let sent = self.after(stay, store, campaign, reason.as_ref());
@@ -189,7 +200,12 @@ impl Desk {
         Ok(sent)
     }
 
-    fn outbox(&self, stay: &Stay<'_>, campaign: &Overview) -> Result<Arc<Outbox>, Not> {
+    /// Writes down that it is begun, and makes what batches come into.
+    fn begin(&self, stay: &Stay<'_>, store: &Store, campaign: &Overview, rates: &[Rate]) -> Result<Arc<Outbox>, Not> {
+        let rates: Vec<String> = rates.iter().map(ToString::to_string).collect();
+        let details = json!({ "server": server(&self.account), "rates": rates, "how": "by workers" });
+        let deed = Deed { who: &who(), what: "started", details: &details };
+        store.note_start(campaign, deed, Timestamp::now()).map_err(Not::Asked)?;
         let journal = Store::open(&stay.office.place).map_err(Not::Asked)?;
         let reports = Some(Arc::clone(&stay.office.reports));
         let own = stay.worker.campaign(campaign);
