@@ -278,6 +278,7 @@ impl Bench {
         say(&format!("UPDATE batch SET due = NULL WHERE first < {waiting}"));
         self.cluster.say(name, "VACUUM ANALYZE apiece.batch");
         self.cluster.say(name, "VACUUM ANALYZE apiece.message");
+        say("UPDATE worker SET until = heard_until()");
         let start = Instant::now();
         // One way there and back for all of them.
         say("SELECT count(*) FROM generate_series(1, 50), LATERAL take_batches('one', 1, 'bench', 1)");
