@@ -19,9 +19,9 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::crew::Place;
 use super::{
     Reply, StopReason,
+    crew::Place,
     dial::dial,
     login,
     offer::{Extension, Offer},

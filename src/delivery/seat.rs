@@ -347,7 +347,8 @@ impl Seat {
             finished.outcome = Outcome::InDoubt;
         }
         match put_off {
-            Some(put_off) if written.is_ok() && run.waits && !run.outbox.forgets_what_is_put_off() => {
+            // What a worker's batches have to wait for, whoever has them next waits for.
+            Some(put_off) if written.is_ok() && run.waits && !run.outbox.is_fed() => {
                 run.outbox.settle_until_due(claim, put_off);
                 run.tell(Event::PutOff { finished, time: until(put_off.due) }).await;
                 fault::point("told");

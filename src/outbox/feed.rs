@@ -139,9 +139,4 @@ impl Outbox {
         let by_time = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
         self.is_fed() && since.elapsed().max(by_time) > LATE
     }
-
-    /// Whether a message that is put off is somebody else's from then on.
-    pub(crate) fn forgets_what_is_put_off(&self) -> bool {
-        self.is_fed()
-    }
 }

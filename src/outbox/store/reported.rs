@@ -4,7 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -40,10 +40,7 @@ pub struct Reported {
 
 /// The file. Only its owner may read it, and only one worker has it at a time.
 #[derive(Debug)]
-pub struct Reports {
-    path: PathBuf,
-    state: Mutex<State>,
-}
+pub struct Reports(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -79,17 +76,11 @@ impl Reports {
             held.extend(serde_json::from_str(&line));
             line.clear();
         }
-        Ok(Some(Self { path: path.to_owned(), state: Mutex::new(State { file, held, is_torn }) }))
+        Ok(Some(Self(Mutex::new(State { file, held, is_torn }))))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How much that is.

@@ -49,7 +49,7 @@ pub struct Backlog {
 }
 
 impl Worker {
-    /// Becomes one, for some accounts. What it knows to have become of messages, and could not write down, is written down first.
+    /// Becomes one, for some accounts.
     pub fn start(location: &Location, accounts: &[String], now: Timestamp) -> Result<Self, StoreError> {
         let Location::Server(server) = location else { return Err(StoreError::NoWorkers(location.clone())) };
         // Whoever has other tables than this program needs is not found out in the middle.
