@@ -324,14 +324,12 @@ fn a_network_that_is_cut_loses_and_doubles_nothing() {
     assert!(in_doubt <= 1, "{in_doubt}");
 }
 
-#[test]
-fn an_outcome_is_kept_while_the_database_is_away() {
-    let mut cluster = Cluster::start(&[]);
-    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(400))).start();
-    let home = at(Home::new().with_outbox(&cluster.database()), &server, 40, "connections = 2");
+/// A worker that could not write down what it knows, since the database was away, and that has crashed; so many have a message.
+fn outcomes_kept(cluster: &mut Cluster, server: &Scripted, count: usize) -> (Home, usize) {
+    let home = at(Home::new().with_outbox(&cluster.database()), server, count, "connections = 2");
     home.run(&["outbox", "migrate"]).ended(0);
-    hand_over(&home, 40);
-    let worker = work(&home, &[]);
+    hand_over(&home, count);
+    let mut worker = work(&home, &[]);
     assert!(server.wait_until(Duration::from_secs(30), |server| server.accepted().len() > 3));
     // Two are on the wire.
     std::thread::sleep(Duration::from_millis(100));
@@ -339,22 +337,46 @@ fn an_outcome_is_kept_while_the_database_is_away() {
     std::thread::sleep(Duration::from_secs(2));
     let sent = server.deliveries().len();
     assert_eq!(server.accepted().len(), sent, "what was on the wire is finished");
-    let directory = home.path().join(".local/state/apiece/outcomes");
-    let kept: String = std::fs::read_dir(&directory)
-        .unwrap()
-        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
-        .collect();
+    let kept = kept(&home);
     assert!(kept.contains("\"outcome\":\"sent\""), "{kept}");
-    // Even a crash of the worker does not take that away.
-    let mut worker = worker;
     worker.kill().unwrap();
     worker.wait().unwrap();
     cluster.run();
-    let worker = work(&home, &["--until-done"]);
-    ended(worker).ended(0);
+    (home, sent)
+}
+
+/// What workers keep that they could not write down.
+fn kept(home: &Home) -> String {
+    let files = std::fs::read_dir(home.path().join(".local/state/apiece/outcomes")).unwrap();
+    files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn an_outcome_is_kept_while_the_database_is_away() {
+    let mut cluster = Cluster::start(&[]);
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(400))).start();
+    let (home, _) = outcomes_kept(&mut cluster, &server, 40);
+    ended(work(&home, &["--until-done"])).ended(0);
     assert_eq!((agree(&home, &server, 40), server.accepted().len()), (0, 40));
-    let left: u64 = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
-    assert_eq!(left, 0);
+    assert_eq!(kept(&home), "");
+}
+
+#[test]
+fn what_a_server_has_is_not_sent_again_although_somebody_wanted_that() {
+    let mut cluster = Cluster::start(&[]);
+    let server = server().on(Stage::Dot, Act::Delay(Duration::from_millis(400))).start();
+    let (home, sent) = outcomes_kept(&mut cluster, &server, 8);
+    assert!(sent < 8, "{sent}");
+    let id = home.last_campaign();
+    // A worker that is not heard of any more is waited for.
+    home.run(&["resolve", &id, "--all", "--send-again"]).ended(0);
+    let status = home.run(&["status", &id]).ended(0).stdout;
+    assert!(!status.contains("in doubt"), "{status}");
+    let (before, _) = status.split_once(" queued").unwrap();
+    hand_over(&home, before.rsplit(' ').next().unwrap().parse().unwrap());
+    ended(work(&home, &["--until-done"])).ended(0);
+    assert_eq!((agree(&home, &server, 8), server.accepted().len()), (0, 8));
+    assert_eq!(kept(&home), "");
 }
 
 #[test]

@@ -248,8 +248,9 @@ impl Office {
         let (mut pause, mut before, mut others) = (AWAY.0, None, others);
         while self.stop.reason().is_none() && !desks.iter().all(Desk::is_given_up) {
             self.board.beat();
-            let worker = match Worker::start(&self.place, names, Timestamp::now()) {
-                Ok(worker) => worker,
+            let start = |store: Store| Ok((Worker::start(&store, names, Timestamp::now())?, store));
+            let (worker, store) = match Store::open(&self.place).and_then(start) {
+                Ok(started) => started,
                 Err(why) => {
                     self.away(&why);
                     self.rest(pause);
@@ -258,11 +259,11 @@ impl Office {
                 }
             };
             let stay = Stay { office: self, worker: &worker, over: OnceLock::new(), done: AtomicBool::new(false) };
-            if stay.ask(self.settle(before.take(), &mut others)).is_some() {
+            if stay.ask(self.settle(&store, before.take(), &mut others)).is_some() {
                 pause = AWAY.0;
                 self.board.database(true);
                 self.board.lease_held();
-                self.work(&stay, desks);
+                self.work(&stay, &store, desks);
             }
             before = Some(worker.token());
             if stay.done.load(Ordering::SeqCst) {
@@ -280,7 +281,7 @@ impl Office {
         self.board.stopping();
         // What the last transactions came to.
         if !self.reports.is_empty() {
-            let _ = self.settle(before, &mut Vec::new());
+            let _ = Store::open(&self.place).and_then(|store| self.settle(&store, before, &mut Vec::new()));
         }
     }
 
@@ -299,8 +300,7 @@ impl Office {
     }
 
     /// Writes down what is known and could not be written down before; then what this worker was before is over.
-    fn settle(&self, before: Option<[u8; 16]>, others: &mut Vec<Reports>) -> Result<(), StoreError> {
-        let store = Store::open(&self.place)?;
+    fn settle(&self, store: &Store, before: Option<[u8; 16]>, others: &mut Vec<Reports>) -> Result<(), StoreError> {
         for reports in others.iter().chain([&*self.reports]) {
             let emptied = reports.settle(|held| {
                 let late = store.settle_reported(held)?.iter().filter(|written| !**written).count();
@@ -318,7 +318,7 @@ impl Office {
     }
 
     /// Sends through all accounts, each with a thread of its own, until the stay is over.
-    fn work(&self, stay: &Stay<'_>, desks: &[Desk]) {
+    fn work(&self, stay: &Stay<'_>, store: &Store, desks: &[Desk]) {
         std::thread::scope(|scope| {
             for desk in desks.iter().filter(|desk| !desk.is_given_up()) {
                 scope.spawn(move || {
@@ -328,18 +328,17 @@ impl Office {
                     std::mem::forget(over);
                 });
             }
-            self.tend(stay, desks);
+            self.tend(stay, store, desks);
         });
     }
 
     /// Looks after what all accounts have in common.
-    fn tend(&self, stay: &Stay<'_>, desks: &[Desk]) {
-        let Some(store) = stay.ask(Store::open(&self.place)) else { return };
+    fn tend(&self, stay: &Stay<'_>, store: &Store, desks: &[Desk]) {
         let (mut looked, mut counted): (Option<Instant>, Option<Instant>) = (None, None);
         let mut tidied = Instant::now();
         let mut refused = Vec::new();
         while !stay.is_over() && !desks.iter().all(Desk::is_given_up) {
-            if stay.worker.heard().is_none() {
+            if stay.worker.is_lost() {
                 let _ = stay.over.set(StoreError::Lost(self.place.clone()));
                 return;
             }
@@ -349,7 +348,7 @@ impl Office {
                 return;
             }
             // One session may have failed where the others did not.
-            if !self.reports.is_empty() && stay.ask(self.settle(None, &mut Vec::new())).is_none() {
+            if !self.reports.is_empty() && stay.ask(self.settle(store, None, &mut Vec::new())).is_none() {
                 return;
             }
             if tidied.elapsed() >= TIDY_EVERY {
@@ -360,18 +359,27 @@ impl Office {
             }
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 looked = Some(Instant::now());
-                if self.take_in_approved(stay, &store, desks, &mut refused).is_none() {
+                if self.take_in_approved(stay, store, desks, &mut refused).is_none() {
                     return;
                 }
             }
             if self.is_watched && counted.is_none_or(|counted| counted.elapsed() >= COUNT_EVERY) {
                 counted = Some(Instant::now());
-                if self.count(stay, &store, desks).is_none() {
+                if self.count(stay, store, desks).is_none() {
                     return;
                 }
             }
             if self.until_done && desks.iter().all(Desk::is_idle) {
-                stay.done.store(true, Ordering::SeqCst);
+                // Something may have come behind what was looked at before.
+                if self.take_in_approved(stay, store, desks, &mut refused).is_none() {
+                    return;
+                }
+                let mut open = desks.iter().filter(|desk| !desk.is_given_up());
+                let Some(has_work) = stay.ask(open.try_fold(false, |has, desk| Ok(has || desk.has_work(store)?)))
+                else {
+                    return;
+                };
+                stay.done.store(!has_work, Ordering::SeqCst);
             }
             stay.rest(if self.until_done { Duration::from_millis(100) } else { TEND_EVERY });
         }
@@ -445,7 +453,7 @@ impl Office {
         drop(taken);
         let details = serde_json::json!({ "account": desk.account.name, "how": "it was approved" });
         let deed = Deed { who: &who(), what: "handed over", details: &details };
-        store.hand_over(&overview, &desk.account.name, deed, now).map(drop).map_err(failed)
+        store.hand_over(&overview, &desk.account.name, deed, now).map_err(failed)
     }
 }
 

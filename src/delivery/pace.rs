@@ -13,15 +13,13 @@ use std::{
     time::Duration,
 };
 
-#[cfg(feature = "postgres")]
-use jiff::Timestamp;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
 
 #[cfg(feature = "postgres")]
-use crate::outbox::{Given, Grants};
+use crate::outbox::{Given, Grants, Moment};
 use crate::{
     campaign::Rate,
     outbox::{Ledger, News, SeenLedger, StoreError},
@@ -107,9 +105,9 @@ pub(super) struct Slot {
     /// Whether it was written down that a transaction begins with it
     is_told: AtomicBool,
     is_closed: bool,
-    /// When it was had, by two clocks
+    /// When it was had
     #[cfg(feature = "postgres")]
-    since: (Instant, Timestamp),
+    since: Moment,
 }
 
 /// When there is room.
@@ -420,7 +418,7 @@ impl Slot {
             is_told: AtomicBool::new(false),
             is_closed: false,
             #[cfg(feature = "postgres")]
-            since: (Instant::now(), Timestamp::now()),
+            since: Moment::now(),
         }
     }
 
@@ -430,8 +428,7 @@ impl Slot {
     pub(super) fn is_good(&self) -> bool {
         #[cfg(feature = "postgres")]
         if self.pace.grants.is_some() {
-            let by_time = Duration::try_from(Timestamp::now().duration_since(self.since.1)).unwrap_or(Duration::MAX);
-            return self.since.0.elapsed().max(by_time) < MOST_AGE;
+            return self.since.ago() < MOST_AGE;
         }
         true
     }

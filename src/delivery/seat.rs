@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Event, Finished, Reply, StopReason,
@@ -20,7 +17,7 @@ use super::{
 };
 use crate::{
     fault,
-    outbox::{Claim, Outcome, PutOff, Work, Written},
+    outbox::{Claim, Moment, Outcome, PutOff, Work, Written},
 };
 
 /// A message comes back to the queue so often when its connection is lost before its end; then it is put off.
@@ -166,7 +163,7 @@ impl Seat {
         let run = Arc::clone(&self.run);
         let mut outgoing = outgoing;
         // On its way to the disk while the envelope is on its way to the server.
-        let mut written = (Instant::now(), Timestamp::now());
+        let mut written = Moment::now();
         let mut begun = run.begin(&outgoing, connection, &slot);
         if let Some(why) = connection.refuses(&outgoing.parcel) {
             slot.unused();
@@ -216,7 +213,7 @@ impl Seat {
                 run.release(next);
                 return;
             }
-            written = (Instant::now(), Timestamp::now());
+            written = Moment::now();
             begun = run.begin(&next, connection, &slot);
             opened = connection.opened(&next.parcel, slot).await;
             outgoing = next;

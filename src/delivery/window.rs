@@ -11,9 +11,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use jiff::Timestamp;
-use tokio::time::Instant;
-
 use super::{
     connect::{Ahead, Answer, Connection},
     outcome::{Fate, Happening, Stage},
@@ -22,7 +19,7 @@ use super::{
     seat::{Seat, written_down},
     transaction::{End, Parcel, Trouble},
 };
-use crate::fault;
+use crate::{fault, outbox::Moment};
 
 /// A message that is on the way.
 struct Flight {
@@ -57,7 +54,7 @@ impl Seat {
                     None => run.following(connection, self.number).await,
                 };
                 let Some((outgoing, slot)) = following else { break };
-                let since = (Instant::now(), Timestamp::now());
+                let since = Moment::now();
                 let written = run.begin(&outgoing, connection, &slot);
                 if let Some(why) = connection.refuses(&outgoing.parcel) {
                     slot.unused();

@@ -2,10 +2,9 @@
 
 use std::{ops::Range, time::Duration};
 
-use jiff::Timestamp;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
-use super::{Journal, Outbox, Outcome, PutOff};
+use super::{Journal, Moment, Outbox, Outcome, PutOff};
 use crate::{message::Digest, recipients::Selection};
 
 /// A mark that was not written down within so long is not gone by: a lease is over after thirty seconds.
@@ -133,10 +132,8 @@ impl Outbox {
         self.state().feed.as_ref().map_or(0, |feed| feed.portions.len())
     }
 
-    /// Whether a mark that was asked for then is too old to go by: a worker's lease may be over. By two clocks, one of which knows
-    /// whether the machine slept.
-    pub(crate) fn is_late(&self, (since, time): (Instant, Timestamp)) -> bool {
-        let by_time = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
-        self.is_fed() && since.elapsed().max(by_time) > LATE
+    /// Whether a mark that was asked for then is too old to go by: a worker's lease may be over.
+    pub(crate) fn is_late(&self, since: Moment) -> bool {
+        self.is_fed() && since.ago() > LATE
     }
 }

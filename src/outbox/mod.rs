@@ -5,6 +5,7 @@
 mod database;
 mod feed;
 mod files;
+mod moment;
 mod prepare;
 mod same;
 mod sorted;
@@ -37,6 +38,7 @@ pub use self::{
     store::{Backlog, Given, Grants, OpenPlace, Places, Waiting, Worker},
 };
 pub(crate) use self::{
+    moment::Moment,
     prepare::inspect,
     store::{without_addresses, without_people},
 };
@@ -157,6 +159,12 @@ impl Counts {
     #[must_use]
     pub fn total(&self) -> usize {
         self.0.iter().sum()
+    }
+
+    /// How many have each outcome that there is, by its name: as records and logs have it.
+    pub(crate) fn known(&self) -> serde_json::Map<String, serde_json::Value> {
+        let known = Outcome::ALL.into_iter().filter(|outcome| self.of(*outcome) > 0);
+        known.map(|outcome| (outcome.name().to_owned(), self.of(outcome).into())).collect()
     }
 
     /// Whether some are still to be sent, or are being sent.

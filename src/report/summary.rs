@@ -69,9 +69,7 @@ impl Summary<'_> {
     /// The same in few words, for the log: nothing about anybody.
     #[must_use]
     pub fn details(&self) -> Value {
-        let counts = self.counts();
-        let known = Outcome::ALL.into_iter().filter(|outcome| counts.of(*outcome) > 0);
-        let counts = known.map(|outcome| (outcome.name().to_owned(), Value::from(counts.of(outcome))));
+        let counts = self.counts().known().into_iter();
         let why = self.stopped.as_ref().map(|reason| ("why".to_owned(), Value::from(json::reason_text(reason))));
         let pauses = Some(self.heard.pauses).filter(|pauses| *pauses > 0);
         let pauses = pauses.map(|pauses| ("pauses".to_owned(), Value::from(pauses)));

@@ -81,6 +81,11 @@ impl Desk {
         self.is_idle.load(Ordering::SeqCst) || self.is_given_up()
     }
 
+    /// Whether something is left that workers are to send through it.
+    pub(super) fn has_work(&self, store: &Store) -> Result<bool, StoreError> {
+        store.has_work(&self.account.name)
+    }
+
     /// Whether nothing can be sent through it until a person does something.
     pub(super) fn is_given_up(&self) -> bool {
         self.given_up.get().is_some()
@@ -159,7 +164,7 @@ impl Desk {
 
     fn look_idle(&self, stay: &Stay<'_>, store: &Store) -> Option<()> {
         if stay.office.until_done {
-            let has_work = stay.ask(store.has_work(&self.account.name))?;
+            let has_work = stay.ask(self.has_work(store))?;
             self.is_idle.store(!has_work, Ordering::SeqCst);
         }
         Some(())
@@ -177,7 +182,7 @@ impl Desk {
             Some(StopReason::Interrupted(_)) => Sent::Over,
             Some(StopReason::NoRecord { why }) => {
                 let place = stay.office.place.clone();
-                let is_lost = stay.worker.heard().is_none();
+                let is_lost = stay.worker.is_lost();
                 let why = if is_lost { StoreError::Lost(place) } else { StoreError::Unreached(place, why.clone()) };
                 let _ = stay.over.set(why);
                 Sent::Over

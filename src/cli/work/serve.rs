@@ -50,8 +50,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// So many messages are in a batch.
 const BATCH: usize = 100;
 
-/// So many batches are taken ahead, at most.
+/// So many batches are taken at once, at most.
 const MOST_AHEAD: usize = 20;
+
+/// What is taken at once is to last so long, at least and at most: whoever takes much more has it for itself once others have nothing left.
+const LASTS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(400));
 
 /// What was read of a campaign.
 pub(super) struct Kept {
@@ -287,7 +290,7 @@ impl Turn<'_> {
         let listener = office.runtime.spawn(report::listen_for_worker(receiver, desk.account.name.clone(), board));
         let engine = office.runtime.spawn(delivery::run(job, sender, self.stop.clone()));
         let began = Instant::now();
-        let (mut ahead, mut looked, mut dry) = (1, Instant::now(), None::<Instant>);
+        let (mut looked, mut ahead) = (Instant::now(), Ahead { batches: 1, taken: Instant::now(), dry: None });
         while !engine.is_finished() {
             if let Some(reason) = office.stop.reason() {
                 self.stop.request(reason);
@@ -305,7 +308,7 @@ impl Turn<'_> {
                         looked = Instant::now();
                         self.look(began.elapsed() > self.long, desk)?;
                     }
-                    self.feed(desk, &mut ahead, &mut dry)
+                    self.feed(desk, &mut ahead)
                 })();
                 self.stay.ask(turned);
             }
@@ -338,35 +341,53 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Takes further batches where few messages are left, and gives back those that are done. More are taken ahead where they do not
-    /// last.
-    fn feed(&self, desk: &Desk, ahead: &mut usize, dry: &mut Option<Instant>) -> Result<(), StoreError> {
+    /// Takes further batches where few messages are left, and gives back those that are done.
+    fn feed(&self, desk: &Desk, ahead: &mut Ahead) -> Result<(), StoreError> {
         let done = self.outbox.take_done();
         self.store.give_batches_back(self.stay.worker, self.campaign, &done)?;
         let waiting = self.outbox.waiting();
         // What waits for a domain is here as well.
-        if waiting * 2 >= *ahead * BATCH || self.outbox.portions() > MOST_AHEAD * 2 {
+        if waiting * 4 >= ahead.batches * BATCH || self.outbox.portions() > MOST_AHEAD * 2 {
             return Ok(());
         }
         // There were none a moment ago: once nothing is left that is asked again, and the run ends.
-        if waiting > 0 && dry.is_some_and(|dry| dry.elapsed() < LOOK_EVERY) {
+        if waiting > 0 && ahead.dry.is_some_and(|dry| dry.elapsed() < LOOK_EVERY) {
             return Ok(());
         }
-        let portions = self.store.take_batches(self.stay.worker, self.campaign, &desk.account.name, *ahead)?;
+        let portions = self.store.take_batches(self.stay.worker, self.campaign, &desk.account.name, ahead.batches)?;
         if portions.is_empty() {
-            *dry = Some(Instant::now());
+            ahead.dry = Some(Instant::now());
             if self.outbox.waiting() == 0 {
                 self.outbox.end_feed();
             }
             return Ok(());
         }
-        *dry = None;
-        if waiting == 0 {
-            *ahead = (*ahead * 2).min(MOST_AHEAD);
-        }
+        ahead.were_taken();
         for portion in &portions {
             self.outbox.feed(portion);
         }
         Ok(())
+    }
+}
+
+/// How much is taken at once, by how long it lasted.
+struct Ahead {
+    batches: usize,
+    /// When some were taken
+    taken: Instant,
+    /// When there were none to take
+    dry: Option<Instant>,
+}
+
+impl Ahead {
+    /// Some were taken now, because those before are about to run out.
+    fn were_taken(&mut self) {
+        let lasted = self.taken.elapsed();
+        if lasted < LASTS.0 {
+            self.batches = (self.batches * 2).min(MOST_AHEAD);
+        } else if lasted > LASTS.1 {
+            self.batches = (self.batches / 2).max(1);
+        }
+        (self.taken, self.dry) = (Instant::now(), None);
     }
 }

@@ -4,13 +4,14 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use jiff::Timestamp;
-
 use super::{Campaign, StoreError};
-use crate::outbox::database::{Database, Done, Fault, Location, values};
+use crate::outbox::{
+    Moment,
+    database::{Database, Done, Fault, Location, values},
+};
 
 /// A slot that was not used for so long is not used any more. Its holder was heard of when it was given, and is not taken for gone sooner
 /// than after ten seconds: until then nobody says that the slot is over.
@@ -56,15 +57,8 @@ struct Stash {
 #[derive(Debug)]
 struct Kept {
     slot: i64,
-    /// When it was asked for, by two clocks: one of them knows whether the machine slept.
-    since: (Instant, Timestamp),
-}
-
-impl Kept {
-    fn is_good(&self) -> bool {
-        let by_time = Duration::try_from(Timestamp::now().duration_since(self.since.1)).unwrap_or(Duration::MAX);
-        self.since.0.elapsed().max(by_time) < KEPT
-    }
+    /// When it was asked for
+    since: Moment,
 }
 
 impl Grants {
@@ -102,7 +96,7 @@ impl Grants {
     pub fn at_once(&self) -> Option<i64> {
         let mut stash = self.stash();
         while let Some(kept) = stash.slots.pop_front() {
-            if kept.is_good() {
+            if kept.since.ago() < KEPT {
                 return Some(kept.slot);
             }
             stash.stale.push(kept.slot);
@@ -116,7 +110,7 @@ impl Grants {
             return Ok(Given::Slot(slot));
         }
         self.give_back_stale()?;
-        let since = (Instant::now(), Timestamp::now());
+        let since = Moment::now();
         let smallest = windows.iter().map(|(count, _)| *count as u64).min().unwrap_or(MOST);
         let wanted = i64::try_from((smallest / PART).clamp(1, MOST)).unwrap_or(1);
         let windows: Vec<String> =
@@ -218,6 +212,8 @@ pub struct Places {
     account: String,
     holder: [u8; 16],
     most: i64,
+    /// Those that are closed, and could not be given back yet
+    closed: Mutex<Vec<i64>>,
 }
 
 impl Places {
@@ -238,7 +234,14 @@ impl Places {
         let database = connect().map_err(|why: Fault| StoreError::of(location, &why))?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let (location, account) = (location.clone(), account.to_owned());
-        Ok(Some(Arc::new(Self { database: Mutex::new(database), location, account, holder, most })))
+        Ok(Some(Arc::new(Self {
+            database: Mutex::new(database),
+            location,
+            account,
+            holder,
+            most,
+            closed: Mutex::default(),
+        })))
     }
 
     fn with<T>(&self, with: impl FnOnce(&Database) -> Done<T>) -> Result<T, StoreError> {
@@ -246,8 +249,21 @@ impl Places {
         with(&database).map_err(|why| StoreError::of(&self.location, &why))
     }
 
+    /// Gives back those that are closed. Waits for the database; where that is away, it is tried again with the next.
+    fn give_back(&self) {
+        let closed = std::mem::take(&mut *self.closed.lock().unwrap_or_else(PoisonError::into_inner));
+        if closed.is_empty() {
+            return;
+        }
+        let sql = "DELETE FROM place WHERE number = ANY (string_to_array(?, ' ')::BIGINT[])";
+        if self.with(|database| database.run(sql, values![joined(&closed)])).is_err() {
+            self.closed.lock().unwrap_or_else(PoisonError::into_inner).extend(closed);
+        }
+    }
+
     /// The right to open one more connection, if there is one now. Waits for the database.
     pub fn take(self: &Arc<Self>) -> Result<Option<OpenPlace>, StoreError> {
+        self.give_back();
         let values = values![self.account, self.holder, self.most];
         let number: Option<i64> =
             self.with(|database| database.one("SELECT take_place(?, ?, ?)", values, |row| row.get(0)))?;
@@ -256,6 +272,7 @@ impl Places {
 
     /// How many connections are this one's when all workers of the account have equally many. Waits for the database.
     pub fn share(&self) -> Result<usize, StoreError> {
+        self.give_back();
         let sql = "SELECT count(*) FROM worker WHERE ? = ANY (accounts) AND until > clock_timestamp()";
         let workers: i64 = self.with(|database| database.one(sql, values![self.account], |row| row.get(0)))?;
         let (workers, most) = (u64::try_from(workers.max(1)).unwrap_or(1), u64::try_from(self.most).unwrap_or(1));
@@ -272,13 +289,12 @@ pub struct OpenPlace {
 
 impl Drop for OpenPlace {
     fn drop(&mut self) {
-        let (places, number) = (Arc::clone(&self.places), self.number);
-        let give_back =
-            move || drop(places.with(|database| database.run("DELETE FROM place WHERE number = ?", values![number])));
+        self.places.closed.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
         // Nobody waits for it, least of all a thread that others share.
+        let places = Arc::clone(&self.places);
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(give_back)),
-            Err(_) => give_back(),
+            Ok(runtime) => drop(runtime.spawn_blocking(move || places.give_back())),
+            Err(_) => places.give_back(),
         }
     }
 }

@@ -49,19 +49,19 @@ pub struct Backlog {
 }
 
 impl Worker {
-    /// Becomes one, for some accounts.
-    pub fn start(location: &Location, accounts: &[String], now: Timestamp) -> Result<Self, StoreError> {
-        let Location::Server(server) = location else { return Err(StoreError::NoWorkers(location.clone())) };
-        // Whoever has other tables than this program needs is not found out in the middle.
-        Store::open(location)?;
+    /// Becomes one, of those that share a record, for some accounts.
+    pub fn start(store: &Store, accounts: &[String], now: Timestamp) -> Result<Self, StoreError> {
+        let Location::Server(server) = &store.location else {
+            return Err(StoreError::NoWorkers(store.location.clone()));
+        };
         let lease = Arc::new(Lease::work(server, accounts, now)?);
-        Ok(Self { location: location.clone(), lease })
+        Ok(Self { location: store.location.clone(), lease })
     }
 
-    /// How long ago it was heard of; none if it is over.
+    /// Whether it is known to be one no longer: nobody heard of it for too long.
     #[must_use]
-    pub fn heard(&self) -> Option<Duration> {
-        self.lease.heard().ago()
+    pub fn is_lost(&self) -> bool {
+        self.lease.is_lost()
     }
 
     /// A campaign, to send batches of it, together with other workers.
@@ -82,14 +82,14 @@ impl Worker {
 }
 
 impl Store {
-    /// Hands a campaign over to the workers of an account; whether nobody had done that before. Its messages are due from now on.
+    /// Hands a campaign over to the workers of an account. Its messages are due from now on.
     pub fn hand_over(
         &self,
         campaign: &Overview,
         account: &str,
         deed: Deed<'_>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         campaign.check_own()?;
         let Location::Server(_) = self.location else { return Err(StoreError::NoWorkers(self.location.clone())) };
         let write = || {
@@ -109,12 +109,11 @@ impl Store {
                  ON CONFLICT (campaign, first) DO UPDATE SET due = 0",
                 values![campaign.number],
             )?;
-            let is_new = before != Some(None);
-            if is_new {
+            // Nobody had done so, or workers had stopped.
+            if before != Some(None) {
                 log::add(&change, &campaign.id, deed, now)?;
             }
-            change.commit()?;
-            Ok(is_new)
+            change.commit()
         };
         write().map_err(|why: Fault| self.error(&why))
     }
@@ -235,21 +234,21 @@ impl Store {
         tidied.map(drop).map_err(|why| self.error(&why))
     }
 
-    /// Ends the workers that are not heard of any more; gives how many.
-    pub fn end_lost_workers(&self) -> Result<usize, StoreError> {
-        let Database::Postgres(session) = &self.database else { return Ok(0) };
+    /// Ends the workers that are not heard of any more.
+    pub fn end_lost_workers(&self) -> Result<(), StoreError> {
+        let Database::Postgres(session) = &self.database else { return Ok(()) };
         end_lost_workers(session).map_err(|why| self.error(&why))
     }
 
-    /// Once nothing of a campaign is left to do, and nobody has any of it: that is written down, if it is not yet. Whether that is so.
-    /// Should something be left that nobody would take, it is due again.
-    pub fn note_end(&self, campaign: &Overview, who: &str, now: Timestamp) -> Result<bool, StoreError> {
+    /// Once nothing of a campaign is left to do, and nobody has any of it: that is written down, if it is not yet. Should something be left
+    /// that nobody would take, it is due again.
+    pub fn note_end(&self, campaign: &Overview, who: &str, now: Timestamp) -> Result<(), StoreError> {
         let number = campaign.number;
         let write = || {
             let sql =
                 "SELECT EXISTS (SELECT 1 FROM batch WHERE campaign = ? AND (holder IS NOT NULL OR due IS NOT NULL))";
             if self.database.one(sql, values![number], |row| row.get(0))? {
-                return Ok(false);
+                return Ok(());
             }
             let change = self.database.change()?;
             let forgotten = change.run(
@@ -258,21 +257,16 @@ impl Store {
                 values![number],
             )?;
             if forgotten > 0 {
-                change.commit()?;
-                return Ok(false);
+                return change.commit();
             }
             // Whoever sent part of it after somebody else had said that it was over says so again.
             let sql = "SELECT what FROM log WHERE campaign = ? AND what IN ('handed over', 'started', 'stopped') ORDER BY number DESC LIMIT 1";
             let last: Option<String> = change.perhaps(sql, values![campaign.id], |row| row.get(0))?;
             if last.as_deref() == Some("started") {
-                let counts = self.counts(number)?;
-                let known = crate::outbox::Outcome::ALL.into_iter().filter(|outcome| counts.of(*outcome) > 0);
-                let known = known.map(|outcome| (outcome.name().to_owned(), counts.of(outcome).into()));
-                let details = serde_json::Value::Object(known.collect());
+                let details = serde_json::Value::Object(self.counts(number)?.known());
                 log::add(&change, &campaign.id, Deed { who, what: "stopped", details: &details }, now)?;
             }
-            change.commit()?;
-            Ok(true)
+            change.commit()
         };
         write().map_err(|why: Fault| self.error(&why))
     }
@@ -327,7 +321,8 @@ impl Store {
     }
 
     /// Writes down what became of messages according to a worker that knew it when it could not be written down. What others have
-    /// found out, or decided, meanwhile stays; gives for each whether it was written down.
+    /// found out, or decided, meanwhile stays; but one that is to be sent again, or was taken back, and that the server has, is
+    /// sent. Gives for each whether it was written down.
     pub fn settle_reported(&self, reported: &[Reported]) -> Result<Vec<bool>, StoreError> {
         let write = |one: &Reported| -> Done<bool> {
             let change = self.database.change()?;
@@ -336,9 +331,10 @@ impl Store {
             change.all(sql, values![one.campaign, one.position / 100 * 100], |_| Ok(()))?;
             let sql = "SELECT number FROM attempt WHERE campaign = ?1 AND position = ?2 AND began = ?3 AND outcome IN ('sending', 'in_doubt')
                  AND number = (SELECT max(number) FROM attempt WHERE campaign = ?1 AND position = ?2)
-                 AND EXISTS (SELECT 1 FROM message WHERE campaign = ?1 AND position = ?2 AND state IN ('sending', 'in_doubt'))
+                 AND EXISTS (SELECT 1 FROM message WHERE campaign = ?1 AND position = ?2 AND (state IN ('sending', 'in_doubt')
+                     OR ?4 = 'sent' AND state IN ('queued', 'cancelled')))
                  AND EXISTS (SELECT 1 FROM campaign WHERE number = ?1 AND purged IS NULL)";
-            let values = values![one.campaign, one.position, one.began];
+            let values = values![one.campaign, one.position, one.began, one.outcome];
             let Some(attempt) = change.perhaps(sql, values, |row| row.get::<i64>(0))? else { return Ok(false) };
             change.run(
                 "UPDATE attempt SET outcome = ?, code = ?, enhanced = ?, said = ?, ended = ? WHERE number = ?",
@@ -348,6 +344,10 @@ impl Store {
                 let sql = "UPDATE message SET state = ? WHERE campaign = ? AND position = ? AND state = ?";
                 change.run(sql, values![outcome, one.campaign, one.position, from])
             };
+            if one.outcome == "sent" {
+                become_("queued", "cancelled")?;
+                become_("sending", "queued")?;
+            }
             // From what only its server knew it goes by way of the queue, unless it was sent.
             if one.outcome != "sent" && one.outcome != "in_doubt" {
                 become_("queued", "in_doubt")?;

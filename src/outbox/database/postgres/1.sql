@@ -191,15 +191,27 @@ CREATE TRIGGER log_is_not_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON log
 -- Until when a run is heard of that says now that it is there: one that nobody heard of for so long is over.
 CREATE FUNCTION heard_until() RETURNS TIMESTAMPTZ LANGUAGE sql AS $$ SELECT clock_timestamp() + interval '30 seconds' $$;
 
--- A campaign is still the caller's own, and nobody takes it before the transaction ends.
+-- Says of a worker or a run that it is heard of now, unless its time was up.
+CREATE FUNCTION must_be_heard_of(_token BYTEA) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE worker SET until = greatest(until, heard_until()) WHERE token = _token AND until > clock_timestamp();
+    IF NOT FOUND THEN
+        UPDATE run SET until = greatest(until, heard_until()) WHERE token = _token AND until > clock_timestamp();
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'its lease has ended' USING ERRCODE = 'AP001';
+    END IF;
+END $$;
+
+-- A campaign is still the caller's own, and nobody takes it before the transaction ends. A worker has parts of campaigns, and is one no
+-- longer once its time was up; a run goes on as long as nobody else has its campaign.
 CREATE FUNCTION hold(own TEXT, mine BYTEA) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF own IS NULL THEN
-        -- A worker has parts of campaigns, and is one no longer once its time was up.
-        UPDATE worker SET until = greatest(until, heard_until()) WHERE token = mine AND until > clock_timestamp();
-    ELSE
-        UPDATE run SET until = greatest(until, heard_until()) WHERE campaign = own AND token = mine;
+        PERFORM must_be_heard_of(mine);
+        RETURN;
     END IF;
+    UPDATE run SET until = greatest(until, heard_until()) WHERE campaign = own AND token = mine;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'another program has the campaign now' USING ERRCODE = 'AP001';
     END IF;
@@ -287,18 +299,6 @@ CREATE FUNCTION is_alive(_token BYTEA) RETURNS BOOLEAN LANGUAGE sql STABLE AS $$
         OR EXISTS (SELECT 1 FROM run WHERE token = _token AND until > clock_timestamp())
 $$;
 
--- Says of the holder of something that it is heard of now; whether it still was.
-CREATE FUNCTION is_heard_of(_token BYTEA) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE worker SET until = greatest(until, heard_until())
-        WHERE token = _token AND until > clock_timestamp();
-    IF NOT FOUND THEN
-        UPDATE run SET until = greatest(until, heard_until())
-            WHERE token = _token AND until > clock_timestamp();
-    END IF;
-    RETURN FOUND;
-END $$;
-
 -- Takes slots of an account, as many as are wanted or as its windows have room for, each of which has a number and a length in
 -- milliseconds. Gives the number of each; or, where there is none, minus the milliseconds until there may be one, or nothing where
 -- nobody knows. One at a time does this for an account, so that no window ever holds more.
@@ -315,9 +315,7 @@ DECLARE
     _is_known BOOLEAN := true;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('apiece slots ' || _account, 0));
-    IF NOT is_heard_of(_holder) THEN
-        RAISE EXCEPTION 'its lease has ended' USING ERRCODE = 'AP001';
-    END IF;
+    PERFORM must_be_heard_of(_holder);
     _at := now_ms();
     FOR _most, _length IN SELECT split_part(pair, '/', 1)::BIGINT, split_part(pair, '/', 2)::BIGINT
                           FROM unnest(string_to_array(_windows, ' ')) AS pair LOOP
@@ -352,9 +350,7 @@ DECLARE
     _number BIGINT;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('apiece places ' || _account, 0));
-    IF NOT is_heard_of(_holder) THEN
-        RAISE EXCEPTION 'its lease has ended' USING ERRCODE = 'AP001';
-    END IF;
+    PERFORM must_be_heard_of(_holder);
     DELETE FROM place WHERE account = _account AND lost < clock_timestamp() - interval '5 minutes';
     UPDATE place SET lost = clock_timestamp() WHERE account = _account AND lost IS NULL AND NOT is_alive(holder);
     SELECT count(*) FILTER (WHERE lost IS NULL), count(*) FILTER (WHERE lost IS NOT NULL) INTO _alive, _lost
@@ -375,9 +371,7 @@ DECLARE
 BEGIN
     -- Whoever wants the campaign alone waits for this, and sees it then.
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('apiece queue', _campaign));
-    IF NOT is_heard_of(_token) THEN
-        RAISE EXCEPTION 'its lease has ended' USING ERRCODE = 'AP001';
-    END IF;
+    PERFORM must_be_heard_of(_token);
     SELECT id INTO _id FROM campaign WHERE number = _campaign;
     -- First, so that one that comes back at this moment is seen behind it.
     DELETE FROM run WHERE campaign = _id AND until <= clock_timestamp();
@@ -416,12 +410,12 @@ END $$;
 
 -- Ends a worker that is not heard of any more, or that goes: what it was sending only its server knows, and what it only had goes
 -- back into the queue. Whether its connections are known to be closed.
-CREATE FUNCTION end_worker(_token BYTEA, _is_closed BOOLEAN) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+CREATE FUNCTION end_worker(_token BYTEA, _is_closed BOOLEAN) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- Waits for what it is writing at this moment; nothing comes behind that.
     DELETE FROM worker WHERE token = _token;
     IF NOT FOUND THEN
-        RETURN false;
+        RETURN;
     END IF;
     UPDATE attempt SET outcome = 'in_doubt', ended = now_ms(), said = 'the worker ended here' FROM batch
         WHERE batch.holder = _token AND attempt.campaign = batch.campaign
@@ -436,7 +430,6 @@ BEGIN
         UPDATE place SET lost = clock_timestamp() WHERE holder = _token AND lost IS NULL;
     END IF;
     UPDATE batch SET holder = NULL, due = 0 WHERE holder = _token;
-    RETURN true;
 END $$;
 
 -- Where all of this went, or where it came from. Nothing is changed or sent any more in an outbox that was moved into another one.

@@ -2,7 +2,10 @@
 //! again that it is still there.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -54,31 +57,9 @@ impl What {
 pub(in crate::outbox) struct Lease {
     what: What,
     token: [u8; 16],
-    heard: Arc<Heard>,
+    is_lost: Arc<AtomicBool>,
     end: Arc<(Mutex<bool>, Condvar)>,
     beating: Option<JoinHandle<()>>,
-}
-
-/// When somebody was heard of for the last time, as far as that one knows.
-#[derive(Debug)]
-pub(in crate::outbox) struct Heard(Mutex<Option<(Instant, Timestamp)>>);
-
-impl Heard {
-    fn note(&self, at: Option<(Instant, Timestamp)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
-    }
-
-    /// How long ago it was. A machine that slept knows it by one of its two clocks.
-    pub(in crate::outbox) fn ago(&self) -> Option<Duration> {
-        let (instant, time) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let by_time = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
-        Some(instant.elapsed().max(by_time))
-    }
-}
-
-/// Now, by both clocks.
-fn now() -> (Instant, Timestamp) {
-    (Instant::now(), Timestamp::now())
 }
 
 impl Lease {
@@ -89,7 +70,6 @@ impl Lease {
         let token: [u8; 16] = random().map_err(failed)?;
         let (what, about) = (What::Run(campaign.to_owned()), about(now));
         let mut patience = PATIENCE;
-        let mut heard = self::now();
         while !try_to_take(&session, campaign, token, &about).map_err(failed)? {
             let holder = holder(&session, campaign).map_err(failed)?;
             match (holder, patience) {
@@ -100,7 +80,6 @@ impl Lease {
                     std::thread::sleep(PAUSE);
                 }
             }
-            heard = self::now();
         }
         let since = Instant::now();
         while let Some(holder) = working(&session, campaign).map_err(failed)? {
@@ -109,10 +88,9 @@ impl Lease {
                 return Err(StoreError::Running { id: campaign.to_owned(), holder });
             }
             std::thread::sleep(PAUSE * 5);
-            heard = self::now();
             Fence { what: what.clone(), token }.renew(&session).map_err(failed)?;
         }
-        Self::beating(session, server, what, (token, heard))
+        Self::beating(session, server, what, token)
     }
 
     /// Becomes one of the workers.
@@ -121,24 +99,18 @@ impl Lease {
         let session = Session::connect(server).map_err(failed)?;
         let token: [u8; 16] = random().map_err(failed)?;
         locks(&session, What::Worker.key(&token)).map_err(failed)?;
-        let heard = self::now();
         let sql = "INSERT INTO worker (token, holder, accounts, until) VALUES (?, ?, string_to_array(?, chr(10)), heard_until())";
         session.run(sql, values![token, about(now), accounts.join("\n")]).map_err(failed)?;
-        Self::beating(session, server, What::Worker, (token, heard))
+        Self::beating(session, server, What::Worker, token)
     }
 
-    fn beating(
-        session: Session,
-        server: &Server,
-        what: What,
-        (token, at): ([u8; 16], (Instant, Timestamp)),
-    ) -> Result<Self, StoreError> {
-        let heard = Arc::new(Heard(Mutex::new(Some(at))));
+    fn beating(session: Session, server: &Server, what: What, token: [u8; 16]) -> Result<Self, StoreError> {
+        let is_lost = Arc::new(AtomicBool::new(false));
         let mut lease =
-            Self { what: what.clone(), token, heard: Arc::clone(&heard), end: Arc::default(), beating: None };
+            Self { what: what.clone(), token, is_lost: Arc::clone(&is_lost), end: Arc::default(), beating: None };
         let (of, end) = (server.clone(), Arc::clone(&lease.end));
         let beating = std::thread::Builder::new().name("lease".into()).spawn(move || {
-            beat(session, &of, &Fence { what, token }, &heard, &end);
+            beat(session, &of, &Fence { what, token }, &is_lost, &end);
         });
         let failed =
             |why: std::io::Error| StoreError::of(&Location::Server(server.clone()), &Fault::Unreached(why.to_string()));
@@ -151,9 +123,9 @@ impl Lease {
         Fence { what: self.what.clone(), token: self.token }
     }
 
-    /// When it was last renewed.
-    pub(in crate::outbox) fn heard(&self) -> &Arc<Heard> {
-        &self.heard
+    /// Whether it is known to be over: nobody heard of its holder for too long.
+    pub(in crate::outbox) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::SeqCst)
     }
 }
 
@@ -209,21 +181,19 @@ fn working(session: &Session, campaign: &str) -> Done<Option<String>> {
     Ok(session.rows(sql, values![number])?.first().map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Ends the workers that are not heard of any more; gives how many. Where the database itself was away, all are given the time to
+/// Ends the workers that are not heard of any more. Where the database itself was away, all are given the time to
 /// come back.
-pub(in crate::outbox) fn end_lost_workers(session: &Session) -> Done<usize> {
+pub(in crate::outbox) fn end_lost_workers(session: &Session) -> Done<()> {
     let sql = "SELECT token, until < clock_timestamp() FROM worker
          WHERE until < clock_timestamp() + interval '20 seconds'
              AND pg_postmaster_start_time() < clock_timestamp() - interval '30 seconds'";
-    let mut ended = 0;
     for row in session.rows(sql, &[])? {
         let (token, is_over): (Vec<u8>, bool) = (row.try_get(0)?, row.try_get(1)?);
         // Whose session is gone is gone itself, with its connections.
         let key = key(b"apiece worker", &token);
         let is_gone = locks(session, key)?;
         if is_gone || is_over {
-            let rows = session.rows("SELECT end_worker(?, ?)", values![token, is_gone])?;
-            ended += usize::from(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false));
+            session.rows("SELECT end_worker(?, ?)", values![token, is_gone])?;
         }
         if is_gone {
             session.rows("SELECT pg_advisory_unlock(?)", values![key])?;
@@ -235,7 +205,7 @@ pub(in crate::outbox) fn end_lost_workers(session: &Session) -> Done<usize> {
          WHERE holder IS NOT NULL AND NOT EXISTS (SELECT 1 FROM worker WHERE token = batch.holder)",
         &[],
     )?;
-    Ok(ended)
+    Ok(())
 }
 
 /// What must still be so whenever something is written.
@@ -271,7 +241,7 @@ impl Fence {
 }
 
 /// Says that somebody is there until that ends, or until another has what it had.
-fn beat(session: Session, server: &Server, fence: &Fence, heard: &Heard, end: &(Mutex<bool>, Condvar)) {
+fn beat(session: Session, server: &Server, fence: &Fence, is_lost: &AtomicBool, end: &(Mutex<bool>, Condvar)) {
     let (mut session, mut has_lock) = (Some(session), true);
     loop {
         let is_over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -288,21 +258,16 @@ fn beat(session: Session, server: &Server, fence: &Fence, heard: &Heard, end: &(
             },
             Ok,
         );
-        let at = now();
         if let Ok(connected) = connected {
             // The session before may have it for a while.
             has_lock = has_lock || locks(&connected, key).unwrap_or(false);
             match fence.renew(&connected) {
-                Err(Fault::Lost) => return heard.note(None),
-                Ok(()) => {
-                    heard.note(Some(at));
-                    session = Some(connected);
-                }
+                Err(Fault::Lost) => return is_lost.store(true, Ordering::SeqCst),
+                Ok(()) => session = Some(connected),
                 Err(_) => {}
             }
         }
     }
-    heard.note(None);
     // Where the database is away the lock is gone with the session.
     if let Some(session) = session {
         let _ = match &fence.what {
