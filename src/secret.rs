@@ -199,7 +199,7 @@ impl Complaint for SecretError {
                 "add password_command, password_file, password_env, credential or keyring to the account in your config file"
                     .into(),
             ),
-            Self::NotInKeyring(item) => Some(format!("store it: {}", keyring::login_command(&item.account))),
+            Self::NotInKeyring(item) => Some(format!("store it: {}", item.login_command())),
             Self::NoKeyring(_) => Some(
                 "a keyring belongs to a desktop session; where there is none, a password has its place in password_command, \
                  password_file or credential, and tokens in a file (tokens = \"file\" in the account's oauth)"

@@ -11,6 +11,7 @@ use crate::{
         Home, OUTBOX, Run, account,
         keyring::Keyring,
         people,
+        postgres::{ADMIN, Cluster},
         provider::Provider,
         scripted::{Act, Scripted, Stage, Tls},
     },
@@ -216,4 +217,86 @@ fn tokens_are_in_the_keyring_unless_they_are_to_be_in_a_file() {
     assert!(kept.read_dir().unwrap().all(|file| file.unwrap().metadata().unwrap().len() == 0), "only what is locked");
     Run::of(keyring.command(&["logout", "work"]).output().unwrap()).ended(0);
     assert_eq!(keyring.tool(&look).0, 1);
+}
+
+/// A database that believes nobody without a password, and what the config file says of it.
+fn database() -> (Cluster, String) {
+    let cluster = Cluster::start(&["listen_addresses=127.0.0.1"]);
+    cluster.say(ADMIN, &format!("CREATE ROLE mailer LOGIN PASSWORD '{PASSWORD}'"));
+    cluster.say(ADMIN, "CREATE DATABASE mail OWNER mailer");
+    cluster.allow("host all mailer 127.0.0.1/32 scram-sha-256");
+    let address = format!("postgres://mailer@127.0.0.1:{}/mail?sslmode=disable", cluster.port);
+    (cluster, format!("[outbox]\naddress = \"{address}\"\n"))
+}
+
+#[test]
+fn so_it_does_with_the_password_of_a_database() {
+    let (cluster, config) = database();
+    let home = Home::new();
+    home.config(&format!("{config}keyring = true\n"));
+    let Some(keyring) = Keyring::start(&home) else { return };
+    let item = format!("password of mailer at 127.0.0.1:{}", cluster.port);
+    let migrate = ["outbox", "migrate"];
+    let run = Run::of(keyring.command(&migrate).output().unwrap()).ended(77);
+    let expected = format!("error: there is no {item} in the keyring\n  help: store it: apiece outbox login\n");
+    assert_eq!(run.stderr, expected);
+
+    let login = ["outbox", "login"];
+    let run = piped(keyring.command(&login), "hunter2-wrong\n").ended(77);
+    assert!(
+        run.stderr.starts_with("error: the database refused the login: password authentication failed"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("Nothing was kept; --no-try keeps it all the same"), "{}", run.stderr);
+    says_nothing(&run);
+    let look = ["lookup", "application", "apiece", "username", "mailer"];
+    assert_eq!(keyring.tool(&look).0, 1);
+
+    let run = piped(keyring.command(&login), &format!("{PASSWORD}\n")).ended(0);
+    assert_eq!(run.stdout, format!("The {item} is in the keyring. The database let it in.\n"));
+    says_nothing(&run);
+    assert_eq!(keyring.tool(&look), (0, PASSWORD.to_owned()));
+    Run::of(keyring.command(&migrate).output().unwrap()).ended(0);
+    assert_eq!(Run::of(keyring.command(&["status"]).output().unwrap()).ended(0).stdout, "there are no campaigns yet\n");
+    // A mail server of that name does not get it.
+    let kind = ["lookup", "application", "apiece", "kind", "password"];
+    assert_eq!(keyring.tool(&kind).0, 1);
+
+    let logout = ["outbox", "logout"];
+    let run = Run::of(keyring.command(&logout).output().unwrap()).ended(0);
+    assert_eq!(run.stdout, format!("The {item} is forgotten.\n"));
+    let run = Run::of(keyring.command(&logout).output().unwrap()).ended(0);
+    assert_eq!(run.stdout, format!("There was no {item}.\n"));
+    // One that nobody can try is kept, and that is said.
+    drop(cluster);
+    let run = piped(keyring.command(&login), PASSWORD).ended(0);
+    assert!(run.stdout.contains("It could not be tried: the outbox postgres://mailer@"), "{}", run.stdout);
+    for nothing in ["", "[outbox]\nkeyring = true\n", &config] {
+        home.config(nothing);
+        let run = piped(keyring.command(&login), PASSWORD).ended(64);
+        assert!(run.stderr.contains("the outbox has nothing that could be kept in a keyring"), "{}", run.stderr);
+    }
+    home.config(&format!("{config}keyring = true\npassword_env = \"P\"\n"));
+    let run = piped(keyring.command(&login), PASSWORD).ended(78);
+    assert!(run.stderr.contains("there are two places for one password"), "{}", run.stderr);
+}
+
+#[test]
+fn a_database_that_wants_a_password_has_it_from_whoever_sits_there() {
+    let (cluster, config) = database();
+    let home = Home::new();
+    home.config(&config);
+    let mut terminal = Terminal::run(&home, &["outbox", "migrate"], &[]);
+    terminal.wait_for(&format!("Password of mailer at 127.0.0.1:{}: ", cluster.port));
+    terminal.type_in(&format!("{PASSWORD}\n"));
+    terminal.wait_for("made, in version 1");
+    terminal.ended(0);
+    assert!(!terminal.seen().contains("hunter2"), "{}", terminal.seen());
+    // Nobody does, in a job.
+    let run = home.run(&["status"]).ended(75);
+    assert!(run.stderr.contains("it wants a password, and none is configured"), "{}", run.stderr);
+    // Who is let in without is not asked.
+    home.config(&format!("[outbox]\naddress = \"{}\"\n", cluster.address("mail")));
+    assert_eq!(Terminal::all(&home, &["status"], 0).trim(), "there are no campaigns yet");
 }

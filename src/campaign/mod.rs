@@ -56,7 +56,7 @@ pub use oauth::{Issuer, OAuth, TokenPlace};
 pub use preset::Preset;
 pub use proxy::{Proxy, Scheme};
 pub use rate::{Rate, RateError};
-pub use record::{RecordOptions, is_database};
+pub use record::{RecordOptions, RecordPassword, is_database};
 pub use recurring::Recurring;
 pub use retry::{Retry, Time, TimeError};
 pub use size::{Size, SizeError};

@@ -18,8 +18,17 @@ pub struct RecordOptions {
     pub address: Option<String>,
     /// A file of the certificate authorities that the database's server is verified by, in place of the platform's.
     pub ca_file: Option<PathBuf>,
-    /// Where the database's password is, if it wants one.
-    pub password: Option<SecretSource>,
+    /// Where the database's password is, if that is said.
+    pub password: Option<RecordPassword>,
+}
+
+/// Where the password of a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordPassword {
+    /// There.
+    At(SecretSource),
+    /// In the platform's keyring, where it is found by the user and the server.
+    Keyring,
 }
 
 /// Whether a place of the record is the address of a database, and no file.
@@ -42,7 +51,13 @@ pub(super) fn read(mut keys: Keys<'_>, base: &Path) -> (RecordOptions, Diagnosti
         }
     });
     let ca_file = keys.string("ca_file").map(|path| resolve(base, &path.value));
-    let found = read_places(&mut keys, Kind::Password, base);
+    let mut found: Vec<_> = read_places(&mut keys, Kind::Password, base)
+        .into_iter()
+        .map(|(place, span)| (place.map(RecordPassword::At), span))
+        .collect();
+    if let Some(answer) = keys.boolean("keyring").filter(|answer| answer.value) {
+        found.push((Some(RecordPassword::Keyring), answer.span));
+    }
     for (_, span) in found.iter().skip(1) {
         let help = Some("keep one of them".into());
         keys.complain(span.clone(), "password_…", "there are two places for one password", help);

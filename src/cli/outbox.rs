@@ -1,5 +1,7 @@
 //! `apiece outbox`
 
+#[cfg(feature = "postgres")]
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -10,7 +12,15 @@ use super::{
     approval::ConfigArgs,
     record::{RecordArgs, failed, place, who},
 };
+#[cfg(feature = "postgres")]
+use super::{account::no_secret, record::read_password};
 use crate::{diagnostic::counted, outbox::Store};
+#[cfg(feature = "postgres")]
+use crate::{
+    diagnostic::visible,
+    outbox::{Knocked, Server},
+    secret::{SecretSource, from_standard_input, keyring},
+};
 
 /// Arguments of `apiece outbox`.
 #[derive(Debug, Args)]
@@ -42,6 +52,41 @@ Examples:
   apiece outbox copy --from ~/.local/state/apiece/outbox.sqlite --to postgres://owner@db.clinic.example/mail
   apiece outbox copy --from postgres://owner@db.clinic.example/mail --to back.sqlite")]
     Copy(Copy),
+    /// Ask for a database's password, try it, and keep it in the keyring of your desktop
+    #[cfg(feature = "postgres")]
+    #[command(after_help = "\
+The config file says that it is there:
+
+  [outbox]
+  address = \"postgres://apiece@db.clinic.example/mail\"
+  keyring = true
+
+Without a terminal the first line of standard input is read.
+
+Examples:
+  apiece outbox login
+  pass show clinic/outbox | apiece outbox login")]
+    Login(Login),
+    /// Forget the password that `login` kept
+    #[cfg(feature = "postgres")]
+    Logout(Logout),
+}
+
+#[cfg(feature = "postgres")]
+#[derive(Debug, Args)]
+struct Login {
+    /// Keep it without trying it at the database
+    #[arg(long)]
+    no_try: bool,
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
+#[cfg(feature = "postgres")]
+#[derive(Debug, Args)]
+struct Logout {
+    #[command(flatten)]
+    record: RecordArgs,
 }
 
 #[derive(Debug, Args)]
@@ -70,6 +115,10 @@ impl OutboxArgs {
         match self.what {
             What::Migrate(migrate) => migrate.run(screen),
             What::Copy(copy) => copy.run(screen),
+            #[cfg(feature = "postgres")]
+            What::Login(login) => login.run(screen),
+            #[cfg(feature = "postgres")]
+            What::Logout(logout) => logout.run(screen),
         }
     }
 }
@@ -84,6 +133,65 @@ impl Migrate {
             before => format!("outbox {location}: was of version {before}, is of version {after} now\n"),
         });
         Ok(Exit::Ok)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Login {
+    fn run(self, screen: Screen) -> Result<Exit, Failure> {
+        let (server, item) = in_keyring(&self.record)?;
+        // Nobody types a password for a keyring that is not there.
+        keyring::read(&item).map_err(|why| no_secret(&why))?;
+        let password = if io::stdin().is_terminal() {
+            read_password(&server, SecretSource::Ask)?
+        } else {
+            from_standard_input().map_err(|why| no_secret(&why))?
+        };
+        let tried = if self.no_try {
+            "It was not tried at the database.".into()
+        } else {
+            match server.with_password(Some(password.clone())).knock() {
+                Knocked::LetIn => "The database let it in.".into(),
+                Knocked::WantsPassword => "It could not be tried.".into(),
+                Knocked::NotReached(why) => format!("It could not be tried: {}.", visible(&why)),
+                Knocked::Refused(why) => {
+                    let message = format!("the database refused the login: {}", visible(&why));
+                    let help = "Nothing was kept; --no-try keeps it all the same";
+                    return Err(Failure::because(Exit::Refused, "outbox.refused", message, Some(help)));
+                }
+            }
+        };
+        keyring::write(&item, &password).map_err(|why| no_secret(&why))?;
+        screen.print(&format!("The {} is in the keyring. {tried}\n", visible(&item.to_string())));
+        Ok(Exit::Ok)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Logout {
+    fn run(self, screen: Screen) -> Result<Exit, Failure> {
+        let (_, item) = in_keyring(&self.record)?;
+        let was_there = keyring::remove(&item).map_err(|why| no_secret(&why))?;
+        let what = visible(&item.to_string());
+        screen.print(&if was_there {
+            format!("The {what} is forgotten.\n")
+        } else {
+            format!("There was no {what}.\n")
+        });
+        Ok(Exit::Ok)
+    }
+}
+
+/// A database whose password is in the keyring.
+#[cfg(feature = "postgres")]
+fn in_keyring(record: &RecordArgs) -> Result<(Server, keyring::Item), Failure> {
+    match record.password()? {
+        Some((server, SecretSource::Keyring(item))) => Ok((server, item)),
+        _ => {
+            let message = "the outbox has nothing that could be kept in a keyring";
+            let help = "write the address of its database and keyring = true into [outbox] of your config file";
+            Err(Failure::because(Exit::Usage, "outbox.no-keyring", message, Some(help)))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where the record is.
 
+#[cfg(feature = "postgres")]
+use std::io::IsTerminal;
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -7,6 +9,8 @@ use std::{
 
 use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
+#[cfg(feature = "postgres")]
+use secrecy::SecretString;
 
 use super::{Exit, Failure, account, approval::ConfigArgs};
 use crate::{
@@ -17,10 +21,14 @@ use crate::{
 };
 #[cfg(feature = "postgres")]
 use crate::{
-    diagnostic::Complaint,
-    outbox::Server,
+    campaign::RecordPassword,
+    diagnostic::{Complaint, visible},
+    outbox::{Knocked, Server},
     report,
-    secret::{Kind, SecretSource},
+    secret::{
+        Kind, SecretSource,
+        keyring::{Item, What},
+    },
 };
 
 /// The name of the record, in its usual place.
@@ -50,14 +58,28 @@ impl RecordArgs {
     }
 
     fn find_location(&self) -> Result<Location, Failure> {
+        match self.said()? {
+            (None, _) => Ok(state_directory()?.join(OUTBOX_FILE).into()),
+            (Some(place), options) => place_of(place, &options),
+        }
+    }
+
+    /// The place that is said, if one is, and what the config file says of how to get in; that is not read for a file.
+    fn said(&self) -> Result<(Option<PathBuf>, RecordOptions), Failure> {
         if let Some(file) = self.named() {
-            return Ok(file.into());
+            return Ok((Some(file), RecordOptions::default()));
         }
         let options = options(self.config.file())?;
-        match self.outbox.as_ref().map(PathBuf::from).or(options.address.as_ref().map(PathBuf::from)) {
-            None => Ok(state_directory()?.join(OUTBOX_FILE).into()),
-            Some(place) => place_of(place, &options),
-        }
+        Ok((self.outbox.clone().or(options.address.as_ref().map(PathBuf::from)), options))
+    }
+
+    /// The database and where its password is, if the record is in one and that is said.
+    #[cfg(feature = "postgres")]
+    pub(super) fn password(&self) -> Result<Option<(Server, SecretSource)>, Failure> {
+        let (Some(place), options) = self.said()? else { return Ok(None) };
+        let Some(address) = place.to_str().filter(|text| is_database(text)) else { return Ok(None) };
+        let server = server(address, &options)?;
+        Ok(source(&server, &options).map(|source| (server, source)))
     }
 
     /// The file, if it is one that is named here.
@@ -109,14 +131,55 @@ fn options(config: Option<&Path>) -> Result<RecordOptions, Failure> {
 /// A database at an address, with what else is needed to get in.
 #[cfg(feature = "postgres")]
 fn database(address: &str, options: &RecordOptions) -> Result<Location, Failure> {
-    let wrong = |why: &dyn Complaint| Failure::new(Exit::Configuration, Diagnostic::error(Place::Nowhere, why));
-    let server = Server::parse(address).map_err(|why| wrong(&why))?;
-    let read = |source: &SecretSource| source.read(Kind::Password, "Password of the outbox: ");
-    let password = options.password.as_ref().map(read).transpose().map_err(|why| wrong(&why))?;
+    let server = server(address, options)?;
+    // Only the database knows whether it wants a password, and only a person can be asked for one.
+    let is_asked = || std::io::stdin().is_terminal() && matches!(server.knock(), Knocked::WantsPassword);
+    let source = source(&server, options).or_else(|| is_asked().then_some(SecretSource::Ask));
+    let password = source.map(|source| read_password(&server, source)).transpose()?;
     if let Some(password) = &password {
         report::log::hide(password);
     }
-    Ok(Location::Server(server.with_password(password).with_ca_file(options.ca_file.as_deref())))
+    Ok(Location::Server(server.with_password(password)))
+}
+
+#[cfg(feature = "postgres")]
+fn wrong(why: &dyn Complaint) -> Failure {
+    Failure::new(Exit::Configuration, Diagnostic::error(Place::Nowhere, why))
+}
+
+#[cfg(feature = "postgres")]
+fn server(address: &str, options: &RecordOptions) -> Result<Server, Failure> {
+    let server = Server::parse(address).map_err(|why| wrong(&why))?;
+    Ok(server.with_ca_file(options.ca_file.as_deref()))
+}
+
+/// Where its password is, as the config file says.
+#[cfg(feature = "postgres")]
+fn source(server: &Server, options: &RecordOptions) -> Option<SecretSource> {
+    Some(match options.password.clone()? {
+        RecordPassword::At(source) => source,
+        RecordPassword::Keyring => {
+            let (username, server) = (server.user().to_owned(), server.hosts());
+            SecretSource::Keyring(Item { what: What::Database, username, server, account: String::new() })
+        }
+    })
+}
+
+/// Reads the password of a database.
+#[cfg(feature = "postgres")]
+pub(super) fn read_password(server: &Server, source: SecretSource) -> Result<SecretString, Failure> {
+    let prompt = format!("Password of {} at {}: ", visible(server.user()), visible(&server.hosts()));
+    let is_asked = source == SecretSource::Ask;
+    let read = move || source.read(Kind::Password, &prompt);
+    let read = if is_asked {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|why| Failure::because(Exit::Software, "outbox.runtime", why.to_string(), None))?;
+        runtime.block_on(account::unless_interrupted(read))
+    } else {
+        read()
+    };
+    read.map_err(|why| account::no_secret(&why))
 }
 
 #[cfg(not(feature = "postgres"))]

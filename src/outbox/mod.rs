@@ -34,7 +34,7 @@ pub use self::{
 };
 #[cfg(feature = "postgres")]
 pub use self::{
-    database::{Server, ServerError},
+    database::{Knocked, Server, ServerError},
     store::{Backlog, Given, Grants, OpenPlace, Places, Waiting, Worker},
 };
 pub(crate) use self::{

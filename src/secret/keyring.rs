@@ -22,6 +22,8 @@ pub enum What {
     Password,
     /// OAuth 2.0 tokens, and what they are for
     Tokens,
+    /// The password of a database
+    Database,
 }
 
 impl What {
@@ -30,6 +32,7 @@ impl What {
         match self {
             Self::Password => "password",
             Self::Tokens => "tokens",
+            Self::Database => "database password",
         }
     }
 }
@@ -42,9 +45,9 @@ pub struct Item {
     pub what: What,
     /// The user's name at the server.
     pub username: String,
-    /// The server's host name.
+    /// The server's host name; of a database with its port.
     pub server: String,
-    /// What the user calls the account.
+    /// What the user calls the account; nothing for a database.
     pub account: String,
 }
 
@@ -53,8 +56,19 @@ impl Item {
     #[cfg_attr(not(any(unix, windows)), allow(dead_code, reason = "there is no keyring"))]
     fn only_for(&self) -> Option<&str> {
         match self.what {
-            What::Password => None,
+            What::Password | What::Database => None,
             What::Tokens => Some(&self.account),
+        }
+    }
+}
+
+impl Item {
+    /// What puts it there, to be typed.
+    #[must_use]
+    pub fn login_command(&self) -> String {
+        match self.what {
+            What::Database => "apiece outbox login".into(),
+            What::Password | What::Tokens => login_command(&self.account),
         }
     }
 }
@@ -62,7 +76,7 @@ impl Item {
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.what {
-            What::Password => write!(f, "password of {} at {}", self.username, self.server),
+            What::Password | What::Database => write!(f, "password of {} at {}", self.username, self.server),
             What::Tokens => write!(f, "login of {} at {}", self.username, self.server),
         }
     }

@@ -85,39 +85,43 @@ pub(super) fn job(words: &[String], comes: Comes, manager: &Manager) -> Result<N
     let prospect = send.prospect()?;
     needs.when = prospect.when;
     if let Some(account) = prospect.account {
-        let secret = account.login.as_ref().map(|login| &login.secret);
-        check_secret(&account.name, secret, manager)?;
-        if let Some(LoginSecret::Password(SecretSource::Credential(name))) = secret {
-            needs.credentials.push(name.clone());
-        }
+        let whose = format!("account {}", visible(&account.name));
+        needs.of_secret(&whose, account.login.as_ref().map(|login| &login.secret), manager)?;
     }
+    let outbox = prospect.outbox.map(LoginSecret::Password);
+    needs.of_secret("the outbox", outbox.as_ref(), manager)?;
     Ok(needs)
 }
 
-/// A job types nothing.
-fn check_secret(account: &str, secret: Option<&LoginSecret>, manager: &Manager) -> Result<(), Failure> {
-    let name = visible(account);
-    let why = match (secret, manager) {
-        (Some(LoginSecret::Password(SecretSource::Ask)), _) => {
-            format!("the password of account {name} is asked for at the terminal")
-        }
-        (Some(LoginSecret::Password(SecretSource::Env(_))), _) => {
-            format!("the password of account {name} is in an environment variable, which a job does not have")
-        }
-        (Some(LoginSecret::Password(SecretSource::Keyring(_))), Manager::System { .. }) => {
-            format!(
-                "the password of account {name} is in your keyring, which a job of the machine's systemd does not have"
-            )
-        }
-        (Some(LoginSecret::OAuth(oauth)), Manager::System { .. }) if oauth.tokens == TokenPlace::Keyring => {
-            format!(
-                "the tokens of account {name} are in your keyring, which a job of the machine's systemd does not have"
-            )
-        }
-        _ => return Ok(()),
-    };
-    let help = "say where a job finds it: password_command, password_file, or credential = \"smtp-password\", which systemd hands over";
-    Err(Failure::because(Exit::Configuration, "schedule.password", why, Some(help)))
+impl Needs {
+    /// What a job needs to have a secret. It types nothing.
+    fn of_secret(&mut self, whose: &str, secret: Option<&LoginSecret>, manager: &Manager) -> Result<(), Failure> {
+        let why = match (secret, manager) {
+            (Some(LoginSecret::Password(SecretSource::Ask)), _) => {
+                format!("the password of {whose} is asked for at the terminal")
+            }
+            (Some(LoginSecret::Password(SecretSource::Env(_))), _) => {
+                format!("the password of {whose} is in an environment variable, which a job does not have")
+            }
+            (Some(LoginSecret::Password(SecretSource::Keyring(_))), Manager::System { .. }) => {
+                format!(
+                    "the password of {whose} is in your keyring, which a job of the machine's systemd does not have"
+                )
+            }
+            (Some(LoginSecret::OAuth(oauth)), Manager::System { .. }) if oauth.tokens == TokenPlace::Keyring => {
+                format!("the tokens of {whose} are in your keyring, which a job of the machine's systemd does not have")
+            }
+            (Some(LoginSecret::Password(SecretSource::Credential(name))), _) => {
+                if !self.credentials.contains(name) {
+                    self.credentials.push(name.clone());
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let help = "say where a job finds it: password_command, password_file, or credential = \"smtp-password\", which systemd hands over";
+        Err(Failure::because(Exit::Configuration, "schedule.password", why, Some(help)))
+    }
 }
 
 /// Only systemd hands passwords over.

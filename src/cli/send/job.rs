@@ -9,6 +9,7 @@ use crate::{
     campaign::{Account, When},
     cli::{Cli, Command, Exit, Failure, account},
     diagnostic::counted,
+    secret::SecretSource,
 };
 
 /// What a job will find.
@@ -17,6 +18,8 @@ pub(in crate::cli) struct Prospect {
     pub(in crate::cli) account: Option<Account>,
     /// When it may send.
     pub(in crate::cli) when: When,
+    /// Where the password of the outbox is, if that is in a database and it is said.
+    pub(in crate::cli) outbox: Option<SecretSource>,
 }
 
 impl Send {
@@ -74,6 +77,10 @@ impl Send {
         }
         let choose = || account::choose(self.config(), loaded.campaign.account.as_deref());
         let account = if self.sandbox { None } else { Some(choose()?) };
-        Ok(Prospect { account, when: loaded.campaign.when })
+        #[cfg(feature = "postgres")]
+        let outbox = self.campaign.record.password()?.map(|(_, source)| source);
+        #[cfg(not(feature = "postgres"))]
+        let outbox = None;
+        Ok(Prospect { account, when: loaded.campaign.when, outbox })
     }
 }

@@ -19,7 +19,7 @@ pub use self::note::Attempt;
 #[cfg(feature = "postgres")]
 pub(super) use self::postgres::{Fence, Lease, busy, end_lost_workers, holder};
 #[cfg(feature = "postgres")]
-pub use self::postgres::{Server, ServerError};
+pub use self::postgres::{Knocked, Server, ServerError};
 #[cfg(test)]
 pub(super) use self::sqlite::{APPLICATION_ID, MIGRATIONS};
 pub(super) use self::{

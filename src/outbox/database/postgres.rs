@@ -23,7 +23,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub(in crate::outbox) use self::lease::{Fence, Lease, busy, end_lost_workers, holder};
-pub use self::server::{Server, ServerError};
+pub use self::server::{Knocked, Server, ServerError};
 use super::{
     Done, Fault, Location, Seal, StoreError, fill_states,
     value::{At, Row, Value},
@@ -344,11 +344,19 @@ fn wait<T: Send + 'static>(
 
 /// What the database says, or the connection.
 pub(super) fn said(why: &tokio_postgres::Error) -> String {
+    if is_password_missing(why) {
+        return "it wants a password, and none is configured".into();
+    }
     let of_database = why.as_db_error().map(|said| format!("{} ({})", said.message(), said.code().code()));
     of_database.unwrap_or_else(|| {
         let cause = std::error::Error::source(why);
         cause.map_or_else(|| why.to_string(), |cause| format!("{why}: {cause}"))
     })
+}
+
+/// Whether a server wants a password, and there is none. The library has no other word for that.
+fn is_password_missing(why: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(why).is_some_and(|cause| cause.to_string() == "password missing")
 }
 
 /// The version of the tables that this program uses.

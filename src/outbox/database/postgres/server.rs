@@ -15,9 +15,10 @@ use tokio_postgres::{
     config::{Host, SslMode, TargetSessionAttrs},
 };
 
+use super::{Session, is_password_missing, said};
 use crate::{
     diagnostic::{Bare, Complaint, visible},
-    outbox::database::{Done, Fault},
+    outbox::database::{Done, Fault, Location, StoreError},
     trust,
 };
 
@@ -42,6 +43,19 @@ struct Way {
     /// Whether somebody said that there is to be no TLS
     is_plain: bool,
     password: Option<SecretString>,
+}
+
+/// What a server says to whoever comes to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Knocked {
+    /// Come in.
+    LetIn,
+    /// It wants a password, and there is none.
+    WantsPassword,
+    /// It does not believe who that is; in its own words.
+    Refused(String),
+    /// Nothing, or nothing about who comes; why.
+    NotReached(String),
 }
 
 /// Why a text does not say which server.
@@ -77,7 +91,7 @@ impl Complaint for ServerError {
             }
             Self::Password => {
                 "leave it out, and say in [outbox] of the config file where it is: password_file, password_command, \
-                 password_env or credential"
+                 password_env, credential or keyring = true"
                     .into()
             }
             Self::Unverified(_) => {
@@ -160,6 +174,43 @@ impl Server {
         Self(Arc::new(Way { ca_file: way.ca_file.or_else(|| file.map(Path::to_owned)), ..way }))
     }
 
+    /// Who asks.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.0.config.get_user().unwrap_or_default()
+    }
+
+    /// Where it is: each host with its port, or a socket's directory.
+    #[must_use]
+    pub fn hosts(&self) -> String {
+        let hosts = self.0.config.get_hosts().iter().enumerate();
+        let hosts = hosts.map(|(nth, host)| {
+            let ports = self.0.config.get_ports();
+            let port = ports.get(nth).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
+                Host::Tcp(name) => format!("{name}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(path) => format!("{}:{port}", path.display()),
+            }
+        });
+        hosts.collect::<Vec<_>>().join(",")
+    }
+
+    /// Comes to its door, and goes again.
+    #[must_use]
+    pub fn knock(&self) -> Knocked {
+        match Session::connect(self) {
+            Ok(_) => Knocked::LetIn,
+            Err(Fault::Postgres(why)) if is_password_missing(&why) => Knocked::WantsPassword,
+            // Class 28: who it is, is not believed.
+            Err(Fault::Postgres(why)) if why.code().is_some_and(|code| code.code().starts_with("28")) => {
+                Knocked::Refused(said(&why))
+            }
+            Err(why) => Knocked::NotReached(StoreError::of(&Location::Server(self.clone()), &why).to_string()),
+        }
+    }
+
     /// Whether it is on this machine, so that nobody can listen on the way.
     fn is_here(&self) -> bool {
         let is_here = |host: &Host| match host {
@@ -210,26 +261,14 @@ impl Server {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (user, database) =
-            (self.0.config.get_user().unwrap_or_default(), self.0.config.get_dbname().unwrap_or_default());
+        let (user, database) = (self.user(), self.0.config.get_dbname().unwrap_or_default());
         // As it could be said again.
         #[cfg(unix)]
         if let [Host::Unix(path)] = self.0.config.get_hosts() {
             let port = self.0.config.get_ports().first().map(|port| format!("&port={port}")).unwrap_or_default();
             return write!(f, "postgres://{user}@/{database}?host={}{port}", path.display());
         }
-        let hosts = self.0.config.get_hosts().iter().enumerate();
-        let hosts = hosts.map(|(nth, host)| {
-            let port =
-                self.0.config.get_ports().get(nth).or(self.0.config.get_ports().first()).copied().unwrap_or(5432);
-            match host {
-                Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
-                Host::Tcp(name) => format!("{name}:{port}"),
-                #[cfg(unix)]
-                Host::Unix(path) => format!("{}:{port}", path.display()),
-            }
-        });
-        write!(f, "postgres://{user}@{}/{database}", hosts.collect::<Vec<_>>().join(","))
+        write!(f, "postgres://{user}@{}/{database}", self.hosts())
     }
 }
 
