@@ -271,7 +271,7 @@ fn so_it_does_with_the_password_of_a_database() {
     // One that nobody can try is kept, and that is said.
     drop(cluster);
     let run = piped(keyring.command(&login), PASSWORD).ended(0);
-    assert!(run.stdout.contains("It could not be tried: the outbox postgres://mailer@"), "{}", run.stdout);
+    assert!(run.stdout.contains("It could not be tried: the outbox \"postgres://mailer@"), "{}", run.stdout);
     for nothing in ["", "[outbox]\nkeyring = true\n", &config] {
         home.config(nothing);
         let run = piped(keyring.command(&login), PASSWORD).ended(64);

@@ -193,7 +193,7 @@ impl Seat {
                     slot.unused();
                     run.release(next);
                 }
-                return self.conclude(connection, outgoing, End::NotWritten("it took too long".into())).await;
+                return self.conclude(connection, outgoing, End::TooLate).await;
             }
             let next = match next {
                 Some((next, slot)) if !slot.is_good() => {
@@ -238,6 +238,13 @@ impl Seat {
                 run.outbox.settle(claim, Outcome::Queued);
                 outgoing.unused();
                 return end_run(&run.stop, &run.events, StopReason::NoRecord { why }).await;
+            }
+            // It is known not to be sent: whoever keeps the record hears so, unless it is somebody else's by now.
+            End::TooLate => {
+                let why = "it took too long";
+                end_run(&run.stop, &run.events, StopReason::NoRecord { why: why.into() }).await;
+                let _ = run.outbox.release(claim, why).await;
+                return outgoing.unused();
             }
             // Servers close connections that have done their share or rest too long.
             End::NotBegun(why) => {

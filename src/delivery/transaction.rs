@@ -28,6 +28,8 @@ pub(super) enum End {
     NotBegun(String),
     /// What is about to be sent could not be written down; nothing of it was.
     NotWritten(String),
+    /// That was written down so late that it may not be gone by; nothing of it was sent.
+    TooLate,
 }
 
 /// Something that happened to a message.

@@ -70,10 +70,10 @@ impl Seat {
             for (since, begun, outgoing, slot) in begun {
                 let written = written_down(begun).await;
                 // A program that was paused has lost what it had.
-                let late = run.outbox.is_late(since).then(|| "it took too long".to_owned());
-                if let Some(why) = written.err().or(late) {
+                let late = run.outbox.is_late(since).then_some(End::TooLate);
+                if let Some(end) = written.err().map(End::NotWritten).or(late) {
                     slot.unused();
-                    self.conclude(connection, outgoing, End::NotWritten(why)).await;
+                    self.conclude(connection, outgoing, end).await;
                     continue;
                 }
                 let start = end + group.len();
