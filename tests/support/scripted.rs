@@ -357,6 +357,12 @@ impl Scripted {
         self.shared.state().deliveries.iter().filter(positive).cloned().collect()
     }
 
+    /// How many those are.
+    pub(crate) fn sent(&self) -> usize {
+        let positive = |delivery: &&Delivery| delivery.answered.as_ref().is_some_and(|answer| answer.starts_with('2'));
+        self.shared.state().deliveries.iter().filter(positive).count()
+    }
+
     /// Every line received so far.
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.shared.state().lines.clone()
