@@ -43,12 +43,19 @@ fn every_command_has_a_page_that_man_shows() {
         let page = home.path().join(format!("man/apiece-{name}.1"));
         assert_eq!(fs::read_to_string(&page).unwrap(), home.run(&["man", &name]).ended(0).stdout);
     }
+    assert!(home.run(&["man", "outbox copy"]).ended(0).stdout.contains("\\-\\-undo"));
     home.run(&["man", "nothing"]).ended(64);
     if Command::new("groff").arg("--version").stdout(Stdio::null()).status().is_err() {
         return skip("groff is missing");
     }
     for page in fs::read_dir(home.path().join("man")).unwrap() {
         let page = page.unwrap().path();
+        // None refers to one that is not there.
+        let text = fs::read_to_string(&page).unwrap().replace("\\-", "-");
+        for (end, _) in text.match_indices("(1)") {
+            let name = text[..end].rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).next().unwrap();
+            assert!(home.path().join(format!("man/{name}.1")).exists(), "{}: {name}", page.display());
+        }
         let output = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-b"]).arg(&page).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.is_empty(), "{}: {said}", page.display());

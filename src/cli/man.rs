@@ -22,7 +22,7 @@ Examples:
   apiece man send | man -l -
   apiece man --to ~/.local/share/man/man1")]
 pub(super) struct Man {
-    /// The command whose page is printed [default: of the whole program]
+    /// The command whose page is printed, such as send or outbox-copy [default: of the whole program]
     command: Option<String>,
     /// Write the pages of all commands into this directory instead
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
@@ -40,8 +40,8 @@ impl Man {
         }
         let page = match &self.command {
             None => page(&program),
-            Some(name) => match shown(&program).find(|command| command.get_name() == name) {
-                Some(command) => page(&named(command)),
+            Some(name) => match all_of(&program).iter().find(|command| command.get_name() == page_of(name)) {
+                Some(command) => page(command),
                 None => {
                     let message = format!("there is no command \"{}\"", visible(name));
                     return Err(Failure::because(Exit::Usage, "man.unknown", message, Some("apiece --help")));
@@ -54,22 +54,39 @@ impl Man {
     }
 }
 
+/// The name of a command's page.
+fn page_of(command: &str) -> String {
+    format!("apiece-{}", command.replace(' ', "-"))
+}
+
 /// The commands that a person is told of.
 fn shown(program: &Command) -> impl Iterator<Item = &Command> {
     program.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
 }
 
-/// A command with the name of its page.
-fn named(command: &Command) -> Command {
-    let name = format!("apiece-{}", command.get_name());
-    let usage = format!("apiece {}", command.get_name());
-    command.clone().name(name).bin_name(usage).version(env!("CARGO_PKG_VERSION"))
+/// Those of a command, and theirs, each with the name of its page.
+fn all_of(command: &Command) -> Vec<Command> {
+    let before = command.get_bin_name().unwrap_or("apiece");
+    let mut all = Vec::new();
+    for own in shown(command) {
+        let words = format!("{before} {}", own.get_name());
+        let own = own.clone().name(words.replace(' ', "-")).bin_name(words).version(env!("CARGO_PKG_VERSION"));
+        let theirs = all_of(&own);
+        all.push(own);
+        all.extend(theirs);
+    }
+    all
 }
 
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let usage = command.clone().render_usage().to_string();
-    let page = Page::new(command.clone()).manual("apiece");
+    let mut shown = command.clone();
+    if shown.find_subcommand("help").is_some() {
+        // It has no page.
+        shown = shown.mut_subcommand("help", |help| help.hide(true));
+    }
+    let page = Page::new(shown).manual("apiece");
     let mut out = Vec::new();
     page.render_title(&mut out)?;
     page.render_name_section(&mut out)?;
@@ -102,7 +119,7 @@ fn write_all(program: &Command, directory: &Path) -> Result<usize, Failure> {
         move |why: io::Error| Failure::unwritten("man.write", &path, &why)
     };
     fs::create_dir_all(directory).map_err(unwritten(directory))?;
-    let pages = std::iter::once(program.clone()).chain(shown(program).map(named));
+    let pages = std::iter::once(program.clone()).chain(all_of(program));
     let mut count = 0;
     for command in pages {
         let path = directory.join(format!("{}.1", command.get_name()));
