@@ -253,4 +253,7 @@ mod both;
 #[cfg(test)]
 mod moves;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod shared;
+#[cfg(test)]
 mod tests;
