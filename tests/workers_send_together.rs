@@ -117,7 +117,7 @@ fn no_window_and_no_number_of_connections_is_ever_passed() {
     let mut workers: Vec<_> = (0..4).map(|_| work(&home, &["--until-done"])).collect();
     // One is gone in the middle of it; what it had been given for the window is not given to others at once.
     assert!(server.wait_until(Duration::from_secs(30), |server| server.sent() > 200));
-    assert_eq!(server.max_parallel(), 3, "several send at once");
+    assert!(server.max_parallel() > 1, "several send at once");
     workers[0].kill().unwrap();
     workers[0].wait().unwrap();
     for worker in workers.drain(1..) {
