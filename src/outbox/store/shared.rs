@@ -22,7 +22,7 @@ fn state(store: &Store, position: i64) -> String {
     store.database.one("SELECT state FROM message WHERE position = ?", values![position], |row| row.get(0)).unwrap()
 }
 
-fn is_lost<T: std::fmt::Debug>(done: Result<T, StoreError>) {
+fn is_lost<T: std::fmt::Debug>(done: &Result<T, StoreError>) {
     assert!(matches!(done, Err(StoreError::Lost(_))), "{done:?}");
 }
 
@@ -45,15 +45,15 @@ fn whoever_is_not_heard_of_any_more_writes_nothing_over_what_the_next_one_has() 
     // Its time is up; nobody has noticed yet.
     let up = "UPDATE worker SET until = clock_timestamp() - interval '1 second' WHERE token = ?";
     assert_eq!(store.database.run(up, values![first.token()]).unwrap(), 1);
-    is_lost(write(&of_first, 1, begins()));
-    is_lost(write(&of_first, 0, ends(Outcome::Sent)));
-    is_lost(take(&first));
+    is_lost(&write(&of_first, 1, begins()));
+    is_lost(&write(&of_first, 0, ends(Outcome::Sent)));
+    is_lost(&take(&first));
     assert_eq!((state(&store, 0), state(&store, 1)), ("sending".into(), "queued".into()));
 
     // Somebody has, and a person wants the one that was under way to be sent again.
     store.end_worker(first.token()).unwrap();
     assert_eq!((state(&store, 0), state(&store, 1)), ("in_doubt".into(), "queued".into()));
-    is_lost(write(&of_first, 0, ends(Outcome::Sent)));
+    is_lost(&write(&of_first, 0, ends(Outcome::Sent)));
     let again = (&[Outcome::InDoubt][..], Outcome::Queued);
     let rows = store.decide(&campaign, again, None, (WHO, "resolved"), |_| serde_json::Value::Null).unwrap();
     assert_eq!(rows.len(), 1);
@@ -62,9 +62,9 @@ fn whoever_is_not_heard_of_any_more_writes_nothing_over_what_the_next_one_has() 
     let of_second = journal(&second);
     write(&of_second, 0, begins()).unwrap();
     for attempt in [begins(), ends(Outcome::Sent), ends(Outcome::Queued)] {
-        is_lost(write(&of_first, 0, attempt));
+        is_lost(&write(&of_first, 0, attempt));
     }
-    is_lost(write(&of_first, 1, begins()));
+    is_lost(&write(&of_first, 1, begins()));
     // Nor does it count what it says later of what it began.
     let late = Reported {
         campaign: campaign.number,
