@@ -529,3 +529,24 @@ fn other_schedulers_files_are_read_by_other_programs() {
     let refused = schedule(&home, &["--at", "2040-06-01 09:00", "--cron"]).ended(64).stderr;
     assert!(refused.starts_with("error: cron cannot be told a year"), "{refused}");
 }
+
+#[test]
+fn a_job_has_the_password_of_the_outbox_as_well_or_is_refused() {
+    let home = home();
+    let outbox = |password: &str| {
+        home.config(&format!("{CREDENTIAL}[outbox]\naddress = \"postgres://a@db.example/mail\"\n{password}\n"));
+    };
+    let daily = ["--on-calendar", "daily"];
+    outbox("credential = \"outbox-password\"");
+    let units = schedule(&home, &daily).ended(0).stdout;
+    for name in ["smtp-password", "outbox-password"] {
+        assert!(units.contains(&format!("\nLoadCredential={name}:%E/credstore/{name}\n")), "{units}");
+    }
+    outbox("password_env = \"P\"");
+    let refused = schedule(&home, &daily).ended(78).stderr;
+    assert!(refused.contains("the password of the outbox is in an environment variable"), "{refused}");
+    outbox("keyring = true");
+    schedule(&home, &daily).ended(0);
+    let refused = schedule(&home, &[&daily[..], &["--system", "--run-as", "daemon"]].concat()).ended(78).stderr;
+    assert!(refused.contains("the password of the outbox is in your keyring"), "{refused}");
+}
