@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use apiece::delivery::{Becomes, Consequence, Course, Fate, Happening, Stage};
 
+use crate::help_in_every_shell::commands_in;
 use crate::support::Home;
 
 fn documents() -> Vec<(PathBuf, String)> {
@@ -78,12 +79,12 @@ fn the_book_has_every_page() {
     }
 }
 
-/// The commands of a command, by what it says of itself.
-fn commands_of(words: &[String], help: &str) -> Vec<Vec<String>> {
-    let list = help.split("\nCommands:\n").nth(1).and_then(|list| list.split("\n\n").next()).unwrap_or_default();
-    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
-    names.map(|name| words.iter().cloned().chain([name.to_owned()]).collect()).collect()
+/// What a command says of itself, and what its own commands do.
+fn sections_of(home: &Home, words: &[&str]) -> String {
+    let help = home.run(&[words, &["--help"]].concat()).ended(0).stdout;
+    let own = format!("\n## apiece {}\n\n```text\n{help}```\n", words.join(" "));
+    let further = commands_in(&help);
+    further.iter().fold(own, |all, name| all + &sections_of(home, &[words, &[name.as_str()]].concat()))
 }
 
 /// Every command's own help. `WRITE_REFERENCE=1` writes the page anew.
@@ -92,13 +93,8 @@ fn the_reference_is_what_the_program_says() {
     let home = Home::new();
     let help = home.run(&["--help"]).ended(0).stdout;
     let mut page = format!("# Commands\n\nWhat each command says of itself.\n\n```text\n{help}```\n");
-    let mut further: Vec<Vec<String>> = commands_of(&[], &help);
-    while !further.is_empty() {
-        let words = further.remove(0);
-        let arguments: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = home.run(&arguments).ended(0).stdout;
-        page += &format!("\n## apiece {}\n\n```text\n{help}```\n", words.join(" "));
-        further.splice(0..0, commands_of(&words, &help));
+    for name in commands_in(&help) {
+        page += &sections_of(&home, &[&name]);
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
     if std::env::var_os("WRITE_REFERENCE").is_some() {

@@ -161,11 +161,7 @@ impl Written {
         if let (oauth, Some(span)) = (oauth::read(keys, preset, base), span) {
             found.push((oauth.map_or(Secret::Wrong, |oauth| Secret::OAuth(Box::new(oauth))), span));
         }
-        for (_, span) in found.iter().skip(1) {
-            let help = Some("keep one of them".into());
-            keys.complain(span.clone(), "password_…", "there are two places for one password", help);
-        }
-        Self { username, secret: found.into_iter().next().map(|(secret, _)| secret), mechanism }
+        Self { username, secret: the_only(found, Kind::Password, keys), mechanism }
     }
 
     /// Whether there are a user or a secret.
@@ -209,6 +205,18 @@ impl Written {
         };
         Some(Login { username: username.value, secret, mechanism: mechanism.map(|mechanism| mechanism.value) })
     }
+}
+
+/// The place of a secret, of which there may be one.
+pub(super) fn the_only<T>(found: Vec<(T, std::ops::Range<usize>)>, kind: Kind, keys: &mut Keys<'_>) -> Option<T> {
+    let (key, why) = match kind {
+        Kind::Password => ("password_…", "there are two places for one password"),
+        Kind::ClientSecret => ("client_secret_…", "there are two places for one secret"),
+    };
+    for (_, span) in found.iter().skip(1) {
+        keys.complain(span.clone(), key, why, Some("keep one of them".into()));
+    }
+    found.into_iter().next().map(|(place, _)| place)
 }
 
 /// How long a token that a program prints is taken for good.

@@ -12,7 +12,7 @@ use crate::{
         Preset,
         account::resolve,
         keys::{At, Keys},
-        login::read_places,
+        login::{read_places, the_only},
     },
     secret::{Kind, SecretSource},
 };
@@ -188,12 +188,7 @@ fn read_client_id(keys: &mut Keys<'_>) -> Option<String> {
 }
 
 fn read_client_secret(keys: &mut Keys<'_>, base: &Path) -> Option<SecretSource> {
-    let found = read_places(keys, Kind::ClientSecret, base);
-    for (_, span) in found.iter().skip(1) {
-        let help = Some("keep one of them".into());
-        keys.complain(span.clone(), "client_secret_…", "there are two places for one secret", help);
-    }
-    found.into_iter().next().and_then(|(place, _)| place)
+    the_only(read_places(keys, Kind::ClientSecret, base), Kind::ClientSecret, keys).flatten()
 }
 
 fn read_scopes(keys: &mut Keys<'_>, scopes: At<Vec<At<String>>>) -> Vec<String> {

@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{account::resolve, keys::Keys, login::read_places};
+use super::{
+    account::resolve,
+    keys::Keys,
+    login::{read_places, the_only},
+};
 use crate::{
     diagnostic::Diagnostics,
     secret::{Kind, SecretSource},
@@ -58,10 +62,6 @@ pub(super) fn read(mut keys: Keys<'_>, base: &Path) -> (RecordOptions, Diagnosti
     if let Some(answer) = keys.boolean("keyring").filter(|answer| answer.value) {
         found.push((Some(RecordPassword::Keyring), answer.span));
     }
-    for (_, span) in found.iter().skip(1) {
-        let help = Some("keep one of them".into());
-        keys.complain(span.clone(), "password_…", "there are two places for one password", help);
-    }
-    let password = found.into_iter().next().and_then(|(place, _)| place);
+    let password = the_only(found, Kind::Password, &mut keys).flatten();
     (RecordOptions { address, ca_file, password }, keys.finish())
 }

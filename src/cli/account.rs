@@ -1,7 +1,7 @@
 //! The account to send through: its settings, its password, its key.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
@@ -9,7 +9,6 @@ use std::{
 
 use etcetera::AppStrategy;
 use secrecy::SecretString;
-use tokio::runtime::Runtime;
 
 use super::{
     Exit, Failure,
@@ -23,7 +22,7 @@ use crate::{
     login::{Client, LoginError, Store, TokenCommand, Tokens},
     message::{Composer, Signer},
     report,
-    secret::{Giving, Kind, Password, SecretError, SecretSource, Secrets},
+    secret::{Giving, Kind, Password, SecretError, SecretSource, Secrets, from_standard_input},
 };
 
 /// The account of a name in the user's config file, or the only one.
@@ -90,15 +89,11 @@ pub(super) fn check_senders(signer: &Signer, composer: &Composer, queued: &[usiz
 }
 
 /// Gets ready to log in with an account: reads its password, or looks for its tokens.
-pub(super) fn read_secret(account: &Account, runtime: &Runtime) -> Result<Option<Arc<dyn Secrets>>, Failure> {
+pub(super) fn read_secret(account: &Account) -> Result<Option<Arc<dyn Secrets>>, Failure> {
     let Some(login) = &account.login else { return Ok(None) };
     let secrets: Arc<dyn Secrets> = match &login.secret {
         LoginSecret::Password(source) => {
-            let (source, prompt) = (source.clone(), password_prompt(account, login));
-            let asked = source == SecretSource::Ask;
-            let read = move || source.read(Kind::Password, &prompt);
-            let read = if asked { runtime.block_on(unless_interrupted(read)) } else { read() };
-            Arc::new(Password(read.map_err(|why| no_secret(&why))?))
+            Arc::new(Password(read_password(source.clone(), password_prompt(account, login))?))
         }
         LoginSecret::TokenCommand { command, fresh } => Arc::new(TokenCommand::new(command.clone(), *fresh)),
         LoginSecret::OAuth(oauth) => {
@@ -174,8 +169,30 @@ pub(super) fn no_tokens(why: &LoginError) -> Failure {
     Failure::new(exit, Diagnostic::error(Place::Nowhere, why))
 }
 
+/// Reads a password from its place; `prompt` is shown to a person who is asked for it.
+pub(super) fn read_password(source: SecretSource, prompt: String) -> Result<SecretString, Failure> {
+    let is_asked = source == SecretSource::Ask;
+    let read = move || source.read(Kind::Password, &prompt);
+    let read = if is_asked {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(SecretError::Terminal).and_then(|runtime| runtime.block_on(unless_interrupted(read)))
+    } else {
+        read()
+    };
+    read.map_err(|why| no_secret(&why))
+}
+
+/// A password that is to be kept: as it is typed, or else the first line of standard input.
+pub(super) fn typed_password(prompt: String) -> Result<SecretString, Failure> {
+    if io::stdin().is_terminal() {
+        read_password(SecretSource::Ask, prompt)
+    } else {
+        from_standard_input().map_err(|why| no_secret(&why))
+    }
+}
+
 /// Asks at the terminal; Ctrl-C ends the program, with the terminal as it was before.
-pub(super) async fn unless_interrupted(
+async fn unless_interrupted(
     ask: impl FnOnce() -> Result<SecretString, SecretError> + Send + 'static,
 ) -> Result<SecretString, SecretError> {
     #[cfg(unix)]

@@ -232,7 +232,7 @@ impl Doctor {
 
 /// What would be logged in with now: for a token it may take a word with whoever issues it.
 fn given(account: &Account, runtime: &tokio::runtime::Runtime) -> Result<Option<SecretString>, Trouble> {
-    let secrets = read_secret(account, runtime).map_err(|failure| Trouble::from(&failure.why))?;
+    let secrets = read_secret(account).map_err(|failure| Trouble::from(&failure.why))?;
     let Some(secrets) = secrets else { return Ok(None) };
     let given = runtime.block_on(async {
         let given = secrets.give(None).await;

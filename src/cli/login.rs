@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     Exit, Failure, Screen,
-    account::{choose_for, no_secret, no_tokens, password_prompt, tokens_of, unless_interrupted},
+    account::{choose_for, no_secret, no_tokens, password_prompt, tokens_of, typed_password},
     signals::{self, Signals},
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     diagnostic::{quoted, visible},
     login::{Client, LoginError, Loopback, Store, Token},
     report::spoken,
-    secret::{Given, Giving, Kind, Password, SecretSource, Secrets, from_standard_input, keyring},
+    secret::{Given, Giving, Password, SecretSource, Secrets, keyring},
 };
 
 /// Arguments of `apiece login`.
@@ -104,13 +104,7 @@ impl Login {
     ) -> Result<Exit, Failure> {
         // Nobody types a password for a keyring that is not there.
         keyring::read(item).map_err(|why| no_secret(&why))?;
-        let password = if io::stdin().is_terminal() {
-            let prompt = password_prompt(account, login);
-            runtime.block_on(unless_interrupted(move || SecretSource::Ask.read(Kind::Password, &prompt)))
-        } else {
-            from_standard_input()
-        };
-        let password = password.map_err(|why| no_secret(&why))?;
+        let password = typed_password(password_prompt(account, login))?;
         let tried = runtime.block_on(self.tried(account, Arc::new(Password(password.clone()))))?;
         keyring::write(item, &password).map_err(|why| no_secret(&why))?;
         screen.print(&format!("The {} is in the keyring. {tried}\n", visible(&item.to_string())));
@@ -216,12 +210,7 @@ impl Logout {
             }
             _ => return Err(nothing_to_keep(&account)),
         };
-        let what = visible(&what);
-        screen.print(&if was_there {
-            format!("The {what} is forgotten.\n")
-        } else {
-            format!("There was no {what}.\n")
-        });
+        say_forgotten(&what, was_there, screen);
         Ok(Exit::Ok)
     }
 
@@ -256,6 +245,12 @@ impl Secrets for Fixed {
         let given = refused.is_none().then(|| Given { secret: self.0.clone(), until: None });
         Box::pin(async { Ok(given) })
     }
+}
+
+/// What was kept is no longer, if it was there.
+pub(super) fn say_forgotten(what: &str, was_there: bool, screen: Screen) {
+    let what = visible(what);
+    screen.print(&if was_there { format!("The {what} is forgotten.\n") } else { format!("There was no {what}.\n") });
 }
 
 fn nothing_to_keep(account: &Account) -> Failure {

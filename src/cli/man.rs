@@ -40,7 +40,7 @@ impl Man {
         }
         let page = match &self.command {
             None => page(&program),
-            Some(name) => match all_of(&program).iter().find(|command| command.get_name() == page_of(name)) {
+            Some(name) => match all_of(&program).iter().find(|command| is_page_of(command, name)) {
                 Some(command) => page(command),
                 None => {
                     let message = format!("there is no command \"{}\"", visible(name));
@@ -54,9 +54,9 @@ impl Man {
     }
 }
 
-/// The name of a command's page.
-fn page_of(command: &str) -> String {
-    format!("apiece-{}", command.replace(' ', "-"))
+/// Whether a page is that of a command, whose words stand behind each other or are joined as in the page's name.
+fn is_page_of(page: &Command, command: &str) -> bool {
+    page.get_name().strip_prefix("apiece-") == Some(&command.replace(' ', "-"))
 }
 
 /// The commands that a person is told of.

@@ -1,7 +1,5 @@
 //! `apiece outbox`
 
-#[cfg(feature = "postgres")]
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -13,13 +11,17 @@ use super::{
     record::{RecordArgs, failed, place, who},
 };
 #[cfg(feature = "postgres")]
-use super::{account::no_secret, record::read_password};
+use super::{
+    account::{no_secret, typed_password},
+    login::say_forgotten,
+    record::password_prompt,
+};
 use crate::{diagnostic::counted, outbox::Store};
 #[cfg(feature = "postgres")]
 use crate::{
     diagnostic::visible,
     outbox::{Knocked, Server},
-    secret::{SecretSource, from_standard_input, keyring},
+    secret::{SecretSource, keyring},
 };
 
 /// Arguments of `apiece outbox`.
@@ -142,11 +144,7 @@ impl Login {
         let (server, item) = in_keyring(&self.record)?;
         // Nobody types a password for a keyring that is not there.
         keyring::read(&item).map_err(|why| no_secret(&why))?;
-        let password = if io::stdin().is_terminal() {
-            read_password(&server, SecretSource::Ask)?
-        } else {
-            from_standard_input().map_err(|why| no_secret(&why))?
-        };
+        let password = typed_password(password_prompt(&server))?;
         let tried = if self.no_try {
             "It was not tried at the database.".into()
         } else {
@@ -172,12 +170,7 @@ impl Logout {
     fn run(self, screen: Screen) -> Result<Exit, Failure> {
         let (_, item) = in_keyring(&self.record)?;
         let was_there = keyring::remove(&item).map_err(|why| no_secret(&why))?;
-        let what = visible(&item.to_string());
-        screen.print(&if was_there {
-            format!("The {what} is forgotten.\n")
-        } else {
-            format!("There was no {what}.\n")
-        });
+        say_forgotten(&item.to_string(), was_there, screen);
         Ok(Exit::Ok)
     }
 }

@@ -9,8 +9,6 @@ use std::{
 
 use clap::Args;
 use etcetera::{AppStrategy, AppStrategyArgs};
-#[cfg(feature = "postgres")]
-use secrecy::SecretString;
 
 use super::{Exit, Failure, account, approval::ConfigArgs};
 use crate::{
@@ -26,7 +24,7 @@ use crate::{
     outbox::{Knocked, Server},
     report,
     secret::{
-        Kind, SecretSource,
+        SecretSource,
         keyring::{Item, What},
     },
 };
@@ -135,7 +133,7 @@ fn database(address: &str, options: &RecordOptions) -> Result<Location, Failure>
     // Only the database knows whether it wants a password, and only a person can be asked for one.
     let is_asked = || std::io::stdin().is_terminal() && matches!(server.knock(), Knocked::WantsPassword);
     let source = source(&server, options).or_else(|| is_asked().then_some(SecretSource::Ask));
-    let password = source.map(|source| read_password(&server, source)).transpose()?;
+    let password = source.map(|source| account::read_password(source, password_prompt(&server))).transpose()?;
     if let Some(password) = &password {
         report::log::hide(password);
     }
@@ -165,21 +163,9 @@ fn source(server: &Server, options: &RecordOptions) -> Option<SecretSource> {
     })
 }
 
-/// Reads the password of a database.
 #[cfg(feature = "postgres")]
-pub(super) fn read_password(server: &Server, source: SecretSource) -> Result<SecretString, Failure> {
-    let prompt = format!("Password of {} at {}: ", visible(server.user()), visible(&server.hosts()));
-    let is_asked = source == SecretSource::Ask;
-    let read = move || source.read(Kind::Password, &prompt);
-    let read = if is_asked {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|why| Failure::because(Exit::Software, "outbox.runtime", why.to_string(), None))?;
-        runtime.block_on(account::unless_interrupted(read))
-    } else {
-        read()
-    };
-    read.map_err(|why| account::no_secret(&why))
+pub(super) fn password_prompt(server: &Server) -> String {
+    format!("Password of {} at {}: ", visible(server.user()), visible(&server.hosts()))
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -312,7 +312,7 @@ impl Send {
     ) -> Result<(Exit, Value), Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|why| Failure::because(Exit::Software, "send.runtime", why.to_string(), None))?;
-        let secret = account.as_ref().map(|account| read_secret(account, &runtime)).transpose()?.flatten();
+        let secret = account.as_ref().map(read_secret).transpose()?.flatten();
         step("password_read");
         let ended = runtime.block_on(self.deliver(ready, account, (secret, signer), hours, (seen, screen)));
         // A name that is still being resolved holds nobody up.

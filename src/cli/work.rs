@@ -163,7 +163,7 @@ impl Work {
             if desks.iter().any(|desk| desk.account.name == account.name) {
                 continue;
             }
-            let secret = account::read_secret(&account, &runtime)?;
+            let secret = account::read_secret(&account)?;
             let signer = account.dkim.as_ref().map(account::read_signer).transpose()?;
             let connections = self.connections.map_or(usize::MAX, usize::from).min(account.connections.get());
             desks.push(Desk::new(account, secret, signer, connections));

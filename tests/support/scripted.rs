@@ -202,6 +202,12 @@ pub(crate) struct Delivery {
     pub(crate) user: Option<String>,
 }
 
+impl Delivery {
+    fn is_accepted(&self) -> bool {
+        self.answered.as_ref().is_some_and(|answer| answer.starts_with('2'))
+    }
+}
+
 type Rule = Box<dyn Fn(&Moment<'_>) -> Act + Send + Sync>;
 
 /// Prepares a [`Scripted`] server: by default no TLS, no AUTH, and nothing out of the ordinary.
@@ -353,14 +359,12 @@ impl Scripted {
 
     /// Those of the [`deliveries`](Self::deliveries) that were acknowledged with 2xx.
     pub(crate) fn accepted(&self) -> Vec<Delivery> {
-        let positive = |delivery: &&Delivery| delivery.answered.as_ref().is_some_and(|answer| answer.starts_with('2'));
-        self.shared.state().deliveries.iter().filter(positive).cloned().collect()
+        self.shared.state().deliveries.iter().filter(|delivery| delivery.is_accepted()).cloned().collect()
     }
 
     /// How many those are.
     pub(crate) fn sent(&self) -> usize {
-        let positive = |delivery: &&Delivery| delivery.answered.as_ref().is_some_and(|answer| answer.starts_with('2'));
-        self.shared.state().deliveries.iter().filter(positive).count()
+        self.shared.state().deliveries.iter().filter(|delivery| delivery.is_accepted()).count()
     }
 
     /// Every line received so far.

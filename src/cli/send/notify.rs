@@ -192,7 +192,7 @@ impl News<'_> {
         let signer = signer.filter(|signer| signer.check_sender(&from).is_ok());
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
-        let secret = read_secret(&account, &runtime).map_err(|failure| words(&failure))?;
+        let secret = read_secret(&account).map_err(|failure| words(&failure))?;
         let (only, outcomes) = (Selection::All(1), vec![Outcome::Queued]);
         let outbox = Arc::new(Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None));
         let job = Job {

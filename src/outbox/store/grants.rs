@@ -249,15 +249,19 @@ impl Places {
         with(&database).map_err(|why| StoreError::of(&self.location, &why))
     }
 
+    fn closed(&self) -> MutexGuard<'_, Vec<i64>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives back those that are closed. Waits for the database; where that is away, it is tried again with the next.
     fn give_back(&self) {
-        let closed = std::mem::take(&mut *self.closed.lock().unwrap_or_else(PoisonError::into_inner));
+        let closed = std::mem::take(&mut *self.closed());
         if closed.is_empty() {
             return;
         }
         let sql = "DELETE FROM place WHERE number = ANY (string_to_array(?, ' ')::BIGINT[])";
         if self.with(|database| database.run(sql, values![joined(&closed)])).is_err() {
-            self.closed.lock().unwrap_or_else(PoisonError::into_inner).extend(closed);
+            self.closed().extend(closed);
         }
     }
 
@@ -289,7 +293,7 @@ pub struct OpenPlace {
 
 impl Drop for OpenPlace {
     fn drop(&mut self) {
-        self.places.closed.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+        self.places.closed().push(self.number);
         // Nobody waits for it, least of all a thread that others share.
         let places = Arc::clone(&self.places);
         match tokio::runtime::Handle::try_current() {
