@@ -319,8 +319,39 @@ fn ask(prompt: &str) -> Result<SecretString, SecretError> {
     if !io::stdin().is_terminal() {
         return Err(SecretError::NoTerminal);
     }
+    // The prompt is an invitation to type: what is typed behind it must not be shown, however soon it comes.
+    #[cfg(unix)]
+    let _silent = Silent::new().map_err(SecretError::Terminal)?;
     let typed = rpassword::prompt_password(prompt).map_err(SecretError::Terminal)?;
     first_line(&Zeroizing::new(typed.into_bytes()), "the terminal")
+}
+
+/// A terminal that shows nothing of what is typed, until this is dropped.
+#[cfg(unix)]
+struct Silent {
+    terminal: File,
+    before: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl Silent {
+    fn new() -> io::Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        // The one that `rpassword` reads from.
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
+        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = rustix::termios::tcsetattr(&self.terminal, rustix::termios::OptionalActions::Now, &self.before);
+    }
 }
 
 pub(crate) fn first_line(content: &Zeroizing<Vec<u8>>, from: &'static str) -> Result<SecretString, SecretError> {

@@ -5,13 +5,17 @@ use std::{
     fs,
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
+    time::Duration,
 };
 
-use crate::support::{
-    Home, OUTBOX, Run, pdf, people,
-    processes::files_below,
-    scripted::Scripted,
-    ssh::{self, ed25519, key},
+use crate::{
+    at_a_terminal::Terminal,
+    support::{
+        Home, OUTBOX, Run, pdf, people,
+        processes::files_below,
+        scripted::Scripted,
+        ssh::{self, ed25519, key},
+    },
 };
 
 /// Cleo's machine with a campaign that Ada must approve, and Ada's.
@@ -158,7 +162,7 @@ fn a_rejection_comes_back_too_and_a_word_about_something_else_does_not() {
     ada.run(&["import-approval", "b", "--key", "ada"]).ended(0);
     ada.run(&["reject", &id, "--reason", "row 3 is wrong", "--key", "ada"]).ended(0);
     ada.run(&["export-approval", &id, "-o", "no"]).ended(0);
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     ada.run(&["approve", &id, "--key", "ada", "--confirm", "5"]).ended(0);
     ada.run(&["export-approval", &id, "-o", "yes"]).ended(0);
     let yes = fs::read_to_string(ada.path().join("yes")).unwrap();
@@ -200,7 +204,14 @@ fn a_bundle_is_for_some_types_of_keys_and_a_passphrase_is_asked_for() {
     carry(&own, &ada, "b");
     ada.run(&["import-approval", "b", "--key", "ecdsa"]).ended(78);
     assert!(ada.run(&["import-approval", "b", "--key", "ada"]).ended(77).stderr.contains("no terminal to ask at"));
-    let mut terminal = crate::at_a_terminal::Terminal::run(&ada, &["import-approval", "b", "--key", "ada"], &[]);
+    // Who thinks better of it has the terminal as it was.
+    Terminal::broken_off(&ada, "import-approval b --key ada", "Passphrase of ada: ");
+    let mut terminal = Terminal::run(&ada, &["import-approval", "b", "--key", "ada"], &[]);
+    terminal.wait_for("Passphrase of ada: ");
+    terminal.type_in("open\n");
+    terminal.ended(77);
+    assert!(terminal.seen().contains("the passphrase does not open the key in ada"), "{}", terminal.seen());
+    let mut terminal = Terminal::run(&ada, &["import-approval", "b", "--key", "ada"], &[]);
     terminal.wait_for("Passphrase of ada: ");
     terminal.type_in("open sesame\n");
     terminal.ended(0);

@@ -23,7 +23,7 @@ pub(crate) struct Terminal {
     keyboard: Box<dyn Write + Send>,
     seen: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
@@ -52,7 +52,7 @@ impl Terminal {
                 into.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        Self { child, keyboard: pair.master.take_writer().unwrap(), seen, reader, _master: pair.master }
+        Self { child, keyboard: pair.master.take_writer().unwrap(), seen, reader, master: pair.master }
     }
 
     /// All that is said by a command that asks nothing and ends with this exit code.
@@ -64,6 +64,21 @@ impl Terminal {
         // Where everybody has closed it, reading ends.
         reader.join().unwrap();
         seen.lock().unwrap().replace("\r\n", "\n")
+    }
+
+    /// Ctrl-C at a prompt: the command ends, and the terminal is as it was.
+    #[track_caller]
+    pub(crate) fn broken_off(home: &Home, command: &str, prompt: &str) {
+        let script = format!("trap : INT; {} {command}; echo ended with $?; stty -a", env!("CARGO_BIN_EXE_apiece"));
+        let mut terminal = Self::run_program(home, "/bin/sh", &["-c", &script], &[]);
+        terminal.wait_for(prompt);
+        // It is read soon after it is asked for.
+        std::thread::sleep(Duration::from_millis(200));
+        terminal.type_in("\u{3}");
+        terminal.wait_for("ended with 130");
+        terminal.wait_for("iexten");
+        let seen = terminal.seen();
+        assert!(seen.contains("isig icanon iexten echo ") && !seen.contains("-isig"), "{seen}");
     }
 
     pub(crate) fn seen(&self) -> String {
@@ -81,6 +96,13 @@ impl Terminal {
 
     pub(crate) fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Whether it shows what is typed.
+    fn shows_what_is_typed(&self) -> bool {
+        /// `ECHO` of termios(3), the same in Linux and macOS.
+        const ECHO: u32 = 8;
+        u64::from(self.master.get_termios().unwrap().local_flags.bits()) & u64::from(ECHO) != 0
     }
 
     #[track_caller]
@@ -256,24 +278,35 @@ fn a_password_is_asked_for_without_being_shown() {
     terminal.ended(0);
     assert!(!terminal.seen().contains("secret"), "{}", terminal.seen());
     assert_eq!(server.accepted().len(), 12);
+    assert!(terminal.shows_what_is_typed(), "as it was before");
+}
+
+#[test]
+fn before_a_password_is_asked_for_the_terminal_shows_nothing_any_more() {
+    let server = server().start();
+    let home = home_for(&server, "");
+    let mut terminal = Terminal::run(&home, &[&SEND[..], &["--confirm", "12"]].concat(), &[]);
+    // Ctrl-S: what the program writes waits.
+    terminal.type_in("\u{13}");
+    let start = Instant::now();
+    while terminal.shows_what_is_typed() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it is about to ask, and would show what is typed");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(terminal.seen(), "");
+    // Ctrl-Q: on with it.
+    terminal.type_in("\u{11}");
+    terminal.wait_for("Password of case.team at localhost: ");
+    terminal.type_in("secret\n");
+    terminal.ended(0);
+    assert!(!terminal.seen().contains("secret"), "{}", terminal.seen());
 }
 
 #[test]
 fn ctrl_c_at_the_password_leaves_the_terminal_as_it_was() {
     let server = server().start();
     let home = home_for(&server, "");
-    let script = format!(
-        "trap : INT; {} send c --account work --confirm 12; echo ended with $?; stty -a",
-        env!("CARGO_BIN_EXE_apiece")
-    );
-    let mut terminal = Terminal::run_program(&home, "/bin/sh", &["-c", &script], &[]);
-    terminal.wait_for("Password of case.team at localhost: ");
-    std::thread::sleep(Duration::from_millis(200));
-    terminal.type_in("\u{3}");
-    terminal.wait_for("ended with 130");
-    terminal.wait_for("iexten");
-    let seen = terminal.seen();
-    assert!(seen.contains(" echo ") && !seen.contains("-echo "), "{seen}");
+    Terminal::broken_off(&home, "send c --account work --confirm 12", "Password of case.team at localhost: ");
     assert_eq!(server.connections(), 0);
 }
 

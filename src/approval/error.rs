@@ -31,6 +31,8 @@ pub enum ApprovalError {
     Passphrase(String),
     #[error("the key in {0} has a passphrase, and there is no terminal to ask at")]
     NoTerminal(String),
+    #[error("the key in {0} has a passphrase, and was not opened with it")]
+    Locked(String),
     #[error(transparent)]
     Secret(SecretError),
     #[error("there is no ssh-agent to ask: SSH_AUTH_SOCK is not set, or nobody listens there ({0})")]
@@ -67,6 +69,7 @@ impl Complaint for ApprovalError {
             Self::Signers { .. } | Self::BinaryKrl(_) => "approval.signers",
             Self::NoKey(_)
             | Self::NoTerminal(_)
+            | Self::Locked(_)
             | Self::UnreadKey(_)
             | Self::OldKey(_)
             | Self::Passphrase(_)
@@ -84,7 +87,9 @@ impl Complaint for ApprovalError {
     fn help(&self) -> Option<String> {
         let help = match self {
             Self::Secret(why) => return why.help(),
-            Self::NoTerminal(_) | Self::UnreadKey(_) => "give it to the ssh-agent with ssh-add, and name its .pub file",
+            Self::NoTerminal(_) | Self::Locked(_) | Self::UnreadKey(_) => {
+                "give it to the ssh-agent with ssh-add, and name its .pub file"
+            }
             Self::Signers { .. } => {
                 "a line is: NAME[,NAME] [OPTIONS] KEYTYPE KEY, as ssh-keygen(1) says under ALLOWED SIGNERS"
             }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rsa::{pkcs1::EncodeRsaPrivateKey, signature::Signer};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use ssh_key::{
     Algorithm, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Signature, SshSig,
     private::{KeypairData, RsaKeypair},
@@ -15,10 +15,7 @@ use ssh_key::{
 };
 
 use super::{Agent, ApprovalError, Decision, NAMESPACE, rule::MOST_FILE};
-use crate::{
-    diagnostic::visible,
-    secret::{Kind, SecretError, SecretSource, read_owner_only},
-};
+use crate::{diagnostic::visible, secret::read_owner_only};
 
 /// Keys, signatures and statements are no larger.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -75,23 +72,39 @@ impl Key {
         fingerprint(self.public())
     }
 
-    /// The private key, after asking for its passphrase at the terminal if it has one.
-    fn private(&self) -> Result<PrivateKey, ApprovalError> {
-        let Holder::File(path, private) = &self.holder else {
-            return Err(ApprovalError::NotSigned(self.fingerprint(), "the ssh-agent does not give it away".into()));
-        };
-        if !private.is_encrypted() {
-            return Ok((**private).clone());
+    /// The file of a private key that wants its passphrase: see [`Self::unlock`].
+    #[must_use]
+    pub fn locked(&self) -> Option<&Path> {
+        match &self.holder {
+            Holder::File(path, private) if private.is_encrypted() => Some(path),
+            _ => None,
         }
-        let shown = visible(&path.display().to_string());
-        let passphrase = match SecretSource::Ask.read(Kind::Password, &format!("Passphrase of {shown}: ")) {
-            Err(SecretError::NoTerminal) => return Err(ApprovalError::NoTerminal(shown)),
-            passphrase => passphrase.map_err(ApprovalError::Secret)?,
-        };
-        private.decrypt(passphrase.expose_secret()).map_err(|why| match why {
-            ssh_key::Error::Crypto => ApprovalError::Passphrase(shown),
-            _ => ApprovalError::UnreadKey(shown),
-        })
+    }
+
+    /// Opens a private key with its passphrase, so that it can sign and read bundles.
+    pub fn unlock(&mut self, passphrase: &SecretString) -> Result<(), ApprovalError> {
+        let Holder::File(path, private) = &mut self.holder else { return Ok(()) };
+        if private.is_encrypted() {
+            let shown = || visible(&path.display().to_string());
+            **private = private.decrypt(passphrase.expose_secret()).map_err(|why| match why {
+                ssh_key::Error::Crypto => ApprovalError::Passphrase(shown()),
+                _ => ApprovalError::UnreadKey(shown()),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The private key, if it is here and open.
+    fn private(&self) -> Result<&PrivateKey, ApprovalError> {
+        match &self.holder {
+            Holder::File(path, private) if private.is_encrypted() => {
+                Err(ApprovalError::Locked(visible(&path.display().to_string())))
+            }
+            Holder::File(_, private) => Ok(private),
+            Holder::Agent => {
+                Err(ApprovalError::NotSigned(self.fingerprint(), "the ssh-agent does not give it away".into()))
+            }
+        }
     }
 
     /// Its private key as OpenSSH writes it, without a passphrase.
@@ -101,7 +114,7 @@ impl Key {
         Ok(secrecy::zeroize::Zeroizing::new(text.map_err(wrong)?.as_bytes().to_vec()))
     }
 
-    /// Signs a statement, as `ssh-keygen -Y sign -n apiece` does; gives the signature as text.
+    /// Signs a statement with an open key, as `ssh-keygen -Y sign -n apiece` does; gives the signature as text.
     pub fn sign(&self, statement: &str) -> Result<String, ApprovalError> {
         let failed = |why: &dyn std::fmt::Display| ApprovalError::NotSigned(self.fingerprint(), why.to_string());
         let signature = match &self.holder {

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use etcetera::AppStrategy;
@@ -198,14 +199,19 @@ async fn unless_interrupted(
     #[cfg(unix)]
     let before = rustix::termios::tcgetattr(io::stdin()).ok();
     let mut signals = Signals::new();
+    let mut asking = tokio::task::spawn_blocking(ask);
     let signal = tokio::select! {
-        asked = tokio::task::spawn_blocking(ask) => match asked.unwrap_or(Err(SecretError::NoTerminal)) {
+        asked = &mut asking => match asked.unwrap_or(Err(SecretError::NoTerminal)) {
             // The reading thread may hear of the signal first.
             Err(SecretError::Terminal(why)) if why.kind() == io::ErrorKind::Interrupted => Signal::Interrupt,
             secret => return secret,
         },
         signal = signals.next() => signal,
     };
+    // Where Ctrl-C was typed, that thread sets the terminal, too, and must not have the last word.
+    if !asking.is_finished() {
+        let _ = tokio::time::timeout(Duration::from_millis(100), asking).await;
+    }
     #[cfg(unix)]
     if let Some(before) = before {
         let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, &before);

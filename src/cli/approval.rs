@@ -3,6 +3,7 @@
 
 use std::{
     fmt::Write as _,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
 };
 
@@ -15,10 +16,11 @@ use super::{
     record::failed,
 };
 use crate::{
-    approval::{ApprovalError, Cleared, Policy, Preparer, Revoked, Rule, Standing, Subject, read_signers},
+    approval::{ApprovalError, Cleared, Key, Policy, Preparer, Revoked, Rule, Standing, Subject, read_signers},
     campaign::{Account, Campaign},
     diagnostic::{Diagnostic, Place, visible},
     outbox::{Overview, Store, StoreError, day},
+    secret::SecretSource,
 };
 
 /// Where a rule is from that a campaign brings itself.
@@ -228,6 +230,17 @@ pub(super) fn facts(standing: &Standing) -> Vec<(&'static str, String)> {
     facts
 }
 
+/// Asks for the passphrase of a private key that has one.
+pub(super) fn unlock(key: &mut Key) -> Result<(), Failure> {
+    let Some(file) = key.locked() else { return Ok(()) };
+    let shown = visible(&file.display().to_string());
+    if !io::stdin().is_terminal() {
+        return Err(unread(ApprovalError::NoTerminal(shown)));
+    }
+    let passphrase = account::read_password(SecretSource::Ask, format!("Passphrase of {shown}: "))?;
+    key.unlock(&passphrase).map_err(unread)
+}
+
 /// That files of those who may approve, or keys, cannot be used.
 #[allow(clippy::needless_pass_by_value, reason = "errors are mapped with it")]
 pub(super) fn unread(why: ApprovalError) -> Failure {
@@ -235,6 +248,7 @@ pub(super) fn unread(why: ApprovalError) -> Failure {
         ApprovalError::OtherStatement(_)
         | ApprovalError::NotForKey(_)
         | ApprovalError::NoTerminal(_)
+        | ApprovalError::Locked(_)
         | ApprovalError::Secret(_)
         | ApprovalError::Passphrase(_) => Exit::Refused,
         ApprovalError::NoStatement

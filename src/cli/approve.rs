@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     Exit, Failure, Screen,
-    approval::{facts, rules_of, standing, unread},
+    approval::{facts, rules_of, standing, unlock, unread},
     confirm::Confirmed,
     load::{Loaded, bar, quoted},
     record::{RecordArgs, failed, who},
@@ -206,13 +206,14 @@ impl Approve {
             screen.note(&shown);
             return write_statement(&looked, &said, file, screen);
         }
-        let key = looked.key(self.key.as_deref())?;
+        let mut key = looked.key(self.key.as_deref())?;
         // Nobody types a number, or a passphrase, for what is refused.
         looked.names(&key).map_err(|why| refused(&looked.campaign.id, &key.fingerprint(), &why))?;
         let (code, nothing) = ("approval.not-confirmed", "nothing was signed");
         let signing = Confirmed { code, verb: "approve", nothing, help: None };
         let question = || format!("{shown}Key         {}\n\n", key.fingerprint());
         signing.ask(loaded.list().len(), self.confirm, question, screen)?;
+        unlock(&mut key)?;
         let said = Said::now(said.word, Timestamp::now());
         let statement = looked.subject.statement(&said);
         let signature = key.sign(&statement).map_err(unread)?;
@@ -316,7 +317,8 @@ impl Reject {
             return Ok(Exit::Ok);
         };
         let (mut looked, _) = Looked::at(&self.record, &self.id)?;
-        let key = Key::read(path).map_err(unread)?;
+        let mut key = Key::read(path).map_err(unread)?;
+        unlock(&mut key)?;
         let said = Said::now(word.clone(), Timestamp::now());
         let statement = looked.subject.statement(&said);
         let signature = key.sign(&statement).map_err(unread)?;

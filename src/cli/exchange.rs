@@ -10,7 +10,7 @@ use ssh_key::PublicKey;
 
 use super::{
     Exit, Failure, Screen,
-    approval::unread,
+    approval::{unlock, unread},
     approve::Looked,
     load::Loaded,
     record::{RecordArgs, failed, who},
@@ -151,7 +151,8 @@ impl ImportApproval {
             let help = Some("say where it is, for example --key ~/.ssh/id_ed25519");
             return Err(Failure::because(Exit::Usage, "approval.key", message, help));
         };
-        let key = Key::read(key).map_err(unread)?;
+        let mut key = Key::read(key).map_err(unread)?;
+        unlock(&mut key)?;
         let mut store = self.record.open()?;
         let campaign = approval::import(&mut store, &self.file, &key, &who(), Timestamp::now()).map_err(unread)?;
         let campaign = campaign.map_err(failed)?;
