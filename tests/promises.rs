@@ -49,6 +49,7 @@ mod help_in_every_shell;
 mod html_looks_right;
 mod it_is_tried_again_later;
 mod jobs_for_schedulers;
+mod limits_are_shared;
 mod lines_break_at_spaces_alone;
 mod lists_as_people_have_them;
 #[cfg(unix)]

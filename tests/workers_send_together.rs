@@ -23,12 +23,12 @@ use crate::{
     what_a_server_may_do::each,
 };
 
-fn server() -> Builder {
+pub(crate) fn server() -> Builder {
     Scripted::builder().tls(Tls::Implicit).auth("u", "secret")
 }
 
 /// A machine with a campaign to so many people, and an account with further lines.
-fn home(server: &Scripted, count: usize, more: &str) -> Home {
+pub(crate) fn home(server: &Scripted, count: usize, more: &str) -> Home {
     at(Home::new().with(Record::Postgres), server, count, more)
 }
 
@@ -39,7 +39,7 @@ fn at(home: Home, server: &Scripted, count: usize, more: &str) -> Home {
     home
 }
 
-fn hand_over(home: &Home, count: usize) -> String {
+pub(crate) fn hand_over(home: &Home, count: usize) -> String {
     let confirm = count.to_string();
     let mut command = home.command(&["send", "c", "--account", "work", "--confirm", &confirm, "--queue"]);
     let run = Run::of(command.env("P", "secret").output().unwrap()).ended(0);
@@ -47,16 +47,16 @@ fn hand_over(home: &Home, count: usize) -> String {
     home.last_campaign()
 }
 
-fn work(home: &Home, more: &[&str]) -> Child {
+pub(crate) fn work(home: &Home, more: &[&str]) -> Child {
     let mut command = home.command(&[&["work", "--account", "work", "--log", "human"], more].concat());
     command.env("P", "secret").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn ended(worker: Child) -> Run {
+pub(crate) fn ended(worker: Child) -> Run {
     Run::of(worker.wait_with_output().unwrap())
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn send(
         outbox,
         retry: Retry::default(),
         waits: true,
-        shared: delivery::Shared::default(),
+        places: None,
         ledger: None,
         clock: ZonedDateTime::now,
         schedule: None,

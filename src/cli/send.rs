@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 use self::{
     aftermath::{AftermathArgs, SoFar},
+    deliver::connections,
     log::Seen,
     pace::{PaceArgs, RetryArgs},
     words::{again, instead_of, left_out, warned},
@@ -46,7 +47,7 @@ use crate::{
     campaign::{self, Account, DomainLimit, Hours, Moment, Rate},
     fault,
     message::{Composer, Digest, Signer},
-    outbox::{Deed, Journal, Ledger, Location, News, Outbox, Outcome, Overview, Store, StoreError},
+    outbox::{Deed, Journal, Ledger, Limited, Location, News, Outbox, Outcome, Overview, Places, Store, StoreError},
     recipients::{Rows, Selection},
     report::{self, log::step},
 };
@@ -158,7 +159,9 @@ pub(super) struct Ready {
     /// Where other programs share the account, with what counts already.
     pub(super) ledger: Option<(Ledger, News)>,
     /// What may go to some domains, with what counts already.
-    pub(super) domains: Vec<(DomainLimit, News)>,
+    pub(super) domains: Vec<Limited>,
+    /// Where others share the account's connections: where the right to each is had
+    pub(super) places: Option<Arc<Places>>,
 }
 
 impl Send {
@@ -433,15 +436,28 @@ impl Send {
         let name = account.map_or("sandbox", |account| account.name.as_str());
         let longest = rates.iter().map(|rate| rate.window()).max();
         let ledger = longest.map(|longest| taken.ledger(name, longest)).transpose().map_err(failed)?;
-        let past = |limit: DomainLimit| Ok((limit.clone(), taken.sent_to(&limit.domain, name, limit.longest())?));
-        let domains: Result<Vec<_>, _> = self.limits(&campaign, account).into_iter().map(past).collect();
-        let domains = domains.map_err(failed)?;
+        let domains = taken.domains(name, self.limits(&campaign, account)).map_err(failed)?;
+        let places = account.map(|account| taken.places(name, connections(&campaign, account))).transpose();
+        let places = places.map_err(failed)?.flatten();
         let warnings = warned(&store.entries(&overview.id).map_err(failed)?);
         let journal = Journal::start(store, taken, Some(name.to_owned()));
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
         let outbox = Arc::new(Outbox::of(&messages, selected, overview.largest, journal));
         let Overview { id, digest, .. } = overview;
-        Ok(Ok(Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains }))
+        Ok(Ok(Ready {
+            campaign,
+            composer,
+            allowed,
+            outbox,
+            id,
+            digest,
+            warnings,
+            cleared,
+            recheck,
+            ledger,
+            domains,
+            places,
+        }))
     }
 
     /// Whether a campaign of the record may be sent with some settings; what goes into the sandbox goes to nobody.

@@ -21,7 +21,6 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     Reply, StopReason,
-    crew::Place,
     dial::dial,
     login,
     offer::{Extension, Offer},
@@ -31,6 +30,7 @@ use super::{
 };
 use crate::{
     campaign::{Account, Login, Mechanism, Tls},
+    outbox::OpenPlace,
     secret::{Given, NoSecret, Secrets, Unsaid},
 };
 
@@ -138,7 +138,7 @@ pub(super) struct Connection {
     pub(super) is_half_closed: bool,
     habits: Arc<Habits>,
     /// The right to be open, where others share the account
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<OpenPlace>,
 }
 
 /// Whether a server takes an envelope before it has answered to the content in front of it.

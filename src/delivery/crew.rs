@@ -11,40 +11,24 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-#[cfg(feature = "postgres")]
+use super::pace::asked;
 use crate::outbox::{OpenPlace, Places};
 
 /// So long without a refusal, and one more connection is tried.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// So often it is looked whether a connection may be opened that others share, or whether one's own share has grown.
+/// So often it is looked whether a connection may be opened that others share, or whether one's own share has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// The right to one open connection of those that others share.
-#[cfg(feature = "postgres")]
-pub(super) type Place = OpenPlace;
-
-/// Nobody shares any.
-#[cfg(not(feature = "postgres"))]
-#[derive(Debug)]
-pub(super) enum Place {}
-
-/// The connections that others share, too.
-#[derive(Clone, Default)]
-pub struct Shared {
-    /// Where the right to each is had.
-    #[cfg(feature = "postgres")]
-    pub places: Option<Arc<Places>>,
-    /// How many are one's own at the moment.
-    pub share: Option<Arc<AtomicUsize>>,
-}
 
 /// The places for connections.
 pub(super) struct Crew {
     state: Mutex<State>,
     changed: Notify,
     most: usize,
-    shared: Shared,
+    /// Where others share them, too: where the right to each is had
+    places: Option<Arc<Places>>,
+    /// How many are one's own at the moment
+    share: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -60,36 +44,38 @@ struct State {
 }
 
 impl Crew {
-    pub(super) fn new(most: usize, shared: Shared) -> Self {
+    pub(super) fn new(most: usize, places: Option<Arc<Places>>) -> Self {
         let state = State { allowed: 1, taken: 0, ready: 0, is_trusted: false, changed: Instant::now() };
-        Self { state: Mutex::new(state), changed: Notify::new(), most, shared }
+        let share = AtomicUsize::new(if places.is_some() { 1 } else { usize::MAX });
+        Self { state: Mutex::new(state), changed: Notify::new(), most, places, share }
+    }
+
+    /// Looks again and again how many connections are one's own, where others share them. Ends where nobody does.
+    pub(super) async fn share(&self) {
+        let Some(places) = &self.places else { return };
+        loop {
+            let asking = Arc::clone(places);
+            // A database that does not answer is no reason to have fewer.
+            if let Ok(share) = asked(move || asking.share()).await
+                && self.share.swap(share, Ordering::Relaxed) < share
+            {
+                self.changed.notify_waiters();
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Waits for the right to open a connection, where others share them; none where nobody does.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        allow(clippy::unused_async, clippy::unused_self, reason = "nobody shares any")
-    )]
-    pub(super) async fn place(&self) -> Result<Option<Place>, String> {
-        #[cfg(feature = "postgres")]
-        if let Some(places) = &self.shared.places {
-            loop {
-                let asking = Arc::clone(places);
-                let asked = tokio::task::spawn_blocking(move || asking.take()).await;
-                let place = asked.map_err(|why| why.to_string())?.map_err(|why| why.to_string())?;
-                if place.is_some() {
-                    return Ok(place);
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+    pub(super) async fn place(&self) -> Result<Option<OpenPlace>, String> {
+        match &self.places {
+            Some(places) => ask_for_place(places).await.map(Some),
+            None => Ok(None),
         }
-        Ok(None)
     }
 
     /// So many connections may be open, out of those that the server lets in.
     fn own(&self, allowed: usize) -> usize {
-        let share = self.shared.share.as_ref().map_or(usize::MAX, |share| share.load(Ordering::Relaxed));
-        allowed.min(share)
+        allowed.min(self.share.load(Ordering::Relaxed))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,10 +93,7 @@ impl Crew {
                     return;
                 }
             }
-            match self.shared.share {
-                Some(_) => drop(tokio::time::timeout(LOOK_EVERY, changed).await),
-                None => changed.await,
-            }
+            changed.await;
         }
     }
 
@@ -180,6 +163,17 @@ impl Crew {
     }
 }
 
+/// Waits for the right to open a connection that others share.
+pub(super) async fn ask_for_place(places: &Arc<Places>) -> Result<OpenPlace, String> {
+    loop {
+        let asking = Arc::clone(places);
+        if let Some(place) = asked(move || asking.take()).await? {
+            return Ok(place);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 impl State {
     fn shrink(&mut self, most: usize) -> Option<usize> {
         self.changed = Instant::now();
@@ -197,7 +191,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn half_as_many_at_once_and_slowly_more_again() {
-        let crew = Crew::new(8, Shared::default());
+        let crew = Crew::new(8, None);
         crew.enter().await;
         assert!(tokio::time::timeout(Duration::from_secs(9), crew.enter()).await.is_err(), "one until it is trusted");
         crew.accepted();
@@ -217,7 +211,7 @@ mod tests {
         crew.accepted();
         crew.enter().await;
         assert_eq!([crew.refused(), crew.refused(), crew.refused()], [Some(2), Some(1), None]);
-        let crew = Crew::new(6, Shared::default());
+        let crew = Crew::new(6, None);
         crew.accepted();
         (0..3).for_each(|_| crew.connected());
         assert_eq!([crew.refused_another(), crew.refused_another()], [Some(3), None], "those that were let in stay");

@@ -8,11 +8,11 @@ use std::{
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
-use super::pace::{Pace, Room, Slot};
-use crate::{
-    campaign::DomainLimit,
-    outbox::{Claim, News, Work},
+use super::{
+    common::Common,
+    pace::{Pace, Room, Slot},
 };
+use crate::outbox::{Claim, Limited, Work};
 
 /// The limits of a run, and who keeps them busy.
 pub(super) struct Domains {
@@ -26,6 +26,8 @@ struct Limit {
     domain: String,
     pace: Arc<Pace>,
     connections: usize,
+    /// What others share of it. What this run does itself is known here, too, and what was sent before anybody shared anything.
+    common: Option<Arc<Common>>,
 }
 
 /// What is under way to a domain, and what waits.
@@ -42,21 +44,30 @@ pub(super) struct Pass {
     limit: usize,
     seat: usize,
     slot: Option<Slot>,
+    /// The same of what others share
+    granted: Option<Slot>,
 }
 
 impl Domains {
     /// Limits, each with what counts already. With `spread` messages go evenly over the time that each rate gives.
-    pub(super) fn new(limits: Vec<(DomainLimit, News)>, spread: bool) -> Arc<Self> {
+    pub(super) fn new(limits: Vec<Limited>, spread: bool) -> Arc<Self> {
+        let changed = watch::Sender::new(());
         let limits: Vec<Limit> = limits
             .into_iter()
-            .map(|(limit, past)| Limit {
+            .map(|Limited { limit, past, slots, places }| Limit {
                 pace: Pace::starting_with(&limit.rates, spread, &past),
                 connections: limit.connections.map_or(usize::MAX, std::num::NonZeroUsize::get),
+                common: Common::new(&limit.rates, spread, slots, places, changed.clone()),
                 domain: limit.domain,
             })
             .collect();
         let state = limits.iter().map(|_| State::default()).collect();
-        Arc::new(Self { limits, state: Mutex::new(state), changed: watch::Sender::new(()) })
+        Arc::new(Self { limits, state: Mutex::new(state), changed })
+    }
+
+    /// Why nobody knows any more what may go, if so.
+    pub(super) fn why(&self) -> Option<String> {
+        self.limits.iter().find_map(|limit| limit.common.as_ref()?.why())
     }
 
     fn state(&self) -> MutexGuard<'_, Vec<State>> {
@@ -74,7 +85,7 @@ impl Domains {
         let waiting = self.limits.iter().zip(state.iter()).filter(|(_, state)| !state.waiting.is_empty());
         let work = |(limit, state): (&Limit, &State)| match limit.pace.room(now) {
             _ if !limit.lets(state, seat) => Work::Unknown,
-            Room::Now => Work::Now,
+            Room::Now => limit.common.as_ref().map_or(Work::Now, |common| common.work(state.is_further(seat))),
             Room::At(when) => Work::At(Timestamp::now() + when.saturating_duration_since(now)),
             Room::OnceAnswered => Work::Unknown,
         };
@@ -116,9 +127,29 @@ impl Domains {
     }
 
     fn pass(self: &Arc<Self>, number: usize, limit: &Limit, state: &mut State, seat: usize) -> Option<Pass> {
-        let slot = limit.lets(state, seat).then(|| limit.pace.slot_now()).flatten()?;
+        if !limit.lets(state, seat) || limit.pace.room(Instant::now()) != Room::Now {
+            return None;
+        }
+        let granted = match &limit.common {
+            Some(common) => common.take(state.is_further(seat))?,
+            None => None,
+        };
+        let slot = limit.pace.slot_now();
         *state.seats.entry(seat).or_default() += 1;
-        Some(Pass { domains: Arc::clone(self), limit: number, seat, slot: Some(slot) })
+        Some(Pass { domains: Arc::clone(self), limit: number, seat, slot, granted })
+    }
+}
+
+impl Drop for Domains {
+    fn drop(&mut self) {
+        self.limits.iter().filter_map(|limit| limit.common.as_ref()).for_each(|common| common.end());
+    }
+}
+
+impl State {
+    /// Whether a seat has nothing for it yet.
+    fn is_further(&self, seat: usize) -> bool {
+        !self.seats.contains_key(&seat)
     }
 }
 
@@ -132,25 +163,33 @@ impl Limit {
 impl Pass {
     /// The message was never begun and does not count.
     pub(super) fn unused(mut self) {
-        if let Some(slot) = self.slot.take() {
+        for slot in [self.slot.take(), self.granted.take()].into_iter().flatten() {
             slot.unused();
         }
+    }
+
+    /// Whether it may still be used.
+    pub(super) fn is_good(&self) -> bool {
+        self.granted.as_ref().is_none_or(Slot::is_good)
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
+        drop((self.slot.take(), self.granted.take()));
         {
             let mut state = self.domains.state();
-            let seats = &mut state[self.limit].seats;
+            let State { seats, waiting } = &mut state[self.limit];
             if let Some(count) = seats.get_mut(&self.seat) {
                 *count -= 1;
                 if *count == 0 {
                     seats.remove(&self.seat);
                 }
             }
+            if let Some(common) = &self.domains.limits[self.limit].common {
+                common.is_over(!seats.contains_key(&self.seat), !waiting.is_empty());
+            }
         }
-        drop(self.slot.take());
         self.domains.changed.send_replace(());
     }
 }
@@ -158,7 +197,12 @@ impl Drop for Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{message::Digest, outbox::Outbox, outbox::Outcome, recipients::Selection};
+    use crate::{
+        campaign::DomainLimit,
+        message::Digest,
+        outbox::{News, Outbox, Outcome},
+        recipients::Selection,
+    };
 
     /// Ten people; those at even places are at `slow.example`.
     fn outbox() -> Outbox {
@@ -173,7 +217,7 @@ mod tests {
         let rates = rates.iter().map(|rate| rate.parse().unwrap()).collect();
         let limit =
             DomainLimit { domain: "slow.example".into(), rates, connections: std::num::NonZeroUsize::new(connections) };
-        Domains::new(vec![(limit, News::default())], false)
+        Domains::new(vec![Limited::alone(limit, News::default())], false)
     }
 
     #[tokio::test(start_paused = true)]

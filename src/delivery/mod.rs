@@ -3,6 +3,7 @@
 //! [`run`] knows no terminal: it speaks in [`Event`]s. A transaction has one recipient, always.
 
 mod backoff;
+mod common;
 mod connect;
 mod crew;
 mod dial;
@@ -46,16 +47,15 @@ use self::{
 };
 pub use self::{
     connect::{check_account, try_login},
-    crew::Shared,
     event::{Event, Finished, Reply, Signal, StopReason},
     gate::Schedule,
     outcome::{Becomes, Consequence, Course, Fate, Happening, Stage},
     probe::{Asked, Entry, Hello, Probe, Trial, addresses, knock, probe},
 };
 use crate::{
-    campaign::{Account, DomainLimit, Rate, Retry},
+    campaign::{Account, Rate, Retry},
     message::{Composer, Signer},
-    outbox::{Ledger, News, Outbox, Outcome, Work},
+    outbox::{Ledger, Limited, News, Outbox, Outcome, Places, Work},
     secret::Secrets,
 };
 
@@ -80,7 +80,7 @@ pub struct Job {
     /// Whether messages go evenly over the time that the rates give.
     pub spread: bool,
     /// What may go to some domains, with what counts already.
-    pub domains: Vec<(DomainLimit, News)>,
+    pub domains: Vec<Limited>,
     /// At most so many connections.
     pub connections: usize,
     /// Whether the first messages are to be looked at before the others go.
@@ -95,8 +95,8 @@ pub struct Job {
     pub retry: Retry,
     /// Whether the run waits until they are due.
     pub waits: bool,
-    /// Connections that others share.
-    pub shared: Shared,
+    /// Where others share the account's connections: where the right to each is had.
+    pub places: Option<Arc<Places>>,
     /// Where other programs share the account, with what counts already for its rates.
     pub ledger: Option<(Ledger, News)>,
     /// What time it is, for `Date` and for the schedule.
@@ -170,10 +170,11 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         Ok(connector) => connector,
         Err(reason) => return end_run(&stop, &events, reason).await,
     };
+    let crew = Arc::new(Crew::new(most, job.places));
     let run = Arc::new(Run {
         connector,
         pace: Pace::new(&rates, job.spread, job.ledger),
-        crew: Crew::new(most, job.shared),
+        crew: Arc::clone(&crew),
         composer: job.composer,
         signer: job.signer,
         outbox: job.outbox,
@@ -192,6 +193,9 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         breakers: AtomicUsize::new(0),
         streak: Mutex::default(),
     });
+    // Ends with this.
+    let mut sharing = JoinSet::new();
+    sharing.spawn(async move { crew.share().await });
     if !run.opened().await {
         return;
     }

@@ -36,8 +36,7 @@ const POLL: Duration = Duration::from_millis(200);
 const MOST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A slot of a database's is begun within so long of when it was had here.
-#[cfg(feature = "postgres")]
-const MOST_AGE: Duration = Duration::from_secs(1);
+pub(super) const MOST_AGE: Duration = Duration::from_secs(1);
 
 /// A server that wants to be asked for less is never left alone for longer.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
@@ -233,6 +232,28 @@ impl Pace {
         }
     }
 
+    /// Lets a database know what of its is over, or goes back unused. Nobody waits for it.
+    pub(super) fn tidy(&self) {
+        #[cfg(feature = "postgres")]
+        if let Some((grants, _)) = &self.grants {
+            let grants = Arc::clone(grants);
+            tokio::task::spawn_blocking(move || grants.tidy());
+        }
+    }
+
+    /// The right to begin that a database gave before.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "nothing else gives any")
+    )]
+    pub(super) fn granted_before(self: &Arc<Self>) -> Option<Slot> {
+        #[cfg(feature = "postgres")]
+        if let Some((grants, _)) = &self.grants {
+            return grants.at_once().map(|number| Slot::new(self, Some(number)));
+        }
+        None
+    }
+
     /// The right to begin, if it can be had without waiting for it.
     pub(super) async fn slot_at_once(self: &Arc<Self>) -> Option<Result<Slot, String>> {
         self.try_slot().await.map(Result::ok).transpose()
@@ -291,8 +312,8 @@ impl Pace {
         grants: &Arc<Grants>,
         windows: &AsyncWindows,
     ) -> Result<Result<Slot, Room>, String> {
-        if let Some(number) = grants.at_once() {
-            return Ok(Ok(Slot::new(self, Some(number))));
+        if let Some(slot) = self.granted_before() {
+            return Ok(Ok(slot));
         }
         let windows = windows.lock().await;
         let (asking, of) = (Arc::clone(grants), windows.clone());
@@ -405,7 +426,9 @@ impl Window {
 }
 
 /// Asks the record, which takes its time.
-async fn asked<T: Send + 'static>(ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, String> {
+pub(super) async fn asked<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, String> {
     let asked = tokio::task::spawn_blocking(ask).await;
     asked.map_err(|why| why.to_string())?.map_err(|why| why.to_string())
 }

@@ -44,7 +44,7 @@ const WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Run {
     pub(super) connector: Connector,
     pub(super) pace: Arc<Pace>,
-    pub(super) crew: Crew,
+    pub(super) crew: Arc<Crew>,
     pub(super) composer: Composer,
     pub(super) signer: Option<Arc<Signer>>,
     pub(super) outbox: Arc<Outbox>,
@@ -87,6 +87,11 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Whether it may still be begun, as far as the limits of its domain are concerned.
+    pub(super) fn is_good(&self) -> bool {
+        self.pass.as_ref().is_none_or(Pass::is_good)
+    }
+
     /// Nothing of it was sent, which counts for no limit.
     pub(super) fn unused(self) {
         if let Some(pass) = self.pass {

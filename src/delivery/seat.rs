@@ -75,6 +75,10 @@ impl Seat {
         let run = Arc::clone(&self.run);
         let (mut changes, mut news) = (run.domains.changes(), run.outbox.news());
         while !run.stop.requested() {
+            if let Some(why) = run.domains.why() {
+                end_run(&run.stop, &run.events, StopReason::NoRecord { why }).await;
+                break;
+            }
             changes.mark_unchanged();
             news.mark_unchanged();
             let work = run.work(self.number);
@@ -196,7 +200,7 @@ impl Seat {
                 return self.conclude(connection, outgoing, End::TooLate).await;
             }
             let next = match next {
-                Some((next, slot)) if !slot.is_good() => {
+                Some((next, slot)) if !(slot.is_good() && next.is_good()) => {
                     slot.unused();
                     run.release(next);
                     None

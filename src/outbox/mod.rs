@@ -28,14 +28,15 @@ pub use self::{
     prepare::Prepared,
     store::{
         Aside, Attached, Campaign, Carried, Chain, Check, Copied, Deed, Entry, Examined, Journal, Kept, Last, Ledger,
-        Luggage, Matter, Messages, Names, News, Over, Overview, Pseudonym, Purged, Reach, Reported, Reports,
-        SeenLedger, Snapshot, Store, StoreError, TakenBack, Thawed, Totals, Traced, Transaction, Tried, Verdict,
+        Limited, Luggage, Matter, Messages, Names, News, OpenPlace, Over, Overview, Places, Pseudonym, Purged, Reach,
+        Reported, Reports, SeenLedger, Snapshot, Store, StoreError, TakenBack, Thawed, Totals, Traced, Transaction,
+        Tried, Verdict,
     },
 };
 #[cfg(feature = "postgres")]
 pub use self::{
     database::{Knocked, Server, ServerError},
-    store::{Backlog, Given, Grants, OpenPlace, Places, Waiting, Worker},
+    store::{Backlog, Given, Grants, Waiting, Worker},
 };
 pub(crate) use self::{
     moment::Moment,

@@ -104,13 +104,25 @@ impl Send {
         let only = Selection::Some(vec![index]);
         let outbox = Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None);
         let outbox = Arc::new(outbox);
-        let (ledger, domains, digest, warnings) = (None, Vec::new(), None, Warnings::new());
+        let (ledger, domains, places, digest, warnings) = (None, Vec::new(), None, None, Warnings::new());
         // No recipient gets it.
         let (id, cleared) = (String::new(), Cleared::for_nobody());
         let recheck: Recheck = Arc::new(|| Ok(Cleared::for_nobody()));
         let _counted = self.aside(&account)?;
-        let ready =
-            Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, ledger, domains };
+        let ready = Ready {
+            campaign,
+            composer,
+            allowed,
+            outbox,
+            id,
+            digest,
+            warnings,
+            cleared,
+            recheck,
+            ledger,
+            domains,
+            places,
+        };
         self.run_engine(ready, Some(account), signer, None, seen, screen).map(|(exit, _)| exit)
     }
 

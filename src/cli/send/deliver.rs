@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use super::{LEFT, Ready, Recheck, Send, log::Seen};
 use crate::{
     address::Address,
-    campaign::{Account, Hours},
+    campaign::{self, Account, Hours},
     cli::{Exit, Failure, Format, Screen, signals, when::in_a_line},
-    delivery::{self, Job, Schedule, Shared, Signal, Stop, StopReason},
+    delivery::{self, Job, Schedule, Signal, Stop, StopReason},
     diagnostic::visible,
     message::{Composer, Signer},
     outbox::{Outbox, Outcome},
@@ -40,7 +40,7 @@ impl Send {
         hours: Option<Hours>,
         (seen, screen): (Seen, Screen),
     ) -> Result<(Exit, Value), Failure> {
-        let Ready { campaign, composer, allowed, outbox, cleared: _, recheck, ledger, domains, .. } = ready;
+        let Ready { campaign, composer, allowed, outbox, cleared: _, recheck, ledger, domains, places, .. } = ready;
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
         let (account, secret) = match (account, &sandbox) {
             (Some(account), _) => (account, secret),
@@ -48,7 +48,7 @@ impl Send {
             (None, None) => return Ok((Exit::Software, Value::Null)),
         };
         let rates = self.all_rates(&campaign, Some(&account));
-        let connections = campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
+        let connections = connections(&campaign, &account);
         let (first, ask) = self.first(outbox.with(&LEFT).len(), Arc::clone(&recheck), screen).unzip();
         let name = account.name.clone();
         let secrets = secret.clone();
@@ -65,7 +65,7 @@ impl Send {
             outbox: Arc::clone(&outbox),
             retry: campaign.retry,
             waits: !self.retry.no_wait && self.test.is_none(),
-            shared: Shared::default(),
+            places,
             ledger,
             clock: ZonedDateTime::now,
             schedule: hours.filter(|_| !self.sandbox).map(|hours| schedule(hours, Arc::clone(&recheck))),
@@ -186,6 +186,11 @@ impl Send {
         }
         Ok(())
     }
+}
+
+/// So many connections a campaign may have at most.
+pub(super) fn connections(campaign: &campaign::Campaign, account: &Account) -> usize {
+    campaign.connections.unwrap_or(usize::MAX).min(account.connections.get())
 }
 
 /// When a run may begin something, and what is looked at again before it goes on.

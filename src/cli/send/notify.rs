@@ -20,7 +20,7 @@ use crate::{
         Failure,
         account::{read_secret, read_signer},
     },
-    delivery::{self, Event, Job, Shared, Stop, StopReason},
+    delivery::{self, Event, Job, Stop, StopReason},
     diagnostic::{Diagnostic, quoted},
     message::Composer,
     outbox::{Outbox, Outcome},
@@ -208,7 +208,7 @@ impl News<'_> {
             outbox,
             retry: Retry::default(),
             waits: false,
-            shared: Shared::default(),
+            places: None,
             ledger: None,
             clock: ZonedDateTime::now,
             // Whoever is told is told now.

@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -29,7 +26,7 @@ use crate::{
         send::schedule,
         when::in_a_line,
     },
-    delivery::{self, Job, Shared, Stop, StopReason},
+    delivery::{self, Job, Stop, StopReason},
     message::Composer,
     outbox::{Campaign, Deed, Journal, Outbox, Outcome, Overview, Places, Store, StoreError, Waiting},
     report::{self, log},
@@ -41,11 +38,14 @@ const EVENTS: usize = 1024;
 /// A campaign has so long, where others wait, and much longer than it takes to read it.
 const TURN: Duration = Duration::from_secs(30);
 
-/// So often it is looked whether somebody wants the campaign, and how many connections are one's own.
+/// So often it is looked whether somebody wants the campaign.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// So long a campaign is left alone that this machine cannot send now.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So long a connection that another waits for is left to them.
+const LEAVE_TO_OTHERS: Duration = Duration::from_secs(2);
 
 /// So many messages are in a batch.
 const BATCH: usize = 100;
@@ -145,22 +145,19 @@ impl Desk {
         let own = stay.worker.campaign(campaign);
         let most = settings.connections.unwrap_or(usize::MAX).min(self.account.connections.get());
         let places = own.places(&self.account.name, most).map_err(Not::Asked)?;
-        let share = Arc::new(AtomicUsize::new(1));
-        if let Some(places) = &places {
-            // Without a connection there is no use in having messages.
-            if places.take().map_err(Not::Asked)?.is_none() {
-                return Ok(Sent::NotBefore(Timestamp::now() + Duration::from_secs(1)));
-            }
-            share.store(places.share().map_err(Not::Asked)?, Ordering::Relaxed);
+        // Without a connection there is no use in having messages.
+        if let Some(places) = &places
+            && places.take().map_err(Not::Asked)?.is_none()
+        {
+            return Ok(Sent::NotBefore(Timestamp::now() + Duration::from_secs(1)));
         }
         let first = store.take_batches(stay.worker, campaign, &self.account.name, 1).map_err(Not::Asked)?;
         if first.is_empty() {
             return Ok(Sent::Some);
         }
         let rates: Vec<Rate> = self.account.rates.iter().chain(&settings.rates).copied().collect();
-        let shared = Shared { places: places.clone(), share: Some(Arc::clone(&share)) };
         let begun = self.begin(stay, store, campaign, &rates).and_then(|outbox| {
-            let job = self.job(&own, kept, &outbox, (&rates, most, shared))?;
+            let job = self.job(&own, kept, &outbox, (&rates, most, places.clone()))?;
             Ok((outbox, job))
         });
         let (outbox, job) = match begun {
@@ -182,8 +179,8 @@ impl Desk {
         let job = Job { schedule: Some(schedule(hours, recheck)), ..job };
         drop(own);
         let long = (kept.time * 20).max(TURN);
-        let (places, stop) = (places.as_ref(), Stop::default());
-        let turn = Turn { stay, store, campaign, outbox: &outbox, places, share, stop, long, later };
+        let (places, stop) = (places.as_deref(), Stop::default());
+        let turn = Turn { stay, store, campaign, outbox: &outbox, places, stop, long, later };
         let left = [Outcome::Queued, Outcome::Deferred].iter().map(|outcome| campaign.counts.of(*outcome)).sum();
         log::turn_begins(&campaign.id, &self.account.name, left, &rates);
         let start = Instant::now();
@@ -199,6 +196,10 @@ impl Desk {
         let sent = self.after(stay, store, campaign, reason.as_ref());
         if matches!(sent, Sent::Some) {
             store.note_end(campaign, &who(), Timestamp::now()).map_err(Not::Asked)?;
+        }
+        if matches!(reason, Some(StopReason::LetGo)) && places.is_some_and(Places::is_short) {
+            // Whoever has no connection looks for one each second.
+            stay.rest(LEAVE_TO_OTHERS);
         }
         Ok(sent)
     }
@@ -222,15 +223,14 @@ impl Desk {
         own: &Campaign,
         kept: &Kept,
         outbox: &Arc<Outbox>,
-        (rates, most, shared): (&[Rate], usize, Shared),
+        (rates, most, places): (&[Rate], usize, Option<Arc<Places>>),
     ) -> Result<Job, Not> {
         let settings = &kept.frozen.settings;
         let name = &self.account.name;
         let longest = rates.iter().map(|rate| rate.window()).max();
         let ledger = longest.map(|longest| own.ledger(name, longest)).transpose().map_err(Not::Asked)?;
-        let past = |limit: DomainLimit| Ok((limit.clone(), own.sent_to(&limit.domain, name, limit.longest())?));
-        let domains = DomainLimit::merged(self.account.domains.iter().chain(&settings.domains).cloned());
-        let domains = domains.into_iter().map(past).collect::<Result<_, _>>().map_err(Not::Asked)?;
+        let limits = DomainLimit::merged(self.account.domains.iter().chain(&settings.domains).cloned());
+        let domains = own.domains(name, limits).map_err(Not::Asked)?;
         Ok(Job {
             account: self.account.clone(),
             secret: self.secret.clone(),
@@ -244,7 +244,7 @@ impl Desk {
             outbox: Arc::clone(outbox),
             retry: settings.retry,
             waits: true,
-            shared,
+            places,
             ledger,
             clock: ZonedDateTime::now,
             schedule: None,
@@ -272,8 +272,7 @@ struct Turn<'t> {
     store: &'t Store,
     campaign: &'t Overview,
     outbox: &'t Arc<Outbox>,
-    places: Option<&'t Arc<Places>>,
-    share: Arc<AtomicUsize>,
+    places: Option<&'t Places>,
     stop: Stop,
     /// How long it is, where others wait
     long: Duration,
@@ -323,11 +322,8 @@ impl Turn<'_> {
         self.stop.reason()
     }
 
-    /// Whether somebody wants to have the campaign, or others wait for their turn; and how many connections are one's own.
+    /// Whether somebody wants to have the campaign, or others wait for their turn, or for a connection.
     fn look(&self, is_long: bool, desk: &Desk) -> Result<(), StoreError> {
-        if let Some(places) = self.places {
-            self.share.store(places.share()?, Ordering::Relaxed);
-        }
         let accounts = std::slice::from_ref(&desk.account.name);
         let is_others = is_long
             && self
@@ -335,7 +331,8 @@ impl Turn<'_> {
                 .waiting(accounts)?
                 .iter()
                 .any(|one| one.id != self.campaign.id && !self.later.contains_key(&one.id));
-        if is_others || self.store.is_wanted(self.campaign, &desk.account.name)? {
+        let is_short = is_long && self.places.is_some_and(Places::is_short);
+        if is_others || is_short || self.store.is_wanted(self.campaign, &desk.account.name)? {
             self.stop.request(StopReason::LetGo);
         }
         Ok(())

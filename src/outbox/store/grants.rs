@@ -3,14 +3,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use super::{Campaign, StoreError};
 use crate::outbox::{
     Moment,
-    database::{Database, Done, Fault, Location, values},
+    database::{Database, Done, Location, values},
 };
 
 /// A slot that was not used for so long is not used any more. Its holder was heard of when it was given, and is not taken for gone sooner
@@ -32,16 +35,36 @@ pub enum Given {
     Later(Option<Duration>),
 }
 
-/// The slots of one account that one run, or one worker, was given.
+/// A connection to the database for whoever asks it the next question.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    database: Arc<Mutex<Database>>,
+    location: Location,
+}
+
+impl Line {
+    pub(super) fn open(location: &Location) -> Result<Self, StoreError> {
+        let database = Database::connect(location).map_err(|why| StoreError::of(location, &why))?;
+        Ok(Self { database: Arc::new(Mutex::new(database)), location: location.clone() })
+    }
+
+    fn with<T>(&self, with: impl FnOnce(&Database) -> Done<T>) -> Result<T, StoreError> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        with(&database).map_err(|why| StoreError::of(&self.location, &why))
+    }
+}
+
+/// The slots that one run, or one worker, was given of an account, or of what an account may send to a domain.
 #[derive(Debug)]
 pub struct Grants {
-    database: Mutex<Database>,
-    location: Location,
+    line: Line,
     account: String,
     /// Of which campaign they are
     campaign: i64,
     holder: [u8; 16],
     stash: Mutex<Stash>,
+    /// Whether some are being given back
+    is_tidied: AtomicBool,
 }
 
 /// Slots that were not used yet.
@@ -65,30 +88,20 @@ impl Grants {
     /// Those of an account, for whoever has a campaign.
     pub(super) fn open(location: &Location, account: &str, campaign: &Campaign) -> Result<Option<Self>, StoreError> {
         let Some(holder) = campaign.lock.token() else { return Ok(None) };
-        let connect = || {
-            let database = Database::connect(location)?;
-            // What a power cut of the database takes back of this was not begun, or its attempt is written down.
-            database.hurry()?;
-            Ok(database)
-        };
-        let database = connect().map_err(|why: Fault| StoreError::of(location, &why))?;
-        Ok(Some(Self {
-            database: Mutex::new(database),
-            location: location.clone(),
-            account: account.to_owned(),
-            campaign: campaign.number,
-            holder,
-            stash: Mutex::default(),
-        }))
+        let line = Line::open(location)?;
+        // What a power cut of the database takes back of this was not begun, or its attempt is written down.
+        line.with(Database::hurry)?;
+        Ok(Some(Self::over(line, account, campaign.number, holder)))
+    }
+
+    /// Those of an account, or whatever else stands in its place.
+    pub(super) fn over(line: Line, account: &str, campaign: i64, holder: [u8; 16]) -> Self {
+        let (account, stash, is_tidied) = (account.to_owned(), Mutex::default(), AtomicBool::new(false));
+        Self { line, account, campaign, holder, stash, is_tidied }
     }
 
     fn stash(&self) -> MutexGuard<'_, Stash> {
         self.stash.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with<T>(&self, with: impl FnOnce(&Database) -> Done<T>) -> Result<T, StoreError> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        with(&database).map_err(|why| StoreError::of(&self.location, &why))
     }
 
     /// A slot that is there, which asks nobody.
@@ -115,7 +128,7 @@ impl Grants {
         let wanted = i64::try_from((smallest / PART).clamp(1, MOST)).unwrap_or(1);
         let windows: Vec<String> =
             windows.iter().map(|(count, length)| format!("{count}/{}", length.as_millis() + 1)).collect();
-        let given: Vec<i64> = self.with(|database| {
+        let given: Vec<i64> = self.line.with(|database| {
             let sql = "SELECT take_slots(?, ?, ?, ?, ?)";
             let windows = windows.join(" ");
             let values = values![self.account, self.campaign, self.holder, windows, wanted];
@@ -153,12 +166,29 @@ impl Grants {
         let _ = self.give_back_stale();
     }
 
+    /// Says of those whose transactions are over that they are, and gives those back that are not used. Waits for the database; what is
+    /// added meanwhile goes with it, or is said by whoever says so already.
+    pub fn tidy(&self) {
+        while self.has_past() && !self.is_tidied.swap(true, Ordering::SeqCst) {
+            let tidied = self.give_back_stale();
+            self.is_tidied.store(false, Ordering::SeqCst);
+            if tidied.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn has_past(&self) -> bool {
+        let stash = self.stash();
+        !(stash.stale.is_empty() && stash.over.is_empty())
+    }
+
     fn give_back_stale(&self) -> Result<(), StoreError> {
         let (stale, over) = {
             let mut stash = self.stash();
             (std::mem::take(&mut stash.stale), std::mem::take(&mut stash.over))
         };
-        let given = self.with(|database| {
+        let given = self.line.with(|database| {
             give_back(database, &stale)?;
             if over.is_empty() {
                 return Ok(());
@@ -177,8 +207,7 @@ impl Grants {
     /// Whether there is something to give back.
     #[must_use]
     pub fn has_unused(&self) -> bool {
-        let stash = self.stash();
-        !(stash.slots.is_empty() && stash.stale.is_empty() && stash.over.is_empty())
+        self.has_past() || !self.stash().slots.is_empty()
     }
 }
 
@@ -187,7 +216,7 @@ impl Drop for Grants {
         self.give_back();
         // Nothing is under way any more, and whatever was is over.
         let sql = "UPDATE slot SET over = now_ms() WHERE holder = ? AND account = ? AND campaign = ? AND over IS NULL";
-        let _ = self.with(|database| database.run(sql, values![self.holder, self.account, self.campaign]));
+        let _ = self.line.with(|database| database.run(sql, values![self.holder, self.account, self.campaign]));
     }
 }
 
@@ -204,14 +233,15 @@ pub(super) fn joined(numbers: &[i64]) -> String {
     numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// The connections of one account that one run, or one worker, may have.
+/// The connections that one run, or one worker, may have of an account's, or of those that an account may have to a domain.
 #[derive(Debug)]
 pub struct Places {
-    database: Mutex<Database>,
-    location: Location,
+    line: Line,
     account: String,
     holder: [u8; 16],
     most: i64,
+    /// Whether another wants one, and has none
+    is_short: AtomicBool,
     /// Those that are closed, and could not be given back yet
     closed: Mutex<Vec<i64>>,
 }
@@ -225,28 +255,17 @@ impl Places {
         most: usize,
     ) -> Result<Option<Arc<Self>>, StoreError> {
         let Some(holder) = campaign.lock.token() else { return Ok(None) };
-        let connect = || {
-            let database = Database::connect(location)?;
-            // No connection is open yet, whatever could not be written down of earlier ones.
-            database.run("DELETE FROM place WHERE holder = ? AND account = ?", values![holder, account])?;
-            Ok(database)
-        };
-        let database = connect().map_err(|why: Fault| StoreError::of(location, &why))?;
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let (location, account) = (location.clone(), account.to_owned());
-        Ok(Some(Arc::new(Self {
-            database: Mutex::new(database),
-            location,
-            account,
-            holder,
-            most,
-            closed: Mutex::default(),
-        })))
+        Self::over(Line::open(location)?, account, most, holder).map(Some)
     }
 
-    fn with<T>(&self, with: impl FnOnce(&Database) -> Done<T>) -> Result<T, StoreError> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        with(&database).map_err(|why| StoreError::of(&self.location, &why))
+    /// Those of an account, or whatever else stands in its place.
+    pub(super) fn over(line: Line, account: &str, most: usize, holder: [u8; 16]) -> Result<Arc<Self>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (account, is_short, closed) = (account.to_owned(), AtomicBool::new(false), Mutex::default());
+        // No connection is open yet, whatever could not be written down of earlier ones.
+        let sql = "DELETE FROM place WHERE holder = ? AND account = ?";
+        line.with(|database| database.run(sql, values![holder, account]))?;
+        Ok(Arc::new(Self { line, account, holder, most, is_short, closed }))
     }
 
     fn closed(&self) -> MutexGuard<'_, Vec<i64>> {
@@ -260,7 +279,7 @@ impl Places {
             return;
         }
         let sql = "DELETE FROM place WHERE number = ANY (string_to_array(?, ' ')::BIGINT[])";
-        if self.with(|database| database.run(sql, values![joined(&closed)])).is_err() {
+        if self.line.with(|database| database.run(sql, values![joined(&closed)])).is_err() {
             self.closed().extend(closed);
         }
     }
@@ -270,17 +289,25 @@ impl Places {
         self.give_back();
         let values = values![self.account, self.holder, self.most];
         let number: Option<i64> =
-            self.with(|database| database.one("SELECT take_place(?, ?, ?)", values, |row| row.get(0)))?;
+            self.line.with(|database| database.one("SELECT take_place(?, ?, ?)", values, |row| row.get(0)))?;
         Ok(number.map(|number| OpenPlace { places: Arc::clone(self), number }))
     }
 
-    /// How many connections are this one's when all workers of the account have equally many. Waits for the database.
+    /// How many connections are this one's when all that want some have equally many. Waits for the database.
     pub fn share(&self) -> Result<usize, StoreError> {
         self.give_back();
-        let sql = "SELECT count(*) FROM worker WHERE ? = ANY (accounts) AND until > clock_timestamp()";
-        let workers: i64 = self.with(|database| database.one(sql, values![self.account], |row| row.get(0)))?;
-        let (workers, most) = (u64::try_from(workers.max(1)).unwrap_or(1), u64::try_from(self.most).unwrap_or(1));
-        Ok(usize::try_from(most.div_ceil(workers)).unwrap_or(usize::MAX).max(1))
+        let values = values![self.account, self.holder, self.most];
+        let (share, is_short): (i64, bool) = self.line.with(|database| {
+            database.one("SELECT share, is_short FROM share_of(?, ?, ?)", values, |row| Ok((row.get(0)?, row.get(1)?)))
+        })?;
+        self.is_short.store(is_short, Ordering::Relaxed);
+        Ok(usize::try_from(share).unwrap_or(usize::MAX).max(1))
+    }
+
+    /// Whether another wanted one and had none when the share was looked at.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Campaign, Store, StoreError, lock::RunLock};
 use crate::outbox::database::{Database, Done, Fault, Location, values};
 
 /// Attempts are written down in the order in which they begin, and are over within so long.
-const LONGEST_ATTEMPT: Duration = Duration::from_hours(2);
+pub(super) const LONGEST_ATTEMPT: Duration = Duration::from_hours(2);
 
 /// Stands for a campaign where a transaction belongs to none.
 const NONE: i64 = 0;
@@ -211,53 +211,24 @@ impl SeenLedger {
     }
 }
 
-/// What went through an account to the people of a domain and was over less than `longest` ago. What nobody knows the end of
-/// counts from now on.
-pub(super) fn sent_to(location: &Location, domain: &str, account: &str, longest: Duration) -> Result<News, StoreError> {
-    if longest.is_zero() {
-        return Ok(News::default());
-    }
-    let failed = |why: Fault| StoreError::of(location, &why);
-    let database = Database::connect(location).map_err(failed)?;
-    let look = Look::new(Timestamp::now());
-    let since = look.since(longest + LONGEST_ATTEMPT);
-    let mut over = Vec::new();
-    let sql = "SELECT began, ended, lower(substr(address, length(address) - length(?2) + 1)) = lower(?2) FROM attempt
-         LEFT JOIN recipient USING (campaign, position) WHERE account = ?1 ORDER BY number DESC";
-    let looked = database.each_while(sql, values![account, format!("@{domain}")], |attempt| {
-        if attempt.get::<i64>(0)? < since {
-            return Ok(false);
-        }
-        let ended: Option<i64> = attempt.get(1)?;
-        if attempt.get::<Option<bool>>(2)?.unwrap_or(false) {
-            over.push(ended.map_or(Duration::ZERO, |ended| look.age(ended)));
-        }
-        Ok(true)
-    });
-    looked.map_err(failed)?;
-    over.retain(|age| *age < longest);
-    over.sort_unstable_by(|one, other| other.cmp(one));
-    Ok(News { over, ..News::default() })
-}
-
 /// One look at what others did.
-struct Look {
+pub(super) struct Look {
     now: Timestamp,
     news: News,
 }
 
 impl Look {
-    fn new(now: Timestamp) -> Self {
+    pub(super) fn new(now: Timestamp) -> Self {
         Self { now, news: News::default() }
     }
 
     /// The moment that was so long ago.
-    fn since(&self, longest: Duration) -> i64 {
+    pub(super) fn since(&self, longest: Duration) -> i64 {
         self.now.as_millisecond().saturating_sub(i64::try_from(longest.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// How long ago something was.
-    fn age(&self, at: i64) -> Duration {
+    pub(super) fn age(&self, at: i64) -> Duration {
         Duration::from_millis(u64::try_from(self.now.as_millisecond() - at).unwrap_or_default())
     }
 }

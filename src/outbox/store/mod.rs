@@ -1,7 +1,10 @@
 //! The record: what was prepared and what became of each message, in a database that outlives a crash.
 
+#[cfg(not(feature = "postgres"))]
+mod alone;
 mod carry;
 mod copy;
+mod domains;
 mod error;
 mod examine;
 mod freeze;
@@ -25,16 +28,17 @@ mod verify;
 #[cfg(feature = "postgres")]
 mod work;
 
-#[cfg(feature = "postgres")]
-use std::sync::Arc;
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
+#[cfg(not(feature = "postgres"))]
+pub use self::alone::{OpenPlace, Places};
 pub(crate) use self::people::{without_addresses, without_people};
 pub use self::{
     carry::{Carried, Luggage},
     copy::Copied,
+    domains::Limited,
     error::StoreError,
     examine::Examined,
     freeze::{Kept, Over, Snapshot},
@@ -62,7 +66,7 @@ use super::{
     Counts, Outcome, PutOff,
     database::{Database, Done, Fault, Location, values},
 };
-use crate::{fault, message::Digest, recipients::Selection};
+use crate::{campaign::DomainLimit, fault, message::Digest, recipients::Selection};
 
 /// Slots of runs that have ended are kept for so many milliseconds, which is longer than any window.
 const SLOTS_KEPT: i64 = 2 * 24 * 60 * 60 * 1000;
@@ -90,14 +94,13 @@ impl Campaign {
     }
 
     /// The connections that it may have of an account's, which has so many, where others share them by a database.
-    #[cfg(feature = "postgres")]
     pub fn places(&self, account: &str, most: usize) -> Result<Option<Arc<Places>>, StoreError> {
         Places::open(&self.location, account, self, most)
     }
 
-    /// What went through an account to the people of a domain and counts for windows no longer than `longest`.
-    pub fn sent_to(&self, domain: &str, account: &str, longest: Duration) -> Result<News, StoreError> {
-        ledger::sent_to(&self.location, domain, account, longest)
+    /// The limits of domains for what goes through an account.
+    pub fn domains(&self, account: &str, limits: Vec<DomainLimit>) -> Result<Vec<Limited>, StoreError> {
+        domains::limited(&self.location, account, self, limits)
     }
 }
 

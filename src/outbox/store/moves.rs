@@ -18,7 +18,8 @@ for_every_database![
 ];
 
 /// Tables that are made anew where they are needed, or are about one place.
-const NOT_COPIED: &[&str] = &["state", "transition", "moved", "run", "version", "worker", "place", "queue", "batch"];
+const NOT_COPIED: &[&str] =
+    &["state", "transition", "moved", "run", "version", "worker", "place", "sharer", "queue", "batch"];
 
 /// One of each kind.
 fn each_kind() -> Vec<Place> {

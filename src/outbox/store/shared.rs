@@ -82,3 +82,35 @@ fn whoever_is_not_heard_of_any_more_writes_nothing_over_what_the_next_one_has() 
     write(&of_second, 0, ends(Outcome::Failed)).unwrap();
     assert_eq!(state(&store, 0), "failed");
 }
+
+#[test]
+fn all_that_want_connections_have_equally_many_and_nobody_waits_unseen() {
+    let place = Place::server();
+    let mut store = place.open();
+    let campaign = handed_over(&mut store, &["ada", "bob"]);
+    let start = || Worker::start(&store, &["work".to_owned()], Timestamp::now()).unwrap();
+    let (first, second, third) = (start(), start(), start());
+    let places = |worker: &Worker, most: usize| worker.campaign(&campaign).places("work", most).unwrap().unwrap();
+    let looked = |places: &Places| (places.share().unwrap(), places.is_short());
+    // Who is only there has no part in it.
+    let of_first = places(&first, 5);
+    assert_eq!(looked(&of_first), (5, false));
+    let mut open: Vec<OpenPlace> = std::iter::from_fn(|| of_first.take().unwrap()).collect();
+    assert_eq!(open.len(), 5);
+    // One that wants some is seen to have none.
+    let of_second = places(&second, 5);
+    assert!(of_second.take().unwrap().is_none());
+    assert_eq!(looked(&of_first), (3, true));
+    open.truncate(3);
+    let further: Vec<OpenPlace> = std::iter::from_fn(|| of_second.take().unwrap()).collect();
+    assert_eq!((further.len(), looked(&of_first), looked(&of_second)), (2, (3, false), (3, false)));
+    // There may be fewer than those who want one.
+    assert_eq!(looked(&places(&third, 2)), (1, false));
+    assert_eq!(looked(&of_first), (2, true));
+    // What somebody wanted a while ago is over.
+    store
+        .database
+        .run("UPDATE sharer SET at = at - interval '4 seconds' WHERE holder <> ?", values![first.token()])
+        .unwrap();
+    assert_eq!(looked(&of_first), (5, false));
+}

@@ -134,6 +134,14 @@ CREATE TABLE place (
     lost     TIMESTAMPTZ                 -- when it was found that nobody hears of its holder any more
 );
 
+-- Who has connections to a server open, or wants to, and when that was last said. It matters for some seconds only.
+CREATE UNLOGGED TABLE sharer (
+    account TEXT COLLATE "C" NOT NULL,
+    holder  BYTEA NOT NULL,              -- the token of a run or a worker
+    at      TIMESTAMPTZ NOT NULL,        -- by the clock of the database
+    PRIMARY KEY (account, holder)
+) WITH (fillfactor = 20);
+
 -- The campaigns that are handed over to the workers.
 CREATE TABLE queue (
     campaign BIGINT PRIMARY KEY REFERENCES campaign (number),
@@ -341,6 +349,25 @@ BEGIN
     END IF;
 END $$;
 
+-- Says that somebody wants to have connections of an account.
+CREATE FUNCTION wants_connections(_account TEXT, _holder BYTEA) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO sharer (account, holder, at) VALUES (_account, _holder, clock_timestamp())
+    ON CONFLICT (account, holder) DO UPDATE SET at = excluded.at
+$$;
+
+-- How many connections of an account, which has so many, are somebody's own when all who want some have equally many; and whether one
+-- of the others has none, and waits for one.
+CREATE FUNCTION share_of(_account TEXT, _holder BYTEA, _most BIGINT, OUT share BIGINT, OUT is_short BOOLEAN)
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM wants_connections(_account, _holder);
+    WITH others AS (
+        SELECT holder FROM sharer WHERE account = _account AND holder <> _holder AND at > clock_timestamp() - interval '3 seconds'
+    )
+    SELECT greatest(ceil(_most::NUMERIC / (count(*) + 1)), 1), coalesce(bool_or(holder NOT IN (
+        SELECT place.holder FROM place WHERE account = _account)), false) INTO share, is_short FROM others;
+END $$;
+
 -- Takes the right to one more connection, if fewer than so many are open; its number, or nothing. The connection of a worker that is
 -- not heard of any more may be open still, as far as its server is concerned: it counts for five minutes, unless nobody else had one.
 CREATE FUNCTION take_place(_account TEXT, _holder BYTEA, _most BIGINT) RETURNS BIGINT LANGUAGE plpgsql AS $$
@@ -351,6 +378,8 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('apiece places ' || _account, 0));
     PERFORM must_be_heard_of(_holder);
+    PERFORM wants_connections(_account, _holder);
+    DELETE FROM sharer WHERE account = _account AND at < clock_timestamp() - interval '1 minute';
     DELETE FROM place WHERE account = _account AND lost < clock_timestamp() - interval '5 minutes';
     UPDATE place SET lost = clock_timestamp() WHERE account = _account AND lost IS NULL AND NOT is_alive(holder);
     SELECT count(*) FILTER (WHERE lost IS NULL), count(*) FILTER (WHERE lost IS NOT NULL) INTO _alive, _lost

@@ -1,0 +1,30 @@
+//! Without PostgreSQL nobody else has connections of an account that could be counted.
+
+use std::sync::Arc;
+
+use super::{Campaign, StoreError};
+use crate::outbox::database::Location;
+
+/// The connections that one run may have of those that others share. There are no others.
+#[derive(Debug)]
+pub enum Places {}
+
+/// The right to one of them.
+#[derive(Debug)]
+pub enum OpenPlace {}
+
+impl Places {
+    pub(super) fn open(_: &Location, _: &str, _: &Campaign, _: usize) -> Result<Option<Arc<Self>>, StoreError> {
+        Ok(None)
+    }
+
+    /// The right to open one more connection, if there is one now.
+    pub fn take(self: &Arc<Self>) -> Result<Option<OpenPlace>, StoreError> {
+        match **self {}
+    }
+
+    /// How many connections are this one's when all that want some have equally many.
+    pub fn share(&self) -> Result<usize, StoreError> {
+        match *self {}
+    }
+}
