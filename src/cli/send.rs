@@ -24,7 +24,6 @@ use tempfile::TempDir;
 
 use self::{
     aftermath::{AftermathArgs, SoFar},
-    deliver::connections,
     log::Seen,
     pace::{PaceArgs, RetryArgs},
     words::{again, instead_of, left_out, warned},
@@ -436,8 +435,13 @@ impl Send {
         let name = account.map_or("sandbox", |account| account.name.as_str());
         let longest = rates.iter().map(|rate| rate.window()).max();
         let ledger = longest.map(|longest| taken.ledger(name, longest)).transpose().map_err(failed)?;
-        let domains = taken.domains(name, self.limits(&campaign, account)).map_err(failed)?;
-        let places = account.map(|account| taken.places(name, connections(&campaign, account))).transpose();
+        let (of_account, own) = match account {
+            Some(account) if !self.sandbox => (&account.domains[..], &campaign.domains[..]),
+            _ => (&[][..], &[][..]),
+        };
+        let domains = taken.domains(name, of_account, own).map_err(failed)?;
+        let places = |account: &Account| taken.places(name, account.connections.get(), campaign.connections);
+        let places = account.map(places).transpose();
         let places = places.map_err(failed)?.flatten();
         let warnings = warned(&store.entries(&overview.id).map_err(failed)?);
         let journal = Journal::start(store, taken, Some(name.to_owned()));

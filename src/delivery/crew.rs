@@ -29,6 +29,8 @@ pub(super) struct Crew {
     places: Option<Arc<Places>>,
     /// How many are one's own at the moment
     share: AtomicUsize,
+    /// So many seats wait for the right to one
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -47,30 +49,46 @@ impl Crew {
     pub(super) fn new(most: usize, places: Option<Arc<Places>>) -> Self {
         let state = State { allowed: 1, taken: 0, ready: 0, is_trusted: false, changed: Instant::now() };
         let share = AtomicUsize::new(if places.is_some() { 1 } else { usize::MAX });
-        Self { state: Mutex::new(state), changed: Notify::new(), most, places, share }
+        let waiting = AtomicUsize::new(0);
+        Self { state: Mutex::new(state), changed: Notify::new(), most, places, share, waiting }
     }
 
     /// Looks again and again how many connections are one's own, where others share them. Ends where nobody does.
     pub(super) async fn share(&self) {
         let Some(places) = &self.places else { return };
         loop {
-            let asking = Arc::clone(places);
-            // A database that does not answer is no reason to have fewer.
-            if let Ok(share) = asked(move || asking.share()).await
-                && self.share.swap(share, Ordering::Relaxed) < share
-            {
-                self.changed.notify_waiters();
+            // Who asks is one more among whom they are shared.
+            let has_none = self.share.load(Ordering::Relaxed) == 0;
+            if has_none || self.waiting.load(Ordering::Relaxed) > 0 || self.ready() > 0 {
+                let asking = Arc::clone(places);
+                // A database that does not answer is no reason to have fewer.
+                if let Ok(share) = asked(move || asking.share()).await
+                    && self.share.swap(share, Ordering::Relaxed) < share
+                {
+                    self.changed.notify_waiters();
+                }
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
+    /// Whether others share them.
+    pub(super) fn is_shared(&self) -> bool {
+        self.places.is_some()
+    }
+
     /// Waits for the right to open a connection, where others share them; none where nobody does.
     pub(super) async fn place(&self) -> Result<Option<OpenPlace>, String> {
-        match &self.places {
-            Some(places) => ask_for_place(places).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(places) = &self.places else { return Ok(None) };
+        let _waits = Waits::with(&self.waiting);
+        ask_for_place(places).await.map(Some)
+    }
+
+    /// The same, if it is to be had at once.
+    pub(super) async fn place_at_once(&self) -> Result<Option<OpenPlace>, String> {
+        let Some(places) = &self.places else { return Ok(None) };
+        let asking = Arc::clone(places);
+        asked(move || asking.take()).await
     }
 
     /// So many connections may be open, out of those that the server lets in.
@@ -160,6 +178,22 @@ impl Crew {
         let mut state = self.state();
         let ready = state.ready;
         state.shrink(ready)
+    }
+}
+
+/// Somebody who waits, until this is dropped.
+struct Waits<'w>(&'w AtomicUsize);
+
+impl<'w> Waits<'w> {
+    fn with(waiting: &'w AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

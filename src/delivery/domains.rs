@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -13,6 +14,9 @@ use super::{
     pace::{Pace, Room, Slot},
 };
 use crate::outbox::{Claim, Limited, Work};
+
+/// A database that is asked for the right to begin has so long, for the sake of a message that is to be next.
+const ASKED: Duration = Duration::from_millis(300);
 
 /// The limits of a run, and who keeps them busy.
 pub(super) struct Domains {
@@ -92,6 +96,21 @@ impl Domains {
         waiting.map(work).fold(Work::None, Work::or)
     }
 
+    /// Waits a moment, if the right to send a message that waits, over the connection of a seat, is being asked for.
+    pub(super) async fn about_to(self: &Arc<Self>, seat: usize) {
+        let mut changes = self.changes();
+        let asked = async { while self.is_about_to(seat) && changes.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(ASKED, asked).await;
+    }
+
+    fn is_about_to(&self, seat: usize) -> bool {
+        let (state, now) = (self.state(), Instant::now());
+        self.limits.iter().zip(state.iter()).any(|(limit, state)| {
+            let may = !state.waiting.is_empty() && limit.lets(state, seat) && limit.pace.room(now) == Room::Now;
+            may && limit.common.as_ref().is_some_and(|common| common.is_about_to(state.is_further(seat)))
+        })
+    }
+
     /// The next message that may go over the connection of a seat: one that waited, or else one of those that `claim` gives.
     pub(super) fn next(
         self: &Arc<Self>,
@@ -131,7 +150,7 @@ impl Domains {
             return None;
         }
         let granted = match &limit.common {
-            Some(common) => common.take(state.is_further(seat))?,
+            Some(common) => common.take(state.is_further(seat))?.0,
             None => None,
         };
         let slot = limit.pace.slot_now();
@@ -171,6 +190,11 @@ impl Pass {
     /// Whether it may still be used.
     pub(super) fn is_good(&self) -> bool {
         self.granted.as_ref().is_none_or(Slot::is_good)
+    }
+
+    /// Whether somebody else may use it by now.
+    pub(super) fn is_late(&self) -> bool {
+        self.granted.as_ref().is_some_and(Slot::is_late)
     }
 }
 
@@ -230,7 +254,7 @@ mod tests {
         }
         assert_eq!(order, [0, 1, 2, 3, 5, 7, 9]);
         assert!(matches!(domains.work(0), Work::At(_)) && outbox.work(Timestamp::now()) == Work::None);
-        tokio::time::advance(std::time::Duration::from_secs(61)).await;
+        tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(domains.work(0), Work::Now);
         let later: Vec<_> = std::iter::from_fn(|| next(0).map(|(claim, _)| claim.index)).collect();
         assert_eq!(later, [4, 6]);

@@ -199,7 +199,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
     if !run.opened().await {
         return;
     }
-    let first = match run.stop.unless(run.open_one()).await {
+    let first = match run.stop.unless(run.open_one(&mut None)).await {
         Some(Ok(connection)) => connection,
         Some(Err(reason)) => return end_run(&run.stop, &run.events, reason).await,
         None => return,
@@ -293,6 +293,7 @@ async fn work(run: &Arc<Run>, first: Option<Connection>, most: usize) {
             std::panic::resume_unwind(error.into_panic());
         }
     }
+    run.pace.rests();
 }
 
 async fn end_run(stop: &Stop, events: &mpsc::Sender<Event>, reason: StopReason) {

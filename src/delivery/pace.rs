@@ -38,6 +38,10 @@ const MOST_PATIENCE: Duration = Duration::from_secs(5);
 /// A slot of a database's is begun within so long of when it was had here.
 pub(super) const MOST_AGE: Duration = Duration::from_secs(1);
 
+/// Whoever was not heard of for longer is taken for gone, and slots with it.
+#[cfg(feature = "postgres")]
+const LATE: Duration = Duration::from_secs(20);
+
 /// A server that wants to be asked for less is never left alone for longer.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
@@ -224,8 +228,9 @@ impl Pace {
     }
 
     /// Nothing is begun for a while: what was given by others for that goes back.
-    #[cfg(feature = "postgres")]
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::unused_self, reason = "nobody gives any"))]
     pub(super) fn rests(&self) {
+        #[cfg(feature = "postgres")]
         if let Some((grants, _)) = self.grants.as_ref().filter(|(grants, _)| grants.has_unused()) {
             let grants = Arc::clone(grants);
             tokio::task::spawn_blocking(move || grants.give_back());
@@ -233,6 +238,7 @@ impl Pace {
     }
 
     /// Lets a database know what of its is over, or goes back unused. Nobody waits for it.
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::unused_self, reason = "nobody gives any"))]
     pub(super) fn tidy(&self) {
         #[cfg(feature = "postgres")]
         if let Some((grants, _)) = &self.grants {
@@ -330,10 +336,7 @@ impl Pace {
                 loose.1 = None;
                 Ok(Slot::new(self, Some(number)))
             }
-            // What others give back may be had sooner.
-            Given::Later(wait) => {
-                Err(Room::At(Instant::now() + wait.unwrap_or(POLL).clamp(Duration::from_millis(1), MOST_PATIENCE)))
-            }
+            Given::Later(wait) => Err(Room::At(Instant::now() + wait.unwrap_or(POLL).max(Duration::from_millis(1)))),
         })
     }
 
@@ -357,6 +360,9 @@ impl Pace {
             let is_elsewhere = self.windows().iter().any(|window| window.elsewhere > 0);
             let until =
                 if is_elsewhere { Some(until.map_or(now + POLL, |until| until.min(now + POLL))) } else { until };
+            // What others give back may be had sooner.
+            #[cfg(feature = "postgres")]
+            let until = if self.grants.is_some() { until.map(|until| until.min(now + MOST_PATIENCE)) } else { until };
             match until {
                 Some(until) => tokio::select! {
                     () = tokio::time::sleep_until(until) => {}
@@ -454,6 +460,16 @@ impl Slot {
             return self.since.ago() < MOST_AGE;
         }
         true
+    }
+
+    /// Whether whoever gave it may say of it by now that it is over.
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::unused_self, reason = "nobody gives any"))]
+    pub(super) fn is_late(&self) -> bool {
+        #[cfg(feature = "postgres")]
+        if self.pace.grants.is_some() {
+            return self.since.ago() > LATE;
+        }
+        false
     }
 
     /// Its number, for the record.

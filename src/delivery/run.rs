@@ -27,7 +27,7 @@ use crate::{
     campaign::Retry,
     guard::check_structure,
     message::{Composer, Signer},
-    outbox::{Claim, Connected, Outbox, Work, Written},
+    outbox::{Claim, Connected, OpenPlace, Outbox, Work, Written},
     recipients::Recipient,
 };
 
@@ -92,6 +92,11 @@ impl Outgoing {
         self.pass.as_ref().is_none_or(Pass::is_good)
     }
 
+    /// Whether somebody else may have the right to that by now.
+    pub(super) fn is_late(&self) -> bool {
+        self.pass.as_ref().is_some_and(Pass::is_late)
+    }
+
     /// Nothing of it was sent, which counts for no limit.
     pub(super) fn unused(self) {
         if let Some(pass) = self.pass {
@@ -122,20 +127,26 @@ impl Run {
         self.tell(Event::Connected { connection: number, peer, tls, login }).await;
     }
 
-    /// Opens a connection, once it may be open where others share the account.
-    pub(super) async fn open_one(&self) -> Result<Connection, StopReason> {
-        let place = self.crew.place().await.map_err(|why| StopReason::NoRecord { why })?;
+    /// Opens a connection, once it may be open where others share the account: `place` is the right to that, if it was had before.
+    pub(super) async fn open_one(&self, place: &mut Option<OpenPlace>) -> Result<Connection, StopReason> {
+        if place.is_none() {
+            *place = self.crew.place().await.map_err(|why| StopReason::NoRecord { why })?;
+        }
         let mut connection = self.connector.connect().await?;
-        connection.place = place;
+        connection.place = place.take();
         Ok(connection)
     }
 
     /// Without a reason the run is ending already.
-    pub(super) async fn try_to_connect(&self, number: usize) -> Result<Connection, Option<StopReason>> {
+    pub(super) async fn try_to_connect(
+        &self,
+        number: usize,
+        place: &mut Option<OpenPlace>,
+    ) -> Result<Connection, Option<StopReason>> {
         let mut reason = None;
         for pause in std::iter::once(Duration::ZERO).chain(RECONNECT_PAUSES) {
             tokio::time::sleep(pause).await;
-            match self.open_one().await {
+            match self.open_one(place).await {
                 Ok(connection) => {
                     self.connected(number, &connection).await;
                     return Ok(connection);

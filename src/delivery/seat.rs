@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     Event, Finished, Reply, StopReason,
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     fault,
-    outbox::{Claim, Moment, Outcome, PutOff, Work, Written},
+    outbox::{Claim, Moment, OpenPlace, Outcome, PutOff, Work, Written},
 };
 
 /// A message comes back to the queue so often when its connection is lost before its end; then it is put off.
@@ -54,14 +57,19 @@ pub(super) struct Seat {
     pub(super) number: usize,
     has_place: bool,
     connection: Option<Connection>,
+    /// The right to one, where others share them and there is none yet
+    right: Option<OpenPlace>,
     settling: Option<Settling>,
+    /// Since when there was nothing to do
+    rests: Option<Instant>,
     /// Until when it was said that it waits for a domain.
     told: Option<Timestamp>,
 }
 
 /// Sends messages as long as there are any, over one connection after the other. The first has a place already, and `connection`.
 pub(super) async fn work(run: Arc<Run>, number: usize, connection: Option<Connection>) {
-    let mut seat = Seat { run, number, has_place: connection.is_some(), connection, settling: None, told: None };
+    let has_place = connection.is_some();
+    let mut seat = Seat { run, number, has_place, connection, right: None, settling: None, rests: None, told: None };
     seat.work().await;
     seat.settle().await;
     seat.hang_up().await;
@@ -119,13 +127,40 @@ impl Seat {
     /// Sends a message, and those that can follow at once. Whether to go on.
     async fn deliver_some(&mut self) -> bool {
         let run = Arc::clone(&self.run);
+        self.rests = None;
         if self.connection.as_ref().is_some_and(Connection::has_expired) {
             self.hang_up().await;
+        }
+        // Before the right to begin, which others could use meanwhile.
+        if self.connection.is_none() && self.right.is_none() {
+            match run.unless_over(run.crew.place()).await {
+                Some(Ok(right)) => self.right = right,
+                Some(Err(why)) => {
+                    end_run(&run.stop, &run.events, StopReason::NoRecord { why }).await;
+                    return false;
+                }
+                None => return !run.stop.requested(),
+            }
         }
         if self.connection.is_none() && !run.pace.is_slow() && !self.connect().await {
             return self.has_place || !run.stop.requested();
         }
         let Some(slot) = self.wait_for_slot().await else { return false };
+        // It waited long, and whoever has the connections now goes first.
+        if self.connection.is_none() && self.right.is_none() && run.crew.is_shared() {
+            match run.crew.place_at_once().await {
+                Ok(Some(right)) => self.right = Some(right),
+                Ok(None) => {
+                    slot.unused();
+                    return true;
+                }
+                Err(why) => {
+                    slot.unused();
+                    end_run(&run.stop, &run.events, StopReason::NoRecord { why }).await;
+                    return false;
+                }
+            }
+        }
         // Where the pace lets connections rest for long, they are closed meanwhile, and opened with the slot in hand.
         if self.connection.is_none() && !self.connect().await {
             slot.unused();
@@ -136,6 +171,7 @@ impl Seat {
             slot.unused();
             return true;
         }
+        run.domains.about_to(self.number).await;
         let Some((claim, pass)) = run.claim(self.number) else {
             slot.unused();
             return true;
@@ -379,9 +415,10 @@ impl Seat {
             Work::At(due) => until(due),
             _ => Duration::from_secs(1),
         };
-        #[cfg(feature = "postgres")]
         self.run.pace.rests();
-        if time > MOST_IDLE {
+        self.right = None;
+        let since = *self.rests.get_or_insert_with(Instant::now);
+        if time.max(since.elapsed()) > MOST_IDLE {
             self.hang_up().await;
         }
         let run = Arc::clone(&self.run);
@@ -447,7 +484,7 @@ impl Seat {
     async fn connect(&mut self) -> bool {
         self.settle().await;
         let run = Arc::clone(&self.run);
-        let connected = run.unless_over(run.try_to_connect(self.number)).await;
+        let connected = run.unless_over(run.try_to_connect(self.number, &mut self.right)).await;
         match connected {
             None => {
                 self.give_up_place().await;
@@ -483,6 +520,7 @@ impl Seat {
     }
 
     async fn hang_up(&mut self) {
+        self.right = None;
         if let Some(connection) = self.connection.take() {
             self.run.crew.disconnected();
             connection.quit().await;

@@ -70,7 +70,8 @@ impl Seat {
             for (since, begun, outgoing, slot) in begun {
                 let written = written_down(begun).await;
                 // A program that was paused has lost what it had.
-                let late = run.outbox.is_late(since).then_some(End::TooLate);
+                let is_late = run.outbox.is_late(since) || slot.is_late() || outgoing.is_late();
+                let late = is_late.then_some(End::TooLate);
                 if let Some(end) = written.err().map(End::NotWritten).or(late) {
                     slot.unused();
                     self.conclude(connection, outgoing, end).await;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::{LEFT, Ready, Recheck, Send, log::Seen};
 use crate::{
     address::Address,
-    campaign::{self, Account, Hours},
+    campaign::{Account, Hours},
     cli::{Exit, Failure, Format, Screen, signals, when::in_a_line},
     delivery::{self, Job, Schedule, Signal, Stop, StopReason},
     diagnostic::visible,
@@ -48,7 +48,7 @@ impl Send {
             (None, None) => return Ok((Exit::Software, Value::Null)),
         };
         let rates = self.all_rates(&campaign, Some(&account));
-        let connections = connections(&campaign, &account);
+        let connections = campaign.connections.unwrap_or(usize::MAX).min(account.connections.get());
         let (first, ask) = self.first(outbox.with(&LEFT).len(), Arc::clone(&recheck), screen).unzip();
         let name = account.name.clone();
         let secrets = secret.clone();
@@ -186,11 +186,6 @@ impl Send {
         }
         Ok(())
     }
-}
-
-/// So many connections a campaign may have at most.
-pub(super) fn connections(campaign: &campaign::Campaign, account: &Account) -> usize {
-    campaign.connections.unwrap_or(usize::MAX).min(account.connections.get())
 }
 
 /// When a run may begin something, and what is looked at again before it goes on.

@@ -15,7 +15,7 @@ use super::{
     desk::{Desk, Sent, halt},
 };
 use crate::{
-    campaign::{DomainLimit, Phase, Rate},
+    campaign::{Phase, Rate},
     cli::{
         Exit, Failure,
         account::check_senders,
@@ -144,7 +144,8 @@ impl Desk {
         clear(store, &campaign.id, &kept.frozen, settings, Some(&self.account))?;
         let own = stay.worker.campaign(campaign);
         let most = settings.connections.unwrap_or(usize::MAX).min(self.account.connections.get());
-        let places = own.places(&self.account.name, most).map_err(Not::Asked)?;
+        let places = own.places(&self.account.name, self.account.connections.get(), settings.connections);
+        let places = places.map_err(Not::Asked)?;
         // Without a connection there is no use in having messages.
         if let Some(places) = &places
             && places.take().map_err(Not::Asked)?.is_none()
@@ -229,8 +230,7 @@ impl Desk {
         let name = &self.account.name;
         let longest = rates.iter().map(|rate| rate.window()).max();
         let ledger = longest.map(|longest| own.ledger(name, longest)).transpose().map_err(Not::Asked)?;
-        let limits = DomainLimit::merged(self.account.domains.iter().chain(&settings.domains).cloned());
-        let domains = own.domains(name, limits).map_err(Not::Asked)?;
+        let domains = own.domains(name, &self.account.domains, &settings.domains).map_err(Not::Asked)?;
         Ok(Job {
             account: self.account.clone(),
             secret: self.secret.clone(),

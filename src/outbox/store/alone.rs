@@ -14,7 +14,13 @@ pub enum Places {}
 pub enum OpenPlace {}
 
 impl Places {
-    pub(super) fn open(_: &Location, _: &str, _: &Campaign, _: usize) -> Result<Option<Arc<Self>>, StoreError> {
+    #[allow(clippy::unnecessary_wraps, reason = "where others share them it can fail")]
+    pub(super) fn open(
+        _: &Location,
+        _: &str,
+        _: &Campaign,
+        _: (usize, Option<usize>),
+    ) -> Result<Option<Arc<Self>>, StoreError> {
         Ok(None)
     }
 
@@ -25,6 +31,12 @@ impl Places {
 
     /// How many connections are this one's when all that want some have equally many.
     pub fn share(&self) -> Result<usize, StoreError> {
+        match *self {}
+    }
+
+    /// Whether another wanted one and had none when the share was looked at.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
         match *self {}
     }
 }

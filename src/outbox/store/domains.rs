@@ -41,8 +41,9 @@ pub(super) fn limited(
     location: &Location,
     account: &str,
     campaign: &Campaign,
-    limits: Vec<DomainLimit>,
+    (of_account, own): (&[DomainLimit], &[DomainLimit]),
 ) -> Result<Vec<Limited>, StoreError> {
+    let limits = DomainLimit::merged(of_account.iter().chain(own).cloned());
     if limits.is_empty() {
         return Ok(Vec::new());
     }
@@ -61,10 +62,14 @@ pub(super) fn limited(
             // No domain has such a sign in it.
             let name = format!("{account}\n{}", one.limit.domain);
             let slots = || Ledger::Granted(Arc::new(Grants::over(line.clone(), &name, campaign.number, holder)));
-            let places = |most: std::num::NonZeroUsize| Places::over(line.clone(), &name, most.get(), holder);
+            let [all, own] = [of_account, own].map(|limits| {
+                let of = limits.iter().filter(|limit| limit.domain == one.limit.domain);
+                of.filter_map(|limit| limit.connections).min().map(std::num::NonZeroUsize::get)
+            });
+            let places = || Places::over(line.clone(), &name, campaign.number, (all, own), holder);
             Ok(Limited {
                 slots: (!one.limit.rates.is_empty()).then(slots),
-                places: one.limit.connections.map(places).transpose()?,
+                places: one.limit.connections.map(|_| places()).transpose()?,
                 ..one
             })
         };

@@ -193,7 +193,7 @@ impl Grants {
             if over.is_empty() {
                 return Ok(());
             }
-            let sql = "UPDATE slot SET over = now_ms() WHERE over IS NULL AND number = ANY (string_to_array(?, ' ')::BIGINT[])";
+            let sql = "UPDATE slot SET over = now_ms() WHERE number = ANY (string_to_array(?, ' ')::BIGINT[])";
             database.run(sql, values![joined(&over)]).map(drop)
         });
         if given.is_err() {
@@ -233,13 +233,14 @@ pub(super) fn joined(numbers: &[i64]) -> String {
     numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// The connections that one run, or one worker, may have of an account's, or of those that an account may have to a domain.
+/// The connections that one run, or one worker, may have of an account's, or of those that an account may have to a domain; and of those
+/// that its campaign may have.
 #[derive(Debug)]
 pub struct Places {
     line: Line,
-    account: String,
+    /// What each is one of, and how many of that there are
+    of: Vec<(String, i64)>,
     holder: [u8; 16],
-    most: i64,
     /// Whether another wants one, and has none
     is_short: AtomicBool,
     /// Those that are closed, and could not be given back yet
@@ -247,25 +248,32 @@ pub struct Places {
 }
 
 impl Places {
-    /// Those of an account that may have so many connections, for whoever has a campaign.
+    /// Those of an account that may have so many connections, for whoever has a campaign, which itself may have `own`.
     pub(super) fn open(
         location: &Location,
         account: &str,
         campaign: &Campaign,
-        most: usize,
+        (most, own): (usize, Option<usize>),
     ) -> Result<Option<Arc<Self>>, StoreError> {
         let Some(holder) = campaign.lock.token() else { return Ok(None) };
-        Self::over(Line::open(location)?, account, most, holder).map(Some)
+        Self::over(Line::open(location)?, account, campaign.number, (Some(most), own), holder).map(Some)
     }
 
     /// Those of an account, or whatever else stands in its place.
-    pub(super) fn over(line: Line, account: &str, most: usize, holder: [u8; 16]) -> Result<Arc<Self>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let (account, is_short, closed) = (account.to_owned(), AtomicBool::new(false), Mutex::default());
+    pub(super) fn over(
+        line: Line,
+        account: &str,
+        campaign: i64,
+        (most, own): (Option<usize>, Option<usize>),
+        holder: [u8; 16],
+    ) -> Result<Arc<Self>, StoreError> {
+        let own = own.map(|own| (format!("{account}\n\n{campaign}"), own));
+        let of = own.into_iter().chain(most.map(|most| (account.to_owned(), most)));
+        let of: Vec<(String, i64)> = of.map(|(name, most)| (name, i64::try_from(most).unwrap_or(i64::MAX))).collect();
         // No connection is open yet, whatever could not be written down of earlier ones.
         let sql = "DELETE FROM place WHERE holder = ? AND account = ?";
-        line.with(|database| database.run(sql, values![holder, account]))?;
-        Ok(Arc::new(Self { line, account, holder, most, is_short, closed }))
+        line.with(|database| of.iter().try_for_each(|(name, _)| database.run(sql, values![holder, name]).map(drop)))?;
+        Ok(Arc::new(Self { line, of, holder, is_short: AtomicBool::new(false), closed: Mutex::default() }))
     }
 
     fn closed(&self) -> MutexGuard<'_, Vec<i64>> {
@@ -287,21 +295,33 @@ impl Places {
     /// The right to open one more connection, if there is one now. Waits for the database.
     pub fn take(self: &Arc<Self>) -> Result<Option<OpenPlace>, StoreError> {
         self.give_back();
-        let values = values![self.account, self.holder, self.most];
-        let number: Option<i64> =
-            self.line.with(|database| database.one("SELECT take_place(?, ?, ?)", values, |row| row.get(0)))?;
-        Ok(number.map(|number| OpenPlace { places: Arc::clone(self), number }))
+        let mut place = OpenPlace { places: Arc::clone(self), numbers: Vec::with_capacity(self.of.len()) };
+        for (name, most) in &self.of {
+            let values = values![name, self.holder, *most];
+            let number: Option<i64> =
+                self.line.with(|database| database.one("SELECT take_place(?, ?, ?)", values, |row| row.get(0)))?;
+            let Some(number) = number else { return Ok(None) };
+            place.numbers.push(number);
+        }
+        Ok(Some(place))
     }
 
-    /// How many connections are this one's when all that want some have equally many. Waits for the database.
+    /// How many connections are this one's when all that want some have equally many; none, while those that it has may have been given
+    /// to others. Waits for the database.
     pub fn share(&self) -> Result<usize, StoreError> {
         self.give_back();
-        let values = values![self.account, self.holder, self.most];
-        let (share, is_short): (i64, bool) = self.line.with(|database| {
-            database.one("SELECT share, is_short FROM share_of(?, ?, ?)", values, |row| Ok((row.get(0)?, row.get(1)?)))
-        })?;
+        let (mut share, mut is_short) = (usize::MAX, false);
+        for (name, most) in &self.of {
+            let values = values![name, self.holder, *most];
+            let of_this: (i64, bool) = self.line.with(|database| {
+                let sql = "SELECT share, is_short FROM share_of(?, ?, ?)";
+                database.one(sql, values, |row| Ok((row.get(0)?, row.get(1)?)))
+            })?;
+            share = share.min(usize::try_from(of_this.0).unwrap_or(usize::MAX));
+            is_short |= of_this.1;
+        }
         self.is_short.store(is_short, Ordering::Relaxed);
-        Ok(usize::try_from(share).unwrap_or(usize::MAX).max(1))
+        Ok(share)
     }
 
     /// Whether another wanted one and had none when the share was looked at.
@@ -315,12 +335,15 @@ impl Places {
 #[derive(Debug)]
 pub struct OpenPlace {
     places: Arc<Places>,
-    number: i64,
+    numbers: Vec<i64>,
 }
 
 impl Drop for OpenPlace {
     fn drop(&mut self) {
-        self.places.closed().push(self.number);
+        if self.numbers.is_empty() {
+            return;
+        }
+        self.places.closed().append(&mut self.numbers);
         // Nobody waits for it, least of all a thread that others share.
         let places = Arc::clone(&self.places);
         match tokio::runtime::Handle::try_current() {

@@ -93,14 +93,19 @@ impl Campaign {
         Ledger::open(&self.location, account, self, longest)
     }
 
-    /// The connections that it may have of an account's, which has so many, where others share them by a database.
-    pub fn places(&self, account: &str, most: usize) -> Result<Option<Arc<Places>>, StoreError> {
-        Places::open(&self.location, account, self, most)
+    /// The connections that it may have of an account's, which has so many, where others share them by a database; `own` of them at most.
+    pub fn places(&self, account: &str, most: usize, own: Option<usize>) -> Result<Option<Arc<Places>>, StoreError> {
+        Places::open(&self.location, account, self, (most, own))
     }
 
-    /// The limits of domains for what goes through an account.
-    pub fn domains(&self, account: &str, limits: Vec<DomainLimit>) -> Result<Vec<Limited>, StoreError> {
-        domains::limited(&self.location, account, self, limits)
+    /// The limits of domains for what goes through an account: those that the account has, and the campaign's own.
+    pub fn domains(
+        &self,
+        account: &str,
+        limits: &[DomainLimit],
+        own: &[DomainLimit],
+    ) -> Result<Vec<Limited>, StoreError> {
+        domains::limited(&self.location, account, self, (limits, own))
     }
 }
 

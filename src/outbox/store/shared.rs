@@ -90,7 +90,7 @@ fn all_that_want_connections_have_equally_many_and_nobody_waits_unseen() {
     let campaign = handed_over(&mut store, &["ada", "bob"]);
     let start = || Worker::start(&store, &["work".to_owned()], Timestamp::now()).unwrap();
     let (first, second, third) = (start(), start(), start());
-    let places = |worker: &Worker, most: usize| worker.campaign(&campaign).places("work", most).unwrap().unwrap();
+    let places = |worker: &Worker, most: usize| worker.campaign(&campaign).places("work", most, None).unwrap().unwrap();
     let looked = |places: &Places| (places.share().unwrap(), places.is_short());
     // Who is only there has no part in it.
     let of_first = places(&first, 5);
@@ -113,4 +113,81 @@ fn all_that_want_connections_have_equally_many_and_nobody_waits_unseen() {
         .run("UPDATE sharer SET at = at - interval '4 seconds' WHERE holder <> ?", values![first.token()])
         .unwrap();
     assert_eq!(looked(&of_first), (5, false));
+}
+
+#[test]
+fn whoever_comes_back_closes_what_may_be_somebody_elses() {
+    let place = Place::server();
+    let mut store = place.open();
+    let id = freeze(&mut store, &composer(&["ada"], "hello"), false).unwrap().id;
+    let overview = store.campaign(&id).unwrap();
+    let (run, _) = store.take(&overview, Timestamp::now()).unwrap();
+    let other = place.open();
+    let campaign = handed_over(&mut place.open(), &["bob"]);
+    let worker = Worker::start(&other, &["work".to_owned()], Timestamp::now()).unwrap();
+    let of_run = run.places("work", 1, None).unwrap().unwrap();
+    let of_worker = worker.campaign(&campaign).places("work", 1, None).unwrap().unwrap();
+    let open = of_run.take().unwrap().unwrap();
+    assert!(of_worker.take().unwrap().is_none());
+    // Nobody hears of it for too long, and somebody else has the only one there is.
+    other.database.run("UPDATE run SET until = clock_timestamp() - interval '1 second'", &[]).unwrap();
+    let taken = of_worker.take().unwrap().unwrap();
+    other.database.run("UPDATE place SET lost = lost - interval '6 minutes' WHERE lost IS NOT NULL", &[]).unwrap();
+    // It comes back.
+    assert!(of_run.take().unwrap().is_none());
+    assert_eq!(of_run.share().unwrap(), 0);
+    drop(open);
+    assert_eq!(of_run.share().unwrap(), 1);
+    assert!(of_run.take().unwrap().is_none(), "the other one has it");
+    drop(taken);
+    of_worker.share().unwrap();
+    assert!(of_run.take().unwrap().is_some());
+}
+
+#[test]
+fn a_campaign_may_have_fewer_than_its_account() {
+    let place = Place::server();
+    let mut store = place.open();
+    let campaign = handed_over(&mut store, &["ada"]);
+    let start = || Worker::start(&store, &["work".to_owned()], Timestamp::now()).unwrap();
+    let (first, second) = (start(), start());
+    let places = |worker: &Worker, own| worker.campaign(&campaign).places("work", 5, own).unwrap().unwrap();
+    let (all, few) = (places(&first, None), places(&second, Some(2)));
+    let open: Vec<OpenPlace> = (0..3).map(|_| all.take().unwrap().unwrap()).collect();
+    let own: Vec<OpenPlace> = std::iter::from_fn(|| few.take().unwrap()).collect();
+    assert_eq!((open.len(), own.len(), few.share().unwrap()), (3, 2, 2));
+    assert!(all.take().unwrap().is_none(), "the account has five");
+    drop(own);
+    few.share().unwrap();
+    assert!(all.take().unwrap().is_some());
+}
+
+#[test]
+fn what_was_begun_to_a_domain_is_over_at_once_for_the_others() {
+    let place = Place::server();
+    let mut store = place.open();
+    let campaign = handed_over(&mut store, &["ada"]);
+    let worker = Worker::start(&store, &["work".to_owned()], Timestamp::now()).unwrap();
+    let rates = vec!["5/hour".parse().unwrap()];
+    let limit = DomainLimit { domain: "slow.example".into(), rates, connections: None };
+    let limited = worker.campaign(&campaign).domains("work", &[limit], &[]).unwrap().pop().unwrap();
+    let Some(Ledger::Granted(grants)) = limited.slots else { panic!("others share it") };
+    let slot = || match grants.ask(&[(5, Duration::from_secs(3600))]).unwrap() {
+        Given::Slot(slot) => slot,
+        Given::Later(_) => panic!("there are five"),
+    };
+    let of = |sql: &str| store.database.one::<i64>(sql, &[], |row| row.get(0)).unwrap();
+    let (open, over) =
+        ("SELECT count(*) FROM slot WHERE over IS NULL", "SELECT count(*) FROM slot WHERE over IS NOT NULL");
+    let (begun, unused, later) = (slot(), slot(), slot());
+    assert_eq!((of(open), of(over)), (3, 0));
+    grants.is_over(begun);
+    grants.put_back(unused);
+    grants.tidy();
+    assert_eq!((of(open), of(over)), (1, 1));
+    // An account's own windows know nothing of it.
+    assert_eq!(store.window_use("work", Duration::from_secs(3600)).unwrap(), 0);
+    grants.is_over(later);
+    drop(grants);
+    assert_eq!((of(open), of(over)), (0, 2));
 }

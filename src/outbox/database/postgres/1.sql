@@ -199,12 +199,13 @@ CREATE TRIGGER log_is_not_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON log
 -- Until when a run is heard of that says now that it is there: one that nobody heard of for so long is over.
 CREATE FUNCTION heard_until() RETURNS TIMESTAMPTZ LANGUAGE sql AS $$ SELECT clock_timestamp() + interval '30 seconds' $$;
 
--- Says of a worker or a run that it is heard of now, unless its time was up.
+-- Says of a worker or a run that it is heard of now. A worker whose time was up is one no longer; a run goes on as long as nobody else
+-- has its campaign.
 CREATE FUNCTION must_be_heard_of(_token BYTEA) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE worker SET until = greatest(until, heard_until()) WHERE token = _token AND until > clock_timestamp();
     IF NOT FOUND THEN
-        UPDATE run SET until = greatest(until, heard_until()) WHERE token = _token AND until > clock_timestamp();
+        UPDATE run SET until = greatest(until, heard_until()) WHERE token = _token;
     END IF;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'its lease has ended' USING ERRCODE = 'AP001';
@@ -356,7 +357,7 @@ CREATE FUNCTION wants_connections(_account TEXT, _holder BYTEA) RETURNS void LAN
 $$;
 
 -- How many connections of an account, which has so many, are somebody's own when all who want some have equally many; and whether one
--- of the others has none, and waits for one.
+-- of the others has none, and waits for one. None are, while some of its own may have been given to others: those have to be closed.
 CREATE FUNCTION share_of(_account TEXT, _holder BYTEA, _most BIGINT, OUT share BIGINT, OUT is_short BOOLEAN)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -366,10 +367,14 @@ BEGIN
     )
     SELECT greatest(ceil(_most::NUMERIC / (count(*) + 1)), 1), coalesce(bool_or(holder NOT IN (
         SELECT place.holder FROM place WHERE account = _account)), false) INTO share, is_short FROM others;
+    IF EXISTS (SELECT 1 FROM place WHERE account = _account AND holder = _holder AND lost IS NOT NULL) THEN
+        share := 0;
+    END IF;
 END $$;
 
 -- Takes the right to one more connection, if fewer than so many are open; its number, or nothing. The connection of a worker that is
 -- not heard of any more may be open still, as far as its server is concerned: it counts for five minutes, unless nobody else had one.
+-- A run that comes back closes its own before it opens any other.
 CREATE FUNCTION take_place(_account TEXT, _holder BYTEA, _most BIGINT) RETURNS BIGINT LANGUAGE plpgsql AS $$
 DECLARE
     _alive BIGINT;
@@ -380,10 +385,13 @@ BEGIN
     PERFORM must_be_heard_of(_holder);
     PERFORM wants_connections(_account, _holder);
     DELETE FROM sharer WHERE account = _account AND at < clock_timestamp() - interval '1 minute';
-    DELETE FROM place WHERE account = _account AND lost < clock_timestamp() - interval '5 minutes';
+    DELETE FROM place WHERE account = _account AND lost < clock_timestamp() - interval '1 day' AND NOT is_alive(holder);
     UPDATE place SET lost = clock_timestamp() WHERE account = _account AND lost IS NULL AND NOT is_alive(holder);
-    SELECT count(*) FILTER (WHERE lost IS NULL), count(*) FILTER (WHERE lost IS NOT NULL) INTO _alive, _lost
-        FROM place WHERE account = _account;
+    IF EXISTS (SELECT 1 FROM place WHERE account = _account AND holder = _holder AND lost IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*) FILTER (WHERE lost IS NULL), count(*) FILTER (WHERE lost > clock_timestamp() - interval '5 minutes')
+        INTO _alive, _lost FROM place WHERE account = _account;
     IF _alive + _lost < _most OR _alive = 0 THEN
         INSERT INTO place (account, holder) VALUES (_account, _holder) RETURNING number INTO _number;
     END IF;
@@ -444,6 +452,9 @@ BEGIN
     -- Waits for what it is writing at this moment; nothing comes behind that.
     DELETE FROM worker WHERE token = _token;
     IF NOT FOUND THEN
+        IF _is_closed THEN
+            DELETE FROM place WHERE holder = _token;
+        END IF;
         RETURN;
     END IF;
     UPDATE attempt SET outcome = 'in_doubt', ended = now_ms(), said = 'the worker ended here' FROM batch

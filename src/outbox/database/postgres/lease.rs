@@ -156,7 +156,14 @@ fn locks(session: &Session, key: i64) -> Done<bool> {
 /// Takes it, if it is free: nobody has it, or who had it was not heard of for too long.
 fn try_to_take(session: &Session, campaign: &str, token: [u8; 16], about: &str) -> Done<bool> {
     let key = key(b"apiece run", campaign.as_bytes());
-    let is_free = if locks(session, key)? { "" } else { "WHERE run.until < clock_timestamp()" };
+    let is_free = if locks(session, key)? {
+        // Whoever had it before is gone, with its connections.
+        session
+            .run("DELETE FROM place WHERE holder = (SELECT token FROM run WHERE campaign = ?)", values![campaign])?;
+        ""
+    } else {
+        "WHERE run.until < clock_timestamp()"
+    };
     let sql = format!(
         "INSERT INTO run (campaign, token, holder, until) VALUES (?, ?, ?, heard_until())
          ON CONFLICT (campaign) DO UPDATE SET token = excluded.token, holder = excluded.holder, until = excluded.until {is_free}"
