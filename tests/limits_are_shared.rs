@@ -160,3 +160,23 @@ fn is_left_to_others(lines: &str) {
     ended(worker).ended(0);
     assert_eq!(at_once(&server.deliveries()), 1);
 }
+
+/// Three minutes: only where `APIECE_LONG` is set.
+#[test]
+fn a_slot_goes_back_while_somebody_waits_for_the_connection() {
+    if std::env::var_os("APIECE_LONG").is_none() {
+        eprintln!("skipped: APIECE_LONG is not set");
+        return;
+    }
+    let server = server().start();
+    // Half a minute between two: each closes its connection meanwhile, which the other can have.
+    let home = home(&server, 4, "connections = 1\nrate = \"2/min\"");
+    let start = Instant::now();
+    let first = another(&home, 3, "[send]\nspread = true\n");
+    home.write("c/campaign.toml", "template = \"t.txt.hbs\"\nrecipients = \"people.csv\"\n[send]\nspread = true\n");
+    let mut command = home.command(&["send", "c", "--account", "work", "--confirm", "4"]);
+    Run::of(command.env("P", "secret").output().unwrap()).ended(0);
+    Run::of(first.wait_with_output().unwrap()).ended(0);
+    assert_eq!(server.accepted().len(), 7);
+    assert!(start.elapsed() < Duration::from_secs(240), "{:?}", start.elapsed());
+}

@@ -149,9 +149,7 @@ impl Common {
         if is_soon {
             had.used = Some(now);
         }
-        if !std::mem::replace(&mut had.is_kept, true) {
-            tokio::spawn(Self::keep(Arc::downgrade(self)));
-        }
+        self.be_kept(had);
         if is_further && self.places.is_some() && had.places.len() <= had.seats {
             if is_soon && had.asking_place.is_none() {
                 had.asking_place = Some(tokio::spawn(Arc::clone(self).ask_place()).abort_handle());
@@ -168,6 +166,13 @@ impl Common {
         had.slot.is_some()
     }
 
+    /// Somebody looks after what is had and asked for.
+    fn be_kept(self: &Arc<Self>, had: &mut Had) {
+        if !std::mem::replace(&mut had.is_kept, true) {
+            tokio::spawn(Self::keep(Arc::downgrade(self)));
+        }
+    }
+
     async fn ask_place(self: Arc<Self>) {
         let Some(places) = &self.places else { return };
         let place = ask_for_place(places).await;
@@ -177,6 +182,7 @@ impl Common {
             Ok(place) => {
                 had.places.push(place);
                 had.since = had.since.or_else(|| Some(Instant::now()));
+                self.be_kept(&mut had);
             }
             Err(why) => had.why = Some(why),
         }
@@ -186,7 +192,11 @@ impl Common {
 
     async fn ask_slot(self: Arc<Self>) {
         let Some(pace) = &self.pace else { return };
-        let slot = pace.slot(|time| self.had().until = Some(Instant::now() + time)).await;
+        let later = |time| {
+            self.had().until = Some(Instant::now() + time);
+            self.changed.send_replace(());
+        };
+        let slot = pace.slot(later).await;
         let mut had = self.had();
         (had.asking_slot, had.until) = (None, None);
         match slot.map(|slot| had.slot.replace(slot)) {
@@ -222,11 +232,12 @@ impl Common {
             let is_used = had.used.is_some_and(|used| used.elapsed() < MOST_IDLE);
             had.give_up(is_used);
             if !is_used {
+                had.asking_place.take().iter().for_each(AbortHandle::abort);
                 had.slot.take().into_iter().for_each(Slot::unused);
                 if let Some(pace) = &common.pace {
                     pace.rests();
                 }
-                if had.since.is_none() {
+                if had.since.is_none() && had.asking_slot.is_none() {
                     had.is_kept = false;
                     return;
                 }

@@ -115,6 +115,11 @@ impl Crew {
         }
     }
 
+    /// Takes a place for a connection that is there.
+    pub(super) fn enter_with_connection(&self) {
+        self.state().taken += 1;
+    }
+
     /// Gives a place back.
     pub(super) fn leave(&self) {
         self.state().taken -= 1;

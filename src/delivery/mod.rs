@@ -279,7 +279,7 @@ async fn work_in_hours(run: &Arc<Run>, mut first: Option<Connection>, most: usiz
 /// Works with so many connections at most, until nothing is left to do for any.
 async fn work(run: &Arc<Run>, first: Option<Connection>, most: usize) {
     if first.is_some() {
-        run.crew.enter().await;
+        run.crew.enter_with_connection();
     }
     let mut seats = JoinSet::new();
     seats.spawn(seat::work(Arc::clone(run), 0, first));

@@ -96,6 +96,7 @@ impl Drop for Loose {
     fn drop(&mut self) {
         if let Some(number) = self.1 {
             self.0.put_back(number);
+            tidy(&self.0);
         }
     }
 }
@@ -242,8 +243,7 @@ impl Pace {
     pub(super) fn tidy(&self) {
         #[cfg(feature = "postgres")]
         if let Some((grants, _)) = &self.grants {
-            let grants = Arc::clone(grants);
-            tokio::task::spawn_blocking(move || grants.tidy());
+            tidy(grants);
         }
     }
 
@@ -439,6 +439,16 @@ pub(super) async fn asked<T: Send + 'static>(
     asked.map_err(|why| why.to_string())?.map_err(|why| why.to_string())
 }
 
+/// Lets the database know what of its is over, or goes back; others may wait for that.
+#[cfg(feature = "postgres")]
+fn tidy(grants: &Arc<Grants>) {
+    let grants = Arc::clone(grants);
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || grants.tidy())),
+        Err(_) => grants.tidy(),
+    }
+}
+
 impl Slot {
     fn new(pace: &Arc<Pace>, number: Option<i64>) -> Self {
         Self {
@@ -487,6 +497,7 @@ impl Slot {
             // What the record knows of counts, and is over when that is written down.
             if let Some(number) = self.number.filter(|_| !self.is_told.load(Ordering::Relaxed)) {
                 grants.put_back(number);
+                tidy(grants);
             }
             return;
         }

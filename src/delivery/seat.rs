@@ -133,6 +133,7 @@ impl Seat {
         }
         // Before the right to begin, which others could use meanwhile.
         if self.connection.is_none() && self.right.is_none() {
+            self.settle().await;
             match run.unless_over(run.crew.place()).await {
                 Some(Ok(right)) => self.right = right,
                 Some(Err(why)) => {
@@ -146,6 +147,9 @@ impl Seat {
             return self.has_place || !run.stop.requested();
         }
         let Some(slot) = self.wait_for_slot().await else { return false };
+        if self.right.as_ref().is_some_and(OpenPlace::is_old) {
+            self.right = None;
+        }
         // It waited long, and whoever has the connections now goes first.
         if self.connection.is_none() && self.right.is_none() && run.crew.is_shared() {
             match run.crew.place_at_once().await {
@@ -166,12 +170,12 @@ impl Seat {
             slot.unused();
             return self.has_place || !run.stop.requested();
         }
+        run.domains.about_to(self.number).await;
         // A connection may have taken its time.
         if !slot.is_good() {
             slot.unused();
             return true;
         }
-        run.domains.about_to(self.number).await;
         let Some((claim, pass)) = run.claim(self.number) else {
             slot.unused();
             return true;
@@ -202,6 +206,10 @@ impl Seat {
     async fn deliver(&mut self, connection: &mut Connection, outgoing: Outgoing, slot: Slot) {
         let run = Arc::clone(&self.run);
         let mut outgoing = outgoing;
+        if slot.is_late() || outgoing.is_late() {
+            slot.unused();
+            return run.release(outgoing);
+        }
         // On its way to the disk while the envelope is on its way to the server.
         let mut written = Moment::now();
         let mut begun = run.begin(&outgoing, connection, &slot);

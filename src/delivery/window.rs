@@ -70,11 +70,15 @@ impl Seat {
             for (since, begun, outgoing, slot) in begun {
                 let written = written_down(begun).await;
                 // A program that was paused has lost what it had.
-                let is_late = run.outbox.is_late(since) || slot.is_late() || outgoing.is_late();
-                let late = is_late.then_some(End::TooLate);
+                let late = run.outbox.is_late(since).then_some(End::TooLate);
                 if let Some(end) = written.err().map(End::NotWritten).or(late) {
                     slot.unused();
                     self.conclude(connection, outgoing, end).await;
+                    continue;
+                }
+                if slot.is_late() || outgoing.is_late() {
+                    slot.unused();
+                    run.release(outgoing);
                     continue;
                 }
                 let start = end + group.len();

@@ -20,6 +20,9 @@ use crate::outbox::{
 /// than after ten seconds: until then nobody says that the slot is over.
 const KEPT: Duration = Duration::from_secs(8);
 
+/// Whoever was not heard of for longer may have lost its places.
+const OLD: Duration = Duration::from_secs(25);
+
 /// So many slots are asked for at once, at most.
 const MOST: u64 = 64;
 
@@ -295,7 +298,8 @@ impl Places {
     /// The right to open one more connection, if there is one now. Waits for the database.
     pub fn take(self: &Arc<Self>) -> Result<Option<OpenPlace>, StoreError> {
         self.give_back();
-        let mut place = OpenPlace { places: Arc::clone(self), numbers: Vec::with_capacity(self.of.len()) };
+        let numbers = Vec::with_capacity(self.of.len());
+        let mut place = OpenPlace { places: Arc::clone(self), numbers, since: Moment::now() };
         for (name, most) in &self.of {
             let values = values![name, self.holder, *most];
             let number: Option<i64> =
@@ -336,6 +340,15 @@ impl Places {
 pub struct OpenPlace {
     places: Arc<Places>,
     numbers: Vec<i64>,
+    since: Moment,
+}
+
+impl OpenPlace {
+    /// Whether somebody else may have it by now, unless its holder was heard of meanwhile.
+    #[must_use]
+    pub fn is_old(&self) -> bool {
+        self.since.ago() > OLD
+    }
 }
 
 impl Drop for OpenPlace {

@@ -302,7 +302,7 @@ impl Store {
     /// What the workers of an account have before them. Each message of theirs is looked at.
     pub fn backlog(&self, account: &str) -> Result<Backlog, StoreError> {
         let sql = "SELECT count(*), count(*) FILTER (WHERE state = 'queued' OR coalesce(due, 0) <= now_ms()),
-                 (SELECT count(*) FROM place WHERE account = ?1)
+                 (SELECT count(*) FROM place WHERE account = ?1 AND (lost IS NULL OR lost > clock_timestamp() - interval '5 minutes'))
              FROM queue JOIN message USING (campaign) WHERE account = ?1 AND halted IS NULL AND state IN ('queued', 'deferred')";
         let number = |number: i64| u64::try_from(number).unwrap_or_default();
         let backlog = self.database.one(sql, values![account], |row| {
