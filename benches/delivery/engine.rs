@@ -93,7 +93,6 @@ pub(crate) fn send(
         secret: None,
         rates: Vec::new(),
         spread: false,
-        domains: Vec::new(),
         connections,
         first: None,
         composer: composer.clone(),
@@ -101,8 +100,7 @@ pub(crate) fn send(
         outbox,
         retry: Retry::default(),
         waits: true,
-        places: None,
-        ledger: None,
+        shared: delivery::Shared::default(),
         clock: ZonedDateTime::now,
         schedule: None,
     };

@@ -44,9 +44,10 @@ use crate::{
     address::Address,
     approval::Cleared,
     campaign::{self, Account, DomainLimit, Hours, Moment, Rate},
+    delivery::Shared,
     fault,
     message::{Composer, Digest, Signer},
-    outbox::{Deed, Journal, Ledger, Limited, Location, News, Outbox, Outcome, Overview, Places, Store, StoreError},
+    outbox::{Deed, Journal, Location, Outbox, Outcome, Overview, Store, StoreError},
     recipients::{Rows, Selection},
     report::{self, log::step},
 };
@@ -155,12 +156,8 @@ pub(super) struct Ready {
     /// That it may be sent, and whether it still may
     pub(super) cleared: Cleared,
     pub(super) recheck: Recheck,
-    /// Where other programs share the account, with what counts already.
-    pub(super) ledger: Option<(Ledger, News)>,
-    /// What may go to some domains, with what counts already.
-    pub(super) domains: Vec<Limited>,
-    /// Where others share the account's connections: where the right to each is had
-    pub(super) places: Option<Arc<Places>>,
+    /// What it has together with others
+    pub(super) shared: Shared,
 }
 
 impl Send {
@@ -448,20 +445,8 @@ impl Send {
         let journal = journal.map_err(|why| Failure::because(Exit::Software, "send.journal", why.to_string(), None))?;
         let outbox = Arc::new(Outbox::of(&messages, selected, overview.largest, journal));
         let Overview { id, digest, .. } = overview;
-        Ok(Ok(Ready {
-            campaign,
-            composer,
-            allowed,
-            outbox,
-            id,
-            digest,
-            warnings,
-            cleared,
-            recheck,
-            ledger,
-            domains,
-            places,
-        }))
+        let shared = Shared { ledger, domains, places };
+        Ok(Ok(Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, shared }))
     }
 
     /// Whether a campaign of the record may be sent with some settings; what goes into the sandbox goes to nobody.

@@ -86,9 +86,10 @@ impl Crew {
 
     /// The same, if it is to be had at once.
     pub(super) async fn place_at_once(&self) -> Result<Option<OpenPlace>, String> {
-        let Some(places) = &self.places else { return Ok(None) };
-        let asking = Arc::clone(places);
-        asked(move || asking.take()).await
+        match &self.places {
+            Some(places) => place_at_once(places).await,
+            None => Ok(None),
+        }
     }
 
     /// So many connections may be open, out of those that the server lets in.
@@ -205,12 +206,16 @@ impl Drop for Waits<'_> {
 /// Waits for the right to open a connection that others share.
 pub(super) async fn ask_for_place(places: &Arc<Places>) -> Result<OpenPlace, String> {
     loop {
-        let asking = Arc::clone(places);
-        if let Some(place) = asked(move || asking.take()).await? {
+        if let Some(place) = place_at_once(places).await? {
             return Ok(place);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+async fn place_at_once(places: &Arc<Places>) -> Result<Option<OpenPlace>, String> {
+    let asking = Arc::clone(places);
+    asked(move || asking.take()).await
 }
 
 impl State {

@@ -79,8 +79,6 @@ pub struct Job {
     pub rates: Vec<Rate>,
     /// Whether messages go evenly over the time that the rates give.
     pub spread: bool,
-    /// What may go to some domains, with what counts already.
-    pub domains: Vec<Limited>,
     /// At most so many connections.
     pub connections: usize,
     /// Whether the first messages are to be looked at before the others go.
@@ -95,14 +93,23 @@ pub struct Job {
     pub retry: Retry,
     /// Whether the run waits until they are due.
     pub waits: bool,
-    /// Where others share the account's connections: where the right to each is had.
-    pub places: Option<Arc<Places>>,
-    /// Where other programs share the account, with what counts already for its rates.
-    pub ledger: Option<(Ledger, News)>,
+    /// What the run has together with others.
+    pub shared: Shared,
     /// What time it is, for `Date` and for the schedule.
     pub clock: fn() -> ZonedDateTime,
     /// When something may be begun, if not at any time.
     pub schedule: Option<Schedule>,
+}
+
+/// What the campaigns and programs that use an account have together, as far as anybody has.
+#[derive(Default)]
+pub struct Shared {
+    /// Where other programs share the account, with what counts already for its rates.
+    pub ledger: Option<(Ledger, News)>,
+    /// What may go to some domains, with what counts already.
+    pub domains: Vec<Limited>,
+    /// Where others share the account's connections: where the right to each is had.
+    pub places: Option<Arc<Places>>,
 }
 
 /// A careful start.
@@ -170,10 +177,10 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         Ok(connector) => connector,
         Err(reason) => return end_run(&stop, &events, reason).await,
     };
-    let crew = Arc::new(Crew::new(most, job.places));
+    let crew = Arc::new(Crew::new(most, job.shared.places));
     let run = Arc::new(Run {
         connector,
-        pace: Pace::new(&rates, job.spread, job.ledger),
+        pace: Pace::new(&rates, job.spread, job.shared.ledger),
         crew: Arc::clone(&crew),
         composer: job.composer,
         signer: job.signer,
@@ -185,7 +192,7 @@ pub async fn run(job: Job, events: mpsc::Sender<Event>, stop: Stop) {
         retry: job.retry,
         waits: job.waits,
         is_first: AtomicBool::new(false),
-        domains: Domains::new(job.domains, job.spread),
+        domains: Domains::new(job.shared.domains, job.spread),
         window: AtomicUsize::new(job.account.window.get()),
         most_messages: job.account.messages_per_connection.map_or(usize::MAX, NonZeroUsize::get),
         most_losses: most + MOST_LOSSES,

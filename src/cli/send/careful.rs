@@ -21,7 +21,7 @@ use crate::{
         load::Loaded,
         record::failed,
     },
-    delivery::{Finished, First},
+    delivery::{Finished, First, Shared},
     diagnostic::visible,
     guard::untagged,
     outbox::{Aside, Outbox, Outcome, Store},
@@ -104,25 +104,12 @@ impl Send {
         let only = Selection::Some(vec![index]);
         let outbox = Outbox::new(only, vec![message.digest()], outcomes, message.bytes().len(), None);
         let outbox = Arc::new(outbox);
-        let (ledger, domains, places, digest, warnings) = (None, Vec::new(), None, None, Warnings::new());
+        let (shared, digest, warnings) = (Shared::default(), None, Warnings::new());
         // No recipient gets it.
         let (id, cleared) = (String::new(), Cleared::for_nobody());
         let recheck: Recheck = Arc::new(|| Ok(Cleared::for_nobody()));
         let _counted = self.aside(&account)?;
-        let ready = Ready {
-            campaign,
-            composer,
-            allowed,
-            outbox,
-            id,
-            digest,
-            warnings,
-            cleared,
-            recheck,
-            ledger,
-            domains,
-            places,
-        };
+        let ready = Ready { campaign, composer, allowed, outbox, id, digest, warnings, cleared, recheck, shared };
         self.run_engine(ready, Some(account), signer, None, seen, screen).map(|(exit, _)| exit)
     }
 

@@ -40,7 +40,7 @@ impl Send {
         hours: Option<Hours>,
         (seen, screen): (Seen, Screen),
     ) -> Result<(Exit, Value), Failure> {
-        let Ready { campaign, composer, allowed, outbox, cleared: _, recheck, ledger, domains, places, .. } = ready;
+        let Ready { campaign, composer, allowed, outbox, cleared: _, recheck, shared, .. } = ready;
         let sandbox = if account.is_none() { Some(self.sandbox().await?) } else { None };
         let (account, secret) = match (account, &sandbox) {
             (Some(account), _) => (account, secret),
@@ -57,7 +57,6 @@ impl Send {
             secret,
             rates: self.rates(&campaign),
             spread: campaign.spread.unwrap_or(false),
-            domains,
             connections,
             first,
             composer: composer.clone(),
@@ -65,8 +64,7 @@ impl Send {
             outbox: Arc::clone(&outbox),
             retry: campaign.retry,
             waits: !self.retry.no_wait && self.test.is_none(),
-            places,
-            ledger,
+            shared,
             clock: ZonedDateTime::now,
             schedule: hours.filter(|_| !self.sandbox).map(|hours| schedule(hours, Arc::clone(&recheck))),
         };
